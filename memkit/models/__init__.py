@@ -1,0 +1,1 @@
+"""Language models behind memkit's `Model` seam, one file per kind."""

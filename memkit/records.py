@@ -1,0 +1,180 @@
+"""The nouns of memkit. Frozen, so that they can be hashed, shared between threads and compared.
+
+Turns are the truth: verbatim and immutable. Everything else is derived from turns and names them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, get_args
+
+from memkit.errors import InvalidTurn, NaiveDatetime, ScopeRequired
+
+Role = Literal["user", "assistant", "system", "tool"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+def zoned(time: datetime, what: str) -> datetime:
+    """Return `time` if it has a timezone, or say how to give it one."""
+    if not isinstance(time, datetime):
+        raise NaiveDatetime(f"{what} must be a datetime with a timezone, got {time!r}")
+    if time.utcoffset() is None:
+        raise NaiveDatetime(
+            f"{what} {time.isoformat()} has no timezone; pass e.g. time.replace(tzinfo=UTC)"
+        )
+    return time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose memory, and optionally which agent's and which session's part of it."""
+
+    user_id: str
+    agent_id: str | None = None
+    session_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.user_id, str) or not self.user_id:
+            raise ScopeRequired(
+                f"user_id must be a non-empty string, got {self.user_id!r}; every call names "
+                'whose memory it means, e.g. user_id="ann"'
+            )
+        for name in ("agent_id", "session_id"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise ScopeRequired(f"{name} must be a non-empty string or None, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message as it was said. What the caller leaves out, `remember` fills in."""
+
+    text: str
+    role: Role = "user"
+    id: str | None = None  # unique within a user; given by the caller or made by memkit
+    name: str | None = None  # of the speaker, if known
+    said_at: datetime | None = None  # when it was said, with a timezone; not when it was stored
+    session_id: str | None = None
+    agent_id: str | None = None
+    stored_at: datetime | None = None
+    position: int | None = None  # its number among the user's turns, from 1, in the order stored
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InvalidTurn(
+                f"a turn's text must be a string, got {type(self.text).__name__}; "
+                "join the text parts of multi-part content yourself"
+            )
+        if not self.text.strip():
+            raise InvalidTurn("a turn's text is empty; leave such messages out")
+        if self.role not in ROLES:
+            raise InvalidTurn(f"unknown role {self.role!r}; roles are {', '.join(ROLES)}")
+        for name in ("id", "name", "session_id", "agent_id"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise InvalidTurn(f"a turn's {name} must be a non-empty string, got {value!r}")
+        for name in ("said_at", "stored_at"):
+            if getattr(self, name) is not None:
+                zoned(getattr(self, name), name)
+
+    @property
+    def speaker(self) -> str:
+        """Who said it, as shown to people and models: the name, or else the role."""
+        return self.name or self.role.capitalize()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A verbatim piece of one turn, as long as the embedder can read at once."""
+
+    id: str
+    turn_id: str
+    start: int  # characters into the turn's text
+    end: int
+    text: str  # what is searched: the piece with its speaker and date in front
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A version of HEMA's Compact Memory (level 1) or of its summary of summaries (level 2)."""
+
+    id: str
+    text: str
+    level: Literal[1, 2]
+    through: int  # how many of the user's turns it has taken in
+    tokens: int
+    sources: tuple[str, ...]  # ids of the turns it took in, and of the summary it grew from
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thought:
+    """One conclusion drawn from turns; a newer one closes it, nothing deletes it."""
+
+    id: str
+    text: str
+    sources: tuple[str, ...]  # turn ids
+    valid_from: datetime  # when it began to hold in the world
+    valid_to: datetime | None = None  # when it stopped to hold; None: it holds
+    recorded_at: datetime | None = None
+    retracted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """Something recalled, and how relevant: higher is better, everywhere."""
+
+    text: str
+    relevance: float  # 0 to 1
+    kind: Literal["turn", "thought"]
+    said_at: datetime
+    turn_ids: tuple[str, ...]
+    role: Role = "user"
+    name: str | None = None
+    session_id: str | None = None
+    explain: Mapping[str, float] = field(
+        default_factory=dict
+    )  # each arm's share; sums to relevance
+
+    @property
+    def speaker(self) -> str:
+        """Who said it, as shown to people and models: the name, or else the role."""
+        return self.name or self.role.capitalize()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What memory has to say to a question, packed into a token budget."""
+
+    text: str  # the quoted block, ready to stand in front of the question; may be empty
+    tokens: int
+    hits: tuple[Hit, ...]
+    messages: tuple[Mapping[str, str], ...]  # the same as chat messages, without the question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a deletion took, or would take (`dry_run`)."""
+
+    user_id: str
+    turn_ids: tuple[str, ...]
+    chunks: int
+    summaries: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one reply cost."""
+
+    prompt_tokens: int
+    reused_tokens: int  # of the prompt's tokens, those whose keys and values were kept
+    new_tokens: int
+    first_token_s: float  # seconds from the request to the first token
+    total_s: float
+
+    @property
+    def reused(self) -> float:
+        """Share of the prompt that was reused, 0 to 1."""
+        return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0

@@ -1,0 +1,86 @@
+"""Fakes that implement memkit's seams, for fast tests of code that uses memkit."""
+
+import hashlib
+import re
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from memkit.protocols import Fingerprint, Messages, Vectors
+from memkit.records import Usage
+
+_WORD = re.compile(r"\S+")
+
+
+class HashEmbedder:
+    """A bag of hashed words: texts that share words are near, deterministic, no model.
+
+    Args:
+        dimension: length of the vectors.
+        reads: how many words it reads at once; longer texts are split.
+        name: two embedders of different names have different fingerprints.
+    """
+
+    def __init__(self, dimension: int = 64, *, reads: int = 64, name: str = "hash") -> None:
+        self.fingerprint = Fingerprint(model=name, revision="0", dimension=dimension)
+        self.calls = 0  # how often `embed` was asked
+        self._reads = reads
+
+    def count(self, text: str) -> int:
+        """Return the number of words."""
+        return len(_WORD.findall(text))
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return spans of at most `reads` words, the header's counted in."""
+        room = max(self._reads - self.count(header), 1)
+        words = list(_WORD.finditer(text))
+        if len(words) <= room:
+            return [(0, len(text))]
+        firsts = range(0, len(words), room)
+        spans = [(words[n].start(), words[min(n + room, len(words)) - 1].end()) for n in firsts]
+        return [(0, spans[0][1]), *spans[1:-1], (spans[-1][0], len(text))]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return unit vectors; a text without words lies on the first axis."""
+        self.calls += 1
+        vectors = np.zeros((len(texts), self.fingerprint.dimension), dtype=np.float32)
+        for n, text in enumerate(texts):
+            for word in re.findall(r"\w+", text.casefold()) or [""]:
+                digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
+                place = int.from_bytes(digest, "little")
+                vectors[n, place % vectors.shape[1]] += 1 if place >> 63 else -1
+            if not vectors[n].any():
+                vectors[n, 0] = 1
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / norms, dtype=np.float32)
+
+
+class ScriptedModel:
+    """A model that gives prepared replies in turn and counts words; an exception is raised."""
+
+    def __init__(self, replies: Sequence[str | Exception]) -> None:
+        self.prompts: list[Messages] = []  # what it was asked
+        self.limit: int | None = None
+        self.usage: Usage | None = None
+        self._replies = iter(replies)
+
+    def count(self, messages: Messages) -> int:
+        """Return the number of words, and three more per message."""
+        return sum(3 + len(_WORD.findall(message["content"])) for message in messages)
+
+    def neutralise(self, text: str) -> str:
+        """Return the text as it is: this model has no roles to open."""
+        return text
+
+    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
+        """Yield the next reply word by word."""
+        self.prompts.append(messages)
+        reply = next(self._replies)
+        if isinstance(reply, Exception):
+            raise reply
+        words = re.findall(r"\S+\s*", reply)[:max_new_tokens]
+        prompt = self.count(messages)
+        self.usage = Usage(
+            prompt_tokens=prompt, reused_tokens=0, new_tokens=len(words), first_token_s=0, total_s=0
+        )
+        yield from words

@@ -1,0 +1,121 @@
+"""Turns in: check, clean, chunk and embed, ready to be put in one transaction."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime
+from memkit.prompt import strip
+from memkit.protocols import Changes, Embedder
+from memkit.records import Chunk, Scope, Turn
+
+Message = str | Mapping[str, Any] | Turn
+_KEYS = {"role", "content", "name", "timestamp", "id"}
+
+
+def read(what: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
+    """Return checked, complete turns for anything `remember` takes.
+
+    Text that memkit itself put into a prompt is taken out; a message that is nothing else is
+    left out.
+
+    Raises:
+        InvalidInput: one of its kinds, naming the message; nothing is stored then.
+    """
+    messages = [what] if isinstance(what, (str, Mapping, Turn)) else list(what)
+    turns = []
+    for n, message in enumerate(messages):
+        try:
+            turn = _turn(message)
+        except InvalidInput as error:
+            raise type(error)(f"message {n}: {error}") from error
+        text = strip(turn.text)
+        if text.strip():
+            turns.append(_complete(replace(turn, text=text), scope, now))
+    return turns
+
+
+def _turn(message: object) -> Turn:
+    if isinstance(message, Turn):
+        return message
+    if isinstance(message, str):
+        return Turn(text=message)
+    if not isinstance(message, Mapping):
+        raise InvalidTurn(
+            f"cannot remember a {type(message).__name__}; pass a string, a message dict or a Turn"
+        )
+    if unknown := sorted(map(str, set(message) - _KEYS)):
+        raise InvalidTurn(
+            f"unknown key {', '.join(unknown)}; a message dict has {', '.join(sorted(_KEYS))}"
+        )
+    if missing := sorted({"role", "content"} - set(message)):
+        raise InvalidTurn(f"a message dict needs {' and '.join(missing)}")
+    return Turn(
+        text=message["content"],
+        role=message["role"],
+        name=message.get("name"),
+        id=message.get("id"),
+        said_at=_time(message.get("timestamp")),
+    )
+
+
+def _time(value: object) -> datetime | None:
+    """Read an ISO-8601 string with a timezone, seconds since 1970, or a zoned datetime."""
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, tz=UTC)
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise NaiveDatetime(
+            f"timestamp {value!r} is neither ISO-8601 with a timezone nor seconds since 1970"
+        ) from error
+
+
+def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
+    """Fill in what the caller left out; the scope of the call wins over nothing given."""
+    for name in ("session_id", "agent_id"):
+        own, called = getattr(turn, name), getattr(scope, name)
+        if own is not None and called is not None and own != called:
+            raise InvalidTurn(f"a turn of {name} {own!r} in a call for {name} {called!r}")
+    return replace(
+        turn,
+        id=turn.id or uuid.uuid4().hex,
+        said_at=turn.said_at or now,
+        stored_at=now,
+        session_id=turn.session_id or scope.session_id,
+        agent_id=turn.agent_id or scope.agent_id,
+        position=None,
+    )
+
+
+def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
+    """Cut a turn into verbatim pieces that the embedder reads whole; most turns are one piece.
+
+    Who said it and when stand in front of each piece: on LoCoMo that is worth 5 to 15 points of
+    recall.
+    """
+    assert turn.id is not None
+    assert turn.said_at is not None
+    header = f"{turn.speaker}, {turn.said_at:%-d %B %Y}: "
+    return [
+        Chunk(
+            id=f"{turn.id}/{n}",
+            turn_id=turn.id,
+            start=start,
+            end=end,
+            text=header + turn.text[start:end],
+            said_at=turn.said_at,
+        )
+        for n, (start, end) in enumerate(embedder.split(turn.text, header=header))
+    ]
+
+
+def changes(turns: list[Turn], embedder: Embedder, *, retrieved: Mapping[str, int]) -> Changes:
+    """Return what storing these turns writes: turns, chunks, vectors. One embedding call."""
+    chunks = [piece for turn in turns for piece in chunk(turn, embedder)]
+    vectors = embedder.embed([piece.text for piece in chunks])
+    return Changes(turns=turns, chunks=chunks, vectors=vectors, retrieved=retrieved)

@@ -1,0 +1,111 @@
+"""The SQLite schema, as numbered migrations that run once each and in order.
+
+Turns are the truth. Chunks, vectors, full text and summaries are derived from them: deleting a
+turn takes what came from it along, by foreign keys and triggers.
+"""
+
+import sqlite3
+
+from sqlite_utils import Database, Migrations
+
+from memkit.errors import NewerSchema, NotAMemory
+
+APPLICATION_ID = 0x6D656D6B  # "memk": how a memory is told from any other SQLite file
+
+migrations = Migrations("memkit")
+
+
+@migrations(name="0001_turns_chunks_summaries")
+def _turns_chunks_summaries(db: Database) -> None:
+    for statement in _FIRST:
+        db.execute(statement)
+
+
+# `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
+# `layout` changes whenever rows leave or re-enter the searchable set other than at its end, so
+# that a vector index knows when appending is not enough.
+_FIRST = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16))))",
+    """CREATE TABLE embedders (
+        id INTEGER PRIMARY KEY, model TEXT NOT NULL, revision TEXT NOT NULL,
+        dimension INTEGER NOT NULL, current INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (model, revision, dimension))""",
+    """CREATE TABLE users (
+        user_id TEXT PRIMARY KEY, turns INTEGER NOT NULL DEFAULT 0,
+        summarised INTEGER NOT NULL DEFAULT 0, layout INTEGER NOT NULL DEFAULT 0,
+        failure TEXT)""",
+    """CREATE TABLE turns (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, id TEXT NOT NULL,
+        position INTEGER NOT NULL, session_id TEXT, agent_id TEXT, role TEXT NOT NULL,
+        name TEXT, text TEXT NOT NULL, said_at TEXT NOT NULL, said_us INTEGER NOT NULL,
+        stored_at TEXT NOT NULL, UNIQUE (user_id, id), UNIQUE (user_id, position))""",
+    "CREATE INDEX turns_in_time ON turns (user_id, said_us, position)",
+    "CREATE INDEX turns_in_session ON turns (user_id, session_id, said_us, position)",
+    """CREATE TABLE chunks (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, id TEXT NOT NULL,
+        turn_seq INTEGER NOT NULL REFERENCES turns (seq) ON DELETE CASCADE,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL, scope TEXT NOT NULL,
+        retrieved INTEGER, hidden INTEGER NOT NULL DEFAULT 0, UNIQUE (user_id, id))""",
+    "CREATE INDEX chunks_of_turn ON chunks (turn_seq)",
+    "CREATE INDEX chunks_visible ON chunks (user_id, hidden, seq)",
+    """CREATE TABLE vectors (
+        chunk_seq INTEGER NOT NULL REFERENCES chunks (seq) ON DELETE CASCADE,
+        embedder INTEGER NOT NULL REFERENCES embedders (id) ON DELETE CASCADE,
+        vector BLOB NOT NULL, PRIMARY KEY (chunk_seq, embedder))""",
+    "CREATE INDEX vectors_of_embedder ON vectors (embedder)",
+    """CREATE TABLE summaries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, id TEXT NOT NULL,
+        level INTEGER NOT NULL, through INTEGER NOT NULL, tokens INTEGER NOT NULL,
+        text TEXT NOT NULL, created_at TEXT NOT NULL, UNIQUE (user_id, id))""",
+    "CREATE INDEX summaries_newest ON summaries (user_id, level, through)",
+    """CREATE TABLE summary_sources (
+        summary_seq INTEGER NOT NULL REFERENCES summaries (seq) ON DELETE CASCADE,
+        n INTEGER NOT NULL, source_id TEXT NOT NULL, PRIMARY KEY (summary_seq, n))
+        WITHOUT ROWID""",
+    "CREATE VIEW searchable AS SELECT seq, text, scope FROM chunks WHERE hidden = 0",
+    # scope tokens stand in the index, so that a user's search reads only that user's postings
+    """CREATE VIRTUAL TABLE searchable_fts USING fts5 (
+        text, scope, content='searchable', content_rowid='seq',
+        tokenize='porter unicode61 remove_diacritics 2')""",
+    """CREATE TRIGGER chunk_in AFTER INSERT ON chunks WHEN new.hidden = 0 BEGIN
+        INSERT INTO searchable_fts (rowid, text, scope) VALUES (new.seq, new.text, new.scope);
+        END""",
+    """CREATE TRIGGER chunk_out AFTER DELETE ON chunks WHEN old.hidden = 0 BEGIN
+        INSERT INTO searchable_fts (searchable_fts, rowid, text, scope)
+        VALUES ('delete', old.seq, old.text, old.scope); END""",
+    """CREATE TRIGGER chunk_hidden AFTER UPDATE OF hidden ON chunks
+        WHEN old.hidden = 0 AND new.hidden = 1 BEGIN
+        INSERT INTO searchable_fts (searchable_fts, rowid, text, scope)
+        VALUES ('delete', old.seq, old.text, old.scope); END""",
+    """CREATE TRIGGER chunk_shown AFTER UPDATE OF hidden ON chunks
+        WHEN old.hidden = 1 AND new.hidden = 0 BEGIN
+        INSERT INTO searchable_fts (rowid, text, scope) VALUES (new.seq, new.text, new.scope);
+        END""",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+
+def prepare(connection: sqlite3.Connection, url: str) -> None:
+    """Bring a new or older file up to date inside one transaction; refuse foreign files.
+
+    Raises:
+        NotAMemory: the file is an SQLite database of another program.
+        NewerSchema: it has migrations that this memkit does not know.
+    """
+    db = Database(connection)
+    tables = set(db.table_names())
+    if tables and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise NotAMemory(
+            f"{url} is an SQLite database of another program ({len(tables)} tables, none of them "
+            "memkit's); nothing was changed, give another path"
+        )
+    ours = {migration.name for migration in migrations._migrations}
+    unknown = sorted({migration.name for migration in migrations.applied(db)} - ours)
+    if unknown:
+        raise NewerSchema(
+            f"{url} was written by a newer memkit (it has {', '.join(unknown)}); nothing was "
+            "changed, upgrade memkit to open it"
+        )
+    if migrations.pending(db):
+        migrations.apply(db)

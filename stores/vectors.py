@@ -1,0 +1,175 @@
+"""One user's FAISS index: a cache beside the store, never the truth.
+
+Rebuilt from the rows when absent, stale or damaged; otherwise loaded and appended to. A user's
+search touches that user's index alone, so a small user pays for a small index.
+"""
+
+import json
+import os
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from memkit.protocols import Vectors
+
+Ids = NDArray[np.int64]
+
+# Chosen by `python -m evals bench index`: up to here exact search costs less than embedding the
+# question does; beyond, inverted lists keep it so. evals/LOG.md has the figures.
+FLAT_UP_TO = 20_000
+_PROBED = 0.04  # share of the inverted lists that a search reads
+_MAGIC = b"memkit-index-1\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What an index has taken in; equal to the store's own state when it is fresh."""
+
+    store_id: str
+    embedder: str
+    user_id: str
+    layout: int
+    newest: int  # highest chunk row taken in
+
+
+class DamagedIndex(Exception):
+    """An index file that cannot be used; its content is in the rows anyway."""
+
+
+class VectorIndex:
+    """Cosine search over unit vectors, exact while small, inverted lists when large."""
+
+    def __init__(self, dimension: int, state: State) -> None:
+        self.state = state
+        self.dimension = dimension
+        self.unsaved = 0  # vectors changed since the file was written
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._trained_at = 0  # how many vectors the inverted lists were trained on; 0: exact
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def kind(self) -> str:
+        """Say how this index searches: "flat" or "ivf"."""
+        return "ivf" if self._trained_at else "flat"
+
+    def ids(self) -> Ids:
+        """Return the chunk rows in the index, in no order."""
+        if not self._trained_at:
+            return np.array(faiss.vector_to_array(self._index.id_map), dtype=np.int64)
+        lists = self._index.invlists
+        sizes = [lists.list_size(n) for n in range(lists.nlist)]
+        parts = [
+            faiss.rev_swig_ptr(lists.get_ids(n), size).copy()
+            for n, size in enumerate(sizes)
+            if size
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Append rows; when the size asks for another kind of index, move to it."""
+        if not len(ids):
+            return
+        self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
+        self.unsaved += len(ids)
+        grown = len(self) > max(FLAT_UP_TO, 4 * self._trained_at)
+        if grown:
+            self._train()
+
+    def remove(self, ids: Ids) -> None:
+        """Take rows out."""
+        if len(ids):
+            self._index.remove_ids(faiss.IDSelectorBatch(ids))
+            self.unsaved += len(ids)
+
+    def search(
+        self, vector: Vectors, k: int, allowed: Ids | None = None
+    ) -> list[tuple[int, float]]:
+        """Return up to `k` (row, cosine) pairs, best first, only from `allowed` if given."""
+        if not len(self):
+            return []
+        found = self._index.search(
+            vector.reshape(1, -1), min(k, len(self)), params=self._params(allowed)
+        )
+        scores, ids = found
+        return [
+            (int(row), float(score))
+            for row, score in zip(ids[0], scores[0], strict=True)
+            if row >= 0
+        ]
+
+    def _params(self, allowed: Ids | None) -> Any:
+        # a filtered search reads every list: the few allowed rows may lie anywhere
+        selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
+        if not self._trained_at:
+            return None if selector is None else faiss.SearchParameters(sel=selector)
+        lists = self._index.nlist
+        probes = lists if selector is not None else max(1, round(_PROBED * lists))
+        return faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+
+    def _train(self) -> None:
+        ids = self.ids()
+        vectors = self._vectors(ids)
+        lists = int(4 * np.sqrt(len(ids)))  # FAISS's rule of thumb
+        quantizer = faiss.IndexFlatIP(self.dimension)
+        index = faiss.IndexIVFFlat(quantizer, self.dimension, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.min_points_per_centroid = 1  # a rule of thumb too, and it warns on stderr
+        index.cp.max_points_per_centroid = 64
+        index.train(vectors)
+        index.add_with_ids(vectors, ids)
+        self._index, self._trained_at = index, len(ids)
+
+    def _vectors(self, ids: Ids) -> Vectors:
+        if not self._trained_at:
+            flat = faiss.downcast_index(self._index.index)
+            return np.array(flat.reconstruct_n(0, flat.ntotal), dtype=np.float32)
+        self._index.set_direct_map_type(faiss.DirectMap.Hashtable)
+        vectors = np.stack([self._index.reconstruct(int(row)) for row in ids])
+        self._index.set_direct_map_type(faiss.DirectMap.NoMap)
+        return vectors
+
+    def save(self, path: Path) -> None:
+        """Write the index beside the store, whole or not at all."""
+        payload = faiss.serialize_index(self._index).tobytes()
+        header = asdict(self.state) | {
+            "dimension": self.dimension,
+            "trained_at": self._trained_at,
+            "crc32": zlib.crc32(payload),
+        }
+        head = json.dumps(header).encode()
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        with unfinished.open("wb") as file:
+            file.write(_MAGIC + struct.pack("<I", len(head)) + head + payload)
+        unfinished.replace(path)
+        self.unsaved = 0
+
+    @classmethod
+    def load(cls, path: Path) -> "VectorIndex":
+        """Read an index file, or raise `DamagedIndex` if it is not exactly what was saved."""
+        data = memoryview(path.read_bytes())
+        start = len(_MAGIC) + 4
+        if bytes(data[: len(_MAGIC)]) != _MAGIC or len(data) < start:
+            raise DamagedIndex(f"{path} is not an index file")
+        end = start + struct.unpack("<I", data[len(_MAGIC) : start])[0]
+        try:
+            header = json.loads(bytes(data[start:end]))
+            crc32 = header.pop("crc32")
+            dimension, trained_at = header.pop("dimension"), header.pop("trained_at")
+            state = State(**header)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedIndex(f"{path} has no readable header") from error
+        payload = data[end:]
+        if zlib.crc32(payload) != crc32:
+            raise DamagedIndex(f"{path} is cut off or changed")
+        loaded = cls(dimension, state)
+        loaded._index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
+        loaded._trained_at = trained_at
+        return loaded
