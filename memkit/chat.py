@@ -7,6 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
+from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import (
@@ -17,6 +18,7 @@ from memkit.prompt import (
     Prompt,
     compose,
     history_messages,
+    strip,
 )
 from memkit.protocols import Model
 from memkit.records import Scope, Usage
@@ -70,6 +72,11 @@ class Chat:
         self.memory, self.system, self.layout = memory, system, layout
         limit = self.model.limit
         most = budget_tokens if limit is None else limit - max_new_tokens
+        if min(budget_tokens, most) < 1:
+            raise InvalidInput(
+                f"{max_new_tokens} new tokens leave no room for a prompt: the budget is "
+                f"{budget_tokens} tokens, the model's limit {limit}"
+            )
         self.budget_tokens = min(budget_tokens, most)
         self.max_new_tokens = max_new_tokens
         self.report: Report | None = None
@@ -92,6 +99,7 @@ class Chat:
         """
         prompt = self._compose(text)
         self._say("user", text)
+        before = self.model.usage
         said: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
@@ -103,7 +111,7 @@ class Chat:
             reply = "".join(said).strip()
             if reply:
                 self._say("assistant", reply)
-            if self.model.usage is not None:
+            if self.model.usage is not None and self.model.usage is not before:
                 self.report = Report(prompt=prompt, usage=self.model.usage)
 
     def _compose(self, text: str) -> Prompt:
@@ -139,4 +147,4 @@ class Chat:
         )
         if ids:
             self._turn_ids += ids
-            self.history.append({"role": role, "content": text})
+            self.history.append({"role": role, "content": strip(text)})

@@ -21,7 +21,7 @@ _MOST_CHARACTERS = 6000  # of new text at a time, so that any model can read it
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _TELLING = re.compile(r"\d[\w:.,-]*|\b[A-Z][\w'-]+|\b\w{7,}")
-_KEEP = 0.93  # what a clause is worth relative to the next younger one
+_KEEP = 0.97  # what a clause is worth relative to the next younger one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def update(
     if not overviews or reached // OVERVIEW_EVERY == through // OVERVIEW_EVERY:
         return Update(summaries=(running,), since=through, through=reached)
     earlier = next(store.summaries(scope, 2), None)
-    text = _valid(summariser, earlier.text if earlier else "", [text])
+    text = _valid(summariser, earlier.text if earlier else "", _apart(text))
     overview = _summary(summariser, 2, text, (reached, now), _grown((running.id,), earlier))
     return Update(summaries=(running, overview), since=through, through=reached)
 
@@ -127,12 +127,11 @@ class ExtractiveSummariser:
 
     def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:
         """Return clauses of `previous` and `new` in their order, joined into one sentence."""
-        old = [clause for clause in previous.rstrip(".").split("; ") if clause]
-        clauses = list(dict.fromkeys([*old, *(c for text in new for c in _clauses(text))]))
+        told = [clause for text in new for clause in _clauses(text)]
+        clauses = list(dict.fromkeys([*_apart(previous), *told]))
         newest = len(clauses) - 1
         worth = {
-            clause: len(set(_TELLING.findall(clause))) * _KEEP ** (newest - n)
-            for n, clause in enumerate(clauses)
+            clause: _telling(clause) * _KEEP ** (newest - n) for n, clause in enumerate(clauses)
         }
         chosen: set[str] = set()
         spent = 1  # the full stop
@@ -144,13 +143,46 @@ class ExtractiveSummariser:
         kept = [clause for clause in clauses if clause in chosen]
         if not kept:  # a single clause longer than all there is room for
             kept = [self._cut(clauses[-1], max_tokens - 1)] if clauses else [previous]
-        return self._cut("; ".join(kept).rstrip(".!;, "), max_tokens - 1) + "."
+        return self._cut(_together(kept).rstrip(".!;, "), max_tokens - 1) + "."
 
     def _cut(self, text: str, max_tokens: int) -> str:
         words = text.split()
         while len(words) > 1 and self.count(" ".join(words)) > max_tokens:
             words = words[: max(1, len(words) * 9 // 10)]
-        return " ".join(words)
+        text = " ".join(words)
+        while self.count(text) > max_tokens:  # one word, such as a long link
+            text = text[: len(text) * 9 // 10]
+        return text
+
+
+def _together(clauses: Sequence[str]) -> str:
+    """Join clauses into one sentence, naming a speaker only where it changes."""
+    speakers = [None, *(clause.partition(": ")[0] for clause in clauses)]
+    return "; ".join(
+        clause.removeprefix(f"{before}: ")
+        for before, clause in zip(speakers, clauses, strict=False)
+    )
+
+
+def _apart(sentence: str) -> list[str]:
+    """Return the clauses that `_together` joined, each with its speaker again."""
+    clauses: list[str] = []
+    for part in filter(None, sentence.rstrip(".").split("; ")):
+        speaker = clauses[-1].partition(": ")[0] if clauses else ""
+        clauses.append(part if ": " in part or not speaker else f"{speaker}: {part}")
+    return clauses
+
+
+def _telling(clause: str) -> float:
+    """Return how many names, numbers and long words a clause has; a reply's count half.
+
+    A question has none: it tells nothing.
+    """
+    speaker, _, said = clause.partition(": ")
+    if said.endswith("?"):
+        return 0.0
+    words = set(_TELLING.findall(said[:1].lower() + said[1:])) - {"I", speaker}
+    return len(words) * (0.5 if speaker == "Assistant" else 1.0)
 
 
 def _clauses(text: str) -> list[str]:
@@ -158,7 +190,7 @@ def _clauses(text: str) -> list[str]:
     speaker, _, said = text.partition(": ")
     statements = [
         f"{speaker}: {sentence.strip(' .!;')}"
-        for sentence in _SENTENCE.split(said.replace("; ", ", "))
+        for sentence in _SENTENCE.split(said.replace("; ", ", ").replace(": ", ", "))
         if sentence.strip(" .!?;") and not sentence.rstrip().endswith("?")
     ]
     return statements or [f"{speaker}: {said.strip()}"]

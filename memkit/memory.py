@@ -3,14 +3,15 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Literal
 
 from memkit import compact, embedders, prompt, prune, read, write
-from memkit.errors import InvalidInput, MemkitError, StoreError
+from memkit.errors import InvalidInput, StoreError
 from memkit.protocols import (
     Backend,
     Changes,
@@ -121,7 +122,7 @@ class Memory:
         self._counting = threading.Lock()
         self._turn_counts: dict[str, int] = {}
         self._retrieved: dict[str, dict[str, int]] = {}  # chunks recalled, not yet written down
-        self._worker = Worker(self.think_quietly)
+        self._worker = Worker(self._keep_up, self._note_failure)
         self._finish = weakref.finalize(self, Worker.stop, self._worker)
 
     def __enter__(self) -> "Memory":
@@ -164,11 +165,15 @@ class Memory:
         turns = write.read(what, scope, self.clock())
         if not turns:
             return []
-        changes = write.changes(turns, self.embedder, retrieved=self._take_retrieved(user_id))
+        changes = write.changes(turns, self.embedder)
+        changes = replace(changes, retrieved=self._take_retrieved(user_id))
         self._turn_counts[user_id] = self.store.write(scope, changes)
+        self._wake(user_id)
+        return [turn.id or "" for turn in turns]
+
+    def _wake(self, user_id: str) -> None:
         if self.settings.background:
             self._worker.wake(user_id)
-        return [turn.id or "" for turn in turns]
 
     # ---- out
 
@@ -279,41 +284,43 @@ class Memory:
 
     # ---- upkeep
 
-    def think(self, *, user_id: str = "") -> int:
-        """Bring a user's summaries up to date and prune what is due; return how many steps.
+    def think(self, *, user_id: str = "") -> None:
+        """Bring a user's summaries up to date and prune what is due.
 
         Raises:
-            ModelError: the summariser failed; the old summary stays, and `doctor` shows it.
+            ModelError: the summariser returned nothing usable; what it raises itself comes through
+                as it is. The old summary stays, and `doctor` shows the failure.
         """
-        scope = Scope(user_id=user_id)
-        steps = 0
-        with self._thinking:
-            while self._step(scope):
-                steps += 1
-        return steps
+        error = self._worker.attempt(Scope(user_id=user_id).user_id)
+        if error is not None:
+            raise error
 
     def think_quietly(self, user_id: str) -> None:
         """Think, and leave a failure to be shown by `doctor`."""
-        try:
-            self.think(user_id=user_id)
-        except MemkitError:
-            return  # already written down by the step that failed
+        self._worker.attempt(user_id)
+
+    def _keep_up(self, user_id: str) -> None:
+        with self._thinking:
+            while self._step(Scope(user_id=user_id)) and not self._worker.stopped:
+                pass
+
+    def _note_failure(self, user_id: str, error: Exception) -> None:
+        """Write down why a user's upkeep stopped, for `doctor` in any process."""
+        with suppress(StoreError):  # a store that cannot be written says so to every `remember`
+            failure = f"{type(error).__name__}: {error}"
+            self.store.write(Scope(user_id=user_id), Changes(failure=failure))
 
     def _step(self, scope: Scope) -> bool:
         forgetting = self.settings.forgetting
         interval = forgetting.interval if forgetting else compact.OVERVIEW_EVERY
-        try:
-            update = compact.update(
-                self.store, scope, self._summariser, self.clock(),
-                stop_every=interval, overviews=self.settings.overviews,
-            )  # fmt: skip
-        except MemkitError as error:
-            self.store.write(scope, Changes(failure=str(error)))
-            raise
+        update = compact.update(
+            self.store, scope, self._summariser, self.clock(),
+            stop_every=interval, overviews=self.settings.overviews,
+        )  # fmt: skip
         if update is None:
             return False
-        retrieved = self._take_retrieved(scope.user_id)
-        self.store.write(scope, Changes(retrieved=retrieved))
+        if retrieved := self._take_retrieved(scope.user_id):
+            self.store.write(scope, Changes(retrieved=retrieved))
         due = forgetting is not None and update.through // interval > update.since // interval
         hide = (
             prune.choose(self.store.chunks(scope), update.through, forgetting)
@@ -352,6 +359,8 @@ class Memory:
             dry_run: only say what would go.
         """
         scope = Scope(user_id=user_id)
+        if isinstance(turn_ids, str):
+            raise InvalidInput(f"turn_ids must be a list of ids, got the string {turn_ids!r}")
         if (turn_ids is None) == (not everything):
             raise InvalidInput("name turn_ids, or everything=True, and not both")
         window = Window(ids=None if turn_ids is None else list(turn_ids))
@@ -360,6 +369,7 @@ class Memory:
             receipt = self._receipt(scope, going, dry_run=dry_run)
             if going and not dry_run:
                 self.store.write(scope, Changes(forget=receipt.turn_ids))
+                self._wake(user_id)
         return receipt
 
     def _receipt(self, scope: Scope, going: Sequence[Turn], *, dry_run: bool) -> Receipt:
@@ -388,29 +398,28 @@ class Memory:
 
     def doctor(self) -> list[str]:
         """Return one sentence per fault found, none if all is well. Reads everything once."""
-        faults = self.store.check()
-        if self._worker.failure:
-            faults.append(f"background worker: {self._worker.failure}")
-        return faults
+        return self.store.check()
 
     def close(self) -> None:
         """Write down what is pending and release the file; closing twice is fine."""
         if self._finish.detach() is None:
             return
         self._worker.stop()
-        for user_id in list(self._retrieved):
-            self.store.write(
-                Scope(user_id=user_id), Changes(retrieved=self._take_retrieved(user_id))
-            )
-        self.store.close()
+        try:
+            for user_id in list(self._retrieved):
+                self.store.write(
+                    Scope(user_id=user_id), Changes(retrieved=self._take_retrieved(user_id))
+                )
+        finally:
+            self.store.close()
 
     # ---- what pruning needs to know: which chunks were recalled lately
 
     def _note_retrieved(self, user_id: str, chunk_ids: Sequence[str]) -> None:
         now = self._turn_counts.get(user_id)
         if now is None:
-            newest = next(self.turns(user_id=user_id, last=1), None)
-            now = self._turn_counts[user_id] = (newest.position or 0) if newest else 0
+            ages = self.store.chunks(Scope(user_id=user_id))
+            now = self._turn_counts[user_id] = max((age.position for age in ages), default=0)
         with self._counting:
             self._retrieved.setdefault(user_id, {}).update(dict.fromkeys(chunk_ids, now))
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from memkit.errors import InvalidInput
 from memkit.protocols import ChunkAge
 
 
@@ -26,11 +27,11 @@ class Forgetting:
 
     def __post_init__(self) -> None:
         if self.sign not in ("intended", "printed"):
-            raise ValueError(f'sign must be "intended" or "printed", got {self.sign!r}')
+            raise InvalidInput(f'sign must be "intended" or "printed", got {self.sign!r}')
         if not 0 <= self.fraction <= 1:
-            raise ValueError(f"fraction must be in [0, 1], got {self.fraction}")
+            raise InvalidInput(f"fraction must be in [0, 1], got {self.fraction}")
         if self.interval < 1:
-            raise ValueError(f"interval must be at least 1 turn, got {self.interval}")
+            raise InvalidInput(f"interval must be at least 1 turn, got {self.interval}")
 
 
 def weights(ages: Sequence[ChunkAge], now: int, policy: Forgetting) -> NDArray[np.float64]:
@@ -57,8 +58,11 @@ def weights(ages: Sequence[ChunkAge], now: int, policy: Forgetting) -> NDArray[n
 
 
 def choose(ages: Sequence[ChunkAge], now: int, policy: Forgetting) -> list[str]:
-    """Return the ids of the visible chunks to hide now: the lowest `fraction` by weight."""
-    visible = [chunk for chunk in ages if not chunk.hidden]
+    """Return the ids of the visible chunks to hide at turn `now`: the lowest `fraction` by weight.
+
+    Chunks of later turns are left out, so that it makes no difference how many came in at once.
+    """
+    visible = [chunk for chunk in ages if not chunk.hidden and chunk.position <= now]
     count = int(policy.fraction * len(visible) + 0.5)
     order = np.argsort(weights(visible, now, policy), kind="stable")
     return [visible[n].id for n in order[:count]]

@@ -8,12 +8,12 @@ from datetime import datetime
 from memkit import rank
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Match, Query, Store
-from memkit.records import Hit, Scope
+from memkit.records import Hit, Scope, writable
 
 _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS = 64  # of a question; more only cost time
 _DEPTH = 50  # candidates per arm, at least
-_DENSE_SHARE = 0.5  # even weights until the retrieval benchmark says better
+_DENSE_SHARE = 0.6  # best R@5 and R@50 on three LoCoMo conversations kept for tuning
 
 # function words of English questions, which find everything and so nothing
 _STOP = frozenset(
@@ -141,12 +141,27 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
     """
     if not isinstance(question.text, str) or not question.text.strip():
         raise InvalidInput("the question is empty; pass the text to look for")
-    if question.k < 1:
-        raise InvalidInput(f"k must be at least 1, got {question.k}")
+    writable(question.text, "the question")
+    if not isinstance(question.k, int) or question.k < 1:
+        raise InvalidInput(f"k must be a whole number, at least 1, got {question.k!r}")
+    if not isinstance(question.min_relevance, (int, float)):
+        raise InvalidInput(f"min_relevance must be a number, got {question.min_relevance!r}")
     depth = max(_DEPTH, 2 * question.k) + len(question.without)
     vector = embedder.embed([question.text])[0]
-    near = store.search(scope, Query(k=depth, vector=vector, until=question.until))
-    alike = store.search(scope, Query(k=depth, words=words(question.text), until=question.until))
+    while True:
+        near = store.search(scope, Query(k=depth, vector=vector, until=question.until))
+        alike = store.search(
+            scope, Query(k=depth, words=words(question.text), until=question.until)
+        )
+        best = _best_of_each_turn(_fuse(near, alike, question))
+        if len(best) >= question.k or max(len(near), len(alike)) < depth:
+            break
+        depth *= 2  # long turns fill many places: look further down
+    return [one for one in best[: question.k] if one.hit.relevance >= question.min_relevance]
+
+
+def _fuse(near: list[Match], alike: list[Match], question: Question) -> list[Found]:
+    """Return what either arm found, most relevant first, newest first among equals."""
     shares = rank.fuse(_scores(near), _scores(alike), dense_share=_DENSE_SHARE)
     matches = {match.chunk_id: match for match in [*near, *alike]}
     found = [
@@ -154,9 +169,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
         for chunk, share in shares.items()
         if matches[chunk].turn.id not in question.without
     ]
-    found.sort(key=lambda one: (-one.hit.relevance, -one.hit.said_at.timestamp()))
-    best = _best_of_each_turn(found)[: question.k]
-    return [one for one in best if one.hit.relevance >= question.min_relevance]
+    return sorted(found, key=lambda one: (-one.hit.relevance, -one.hit.said_at.timestamp()))
 
 
 def _scores(matches: list[Match]) -> dict[str, float]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from memkit.errors import InvalidTurn, NaiveDatetime, ScopeRequired
+from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
+_MONTHS = ("January", "February", "March", "April", "May", "June",
+           "July", "August", "September", "October", "November", "December")  # fmt: skip
 
 
 def zoned(time: datetime, what: str) -> datetime:
@@ -23,6 +25,30 @@ def zoned(time: datetime, what: str) -> datetime:
             f"{what} {time.isoformat()} has no timezone; pass e.g. time.replace(tzinfo=UTC)"
         )
     return time
+
+
+def day(time: datetime) -> str:
+    """Return the date as people and models read it, the same on every platform and locale."""
+    return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
+
+
+def writable(text: str, what: str) -> str:
+    """Return `text` if it can be written as UTF-8, or say what is wrong with it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{what} holds half of a surrogate pair at character {error.start}; it was decoded "
+            'wrongly, text.encode("utf-8", "replace").decode() takes it out'
+        ) from error
+    return text
+
+
+def _key(text: str, what: str) -> str:
+    """Return `text` if a store can look things up by it."""
+    if "\0" in text:
+        raise InvalidInput(f"{what} holds a NUL character, and stores cut keys there: {text!r}")
+    return writable(text, what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +69,8 @@ class Scope:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise ScopeRequired(f"{name} must be a non-empty string or None, got {value!r}")
+        for name in ("user_id", "agent_id", "session_id"):
+            _key(getattr(self, name) or "", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +101,9 @@ class Turn:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise InvalidTurn(f"a turn's {name} must be a non-empty string, got {value!r}")
+        writable(self.text, "a turn's text")
+        for name in ("id", "name", "session_id", "agent_id"):
+            _key(getattr(self, name) or "", f"a turn's {name}")
         for name in ("said_at", "stored_at"):
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
@@ -133,9 +164,8 @@ class Hit:
     role: Role = "user"
     name: str | None = None
     session_id: str | None = None
-    explain: Mapping[str, float] = field(
-        default_factory=dict
-    )  # each arm's share; sums to relevance
+    # each arm's share; sums to relevance
+    explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def speaker(self) -> str:

@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime
+import numpy as np
+
+from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
 from memkit.prompt import strip
 from memkit.protocols import Changes, Embedder
-from memkit.records import Chunk, Scope, Turn
+from memkit.records import Chunk, Scope, Turn, day
 
 Message = str | Mapping[str, Any] | Turn
 _KEYS = {"role", "content", "name", "timestamp", "id"}
+_KINDS = "a string, a message dict or a Turn"
+_NAME = 40  # characters of a speaker's name that stand in front of a chunk
 
 
 def read(what: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
@@ -24,16 +28,19 @@ def read(what: Message | Iterable[Message], scope: Scope, now: datetime) -> list
     Raises:
         InvalidInput: one of its kinds, naming the message; nothing is stored then.
     """
-    messages = [what] if isinstance(what, (str, Mapping, Turn)) else list(what)
+    if isinstance(what, (str, Mapping, Turn)):
+        what = [what]
+    if not isinstance(what, Iterable):
+        raise InvalidTurn(f"cannot remember {what!r}; pass {_KINDS}, or many of them")
     turns = []
-    for n, message in enumerate(messages):
+    for n, message in enumerate(what):
         try:
             turn = _turn(message)
+            text = strip(turn.text)
+            if text.strip():
+                turns.append(_complete(replace(turn, text=text), scope, now))
         except InvalidInput as error:
             raise type(error)(f"message {n}: {error}") from error
-        text = strip(turn.text)
-        if text.strip():
-            turns.append(_complete(replace(turn, text=text), scope, now))
     return turns
 
 
@@ -43,9 +50,7 @@ def _turn(message: object) -> Turn:
     if isinstance(message, str):
         return Turn(text=message)
     if not isinstance(message, Mapping):
-        raise InvalidTurn(
-            f"cannot remember a {type(message).__name__}; pass a string, a message dict or a Turn"
-        )
+        raise InvalidTurn(f"cannot remember {message!r}; pass {_KINDS}")
     if unknown := sorted(map(str, set(message) - _KEYS)):
         raise InvalidTurn(
             f"unknown key {', '.join(unknown)}; a message dict has {', '.join(sorted(_KEYS))}"
@@ -57,19 +62,19 @@ def _turn(message: object) -> Turn:
         role=message["role"],
         name=message.get("name"),
         id=message.get("id"),
-        said_at=_time(message.get("timestamp")),
+        said_at=parse_time(message.get("timestamp")),
     )
 
 
-def _time(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """Read an ISO-8601 string with a timezone, seconds since 1970, or a zoned datetime."""
     if value is None or isinstance(value, datetime):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, tz=UTC)
     try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, tz=UTC)
         return datetime.fromisoformat(str(value))
-    except ValueError as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise NaiveDatetime(
             f"timestamp {value!r} is neither ISO-8601 with a timezone nor seconds since 1970"
         ) from error
@@ -100,7 +105,7 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     """
     assert turn.id is not None
     assert turn.said_at is not None
-    header = f"{turn.speaker}, {turn.said_at:%-d %B %Y}: "
+    header = f"{turn.speaker[:_NAME]}, {day(turn.said_at)}: "
     return [
         Chunk(
             id=f"{turn.id}/{n}",
@@ -114,8 +119,23 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     ]
 
 
-def changes(turns: list[Turn], embedder: Embedder, *, retrieved: Mapping[str, int]) -> Changes:
-    """Return what storing these turns writes: turns, chunks, vectors. One embedding call."""
-    chunks = [piece for turn in turns for piece in chunk(turn, embedder)]
+def changes(turns: list[Turn], embedder: Embedder) -> Changes:
+    """Return what storing these turns writes: turns, chunks, vectors. One embedding call.
+
+    Raises:
+        TurnConflict: two of the turns have one id and different texts.
+        ModelError: the embedder did not return one finite row per text.
+    """
+    once: dict[str | None, Turn] = {}
+    for turn in turns:
+        if once.setdefault(turn.id, turn).text != turn.text:
+            raise TurnConflict(turn.id or "")
+    chunks = [piece for turn in once.values() for piece in chunk(turn, embedder)]
     vectors = embedder.embed([piece.text for piece in chunks])
-    return Changes(turns=turns, chunks=chunks, vectors=vectors, retrieved=retrieved)
+    wanted = (len(chunks), embedder.fingerprint.dimension)
+    if vectors.shape != wanted or not np.isfinite(vectors).all():
+        raise ModelError(
+            f"the embedder returned an array of shape {vectors.shape} for {len(chunks)} texts; it "
+            f"must be {wanted} and finite"
+        )
+    return Changes(turns=list(once.values()), chunks=chunks, vectors=vectors)

@@ -1,15 +1,15 @@
 """Is a memory in order, and how big is it? Read-only questions about the tables."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from stores.index import Rows
+from stores.rows import Fetch
 from stores.vectors import VectorIndex
 
-Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
+_DAMAGED = "SQLite finds the file damaged"
 
 _COUNTS = {
     "users": "SELECT count(*) FROM users",
@@ -28,6 +28,13 @@ _MUST_BE_ZERO = {
     "chunks without a vector of the current embedder": "SELECT count(*) FROM chunks WHERE seq"
     " NOT IN (SELECT chunk_seq FROM vectors JOIN embedders ON embedders.id = embedder"
     " WHERE current)",
+    "summaries whose sources are gone": "SELECT count(DISTINCT s.seq) FROM summaries s"
+    " JOIN summary_sources o ON o.summary_seq = s.seq"
+    " WHERE NOT EXISTS (SELECT 1 FROM turns t WHERE t.user_id = s.user_id AND t.id = o.source_id)"
+    " AND NOT EXISTS (SELECT 1 FROM summaries e WHERE e.user_id = s.user_id"
+    " AND e.id = o.source_id)",
+    "turns of a user that is not known": "SELECT count(*) FROM turns WHERE user_id NOT IN"
+    " (SELECT user_id FROM users)",
     "chunks whose user is not their turn's": "SELECT count(*) FROM chunks c JOIN turns t"
     " ON t.seq = c.turn_seq WHERE c.user_id != t.user_id",
     "visible chunks missing from full text, or extra rows in it": "SELECT abs((SELECT count(*)"
@@ -50,8 +57,10 @@ def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int
 
 
 def faults(db: sqlite3.Connection) -> list[str]:
-    """Return one sentence per fault in the tables and the full-text index."""
-    found = [f"SQLite: {row[0]}" for row in db.execute("PRAGMA quick_check") if row[0] != "ok"]
+    """Return one sentence per fault in the file, the tables and the full-text index."""
+    found = _file_faults(db)
+    if found:
+        return found  # what stands in broken pages means nothing
     found += [
         f"{row[0]} row {row[1]} points to a row of {row[2]} that is gone"
         for row in db.execute("PRAGMA foreign_key_check")
@@ -64,19 +73,49 @@ def faults(db: sqlite3.Connection) -> list[str]:
         count = db.execute(sql).fetchone()[0]
         if count:
             found.append(f"{count} {what}")
+    return found + _full_text_faults(db)
+
+
+def _file_faults(db: sqlite3.Connection) -> list[str]:
+    try:
+        rows = db.execute("PRAGMA integrity_check").fetchall()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return [f"{_DAMAGED}: {error}"]
+    return [f"{_DAMAGED}: {row[0]}" for row in rows if row[0] != "ok"]
+
+
+def is_broken(found: list[str]) -> bool:
+    """Return whether the file itself is damaged, so that its rows cannot be trusted."""
+    return any(fault.startswith(_DAMAGED) for fault in found)
+
+
+def _full_text_faults(db: sqlite3.Connection) -> list[str]:
     try:
         # rank 1: compare the index with the rows it was made from, not only with itself
         db.execute(
             "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
         )
     except sqlite3.DatabaseError as error:
-        found.append(f"full text disagrees with the rows: {error}")
-    return found
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return [f"full text disagrees with the rows: {error}"]
+    return []
 
 
-def index_faults(db: sqlite3.Connection, user_id: str, index: VectorIndex) -> list[str]:
-    """Return a sentence if a user's vector index does not hold exactly the visible rows."""
-    rows = db.execute("SELECT seq FROM chunks WHERE user_id = ? AND hidden = 0", (user_id,))
-    live = np.fromiter((row[0] for row in rows), dtype=np.int64)
-    wrong = np.setxor1d(live, index.ids())
-    return [f"vector index of {user_id!r}: {len(wrong)} rows differ"] if len(wrong) else []
+def index_faults(rows: Rows, index: VectorIndex) -> list[str]:
+    """Return a sentence if a user's index does not hold exactly the visible rows' vectors."""
+    ids = index.ids()
+    order = np.argsort(ids, kind="stable")
+    ids, vectors = ids[order], index.vectors()[order]
+    wrong, seen = 0, 0
+    for page, expected in rows.vectors(after=0):
+        have = slice(seen, seen + len(page))
+        seen += len(page)
+        if not np.array_equal(ids[have], page):
+            wrong += len(np.setxor1d(ids[have], page)) or 1
+        elif not np.array_equal(vectors[have], expected):
+            wrong += int((vectors[have] != expected).any(axis=1).sum())
+    wrong += max(len(ids) - seen, 0)
+    return [f"vector index of {rows.user_id!r}: {wrong} rows differ"] if wrong else []

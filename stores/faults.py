@@ -36,6 +36,12 @@ _MEANING: dict[int, tuple[type[StoreError], str]] = {
 }
 
 
+# what the low byte does not tell
+_EXTENDED: dict[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL],  # no room for the -shm file
+}
+
+
 @contextmanager
 def in_our_words(url: str) -> Iterator[None]:
     """Turn an SQLite error inside the block into the memkit error it means."""
@@ -45,5 +51,6 @@ def in_our_words(url: str) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None and "closed" in str(error):
             raise StoreClosed(f"{url} is closed; open it again with memkit.open") from error
-        kind, message = _MEANING.get((code or 0) & 0xFF, (StoreError, "{url}: " + str(error)))
-        raise kind(message.format(url=url)) from error
+        unknown = (StoreError, "{url}: {error}")
+        kind, message = _EXTENDED.get(code or 0) or _MEANING.get((code or 0) & 0xFF, unknown)
+        raise kind(message.format(url=url, error=error)) from error

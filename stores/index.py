@@ -2,29 +2,33 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit.protocols import Vectors
+from memkit.errors import StoreError
+from memkit.protocols import Fingerprint, Vectors
 from stores.vectors import DamagedIndex, State, VectorIndex
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
 _SAVE_AFTER = 0.25  # share of an index that may be unsaved; what is missing is appended at load
+_ROOM = 512 * 2**20  # bytes of vectors kept in memory, besides the index in use
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One user's searchable vectors, as the store has them now."""
+    """One user's searchable vectors, as one state of the store has them."""
 
     db: sqlite3.Connection
     user_id: str
     embedder: int
-    fingerprint: str
+    fingerprint: Fingerprint
 
     def state(self, store_id: str) -> State:
         """Return what a fresh index must have taken in. Two look-ups by key."""
@@ -34,18 +38,14 @@ class Rows:
         newest = self.db.execute(
             "SELECT max(seq) FROM chunks WHERE user_id = ? AND hidden = 0", (self.user_id,)
         ).fetchone()
+        made_by = self.fingerprint
         return State(
             store_id=store_id,
-            embedder=self.fingerprint,
+            embedder=f"{made_by.model} {made_by.revision} {made_by.dimension}",
             user_id=self.user_id,
             layout=layout[0] if layout else 0,
             newest=newest[0] or 0,
         )
-
-    def dimension(self) -> int:
-        """Return how long the vectors are."""
-        row = self.db.execute("SELECT dimension FROM embedders WHERE id = ?", (self.embedder,))
-        return int(row.fetchone()[0])
 
     def ids(self) -> Ids:
         """Return the rows a fresh index holds, ascending."""
@@ -53,6 +53,18 @@ class Rows:
             "SELECT seq FROM chunks WHERE user_id = ? AND hidden = 0 ORDER BY seq", (self.user_id,)
         )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def count(self) -> int:
+        """Return how many rows a fresh index holds."""
+        sql = "SELECT count(*) FROM chunks WHERE user_id = ? AND hidden = 0"
+        return int(self.db.execute(sql, (self.user_id,)).fetchone()[0])
+
+    def mark(self, seq: int) -> int:
+        """Return a checksum of one visible row's vector, 0 if there is no such row."""
+        row = self.db.execute(
+            "SELECT vector FROM vectors WHERE chunk_seq = ? AND embedder = ?", (seq, self.embedder)
+        ).fetchone()
+        return zlib.crc32(row[0]) if row else 0
 
     def vectors(self, after: int) -> Iterator[tuple[Ids, Vectors]]:
         """Yield visible rows above `after` with their vectors, in pages."""
@@ -68,88 +80,100 @@ class Rows:
             yield ids, np.frombuffer(data, dtype=np.float32).reshape(len(page), -1)
 
 
+Reader = Callable[[str], AbstractContextManager[Rows]]  # gives a block one state of a user's rows
+
+
 class IndexCache:
     """The indexes in memory, one per user, and their files in `folder` (None: memory only)."""
 
     def __init__(self, folder: Path | None, store_id: str) -> None:
         self._folder = folder
         self._store_id = store_id
-        self._open: dict[str, VectorIndex] = {}
-        self.rebuilt = 0  # how often a file was absent, stale or damaged
+        self._open: dict[str, VectorIndex] = {}  # the one used last stands last
+        self.rebuilt = 0  # how often a file was stale or damaged
 
     def fresh(self, rows: Rows) -> VectorIndex:
         """Return the user's index with every committed row in it, whoever wrote it."""
         wanted = rows.state(self._store_id)
-        index = self._open.get(rows.user_id)
+        index = self._open.pop(rows.user_id, None)  # left out if what follows fails midway
         if index is None or index.state.embedder != wanted.embedder:
             index = self._load(rows, wanted)
-            self._open[rows.user_id] = index
         if index.state != wanted:
             _catch_up(index, rows, wanted)
-            if index.unsaved > _SAVE_AFTER * len(index) + 10_000:
-                self._save(index)
+        self._open[rows.user_id] = index
         return index
 
     def _load(self, rows: Rows, wanted: State) -> VectorIndex:
-        """Read the user's file and bring it up to date, or start an empty index to fill."""
-        empty = VectorIndex(
-            rows.dimension(),
-            State(
-                store_id=wanted.store_id,
-                embedder=wanted.embedder,
-                user_id=wanted.user_id,
-                layout=wanted.layout,
-                newest=0,
-            ),
-        )
+        """Read the user's file and append what is new, or return an empty index to fill."""
+        empty = VectorIndex(rows.fingerprint.dimension, replace(wanted, newest=0))
         path = self._path(rows.user_id)
         if path is None or not path.exists():
             return empty
         try:
             index = VectorIndex.load(path)
-        except DamagedIndex:
+        except (DamagedIndex, OSError):
             self.rebuilt += 1
             return empty
+        # of another memory, embedder or layout; or from the future or another past of a copy
         have = index.state
-        same = (have.store_id, have.embedder, have.user_id) == (
-            wanted.store_id,
-            wanted.embedder,
-            wanted.user_id,
-        )
-        if not same or (have.newest > wanted.newest and have.layout == wanted.layout):
-            self.rebuilt += 1  # of another memory, or from the future of a restored copy
-            return empty
-        _catch_up(index, rows, wanted)
-        if len(index) != len(rows.ids()):
-            self.rebuilt += 1
-            return empty
-        return index
+        same = replace(have, newest=wanted.newest) == wanted
+        if same and have.newest <= wanted.newest and rows.mark(have.newest) == index.mark:
+            _catch_up(index, rows, wanted)
+            if len(index) == rows.count():
+                return index
+        self.rebuilt += 1
+        return empty
 
     def _path(self, user_id: str) -> Path | None:
         if self._folder is None:
             return None
-        return (
-            self._folder / f"{hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()}.faiss"
-        )
+        name = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
+        return self._folder / f"{name}.faiss"
 
-    def _save(self, index: VectorIndex) -> None:
-        path = self._path(index.state.user_id)
-        if path is not None and index.unsaved:
-            index.save(path)
+    def tidy(self, reader: Reader) -> None:
+        """Save the index in use if much of it is new, and let go of the ones used longest ago."""
+        user = next(reversed(self._open), None)
+        if user is None:
+            return
+        if self._open[user].unsaved > _SAVE_AFTER * len(self._open[user]) + 10_000:
+            self._write(user, reader)
+        while len(self._open) > 1 and sum(index.size for index in self._open.values()) > _ROOM:
+            oldest = next(iter(self._open))
+            self._write(oldest, reader)
+            del self._open[oldest]
 
-    def drop(self, user_id: str) -> None:
-        """Forget a user's index and its file; the next search makes it anew from the rows."""
-        self._open.pop(user_id, None)
-        if (path := self._path(user_id)) is not None:
-            path.unlink(missing_ok=True)
-
-    def save(self) -> None:
+    def save(self, reader: Reader) -> None:
         """Write every index that changed since it was read."""
-        for index in self._open.values():
-            try:
-                self._save(index)
-            except OSError:
-                return  # it is a cache: the next open rebuilds it from the rows
+        for user in list(self._open):
+            self._write(user, reader)
+
+    def _write(self, user: str, reader: Reader) -> None:
+        """Write an index to its file, best effort: it is a cache."""
+        path = self._path(user)
+        if path is None:
+            return
+        try:
+            with reader(user) as rows:
+                index = self.fresh(rows)
+                index.mark = rows.mark(index.state.newest)
+            if not index.unsaved:
+                return
+            index.save(path)
+            # whoever forgets deletes the file after the commit; whoever saves looks after saving:
+            # whichever comes last, no forgotten vector stays in a file
+            with reader(user) as rows:
+                stale = rows.state(self._store_id).layout != index.state.layout
+            if stale:
+                path.unlink(missing_ok=True)
+        except (OSError, StoreError):
+            return
+
+    def unlink(self, user_id: str) -> None:
+        """Delete a user's file, and what a crash left of one; another is written in time."""
+        path = self._path(user_id)
+        if path is not None and self._folder is not None:
+            for file in self._folder.glob(f"{path.stem}.*"):
+                file.unlink(missing_ok=True)
 
 
 def _catch_up(index: VectorIndex, rows: Rows, wanted: State) -> None:
@@ -160,12 +184,14 @@ def _catch_up(index: VectorIndex, rows: Rows, wanted: State) -> None:
         index.remove(np.setdiff1d(have, live))
         back = np.setdiff1d(live[live <= after], have)
         if len(back):
-            _append(index, rows, after=0, only=back)
-    _append(index, rows, after=after)
+            _append(index, rows, int(back[0]) - 1, only=back)
+    _append(index, rows, after)
     index.state = wanted
 
 
-def _append(index: VectorIndex, rows: Rows, *, after: int, only: Ids | None = None) -> None:
+def _append(index: VectorIndex, rows: Rows, after: int, only: Ids | None = None) -> None:
     for ids, vectors in rows.vectors(after):
+        if only is not None and ids[0] > only[-1]:
+            return
         keep = np.ones(len(ids), dtype=bool) if only is None else np.isin(ids, only)
         index.add(ids[keep], vectors[keep])

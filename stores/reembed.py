@@ -10,8 +10,8 @@ from memkit.protocols import Embedder, Vectors
 
 _BATCH = 128
 _MISSING = (
-    "SELECT seq, text FROM chunks WHERE seq NOT IN"
-    " (SELECT chunk_seq FROM vectors WHERE embedder = ?)"
+    "SELECT seq, text FROM chunks WHERE seq > ? AND NOT EXISTS"
+    " (SELECT 1 FROM vectors WHERE chunk_seq = chunks.seq AND embedder = ?) ORDER BY seq LIMIT ?"
 )
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
@@ -26,16 +26,16 @@ def run(transaction: Transaction, embedder: Embedder, progress: Callable[[int, i
     number = _register(transaction, embedder)
     with transaction() as db:
         total = db.execute("SELECT count(*) FROM chunks").fetchone()[0]
-        done = db.execute("SELECT count(*) FROM vectors WHERE embedder = ?", (number,)).fetchone()[
-            0
-        ]
+        query = "SELECT count(*) FROM vectors WHERE embedder = ?"
+        done = db.execute(query, (number,)).fetchone()[0]
+    last = 0
     while True:
         progress(done, total)
         with transaction() as db:
-            batch = db.execute(f"{_MISSING} LIMIT ?", (number, _BATCH)).fetchall()
-            if not batch:
+            batch = db.execute(_MISSING, (last, number, _BATCH)).fetchall()
+            if not batch:  # new turns come at the end, so nothing is missing now
                 _switch(db, number)
-                return int(total)
+                return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
         vectors = embed_whole(embedder, [row["text"] for row in batch])
         with transaction() as db:
             db.executemany(
@@ -43,7 +43,7 @@ def run(transaction: Transaction, embedder: Embedder, progress: Callable[[int, i
                 " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM chunks WHERE seq = ?1)",
                 [(row["seq"], number, vectors[n].tobytes()) for n, row in enumerate(batch)],
             )
-        done += len(batch)
+        done, last = done + len(batch), batch[-1]["seq"]
 
 
 def embed_whole(embedder: Embedder, texts: list[str]) -> Vectors:
@@ -79,4 +79,4 @@ def _switch(db: sqlite3.Connection, number: int) -> None:
     db.execute("UPDATE embedders SET current = (id = ?)", (number,))
     db.execute("DELETE FROM vectors WHERE embedder != ?", (number,))
     db.execute("DELETE FROM embedders WHERE id != ?", (number,))
-    db.execute("UPDATE users SET layout = layout + 1")
+    db.execute("UPDATE users SET layout = random()")

@@ -22,8 +22,9 @@ def _turns_chunks_summaries(db: Database) -> None:
 
 
 # `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
-# `layout` changes whenever rows leave or re-enter the searchable set other than at its end, so
-# that a vector index knows when appending is not enough.
+# `layout` is drawn anew whenever rows leave or re-enter the searchable set other than at its end,
+# so that a vector index knows when appending is not enough. It is no counter: a restored copy
+# must not arrive at the layout of what came after it.
 _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16))))",
@@ -86,8 +87,13 @@ _FIRST = (
 )
 
 
-def prepare(connection: sqlite3.Connection, url: str) -> None:
-    """Bring a new or older file up to date inside one transaction; refuse foreign files.
+def is_ours(head: bytes) -> bool:
+    """Tell from its first 72 bytes whether a file is a memory."""
+    return head.startswith(b"SQLite format 3\0") and head[68:72] == APPLICATION_ID.to_bytes(4)
+
+
+def is_current(connection: sqlite3.Connection, url: str) -> bool:
+    """Return whether every migration has been applied. Reads only.
 
     Raises:
         NotAMemory: the file is an SQLite database of another program.
@@ -107,5 +113,10 @@ def prepare(connection: sqlite3.Connection, url: str) -> None:
             f"{url} was written by a newer memkit (it has {', '.join(unknown)}); nothing was "
             "changed, upgrade memkit to open it"
         )
-    if migrations.pending(db):
-        migrations.apply(db)
+    return not migrations.pending(db)
+
+
+def prepare(connection: sqlite3.Connection, url: str) -> None:
+    """Bring a new or older file up to date, inside the caller's transaction."""
+    if not is_current(connection, url):  # nobody else was first
+        migrations.apply(Database(connection))

@@ -5,8 +5,8 @@ search touches that user's index alone, so a small user pays for a small index.
 """
 
 import json
-import os
 import struct
+import uuid
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ Ids = NDArray[np.int64]
 FLAT_UP_TO = 20_000
 _PROBED = 0.04  # share of the inverted lists that a search reads
 _MAGIC = b"memkit-index-1\n"
+_FIXED = struct.Struct("<15sII")  # magic, CRC-32 of all that follows, length of the header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +50,17 @@ class VectorIndex:
         self.state = state
         self.dimension = dimension
         self.unsaved = 0  # vectors changed since the file was written
+        self.mark = 0  # checksum of the newest row's vector, when it was saved
         self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
         self._trained_at = 0  # how many vectors the inverted lists were trained on; 0: exact
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of memory it takes."""
+        return len(self) * (4 * self.dimension + 8)
 
     @property
     def kind(self) -> str:
@@ -64,14 +71,25 @@ class VectorIndex:
         """Return the chunk rows in the index, in no order."""
         if not self._trained_at:
             return np.array(faiss.vector_to_array(self._index.id_map), dtype=np.int64)
+        return np.concatenate([ids for ids, _ in self._lists()])
+
+    def vectors(self) -> Vectors:
+        """Return the vectors in the order of `ids`, shape (n, dimension)."""
+        if not self._trained_at:
+            flat = faiss.downcast_index(self._index.index)
+            return np.array(flat.reconstruct_n(0, flat.ntotal), dtype=np.float32)
+        return np.concatenate([vectors for _, vectors in self._lists()])
+
+    def _lists(self) -> list[tuple[Ids, Vectors]]:
+        """Return what stands in each inverted list."""
         lists = self._index.invlists
-        sizes = [lists.list_size(n) for n in range(lists.nlist)]
-        parts = [
-            faiss.rev_swig_ptr(lists.get_ids(n), size).copy()
-            for n, size in enumerate(sizes)
-            if size
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        parts = [(np.empty(0, dtype=np.int64), np.empty((0, self.dimension), dtype=np.float32))]
+        for n in range(lists.nlist):
+            if size := lists.list_size(n):
+                ids = faiss.rev_swig_ptr(lists.get_ids(n), size).copy()
+                codes = faiss.rev_swig_ptr(lists.get_codes(n), size * lists.code_size).copy()
+                parts.append((ids, codes.view(np.float32).reshape(size, -1)))
+        return parts
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Append rows; when the size asks for another kind of index, move to it."""
@@ -115,8 +133,7 @@ class VectorIndex:
         return faiss.SearchParametersIVF(sel=selector, nprobe=probes)
 
     def _train(self) -> None:
-        ids = self.ids()
-        vectors = self._vectors(ids)
+        ids, vectors = self.ids(), self.vectors()
         lists = int(4 * np.sqrt(len(ids)))  # FAISS's rule of thumb
         quantizer = faiss.IndexFlatIP(self.dimension)
         index = faiss.IndexIVFFlat(quantizer, self.dimension, lists, faiss.METRIC_INNER_PRODUCT)
@@ -126,50 +143,41 @@ class VectorIndex:
         index.add_with_ids(vectors, ids)
         self._index, self._trained_at = index, len(ids)
 
-    def _vectors(self, ids: Ids) -> Vectors:
-        if not self._trained_at:
-            flat = faiss.downcast_index(self._index.index)
-            return np.array(flat.reconstruct_n(0, flat.ntotal), dtype=np.float32)
-        self._index.set_direct_map_type(faiss.DirectMap.Hashtable)
-        vectors = np.stack([self._index.reconstruct(int(row)) for row in ids])
-        self._index.set_direct_map_type(faiss.DirectMap.NoMap)
-        return vectors
-
     def save(self, path: Path) -> None:
-        """Write the index beside the store, whole or not at all."""
-        payload = faiss.serialize_index(self._index).tobytes()
-        header = asdict(self.state) | {
-            "dimension": self.dimension,
-            "trained_at": self._trained_at,
-            "crc32": zlib.crc32(payload),
-        }
-        head = json.dumps(header).encode()
+        """Write the index to its file, whole or not at all."""
+        payload = memoryview(faiss.serialize_index(self._index))
+        head = json.dumps(
+            asdict(self.state)
+            | {"dimension": self.dimension, "trained_at": self._trained_at, "mark": self.mark}
+        ).encode()
+        fixed = _FIXED.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(head)), len(head))
         path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        with unfinished.open("wb") as file:
-            file.write(_MAGIC + struct.pack("<I", len(head)) + head + payload)
-        unfinished.replace(path)
+        unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+        try:
+            with unfinished.open("wb") as file:
+                file.writelines((fixed, head, payload))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         self.unsaved = 0
 
     @classmethod
     def load(cls, path: Path) -> "VectorIndex":
         """Read an index file, or raise `DamagedIndex` if it is not exactly what was saved."""
         data = memoryview(path.read_bytes())
-        start = len(_MAGIC) + 4
-        if bytes(data[: len(_MAGIC)]) != _MAGIC or len(data) < start:
-            raise DamagedIndex(f"{path} is not an index file")
-        end = start + struct.unpack("<I", data[len(_MAGIC) : start])[0]
+        if len(data) < _FIXED.size:
+            raise DamagedIndex(f"{path} is too short for an index file")
+        magic, crc32, length = _FIXED.unpack_from(data)
+        content = data[_FIXED.size :]
+        if magic != _MAGIC or zlib.crc32(content) != crc32:
+            raise DamagedIndex(f"{path} is no index file, or cut off, or changed")
         try:
-            header = json.loads(bytes(data[start:end]))
-            crc32 = header.pop("crc32")
-            dimension, trained_at = header.pop("dimension"), header.pop("trained_at")
-            state = State(**header)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedIndex(f"{path} has no readable header") from error
-        payload = data[end:]
-        if zlib.crc32(payload) != crc32:
-            raise DamagedIndex(f"{path} is cut off or changed")
-        loaded = cls(dimension, state)
-        loaded._index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
-        loaded._trained_at = trained_at
+            header = json.loads(bytes(content[:length]))
+            trained_at, mark = header.pop("trained_at"), header.pop("mark")
+            loaded = cls(header.pop("dimension"), State(**header))
+            payload = np.frombuffer(content[length:], dtype=np.uint8)
+            loaded._index = faiss.deserialize_index(payload)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise DamagedIndex(f"{path} was written by another version") from error
+        loaded._trained_at, loaded.mark = trained_at, mark
         return loaded

@@ -68,11 +68,13 @@ def _convert(gguf: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True)
     )
-    del model.config.quantization_config  # plain float32 now; it would refuse to be saved
-    model.hf_quantizer = None
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     if not folder.exists():
         unfinished.replace(folder)
+
+
+if __name__ == "__main__":  # `make setup` converts it ahead of the first chat
+    smollm2()

@@ -14,9 +14,10 @@ from memkit.prompt import defuse
 from memkit.protocols import Messages
 from memkit.records import Usage
 
-_FAILURES = (RuntimeError, ValueError, IndexError, TypeError, OSError, MemoryError)
 _PLAIN = {"system": "", "user": "User: ", "assistant": "Assistant: "}
 _PLAIN_STOP = ("\nUser:", "\nAssistant:")
+_BRACKETED = re.compile(r"<+[^<>]+>+|\[[^][]+\]")  # of "</s><s>[INST]", each mark alone
+_PLAIN_ROLE = re.compile(r"(?m)^(\s*)(User|Assistant):")
 _PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
@@ -58,11 +59,9 @@ class HuggingFaceModel:
         """Whether the chat template shows a system message as given."""
         if self.tokenizer.chat_template is None:
             return True
-        import jinja2
-
         try:
             shown = self._template(_probe("system", "user"))
-        except jinja2.TemplateError:
+        except ModelError:
             return False
         return _PROBES["system"] in shown
 
@@ -78,18 +77,19 @@ class HuggingFaceModel:
         if self.tokenizer.chat_template is not None:
             roles = ["user", "assistant", "user"]
             shown = self._template(_probe(*(["system"] if self.has_system_role else []), *roles))
-            between = re.split("|".join(_PROBES.values()), shown)
-            found |= {
-                part for text in between for part in text.split() if re.search(r"[^\w\s]", part)
-            }
-        kept = sorted((mark for mark in found if len(mark) > 1), key=len, reverse=True)
+            before, *between = re.split("|".join(_PROBES.values()), shown)
+            # only the first line of what stands first: templates put notes of their own below
+            parts = " ".join([*before.strip().splitlines()[:1], *between]).split()
+            for part in parts:
+                found |= set(_BRACKETED.findall(part) or re.findall(r".*\W.*", part))
+        bare = {mark.strip() for mark in found}
+        kept = sorted((mark for mark in bare if len(mark) > 1), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, kept))) if kept else None
 
     def neutralise(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
         if self.tokenizer.chat_template is None:
-            for role in _PLAIN_STOP:
-                text = text.replace(role, f"{role[:-1]} :")
+            text = _PLAIN_ROLE.sub(r"\1\2 :", text)
         return defuse(text, self.marks)
 
     def render(self, messages: Messages) -> str:
@@ -102,9 +102,14 @@ class HuggingFaceModel:
         return self._template(messages)
 
     def _template(self, messages: Messages) -> str:
-        prompt: str = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
-        )
+        import jinja2
+
+        try:
+            prompt: str = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True
+            )
+        except jinja2.TemplateError as error:
+            raise ModelError(f"the model's chat template failed: {error}") from error
         return prompt
 
     def encode(self, messages: Messages) -> list[int]:
@@ -213,18 +218,19 @@ class _Run:
             def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
                 if text:
                     run._pieces.put(text)
+                    run._said += text
+                if any(stop in run._said for stop in run._stops):
+                    run._stop.set()
 
         class Stop(StoppingCriteria):  # type: ignore[misc]
             def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
                 import torch
 
-                return torch.full((input_ids.shape[0],), run._stop.is_set(), dtype=torch.bool)
+                rows, device = input_ids.shape[0], input_ids.device
+                return torch.full((rows,), run._stop.is_set(), dtype=torch.bool, device=device)
 
-        options: dict[str, Any] = {}
-        self._stops: tuple[str, ...] = ()
-        if model.tokenizer.chat_template is None:
-            self._stops = _PLAIN_STOP
-            options = {"stop_strings": list(_PLAIN_STOP), "tokenizer": model.tokenizer}
+        self._said = ""
+        self._stops = _PLAIN_STOP if model.tokenizer.chat_template is None else ()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memkit-generate")
         self._future = self._pool.submit(
             model.generate,
@@ -232,7 +238,6 @@ class _Run:
             max_new_tokens=max_new_tokens,
             streamer=Streamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True),
             stopping_criteria=StoppingCriteriaList([Stop()]),
-            **options,
         )
         self._future.add_done_callback(lambda _: self._pieces.put(None))
 
@@ -247,9 +252,8 @@ class _Run:
 
     def raise_failure(self) -> None:
         """Raise what the model raised, in our words."""
-        try:
-            self._future.result()
-        except _FAILURES as error:
+        error = self._future.exception()
+        if error is not None:
             raise ModelError(
                 f"the language model failed: {type(error).__name__}: {error}"
             ) from error

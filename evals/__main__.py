@@ -1,0 +1,81 @@
+"""`python -m evals bench [NAME...]`: measure, print, and keep what was measured."""
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from evals import report
+from evals.bench import BENCHMARKS, Setup
+from evals.result import stamp
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def evals() -> None:
+    """Measure memkit from a checkout."""
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help=", ".join(BENCHMARKS))] = None,
+    *,
+    quick: Annotated[bool, typer.Option(help="Small sizes, for a test of the benchmark.")] = False,
+    sizes: Annotated[str, typer.Option(help="Turns, such as 1000,10000.")] = "",
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "--dialogue",
+            help="Real text, where taken: locomo10.json, or (index) lines of a .txt.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the results.")
+    ] = None,
+) -> None:
+    """Run benchmarks, all of them if none is named; exit code 1 if a target was missed."""
+    chosen = names or list(BENCHMARKS)
+    if unknown := [name for name in chosen if name not in BENCHMARKS]:
+        raise typer.BadParameter(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    given = tuple(int(size) for size in sizes.split(",")) if sizes else None
+    console = Console(stderr=True)
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="memkit-bench-") as folder:
+        setup = Setup(folder=Path(folder), quick=quick, sizes=given, seed=seed, data=data)
+        for name in chosen:
+            with console.status(f"{name} …"):
+                module = import_module(f"evals.bench.{name}")
+                found.append(asdict(module.run(setup)))
+            report.show(Console(width=150), found[-1])
+    if json_file is not None:
+        written = {**stamp(sys.argv[1:], seed), "quick": quick, "results": found}
+        json_file.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+    missed = [claim["what"] for one in found for claim in one["claims"] if claim["met"] is False]
+    if missed and not quick:
+        console.print(f"missed: {'; '.join(missed)}")
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(files: Annotated[list[Path], typer.Argument(help="Result files.")]) -> None:
+    """Print result files as Markdown, for evals/LOG.md."""
+    for file in files:
+        kept = json.loads(file.read_text())
+        print(f"`{kept['command']}`, {kept['date']}, commit {kept['commit'][:12]}\n")
+        for result in kept["results"]:
+            print(report.markdown(result) + "\n")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m evals")

@@ -1,0 +1,30 @@
+"""The benchmarks by name, and what each is given. One file each; `run(setup)` is the way in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCHMARKS = (
+    "ingest",
+    "recall",
+    "reopen",
+    "imports",
+    "prefix",
+    "footprint",
+    "index",
+    "forgetting",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a benchmark may use."""
+
+    folder: Path  # for its files; removed afterwards
+    quick: bool = False  # small sizes: checks the benchmark, measures nothing
+    sizes: tuple[int, ...] | None = None  # turns, in place of the benchmark's own
+    seed: int = 0
+    data: Path | None = None  # locomo10.json; for `index` also a .txt with a text per line
+
+    def choose(self, full: tuple[int, ...], quick: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the sizes to run: those asked for, or else the benchmark's own."""
+        return self.sizes or (quick if self.quick else full)

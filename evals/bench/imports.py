@@ -1,0 +1,38 @@
+"""`import memkit` in a fresh process, beside a process that imports nothing."""
+
+import subprocess
+import sys
+
+from evals import ROOT, measure
+from evals.bench import Setup
+from evals.result import Result, Target, time_claim
+
+_HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "sqlite_utils")
+_LOADED = f"import sys, memkit; print(*[name for name in {_HEAVY} if name in sys.modules])"
+
+
+def run(setup: Setup) -> Result:
+    """Start processes in turns and time each from start to exit."""
+    n = 2 if setup.quick else 21
+    times = measure.interleave(
+        {"ours": lambda _: _python("import memkit"), "baseline": lambda _: _python("pass")}, n
+    )
+    loaded = _python(_LOADED)
+    claim = time_claim(
+        "python -c 'import memkit'", times["ours"], times["baseline"], unit="s", seed=setup.seed,
+        against="python -c pass", target=Target(bound="≤", value=0.2, on="difference"),
+    )  # fmt: skip
+    return Result(
+        name="imports",
+        about="the cost of importing memkit in a fresh process",
+        settings={"processes each": n, "heavy modules loaded": loaded or "none"},
+        claims=[claim],
+        notes=[f"heavy modules that it loads: {loaded or 'none'}"],
+    )
+
+
+def _python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,129 @@
+"""Storing turns against only embedding them: what memkit adds to the model's own time.
+
+The baseline is the bundled MiniLM alone, on the same texts in the same batches. Turns go in under
+a header with speaker and date, which lengthens what is embedded; both baselines are printed.
+"""
+
+import random
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+
+import memkit
+from evals import USER, dialogue, measure
+from evals.bench import Setup
+from evals.result import Claim, Result, Target, rate_claim, time_claim
+from memkit import Turn
+from memkit.embedders import MiniLM
+from memkit.memory import Memory
+from memkit.protocols import Embedder
+from memkit.write import chunk
+
+BATCH = 256
+
+
+def run(setup: Setup) -> Result:
+    """Measure batches, batches with their upkeep, and single turns."""
+    size = setup.choose((4096,), (24,))[0]
+    batch = min(BATCH, size // 2)
+    turns = _turns(size, setup.seed)
+    embedder = MiniLM()
+    embedder.embed(["warm up"])
+    tokens = float(np.mean([embedder.count(turn.text) for turn in turns]))
+    claims = [
+        *_batches(setup, embedder, turns, batch),
+        _with_upkeep(setup, embedder, turns, batch),
+        *_singles(setup, embedder, turns, n=4 if setup.quick else 100),
+    ]
+    return Result(
+        name="ingest",
+        about="storing against only embedding",
+        settings={"turns": size, "batch": batch, "tokens per turn": tokens},
+        claims=claims,
+    )
+
+
+def _turns(size: int, seed: int) -> list[Turn]:
+    said = islice(dialogue.small_talk(random.Random(seed)), size)
+    return [Turn(text=text, id=f"t{n}", said_at=dialogue.START) for n, text in enumerate(said)]
+
+
+def _open(folder: Path, name: str, embedder: Embedder) -> Memory:
+    return memkit.open(str(folder / f"ingest-{name}.db"), embedder=embedder)
+
+
+def _batches(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> list[Claim]:
+    """Time each batch three ways; upkeep is finished in between, outside the clock."""
+    batches = [turns[first : first + size] for first in range(0, len(turns) - size + 1, size)]
+    plain = [[turn.text for turn in batch] for batch in batches]
+    indexed = [[piece.text for t in batch for piece in chunk(t, embedder)] for batch in batches]
+    with _open(setup.folder, "batches", embedder) as memory:
+        times = measure.interleave(
+            {
+                "remember": lambda n: memory.remember(batches[n], user_id=USER),
+                "plain": lambda n: embedder.embed(plain[n]),
+                "indexed": lambda n: embedder.embed(indexed[n]),
+            },
+            len(batches) - 1,  # the last one warms up
+            between=memory.flush,
+        )
+    what = f"remember, batches of {size}"
+    return [
+        rate_claim(
+            what, times["remember"], times["plain"], items=size, seed=setup.seed,
+            against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
+        ),
+        rate_claim(
+            what, times["remember"], times["indexed"], items=size, seed=setup.seed,
+            against="embedding the same with speaker and date",
+        ),
+    ]  # fmt: skip
+
+
+def _with_upkeep(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> Claim:
+    """Time whole runs, from the first batch until everything is summarised too."""
+    part = turns[: 4 * size]
+    batches = [part[first : first + size] for first in range(0, len(part), size)]
+    run_number = count()
+
+    def ours(_: int) -> None:
+        with _open(setup.folder, f"upkeep-{next(run_number)}", embedder) as memory:
+            for batch in batches:
+                memory.remember(batch, user_id=USER)
+            memory.flush()
+
+    def baseline(_: int) -> None:
+        for batch in batches:
+            embedder.embed([turn.text for turn in batch])
+
+    times = measure.interleave({"ours": ours, "baseline": baseline}, 2 if setup.quick else 7)
+    return rate_claim(
+        "the same, new file to flush()", times["ours"], times["baseline"], items=len(part),
+        seed=setup.seed, against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
+    )  # fmt: skip
+
+
+def _singles(setup: Setup, embedder: Embedder, turns: list[Turn], n: int) -> list[Claim]:
+    indexed = [chunk(turn, embedder)[0].text for turn in turns]
+    with _open(setup.folder, "singles", embedder) as memory:
+        times = measure.interleave(
+            {
+                "remember": lambda i: memory.remember(turns[i], user_id=USER),
+                "plain": lambda i: embedder.embed([turns[i].text]),
+                "indexed": lambda i: embedder.embed([indexed[i]]),
+            },
+            n,
+            warm=3,
+            between=memory.flush,
+        )
+    return [
+        time_claim(
+            "remember, one turn (p50)", times["remember"], times["plain"], seed=setup.seed,
+            against="embedding the turn's text", target=Target(bound="≤", value=1.3),
+        ),
+        time_claim(
+            "remember, one turn (p50)", times["remember"], times["indexed"], seed=setup.seed,
+            against="embedding the same with speaker and date",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,80 @@
+"""Opening a memory again: how long until the first search is answered, in a fresh process.
+
+The vector index is read from its file, or rebuilt from the rows where the file is gone. No model
+is loaded. Baselines: a memory with nothing in it (Python's imports and SQLite cost that anyway)
+and a bare FAISS file of the same vectors.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+import memkit
+from evals import corpus
+from evals.bench import Setup
+from evals.fresh import What, probe
+from evals.measure import Samples
+from evals.result import Claim, Result, Target, time_claim
+
+_LIMIT = Target(bound="≤", value=1.0, on="ours")  # s, without the models
+_OPEN, _SEARCHED = "open_s", "searched_s"
+
+
+def run(setup: Setup) -> Result:
+    """Measure in turns: nothing, a memory, one without its index file, bare FAISS."""
+    size = setup.choose((100_000,), (300,))[0]
+    n = 2 if setup.quick else 11
+    cases = _cases(setup, size)
+    index_file = Path(f"{cases['rebuilt'][1]}.index")
+    probes: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+    for turn in range(-1, n):  # the first round warms the page cache
+        for name, (what, path) in cases.items():
+            shutil.rmtree(index_file, ignore_errors=True)
+            found = probe(what, path)
+            if turn >= 0:
+                probes[name].append(found)
+    torch = any(one["torch"] for found in probes.values() for one in found)
+    return Result(
+        name="reopen",
+        about=f"a memory of {size:,} turns in a fresh process, no model",
+        settings={"turns": size, "processes each": n, "page cache": "warm"},
+        claims=_claims(probes, setup.seed),
+        notes=[f"times include imports; torch was {'' if torch else 'not '}loaded"],
+    )
+
+
+def _cases(setup: Setup, size: int) -> dict[str, tuple[What, Path]]:
+    full = corpus.memory_file(setup.folder, size, setup.seed, real=not setup.quick)
+    empty, bare = setup.folder / "empty.db", setup.folder / "bare.db"
+    memkit.open(str(empty)).close()
+    shutil.copy(full, bare)
+    flat = setup.folder / "flat.faiss"
+    corpus.save_flat(flat, corpus.vectors(size, setup.seed, real=not setup.quick))
+    return {
+        "empty": ("memory", empty),
+        "loaded": ("memory", full),
+        "rebuilt": ("memory", bare),
+        "faiss": ("faiss", flat),
+    }
+
+
+def _claims(probes: dict[str, list[dict[str, float]]], seed: int) -> list[Claim]:
+    def times(name: str, figure: str) -> Samples:
+        return np.array([one[figure] for one in probes[name]])
+
+    return [
+        time_claim(
+            "memkit.open", times("loaded", _OPEN), times("empty", _OPEN), unit="s", seed=seed,
+            against="opening an empty memory", target=_LIMIT,
+        ),
+        time_claim(
+            "open + first search, index from its file", times("loaded", _SEARCHED),
+            times("faiss", _SEARCHED), unit="s", seed=seed,
+            against="faiss.read_index of the bare vectors + search", target=_LIMIT,
+        ),
+        time_claim(
+            "open + first search, index rebuilt from rows", times("rebuilt", _SEARCHED),
+            times("loaded", _SEARCHED), unit="s", seed=seed, against="index from its file",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,240 @@
+"""What Chat promises: it answers, remembers both sides, and takes a session up where it was."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memkit
+from memkit import Chat, Memory
+from memkit.errors import BudgetExceeded, InvalidInput, ModelError, ScopeRequired
+from memkit.models.huggingface import HuggingFaceModel
+from memkit.prompt import Layout
+from memkit.testing import HashEmbedder, ScriptedModel
+
+
+def chatting(
+    memory: Memory, replies: Sequence[str | Exception] = ("ok",) * 50, **options: Any
+) -> tuple[Chat, ScriptedModel]:
+    model = ScriptedModel(replies)
+    return Chat(model, None, memory, **({"user_id": "ann"} | options)), model
+
+
+def said(memory: Memory, **scope: Any) -> list[tuple[str, str]]:
+    return [(turn.role, turn.text) for turn in memory.turns(user_id="ann", **scope)]
+
+
+def test_a_reply_is_returned_and_both_sides_are_remembered(memory: Memory) -> None:
+    chat, _ = chatting(memory, ["Hello Ann."])
+    assert chat.reply("I am Ann.") == "Hello Ann."
+    assert said(memory) == [("user", "I am Ann."), ("assistant", "Hello Ann.")]
+
+
+def test_a_stream_joins_to_the_reply(memory: Memory) -> None:
+    chat, _ = chatting(memory, ["one two three"])
+    pieces = list(chat.stream("count"))
+    assert len(pieces) == 3
+    assert "".join(pieces) == "one two three"
+
+
+def test_the_earlier_messages_of_the_session_are_in_the_prompt(memory: Memory) -> None:
+    chat, model = chatting(memory, ["Hello.", "Oslo."])
+    chat.reply("I live in Oslo.")
+    chat.reply("Where do I live?")
+    assert [m["role"] for m in model.prompts[1]] == ["system", "user", "assistant", "user"]
+    assert [m["content"] for m in model.prompts[1][1:3]] == ["I live in Oslo.", "Hello."]
+
+
+def test_a_session_goes_on_after_a_restart(tmp_path: Path) -> None:
+    for question in ("I live in Oslo.", "And now?"):
+        with memkit.open(str(tmp_path / "a.db"), embedder=HashEmbedder()) as memory:
+            chat, model = chatting(memory)
+            chat.reply(question)
+    assert [m["content"] for m in model.prompts[0][1:3]] == ["I live in Oslo.", "ok"]
+
+
+def test_two_sessions_share_the_memory_and_not_the_history(memory: Memory) -> None:
+    chatting(memory, session_id="monday")[0].reply("My cat is called Tau.")
+    tuesday, model = chatting(memory, session_id="tuesday")
+    tuesday.reply("What is my cat called?")
+    (system, question) = model.prompts[0]
+    assert system["role"] == "system"
+    assert "User: My cat is called Tau." in question["content"]
+    assert said(memory, session_id="tuesday")[0] == ("user", "What is my cat called?")
+
+
+def test_another_users_memory_is_not_in_the_prompt(memory: Memory) -> None:
+    chatting(memory, user_id="bob")[0].reply("My cat is called Tau.")
+    chat, model = chatting(memory)
+    chat.reply("What is my cat called?")
+    assert "Tau" not in str(model.prompts[0])
+
+
+def test_neither_the_question_nor_the_history_is_recalled_too(memory: Memory) -> None:
+    chat, model = chatting(memory)
+    for question in ("Where is the red key?", "Where is the red key, please?"):
+        chat.reply(question)
+        assert chat.report is not None
+        assert chat.report.prompt.hits == ()
+    assert str(model.prompts[1]).count("Where is the red key?") == 1
+
+
+def test_history_that_no_longer_fits_can_be_recalled(memory: Memory) -> None:
+    chat, model = chatting(memory, budget_tokens=150)
+    chat.reply("My cat is called Tau.")
+    for n in range(12):
+        chat.reply(f"Filler number {n} with a few more words to it.")
+    chat.reply("What is my cat called?")
+    assert "> [1 May 2024] User: My cat is called Tau." in str(model.prompts[-1])
+    assert all(model.count(prompt) <= 150 for prompt in model.prompts)
+
+
+def test_the_prompts_beginning_stays_while_history_grows(memory: Memory) -> None:
+    chat, model = chatting(memory, budget_tokens=200)
+    for n in range(30):
+        chat.reply(f"Message number {n} with a few more words.")
+    pairs = zip(model.prompts, model.prompts[1:], strict=False)
+    kept = sum(later[: len(earlier) - 1] == earlier[:-1] for earlier, later in pairs)
+    assert kept >= 20  # of 29; it is cut in leaps
+
+
+def test_the_summary_is_in_the_prompt(memory: Memory) -> None:
+    chatting(memory, session_id="monday")[0].reply("I moved to Oslo in 2021.")
+    memory.flush()
+    chat, model = chatting(memory)
+    chat.reply("Hello!")
+    assert "> Lately: User: I moved to Oslo in 2021" in model.prompts[0][-1]["content"]
+
+
+@pytest.mark.parametrize(("layout", "place"), [("cache", -1), ("hema", 0)])
+def test_the_layout_says_where_memory_stands(memory: Memory, layout: Layout, place: int) -> None:
+    chatting(memory, session_id="monday")[0].reply("My cat is called Tau.")
+    chat, model = chatting(memory, layout=layout)
+    chat.reply("What is my cat called?")
+    assert "Tau" in model.prompts[0][place]["content"]
+
+
+def test_the_report_says_what_was_in_the_prompt_and_what_it_cost(memory: Memory) -> None:
+    chatting(memory, session_id="monday")[0].reply("My cat is called Tau.")
+    chat, _ = chatting(memory, ["It is Tau."])
+    assert chat.report is None
+    chat.reply("What is my cat called?")
+    assert chat.report is not None
+    assert "My cat is called Tau." in [hit.text for hit in chat.report.prompt.hits]
+    assert chat.report.usage.prompt_tokens == chat.report.prompt.tokens
+    assert chat.report.usage.new_tokens == 3
+    assert chat.report.usage.reused == 0
+
+
+# ---- what is said is kept
+
+
+def test_the_question_is_stored_when_the_model_fails(memory: Memory) -> None:
+    chat, _ = chatting(memory, ["fine", ModelError("out of memory"), "better"])
+    chat.reply("one")
+    report = chat.report
+    with pytest.raises(ModelError):
+        chat.reply("two")
+    assert said(memory)[2:] == [("user", "two")]
+    assert chat.report is report  # still that of the last reply
+    assert chat.reply("three") == "better"
+
+
+class BreaksOff(ScriptedModel):
+    def stream(self, *_: Any, **__: Any) -> Any:
+        yield "half an "
+        yield "answer"
+        raise ModelError("lost the GPU")
+
+
+def test_what_was_generated_before_a_failure_is_stored(memory: Memory) -> None:
+    chat = Chat(BreaksOff([]), None, memory, user_id="ann")
+    with pytest.raises(ModelError):
+        chat.reply("question")
+    assert said(memory) == [("user", "question"), ("assistant", "half an answer")]
+
+
+def test_what_was_heard_of_a_stopped_stream_is_stored(memory: Memory) -> None:
+    chat, _ = chatting(memory, ["one two three"])
+    stream: Iterator[str] = chat.stream("count")
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert said(memory) == [("user", "count"), ("assistant", "one")]
+
+
+def test_a_prompt_that_cannot_fit_stores_nothing(memory: Memory) -> None:
+    chat, model = chatting(memory, budget_tokens=50)
+    with pytest.raises(BudgetExceeded):
+        chat.reply("word " * 60)
+    assert said(memory) == []
+    assert chat.history == model.prompts == []
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, "\ud800"])
+def test_a_message_that_is_no_text_is_refused_and_not_stored(memory: Memory, text: Any) -> None:
+    chat, model = chatting(memory)
+    with pytest.raises(InvalidInput):
+        chat.reply(text)
+    assert said(memory) == model.prompts == []
+
+
+def test_an_empty_reply_is_not_stored(memory: Memory) -> None:
+    chat, _ = chatting(memory, ["  "])
+    chat.reply("hello")
+    assert said(memory) == [("user", "hello")]
+
+
+def test_a_reply_that_echoes_its_memory_is_stored_without_it(memory: Memory) -> None:
+    chatting(memory, session_id="monday")[0].reply("My cat is called Tau.")
+    block = memory.context("cat", user_id="ann").text
+    chat, _ = chatting(memory, [f"{block}\n\nTau it is."])
+    chat.reply("What is my cat called?")
+    assert said(memory, session_id="main")[1] == ("assistant", "Tau it is.")
+    assert chat.history[-1]["content"] == "Tau it is."
+
+
+def test_a_chat_needs_a_user(memory: Memory) -> None:
+    with pytest.raises(ScopeRequired):
+        Chat(ScriptedModel([]), None, memory)
+
+
+def test_a_reply_longer_than_the_models_limit_is_refused_at_once(memory: Memory) -> None:
+    model = ScriptedModel([])
+    model.limit = 200
+    with pytest.raises(InvalidInput, match=r"256 new tokens leave no room.*limit 200"):
+        Chat(model, None, memory, user_id="ann")
+
+
+def test_the_models_limit_bounds_the_prompt(memory: Memory) -> None:
+    model = ScriptedModel([])
+    model.limit = 200
+    assert Chat(model, None, memory, user_id="ann", max_new_tokens=50).budget_tokens == 150
+
+
+# ---- with a transformers model
+
+
+def test_a_transformers_model_and_tokenizer_are_all_it_takes(
+    memory: Memory, tokenizer: Any, tiny: Callable[..., Any]
+) -> None:
+    chat = Chat(tiny("Llama"), tokenizer, memory, user_id="ann", max_new_tokens=6)
+    for n in range(3):
+        chat.reply(f"Message {n}.")
+    assert chat.report is not None
+    assert chat.report.usage.reused_tokens > 30
+    assert chat.report.usage.prompt_tokens == chat.report.prompt.tokens
+
+
+def test_a_transformers_model_that_fails_leaves_the_question_stored(
+    memory: Memory, tokenizer: Any, tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HuggingFaceModel(tiny("Llama"), tokenizer)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(model.model, "generate", fail)
+    with pytest.raises(ModelError, match="CUDA out of memory"):
+        Chat(model, None, memory, user_id="ann").reply("Where is my key?")
+    assert said(memory) == [("user", "Where is my key?")]

@@ -1,0 +1,454 @@
+"""Promises of the command line: what it prints, where, and how it ends."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memkit
+from memkit.cli import app, main
+from memkit.errors import ModelError
+from memkit.protocols import Messages
+from memkit.testing import HashEmbedder, ScriptedModel
+
+LOCOMO = Path(__file__).parents[2] / "shared" / "data" / "locomo" / "locomo10.json"
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
+
+HOSTILE = "[bold red]Rex[/] \x1b]0;owned\x07\x1b[31m \x9b2J \u202etxt.exe\r"
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in a folder of its own, with an embedder that needs no model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    monkeypatch.setattr("memkit.embedders.MiniLM", HashEmbedder)
+    monkeypatch.setattr(
+        "memkit.embedders.SentenceTransformerEmbedder", lambda name: HashEmbedder(name=name)
+    )
+
+    def run(*arguments: str, stdin: str | bytes = "") -> Result:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        printed = capsys.readouterr()
+        return Result(int(end.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def oslo(run: Run) -> Run:
+    """The same, with something to remember already there."""
+    run("add", "I moved to Oslo in May.", "--user", "ann", "--at", "2024-05-01T12:00:00Z")
+    run("add", "My dog is called Rex.", "--user", "ann", "--at", "2024-06-01T12:00:00Z")
+    return run
+
+
+def assert_error(result: Result, message: str) -> None:
+    """An error is one line of stderr, and nothing on stdout."""
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("memkit: ")
+    assert result.err.count("\n") == 1
+    assert message in result.err
+
+
+# ---- the whole
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, run: Run) -> None:
+    result = run(command, "--help")
+    assert result.code == 0
+    assert f"{command} [OPTIONS]" in result.out
+
+
+def test_help_names_every_command(run: Run) -> None:
+    printed = run("--help").out
+    assert all(command in printed for command in COMMANDS)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"torch", "transformers", "sentence_transformers", "faiss", "numpy", "sqlite_utils"}
+    code = (
+        "import sys\nfrom memkit.cli import main\ntry:\n    main(['recall', '--help'])\n"
+        f"except SystemExit:\n    assert not {heavy!r} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["add", "hello"],
+        ["recall", "hello"],
+        ["context", "hello"],
+        ["summary"],
+        ["export"],
+        ["import", "turns.jsonl"],
+        ["chat"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_about_somebody_asks_for_whom(command: list[str], run: Run) -> None:
+    assert_error(run(*command), "--user")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["recall", "x", "--user", "a"], ["context", "x", "--user", "a"], ["summary", "--user", "a"],
+     ["export", "--user", "a"], ["stats"], ["doctor"], ["reembed"]],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_reading_a_memory_that_is_not_there_makes_none(
+    command: list[str], run: Run, tmp_path: Path
+) -> None:
+    assert_error(run(*command), "there is no memory at memkit.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_memory_is_an_error_of_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, not a memory\n" * 50, encoding="utf-8")
+    assert_error(run("stats", "--store", "notes.txt"), "not a memkit memory")
+
+
+def test_an_error_stays_on_one_line_whatever_is_in_it(run: Run) -> None:
+    assert_error(run("add", "x", "--user", "ann", "--role", "a\nb\x1b[31m"), "unknown role")
+
+
+# ---- add, recall, context, summary
+
+
+def test_what_was_added_is_recalled(oslo: Run) -> None:
+    result = oslo("recall", "Who moved to Oslo?", "--user", "ann")
+    assert result.code == 0
+    assert "I moved to Oslo in May." in result.out
+
+
+def test_every_argument_of_add_is_a_turn(run: Run) -> None:
+    assert len(run("add", "one", "two", "--user", "ann", "--json").json["ids"]) == 2
+
+
+def test_add_reads_a_turn_from_stdin_verbatim(run: Run) -> None:
+    run("add", "-", "--user", "ann", stdin="two\n  lines ☃\n")
+    assert run("export", "--user", "ann").json["content"] == "two\n  lines ☃"
+
+
+def test_stdin_that_is_not_text_is_refused(run: Run) -> None:
+    assert_error(run("add", "-", "--user", "ann", stdin=b"\xff\xfe"), "stdin is not UTF-8")
+
+
+def test_add_keeps_who_said_it_when_and_where(run: Run) -> None:
+    run("add", "hi", "--user", "ann", "--role", "assistant", "--name", "Eve", "--session", "s1",
+        "--at", "2024-05-01T12:00:00+02:00")  # fmt: skip
+    turn = run("export", "--user", "ann").json
+    assert (turn["role"], turn["name"], turn["session_id"]) == ("assistant", "Eve", "s1")
+    assert turn["timestamp"] == "2024-05-01T12:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [("2024-05-01T12:00", "write 2024-05-01T12:00:00Z"), ("yesterday", "is no ISO-8601 time")],
+)
+def test_a_time_that_could_mean_many_is_refused(time: str, message: str, run: Run) -> None:
+    assert_error(run("add", "x", "--user", "ann", "--at", time), message)
+
+
+def test_recall_as_json_is_a_hit_a_line_best_first(oslo: Run) -> None:
+    hits = oslo("recall", "moved to Oslo", "--user", "ann", "--json").lines
+    assert [hit["text"] for hit in hits] == ["I moved to Oslo in May.", "My dog is called Rex."]
+    assert hits[0]["relevance"] == pytest.approx(sum(hits[0]["explain"].values()))
+    assert hits[0]["said_at"] == "2024-05-01T12:00:00+00:00"
+
+
+def test_recall_keeps_to_k_and_to_the_time_asked_for(oslo: Run) -> None:
+    ask = ("recall", "Oslo Rex", "--user", "ann", "--json")
+    assert len(oslo(*ask, "-k", "1").lines) == 1
+    earlier = oslo(*ask, "--as-of", "2024-05-15T00:00:00Z").lines
+    assert [hit["text"] for hit in earlier] == ["I moved to Oslo in May."]
+
+
+def test_nothing_found_is_exit_code_one_and_an_empty_stdout(oslo: Run) -> None:
+    for more in (["--user", "bob"], ["--user", "ann", "--min-relevance", "1.1"]):
+        for form in ([], ["--json"]):
+            result = oslo("recall", "Oslo", *more, *form)
+            assert (result.code, result.out) == (1, "")
+
+
+def test_explain_shows_the_share_of_each_arm(oslo: Run) -> None:
+    assert "dense" not in oslo("recall", "Oslo", "--user", "ann").out
+    explained = oslo("recall", "Oslo", "--user", "ann", "--explain").out
+    assert "dense" in explained
+    assert "lexical" in explained
+
+
+def test_context_stays_within_its_budget(oslo: Run) -> None:
+    whole = oslo("context", "Where is Oslo?", "--user", "ann", "--json").json
+    small = oslo("context", "Where is Oslo?", "--user", "ann", "--budget", "30", "--json").json
+    assert "I moved to Oslo in May." in whole["text"]
+    assert small["tokens"] <= 30 < whole["tokens"]
+
+
+def test_context_prints_the_block_as_the_model_would_see_it(oslo: Run) -> None:
+    block = oslo("context", "Oslo", "--user", "ann")
+    assert block.out == oslo("context", "Oslo", "--user", "ann", "--json").json["text"] + "\n"
+
+
+def test_summary_takes_in_everything_said(oslo: Run) -> None:
+    summary = oslo("summary", "--user", "ann", "--json").json
+    assert (summary["level"], summary["through"]) == (1, 2)
+    assert "Oslo" in oslo("summary", "--user", "ann").out
+
+
+@pytest.mark.parametrize("command", ["recall", "context", "summary", "export"])
+def test_hostile_text_cannot_command_the_terminal(command: str, run: Run) -> None:
+    run("add", HOSTILE, "--user", "ann", "--name", "\x1b[2J[blink]Eve")
+    question = ["Rex"] if command in ("recall", "context") else []
+    result = run(command, *question, "--user", "ann", *(["-k", "5"] if command == "recall" else []))
+    assert result.code == 0
+    assert "Rex" in result.out
+    assert not set(result.out) & set("\x1b\x07\x9b\u202e\r")
+
+
+def test_markup_in_remembered_text_is_shown_not_obeyed(run: Run) -> None:
+    run("add", "[bold]Rex[/bold] [/] :smile:", "--user", "ann")
+    assert "[bold]Rex[/bold] [/] :smile:" in run("recall", "Rex", "--user", "ann").out
+
+
+# ---- import, export
+
+NASTY = "Ünï ☃ 👩‍👩‍👧\r\n\ttab \x1b[31m \u2028 \x85 \x7f [bold]x[/bold] \\n \x00 \"{}'; --"
+
+
+def test_an_exported_memory_imports_and_exports_the_same(run: Run, tmp_path: Path) -> None:
+    run("add", NASTY, "plain", "--user", "ann", "--name", "Ünï", "--session", "s")
+    exported = run("export", "--user", "ann").out
+    assert run("export", "--user", "ann", "--output", "turns.jsonl", "--json").json["turns"] == 2
+    assert (tmp_path / "turns.jsonl").read_bytes() == exported.encode()
+    result = run("import", "turns.jsonl", "--user", "ann", "--store", "two.db", "--json")
+    assert result.json == {"read": 2, "new": 2}
+    assert run("export", "--user", "ann", "--store", "two.db").out == exported
+    assert json.loads(exported.split("\n")[0])["content"] == NASTY
+
+
+def test_importing_again_says_that_nothing_is_new(run: Run) -> None:
+    run("add", "hello", "--user", "ann")
+    run("export", "--user", "ann", "--output", "turns.jsonl")
+    assert run("import", "turns.jsonl", "--user", "ann").out == "read 1 turns, 0 new\n"
+
+
+def test_a_bad_line_ends_the_import_and_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "turns.jsonl").write_text('{"role": "user"}\n', encoding="utf-8")
+    assert_error(run("import", "turns.jsonl", "--user", "ann"), "turns.jsonl, line 1: no content")
+
+
+def test_export_that_cannot_be_written_is_an_error_of_one_line(oslo: Run) -> None:
+    assert_error(oslo("export", "--user", "ann", "--output", "no/such/folder"), "cannot be written")
+
+
+def test_export_of_a_session_leaves_the_others_out(oslo: Run) -> None:
+    oslo("add", "elsewhere", "--user", "ann", "--session", "s2")
+    assert oslo("export", "--user", "ann", "--session", "s2").json["content"] == "elsewhere"
+
+
+@pytest.mark.skipif(not LOCOMO.exists(), reason=f"the LoCoMo data set is not at {LOCOMO}")
+def test_a_locomo_conversation_is_imported_by_its_id(run: Run) -> None:
+    assert_error(run("import", str(LOCOMO), "--user", "ann"), "choose one with --conversation")
+    result = run("import", str(LOCOMO), "--user", "ann", "--conversation", "conv-26", "--json")
+    assert result.json == {"read": 419, "new": 419}
+    assert run("stats", "--user", "ann", "--json").json["turns"] == 419
+    assert run("doctor").out == "all is well\n"
+
+
+# ---- stats, reembed, doctor
+
+
+def test_stats_count_one_user_or_all(oslo: Run) -> None:
+    oslo("add", "hello", "--user", "bob")
+    assert oslo("stats", "--json").json["turns"] == 3
+    assert oslo("stats", "--user", "bob", "--json").json["turns"] == 1
+    assert "turns" in oslo("stats").out
+
+
+def test_reembed_moves_a_memory_to_another_embedder(oslo: Run) -> None:
+    ask = ("recall", "Oslo", "--user", "ann", "--json")
+    before = oslo(*ask).lines
+    assert oslo("reembed", "--embedder", "other", "--json").json["chunks"] == 2
+    assert_error(oslo(*ask), "memkit reembed --store memkit.db")
+    assert [hit["text"] for hit in oslo(*ask, "--embedder", "other").lines] == [
+        hit["text"] for hit in before
+    ]
+
+
+def test_what_needs_no_embedder_asks_for_none(oslo: Run) -> None:
+    oslo("reembed", "--embedder", "other")
+    for command in (["stats"], ["doctor"], ["export", "--user", "ann"]):
+        assert oslo(*command).code == 0
+
+
+def test_doctor_says_that_all_is_well(oslo: Run) -> None:
+    assert oslo("doctor").out == "all is well\n"
+    assert oslo("doctor", "--json").json == {"ok": True, "faults": []}
+
+
+def test_doctor_prints_a_line_per_fault_and_exits_with_one(oslo: Run, tmp_path: Path) -> None:
+    from sqlite_utils import Database
+
+    db = Database(tmp_path / "memkit.db")
+    with db.conn:
+        db.execute("UPDATE users SET failure = 'out of\nwords'")
+    db.conn.close()
+    result = oslo("doctor")
+    assert (result.code, result.out.count("\n")) == (1, 1)
+    assert "Compact Memory of 'ann'" in result.out
+    assert not oslo("doctor", "--json").json["ok"]
+
+
+# ---- chat
+
+
+class Impatient(ScriptedModel):
+    """Stands for Ctrl-C: it strikes after the first word of the first answer."""
+
+    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
+        for piece in super().stream(messages, max_new_tokens=max_new_tokens):
+            yield piece
+            if len(self.prompts) == 1:
+                raise KeyboardInterrupt
+
+
+Talk = Callable[..., Result]
+
+
+@pytest.fixture
+def talk(run: Run, monkeypatch: pytest.MonkeyPatch) -> Talk:
+    """Chat with a model that says what it is told to say."""
+
+    def talk(
+        replies: Sequence[str | Exception],
+        lines: Sequence[str],
+        *options: str,
+        model: type[ScriptedModel] = ScriptedModel,
+    ) -> Result:
+        monkeypatch.setattr("memkit.models.bundled.smollm2", lambda: (model(replies), None))
+        return run("chat", "--user", "ann", *options, stdin="".join(f"{line}\n" for line in lines))
+
+    return talk
+
+
+def test_chat_answers_every_line_of_its_input(talk: Talk) -> None:
+    result = talk(["Hello Ann.", "Goodbye."], ["Hi, I am Ann.", "", "Bye."])
+    assert (result.code, result.out) == (0, "Hello Ann.\nGoodbye.\n")
+
+
+def test_chat_remembers_both_sides_and_goes_on_later(talk: Talk, run: Run) -> None:
+    talk(["Nice."], ["I moved to Oslo."])
+    talk(["Rex it is."], ["My dog is Rex."])
+    turns = run("export", "--user", "ann", "--session", "main").lines
+    assert [turn["content"] for turn in turns] == [
+        "I moved to Oslo.",
+        "Nice.",
+        "My dog is Rex.",
+        "Rex it is.",
+    ]
+
+
+def test_quit_ends_the_chat(talk: Talk) -> None:
+    assert talk(["Hello."], ["/quit", "Hi."]).out == ""
+
+
+def test_why_shows_what_the_last_prompt_was_made_of(talk: Talk, run: Run) -> None:
+    run("add", "I moved to Oslo in May.", "--user", "ann")
+    result = talk(["In Oslo."], ["/why", "Where in May did I move to?", "/why"])
+    assert "nothing has been asked yet" in result.out
+    assert "I moved to Oslo in May." in result.out
+    assert "prompt " in result.out
+
+
+def test_chat_as_json_is_an_object_a_reply(talk: Talk, run: Run) -> None:
+    run("add", "I moved to Oslo in May.", "--user", "ann")
+    (reply,) = talk(["In Oslo."], ["Where did I move to?"], "--json").lines
+    assert (reply["reply"], reply["stopped"]) == ("In Oslo.", False)
+    assert reply["hits"][0]["text"] == "I moved to Oslo in May."
+    assert reply["usage"]["new_tokens"] == 2
+
+
+def test_an_answer_that_fails_is_reported_and_the_chat_goes_on(talk: Talk) -> None:
+    result = talk([ModelError("out of\nmemory"), "Better."], ["Hi.", "And now?"])
+    assert result.code == 2
+    assert result.out == "Better.\n"
+    assert result.err == "memkit: out of memory\n"
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_chat(talk: Talk, run: Run) -> None:
+    result = talk(["A long story.", "Fine."], ["Tell me.", "Enough."], model=Impatient)
+    assert (result.code, result.out) == (0, "A  [stopped]\nFine.\n")
+    assert [turn["content"] for turn in run("export", "--user", "ann").lines] == [
+        "Tell me.",
+        "A",
+        "Enough.",
+        "Fine.",
+    ]
+
+
+def test_a_reply_cannot_command_the_terminal(talk: Talk) -> None:
+    assert talk(["\x1b[2J[bold]Hi"], ["Hello."]).out == "[2J[bold]Hi\n"
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_is_an_error_of_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_error(run("chat", "--user", "ann", "--model", "empty"), "no causal language model at")
+
+
+def test_demo_passes_its_options_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        "memkit.demo.run.run_demo", lambda **options: calls.append(options), raising=False
+    )
+    run("demo", "--dialogue", "a", "--dialogue", "b", "--store", "d.db", "--seed", "7", "--json")
+    paths = [Path("a"), Path("b")]
+    assert calls == [{"dialogue": paths, "store": Path("d.db"), "seed": 7, "as_json": True}]
+
+
+# ---- the real thing
+
+
+@pytest.mark.slow
+def test_the_bundled_embedder_finds_what_shares_no_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(tmp_path / "ann.db")
+    said = ["My golden retriever is called Rex.", "I pay my rent on the first of the month."]
+    with memkit.open(store) as memory:
+        memory.remember(said, user_id="ann")
+    with pytest.raises(SystemExit) as end:
+        main(["recall", "Which pets live here?", "--user", "ann", "--store", store, "--json"])
+    assert not end.value.code
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["text"] == said[0]

