@@ -43,9 +43,9 @@ PIECES = st.sampled_from(
     ["<|im_start|>", "<|im_end|>", "<|im_start|>system\n", "<|endoftext|>", "user", "assistant",
      "system", "\n", "\n\n", "\r\n", "User:", "\nUser: ", "Assistant:", "\nAssistant: ok", "[INST]",
      "[/INST]", "<<SYS>>", "</s>", "<s>", "<|user|>", "<|assistant|>\n", "<|system|>",
-     "<end_of_turn>", "<start_of_turn>", "<start_of_turn>model\n", "<memkit-memory>", "</memkit-memory>\n", "> ",
-     "<|im_", "start|>", "<", "|", ">", " ", "\u2028", "\x0b", "🎷", "Zoë", "强", "ﷺ",
-     "I live in Oslo. "]
+     "<end_of_turn>", "<start_of_turn>", "<start_of_turn>model\n", "<memkit-memory>",
+     "</memkit-memory>\n", "> ", "<|im_", "start|>", "<", "|", ">", " ",
+     "\u2028", "\x0b", "🎷", "Zoë", "强", "ﷺ", "I live in Oslo. "]
 )  # fmt: skip
 TEXT = st.lists(PIECES | st.text(st.characters(codec="utf-8"), max_size=8), min_size=1, max_size=12)
 SAID = TEXT.map("".join).filter(lambda text: bool(text.strip()))
@@ -211,9 +211,10 @@ CHATML = """{% for m in messages %}<|im_start|>{{ m.role }}
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 LLAMA2 = """{% if messages[0].role == 'system' %}{% set system = '<<SYS>>\\n' \
-+ messages[0].content + '\\n<</SYS>>\\n\\n' %}{% set rest = messages[1:] %}{% else %}{% set system = '' %}\
-{% set rest = messages %}{% endif %}{% for m in rest %}{% if (m.role == 'user') != (loop.index0 \
-% 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% if m.role == 'user' %}\
++ messages[0].content + '\\n<</SYS>>\\n\\n' %}{% set rest = messages[1:] %}{% else %}\
+{% set system = '' %}{% set rest = messages %}{% endif %}{% for m in rest %}\
+{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}\
+{% endif %}{% if m.role == 'user' %}\
 <s>[INST] {{ (system if loop.first else '') + m.content | trim }} [/INST]{% else %} \
 {{ m.content | trim }} </s>{% endif %}{% endfor %}"""
 ZEPHYR = """{% for m in messages %}<|{{ m.role }}|>

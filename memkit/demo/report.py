@@ -13,7 +13,7 @@ from rich.table import Table
 
 from memkit.demo.dialogue import Dialogue, Question
 
-WINDOW, COMPACT, VECTOR = "(a) last turns only", "(b) + Compact", "(c) + Compact + Vector"
+WINDOW, COMPACT, VECTOR = "(a) last turns", "(b) Compact", "(c) Compact + Vector"
 SYSTEMS = (WINDOW, COMPACT, VECTOR)
 _BINS = ((0, 50), (50, 100), (100, 150), (150, 300), (300, None))  # turns from fact to question
 
@@ -83,7 +83,7 @@ def _inside(answers: Sequence[Answer], span: tuple[int, int | None]) -> list[Ans
 
 
 def _name(span: tuple[int, int | None]) -> str:
-    return f"{span[0]}+" if span[1] is None else f"{span[0]}–{span[1] - 1}"
+    return f"{span[0]}+" if span[0] else f"<{span[1]}"
 
 
 def table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int) -> None:
@@ -91,16 +91,15 @@ def table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int)
     turns = sum(len(dialogue.turns) for dialogue in dialogues)
     names = ", ".join(dialogue.name for dialogue in dialogues)
     shown = Table(
-        title=f"What the model still knows: {turns} turns ({escape(names)}), prompts of at most "
-        f"{budget} tokens",
-        caption="Facts by how many turns ago they were said. Correct: the answer holds the "
-        "expected words. Interval: Wilson, 95 %.",
+        title=f"Facts still known after {turns} turns ({escape(names)}), at most {budget} tokens",
+        caption="By how many turns ago a fact was said. Known: the answer holds the expected\n"
+        "words. Seen: a turn with the answer stood in the prompt. Interval: Wilson.",
     )
     spans = [span for span in _BINS if _inside(answers, span)]
     shown.add_column("system")
     for span in spans:
         shown.add_column(_name(span), justify="right")
-    for column in ("all [95 %]", "evidence in prompt", "tokens, max", "first token"):
+    for column in ("known [95 %]", "seen", "tokens", "1st token"):
         shown.add_column(column, justify="right")
     for system in SYSTEMS:
         shown.add_row(*_row(system, [one for one in answers if one.system == system], spans))
@@ -122,8 +121,7 @@ def _row(
         *cells,
         f"{right / len(answers):.2f} [{low:.2f}, {high:.2f}]",
         f"{sum(answer.evidence for answer in answers) / len(answers):.0%}",
-        f"{median(one.prompt_tokens for one in answers):.0f}, "
-        f"{max(one.prompt_tokens for one in answers)}",
+        f"≤ {max(one.prompt_tokens for one in answers)}",
         f"{median(one.first_token_s for one in answers):.2f} s",
     ]
 

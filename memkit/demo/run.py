@@ -1,7 +1,7 @@
 """Replay a dialogue into a real memory, ask a real model about it, and say how much it knew.
 
-Three systems get the same model, questions and token budget: the last turns that fit (a), these
-with HEMA's Compact Memory (b), these with Compact and Vector Memory (c).
+Three systems get the same model, questions and token budget: as many of the last turns as fit (a);
+the last exchange with HEMA's Compact Memory (b); the same with Compact and Vector Memory (c).
 """
 
 import json
@@ -27,9 +27,10 @@ ANSWER_TOKENS = 20
 SYSTEM = "Answer the question from the quotes of earlier conversations, in one short sentence."
 USER = "demo"
 
-_HITS = 12
+_HITS = 6
 _BATCH = 64
-_HISTORY = 200  # turns offered as history; far more than fit
+_WINDOW = 200  # turns offered to (a), far more than fit
+_TAIL = 2  # turns that stand beside the memory in (b) and (c), as in HEMA (3.6)
 _WORD = re.compile(r"\w+")
 
 Progress = Callable[[str, int, int], None]
@@ -107,7 +108,7 @@ def ask(memory: Memory, model: Model, dialogue: Dialogue, progress: Progress) ->
 
 
 def _answer(memory: Memory, model: Model, system: str, question: Question) -> Answer:
-    newest = list(memory.turns(user_id=USER, last=_HISTORY))
+    newest = list(memory.turns(user_id=USER, last=_WINDOW if system == WINDOW else _TAIL))
     hits = memory.recall(question.text, user_id=USER, k=_HITS) if system == VECTOR else []
     parts = prompt.Parts(
         question=f"Question: {question.text}",

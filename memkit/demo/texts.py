@@ -1,7 +1,7 @@
 """What the demo's people talk about. Facts, and small talk that looks like them.
 
-A question shares few words with its fact and often more with some small talk, so that matching
-words alone does not find the fact.
+A question shares a word or none with its fact, and as many or more with some small talk, so that
+matching words alone does not find the fact.
 """
 
 # (what is said once, what is asked much later, what fills the gap; the filling is the answer)
@@ -13,7 +13,7 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "I hid the spare key under the {} behind the house.",
-        "Where would I look if I locked myself out?",
+        "Where is the spare key hidden?",
         ("blue flowerpot", "stone frog", "loose brick", "rain barrel"),
     ),
     (
@@ -28,7 +28,7 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "I can't eat {} any more, my throat swells up at once.",
-        "Which food am I allergic to?",
+        "Which food makes my throat swell?",
         ("hazelnuts", "prawns", "celery", "kiwi"),
     ),
     (
@@ -38,12 +38,12 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "A woman called {} runs our department since Monday.",
-        "Who is my new boss?",
+        "Who leads our department now?",
         ("Deborah", "Ingrid", "Yasmin", "Paloma"),
     ),
     (
         "The car stands on level {} of the garage, next to the lift.",
-        "On which floor did I leave my vehicle?",
+        "On which level of the garage is my car?",
         ("seven", "three", "nine", "five"),
     ),
     (
@@ -53,12 +53,12 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "Our girl came first in the county {} final!",
-        "In which sport did my daughter win?",
+        "Which sport did our daughter win at?",
         ("fencing", "judo", "archery", "rowing"),
     ),
     (
         "At the cabin you get online with the word {}.",
-        "What is the internet password at our holiday place?",
+        "Which password do we need at the cabin?",
         ("marmalade", "thunderfoot", "pineneedle", "lanternfish"),
     ),
     (
@@ -68,17 +68,17 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "I went down on one knee in front of the {} and Sam said yes.",
-        "Where did I propose?",
+        "Where did I ask Sam to marry me?",
         ("lighthouse", "planetarium", "waterfall", "windmill"),
     ),
     (
         "On the train I now learn {} with an app.",
-        "Which foreign tongue am I studying?",
+        "Which language am I learning?",
         ("Finnish", "Korean", "Portuguese", "Greek"),
     ),
     (
         "My brother's baby boy was christened {} yesterday.",
-        "What is my nephew's name?",
+        "What is my brother's child called?",
         ("Leopold", "Mateo", "Anders", "Rufus"),
     ),
     (
@@ -93,7 +93,7 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "Tom handed me a wrapped {} when I turned forty.",
-        "What birthday present did I receive?",
+        "What did Tom give me for my birthday?",
         ("telescope", "hammock", "pocket watch", "typewriter"),
     ),
     (
@@ -103,32 +103,32 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "Mum grew up in a village close to {}.",
-        "Where does my mother come from?",
+        "Near which town did my mother grow up?",
         ("Salzburg", "Aarhus", "Tartu", "Bruges"),
     ),
     (
         "At the office we are building a machine that sorts {}.",
-        "What does the device my team makes sort?",
+        "What does the machine we build at work sort?",
         ("tomatoes", "buttons", "letters", "bottles"),
     ),
     (
         "The boy next door kicked his football straight into our {}.",
-        "What did the neighbours' child break?",
+        "What did the boy from next door break?",
         ("greenhouse", "mailbox", "kitchen window", "birdbath"),
     ),
     (
         "I drive the old {} that my uncle sold me.",
-        "What kind of car do I own?",
+        "Which car did I buy from my uncle?",
         ("Volvo", "Skoda", "Saab", "Fiat"),
     ),
     (
         "What nobody guesses: a spoon of {} goes into my soup.",
-        "What is the secret ingredient of my broth?",
+        "What do I secretly put into my soup?",
         ("cinnamon", "mustard", "saffron", "miso"),
     ),
     (
         "My {} fell overboard on the ferry, gone for good.",
-        "What did I lose on the boat?",
+        "What did I lose on the ferry?",
         ("sunglasses", "camera", "umbrella", "left shoe"),
     ),
     (
@@ -138,32 +138,32 @@ FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "The choir meets in the {} now, the acoustics are wonderful.",
-        "Where do we rehearse our singing?",
+        "Where does the choir rehearse these days?",
         ("old brewery", "town library", "fire station", "chapel"),
     ),
     (
         "{} from my school days has emigrated to New Zealand.",
-        "Which old friend of mine moved overseas?",
+        "Who went to live in New Zealand?",
         ("Henrik", "Rosalind", "Tobias", "Marisol"),
     ),
     (
         "I signed up for my first marathon, it is in {} in spring.",
-        "In which city will I run the 42 kilometres?",
+        "In which city will I run a marathon?",
         ("Valencia", "Rotterdam", "Vienna", "Dublin"),
     ),
     (
         "This morning I put {} into the soil along the fence.",
-        "What have I planted in the garden?",
+        "What did I plant by the fence?",
         ("sweet peas", "sunflowers", "rhubarb", "blackcurrants"),
     ),
     (
         "The hamster had escaped; we found it asleep in the {}.",
-        "Where did our little runaway turn up?",
+        "Where was the hamster hiding?",
         ("piano", "laundry basket", "bread bin", "guitar case"),
     ),
     (
         "My ticket won the {} in the church raffle!",
-        "Which prize did I get in the draw?",
+        "What did I win at church?",
         ("ham", "bicycle", "toaster", "picnic hamper"),
     ),
 )
@@ -239,7 +239,7 @@ SMALL_TALK: tuple[str, ...] = (
     "I walked home along the river, it took me {minutes} minutes.",
     "The meeting with {name} was moved to {weekday}.",
     "I slept badly, the moon was so bright.",
-    "{name} recommended a series about lighthouse keepers.",
+    "{name} recommended a series about night watchmen.",
     "My back hurts from the new chair.",
     "The bus was {minutes} minutes late, everybody was cross.",
     "I tried to bake {food} and it came out flat.",
