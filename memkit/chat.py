@@ -28,7 +28,6 @@ SYSTEM = (
     "be shown to you; use them where they help to answer. Answer briefly."
 )
 _RESUMED = 200  # turns of a session that are read when it is taken up again
-_HITS = 30  # candidates for the memory block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,8 @@ class Chat:
         system: what the model is told first.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
         max_new_tokens: most tokens of a reply.
+        k: most hits in a prompt. The memory block changes every turn, so its tokens cannot be
+            reused: more hits cost time to the first token.
         layout: where the memory block stands, see `memkit.prompt.compose`.
     """
 
@@ -65,6 +66,7 @@ class Chat:
         system: str = SYSTEM,
         budget_tokens: int = DEFAULT_BUDGET,
         max_new_tokens: int = 256,
+        k: int = 10,
         layout: Layout = "cache",
     ) -> None:
         self.scope = Scope(user_id=user_id, session_id=session_id)
@@ -78,7 +80,7 @@ class Chat:
                 f"{budget_tokens} tokens, the model's limit {limit}"
             )
         self.budget_tokens = min(budget_tokens, most)
-        self.max_new_tokens = max_new_tokens
+        self.max_new_tokens, self.k = max_new_tokens, k
         self.report: Report | None = None
         resumed = list(memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED))
         said = [turn for turn in resumed if turn.role in SHOWN_ROLES]
@@ -116,7 +118,7 @@ class Chat:
 
     def _compose(self, text: str) -> Prompt:
         hits = self.memory.recall(
-            text, user_id=self.scope.user_id, k=_HITS, without=self._shown_turns()
+            text, user_id=self.scope.user_id, k=self.k, without=self._shown_turns()
         )
         shown = self.history[self._from :]
         parts = Parts(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -22,6 +22,9 @@ from memkit.cli.options import (
     store_at,
 )
 from memkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from memkit.importers import Source
 
 
 class Format(StrEnum):
@@ -64,14 +67,7 @@ def import_(
 
     someone(user)
     hush(embedder)
-    kind = importers.guess_format(file) if format_ is Format.auto else format_
-    if kind == "locomo":
-        chosen = importers.choose(importers.read_locomo(file), conversation)
-        source = importers.locomo_source(chosen)
-    else:
-        if conversation is not None:
-            raise InvalidInput("--conversation chooses from a LoCoMo file, and this is none")
-        source = importers.read_lines(file, user_id=user, session_id=session)
+    source = _source(file, format_, conversation, user, session)
     with memory_at(store, embedder, new=True) as memory:
         with show.progress("importing") as progress:
             done = importers.remember(memory, source, user_id=user, progress=progress)
@@ -81,6 +77,20 @@ def import_(
         show.emit({"read": done.read, "new": done.new})
     else:
         show.say(f"read {done.read} turns, {done.new} new")
+
+
+def _source(
+    file: Path, format_: Format, conversation: str | None, user: str, session: str | None
+) -> "Source":
+    from memkit import importers
+
+    kind = importers.guess_format(file) if format_ is Format.auto else format_
+    if kind == "locomo":
+        chosen = importers.choose(importers.read_locomo(file), conversation)
+        return importers.locomo_source(chosen)
+    if conversation is not None:
+        raise InvalidInput("--conversation chooses from a LoCoMo file, and this is none")
+    return importers.read_lines(file, user_id=user, session_id=session)
 
 
 def export(

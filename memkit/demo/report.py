@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from memkit.demo.dialogue import Dialogue, Question
 
-WINDOW, COMPACT, VECTOR = "(a) last turns", "(b) Compact", "(c) Compact + Vector"
+WINDOW, COMPACT, VECTOR = "(a) last turns", "(b) Compact", "(c) + Vector"
 SYSTEMS = (WINDOW, COMPACT, VECTOR)
 _BINS = ((0, 50), (50, 100), (100, 150), (150, 300), (300, None))  # turns from fact to question
 
@@ -91,16 +92,19 @@ def table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int)
     turns = sum(len(dialogue.turns) for dialogue in dialogues)
     names = ", ".join(dialogue.name for dialogue in dialogues)
     shown = Table(
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
         title=f"Facts still known after {turns} turns ({escape(names)}), at most {budget} tokens",
         caption="By how many turns ago a fact was said. Known: the answer holds the expected\n"
         "words. Seen: a turn with the answer stood in the prompt. Interval: Wilson.",
     )
     spans = [span for span in _BINS if _inside(answers, span)]
-    shown.add_column("system")
+    shown.add_column("system", no_wrap=True)
     for span in spans:
-        shown.add_column(_name(span), justify="right")
-    for column in ("known [95 %]", "seen", "tokens", "1st token"):
-        shown.add_column(column, justify="right")
+        shown.add_column(_name(span), justify="right", no_wrap=True)
+    for column in ("known", "95 %", "seen", "tokens", "1st token"):
+        shown.add_column(column, justify="right", no_wrap=True)
     for system in SYSTEMS:
         shown.add_row(*_row(system, [one for one in answers if one.system == system], spans))
     Console().print(shown)
@@ -119,7 +123,8 @@ def _row(
     return [
         system,
         *cells,
-        f"{right / len(answers):.2f} [{low:.2f}, {high:.2f}]",
+        f"{right / len(answers):.2f}",
+        f"{low:.2f}–{high:.2f}",
         f"{sum(answer.evidence for answer in answers) / len(answers):.0%}",
         f"≤ {max(one.prompt_tokens for one in answers)}",
         f"{median(one.first_token_s for one in answers):.2f} s",

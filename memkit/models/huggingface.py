@@ -41,6 +41,7 @@ class HuggingFaceModel:
         self.usage: Usage | None = None  # of the last reply
         self._generate = {"do_sample": False} | generate
         self._lock = threading.Lock()
+        self._streaming_in: int | None = None  # the thread that reads a reply
         self._cache: Any = None
         self._cached: list[int] = []  # the tokens whose keys and values are in the cache
         self.no_reuse = "switched off" if not reuse_prefix else _why_no_reuse(model)
@@ -135,17 +136,22 @@ class HuggingFaceModel:
         """Yield the reply as it is generated; closing the iterator stops the model.
 
         Raises:
-            ModelError: the model failed; nothing of its state is kept.
+            ModelError: the model failed, and nothing of its state is kept; or this thread has
+                another reply of the same model open.
         """
         started = time.perf_counter()
+        if self._streaming_in == threading.get_ident():
+            raise ModelError("another reply of this model is open; read it to its end, or close it")
         with self._lock:
             ids = self.encode(messages)
             reused = self._prepare(ids)
             run = _Run(self, ids, max_new_tokens)
+            self._streaming_in = threading.get_ident()
             try:
                 yield from run
             finally:
                 tokens = run.finish()
+                self._streaming_in = None
                 self._keep(tokens)
                 ended = time.perf_counter()
                 self.usage = Usage(
