@@ -190,8 +190,12 @@ def _catch_up(index: VectorIndex, rows: Rows, wanted: State) -> None:
 
 
 def _append(index: VectorIndex, rows: Rows, after: int, only: Ids | None = None) -> None:
+    """Add the rows above `after` (of those, `only`) at once, so that lists are trained once."""
+    kept = []
     for ids, vectors in rows.vectors(after):
         if only is not None and ids[0] > only[-1]:
-            return
+            break
         keep = np.ones(len(ids), dtype=bool) if only is None else np.isin(ids, only)
-        index.add(ids[keep], vectors[keep])
+        kept.append((ids[keep], vectors[keep]))
+    if kept:
+        index.add(np.concatenate([ids for ids, _ in kept]), np.concatenate([v for _, v in kept]))

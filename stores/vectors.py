@@ -23,7 +23,7 @@ Ids = NDArray[np.int64]
 # Chosen by `python -m evals bench index`: up to here exact search costs less than embedding the
 # question does; beyond, inverted lists keep it so. evals/LOG.md has the figures.
 FLAT_UP_TO = 20_000
-_PROBED = 0.04  # share of the inverted lists that a search reads
+_PROBED = 48  # inverted lists that a search reads: recall@10 stays near .98 from 20k to 100k
 _MAGIC = b"memkit-index-1\n"
 _FIXED = struct.Struct("<15sII")  # magic, CRC-32 of all that follows, length of the header
 
@@ -129,12 +129,12 @@ class VectorIndex:
         if not self._trained_at:
             return None if selector is None else faiss.SearchParameters(sel=selector)
         lists = self._index.nlist
-        probes = lists if selector is not None else max(1, round(_PROBED * lists))
+        probes = lists if selector is not None else min(_PROBED, lists)
         return faiss.SearchParametersIVF(sel=selector, nprobe=probes)
 
     def _train(self) -> None:
         ids, vectors = self.ids(), self.vectors()
-        lists = int(4 * np.sqrt(len(ids)))  # FAISS's rule of thumb
+        lists = int(2 * np.sqrt(len(ids)))  # twice as many train four times as long
         quantizer = faiss.IndexFlatIP(self.dimension)
         index = faiss.IndexIVFFlat(quantizer, self.dimension, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.min_points_per_centroid = 1  # a rule of thumb too, and it warns on stderr
