@@ -11,7 +11,7 @@ import numpy as np
 from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
 from memkit.prompt import strip
 from memkit.protocols import Changes, Embedder
-from memkit.records import Chunk, Scope, Turn, day
+from memkit.records import Chunk, Scope, Turn
 
 Message = str | Mapping[str, Any] | Turn
 _KEYS = {"role", "content", "name", "timestamp", "id"}
@@ -100,12 +100,12 @@ def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
 def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     """Cut a turn into verbatim pieces that the embedder reads whole; most turns are one piece.
 
-    Who said it and when stand in front of each piece: on LoCoMo that is worth 5 to 15 points of
-    recall.
+    Who said it stands in front of each piece; without, dense R@10 on LoCoMo's tuning part halves.
+    When it was said is indexed for full text alone: in the embedded text it costs 4 points.
     """
     assert turn.id is not None
     assert turn.said_at is not None
-    header = f"{turn.speaker[:_NAME]}, {day(turn.said_at)}: "
+    header = f"{turn.speaker[:_NAME]}: "
     return [
         Chunk(
             id=f"{turn.id}/{n}",

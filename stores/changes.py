@@ -7,7 +7,7 @@ import numpy as np
 
 from memkit.errors import TurnConflict
 from memkit.protocols import Changes, Fingerprint, Vectors
-from memkit.records import Chunk, Summary, Turn
+from memkit.records import Chunk, Summary, Turn, day
 from stores.rows import from_turn, scope_tokens
 
 CurrentEmbedder = Callable[[], tuple[int, Fingerprint]]  # its number and what it is
@@ -88,11 +88,12 @@ def _insert_chunks(
     rows = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
     kept = [(seq, n) for seq, n in enumerate(rows.values(), start=first)]
     db.executemany(
-        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, scope) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?)",
+        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, said,"
+        " scope) VALUES"
+        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
         [
             (seq, user, chunks[n].id, user, chunks[n].turn_id, chunks[n].start, chunks[n].end,
-             chunks[n].text, scopes[chunks[n].turn_id])
+             chunks[n].text, day(chunks[n].said_at), scopes[chunks[n].turn_id])
             for seq, n in kept
         ],
     )  # fmt: skip

@@ -46,7 +46,8 @@ _FIRST = (
     """CREATE TABLE chunks (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, id TEXT NOT NULL,
         turn_seq INTEGER NOT NULL REFERENCES turns (seq) ON DELETE CASCADE,
-        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL, scope TEXT NOT NULL,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL,
+        said TEXT NOT NULL, scope TEXT NOT NULL,
         retrieved INTEGER, hidden INTEGER NOT NULL DEFAULT 0, UNIQUE (user_id, id))""",
     "CREATE INDEX chunks_of_turn ON chunks (turn_seq)",
     "CREATE INDEX chunks_visible ON chunks (user_id, hidden, seq)",
@@ -64,24 +65,26 @@ _FIRST = (
         summary_seq INTEGER NOT NULL REFERENCES summaries (seq) ON DELETE CASCADE,
         n INTEGER NOT NULL, source_id TEXT NOT NULL, PRIMARY KEY (summary_seq, n))
         WITHOUT ROWID""",
-    "CREATE VIEW searchable AS SELECT seq, text, scope FROM chunks WHERE hidden = 0",
+    "CREATE VIEW searchable AS SELECT seq, text, said, scope FROM chunks WHERE hidden = 0",
     # scope tokens stand in the index, so that a user's search reads only that user's postings
     """CREATE VIRTUAL TABLE searchable_fts USING fts5 (
-        text, scope, content='searchable', content_rowid='seq',
+        text, said, scope, content='searchable', content_rowid='seq',
         tokenize='porter unicode61 remove_diacritics 2')""",
     """CREATE TRIGGER chunk_in AFTER INSERT ON chunks WHEN new.hidden = 0 BEGIN
-        INSERT INTO searchable_fts (rowid, text, scope) VALUES (new.seq, new.text, new.scope);
+        INSERT INTO searchable_fts (rowid, text, said, scope)
+        VALUES (new.seq, new.text, new.said, new.scope);
         END""",
     """CREATE TRIGGER chunk_out AFTER DELETE ON chunks WHEN old.hidden = 0 BEGIN
-        INSERT INTO searchable_fts (searchable_fts, rowid, text, scope)
-        VALUES ('delete', old.seq, old.text, old.scope); END""",
+        INSERT INTO searchable_fts (searchable_fts, rowid, text, said, scope)
+        VALUES ('delete', old.seq, old.text, old.said, old.scope); END""",
     """CREATE TRIGGER chunk_hidden AFTER UPDATE OF hidden ON chunks
         WHEN old.hidden = 0 AND new.hidden = 1 BEGIN
-        INSERT INTO searchable_fts (searchable_fts, rowid, text, scope)
-        VALUES ('delete', old.seq, old.text, old.scope); END""",
+        INSERT INTO searchable_fts (searchable_fts, rowid, text, said, scope)
+        VALUES ('delete', old.seq, old.text, old.said, old.scope); END""",
     """CREATE TRIGGER chunk_shown AFTER UPDATE OF hidden ON chunks
         WHEN old.hidden = 1 AND new.hidden = 0 BEGIN
-        INSERT INTO searchable_fts (rowid, text, scope) VALUES (new.seq, new.text, new.scope);
+        INSERT INTO searchable_fts (rowid, text, said, scope)
+        VALUES (new.seq, new.text, new.said, new.scope);
         END""",
     f"PRAGMA application_id = {APPLICATION_ID}",
 )

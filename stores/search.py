@@ -35,16 +35,16 @@ def by_words(db: sqlite3.Connection, scope: Scope, query: Query) -> Found:
     if not quoted:
         return []
     tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
-    match = f"scope : ({tokens}) AND text : ({' OR '.join(quoted)})"
+    match = f"scope : ({tokens}) AND {{text said}} : ({' OR '.join(quoted)})"
     if query.until is None:
         rows = db.execute(
             "SELECT rowid, -rank FROM searchable_fts WHERE searchable_fts MATCH ?"
-            " AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
+            " AND rank MATCH 'bm25(1.0, 1.0, 0.0)' ORDER BY rank LIMIT ?",
             (match, query.k),
         )
     else:
         rows = db.execute(
-            "SELECT f.rowid, -bm25(searchable_fts, 1.0, 0.0) AS score FROM searchable_fts f"
+            "SELECT f.rowid, -bm25(searchable_fts, 1.0, 1.0, 0.0) AS score FROM searchable_fts f"
             " CROSS JOIN chunks c ON c.seq = f.rowid CROSS JOIN turns t ON t.seq = c.turn_seq"
             " WHERE searchable_fts MATCH ? AND t.said_us <= ? ORDER BY score DESC LIMIT ?",
             (match, microseconds(query.until), query.k),

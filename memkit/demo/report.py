@@ -103,7 +103,7 @@ def table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int)
     shown.add_column("system", no_wrap=True)
     for span in spans:
         shown.add_column(_name(span), justify="right", no_wrap=True)
-    for column in ("known", "95 %", "seen", "tokens", "1st token"):
+    for column in ("known", "95 %", "seen", "tokens", "1st s"):
         shown.add_column(column, justify="right", no_wrap=True)
     for system in SYSTEMS:
         shown.add_row(*_row(system, [one for one in answers if one.system == system], spans))
@@ -127,7 +127,7 @@ def _row(
         f"{low:.2f}–{high:.2f}",
         f"{sum(answer.evidence for answer in answers) / len(answers):.0%}",
         f"≤ {max(one.prompt_tokens for one in answers)}",
-        f"{median(one.first_token_s for one in answers):.2f} s",
+        f"{median(one.first_token_s for one in answers):.2f}",
     ]
 
 

@@ -23,7 +23,7 @@ from memkit.memory import open as open_memory
 from memkit.protocols import Model
 
 BUDGET = 512  # tokens of the whole prompt: a small window, so that months do not fit
-ANSWER_TOKENS = 20
+ANSWER_TOKENS = 16
 SYSTEM = "Answer the question from the quotes of earlier conversations, in one short sentence."
 USER = "demo"
 
