@@ -100,6 +100,8 @@ class SentenceTransformerEmbedder:
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
         """Return character spans that cover `text`, each short enough to embed behind `header`."""
+        if len(text) + len(header) < self._reads and (text + header).isascii():
+            return [(0, len(text))]  # an ASCII character is never more than one token
         room = max(self._reads - self.count(header), self._reads // 4, 1)
         offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         overlap = min(_OVERLAP, room // 4)

@@ -122,7 +122,7 @@ class Chunk:
     turn_id: str
     start: int  # characters into the turn's text
     end: int
-    text: str  # what is embedded and searched: the piece with its speaker in front
+    text: str  # what is embedded and searched: the piece, the speaker's name in front
     said_at: datetime
 
 
