@@ -1,95 +1,31 @@
 """What every store promises. A new store joins by adding its factory to STORES."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from contract import (
+    ANN,
+    ARMS,
+    BOB,
+    EMBEDDER,
+    NOON,
+    Arm,
+    Midway,
+    adding,
+    near,
+    summary,
+    texts,
+    turn,
+    worded,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memkit.errors import EmbeddingMismatch, StoreClosed, TurnConflict
-from memkit.protocols import Backend, Changes, Fingerprint, Query, Window
-from memkit.records import Chunk, Scope, Summary, Turn
+from memkit.errors import TurnConflict
+from memkit.protocols import Backend, Changes, Query, Window
+from memkit.records import Scope, Turn
 from memkit.testing import HashEmbedder
-from stores.sqlite import SQLiteStore
-
-Open = Callable[[Fingerprint | None], Backend]
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-ANN, BOB = Scope(user_id="ann"), Scope(user_id="bob")
-EMBEDDER = HashEmbedder()
-
-
-def sqlite_file(folder: Path) -> Open:
-    return lambda fingerprint: SQLiteStore(str(folder / "ann.db"), fingerprint)
-
-
-def sqlite_in_ram(_: Path) -> Open:
-    return lambda fingerprint: SQLiteStore(":memory:", fingerprint)
-
-
-ON_DISK: list[Callable[[Path], Open]] = [sqlite_file]
-STORES: list[Callable[[Path], Open]] = [*ON_DISK, sqlite_in_ram]
-
-every_store = pytest.fixture(params=STORES, ids=lambda make: make.__name__)
-
-
-@every_store
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    made: Backend = request.param(tmp_path)(EMBEDDER.fingerprint)
-    yield made
-    made.close()
-
-
-@pytest.fixture(params=ON_DISK, ids=lambda make: make.__name__)
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    made: Open = request.param(tmp_path)
-    return made
-
-
-def turn(id: str, text: str, **rest: Any) -> Turn:
-    return Turn(**{"id": id, "text": text, "said_at": NOON, "stored_at": NOON, **rest})
-
-
-def adding(*turns: Turn, **rest: Any) -> Changes:
-    """One chunk per turn, with the turn's own text."""
-    chunks = [
-        Chunk(
-            id=f"{one.id}/0", turn_id=str(one.id), start=0, end=len(one.text), text=one.text,
-            said_at=NOON,
-        )
-        for one in turns
-    ]  # fmt: skip
-    vectors = EMBEDDER.embed([one.text for one in turns])
-    return Changes(turns=turns, chunks=chunks, vectors=vectors, **rest)
-
-
-def texts(store: Backend, scope: Scope = ANN, **window: Any) -> list[str]:
-    return [one.text for one in store.turns(scope, Window(**window))]
-
-
-def near(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
-    query = Query(k=k, vector=EMBEDDER.embed([text])[0], **rest)
-    return [match.turn.text for match in store.search(scope, query)]
-
-
-def worded(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
-    query = Query(k=k, words=text.split(), **rest)
-    return [match.turn.text for match in store.search(scope, query)]
-
-
-ARMS = pytest.mark.parametrize("arm", [near, worded])
-Arm = Callable[..., list[str]]
-
-
-def summary(through: int, sources: Sequence[str], level: Any = 1) -> Summary:
-    return Summary(
-        id=f"S{level}/{through}", text=f"the first {through}", level=level, through=through,
-        tokens=3, sources=tuple(sources), created_at=NOON,
-    )  # fmt: skip
-
 
 # ---- what goes in comes out
 
@@ -174,10 +110,6 @@ def test_users_may_use_the_same_ids(store: Backend) -> None:
     store.write(BOB, adding(turn("1", "milk")))
 
     assert (texts(store, ANN), texts(store, BOB)) == (["tea"], ["milk"])
-
-
-class Midway(Exception):
-    pass
 
 
 class Fails(dict[str, int]):
@@ -426,210 +358,3 @@ def test_a_failure_is_shown_until_the_next_summary(store: Backend) -> None:
 
     store.write(ANN, Changes(summaries=[summary(1, ["1"])]))
     assert store.check() == []
-
-
-# ---- reading turns
-
-
-def test_turns_come_in_the_order_they_were_said(store: Backend) -> None:
-    store.write(ANN, adding(turn("1", "second", said_at=NOON)))
-    store.write(ANN, adding(turn("2", "first", said_at=NOON - timedelta(days=1))))
-    store.write(ANN, adding(turn("3", "third", said_at=NOON)))
-
-    assert texts(store) == ["first", "second", "third"]
-    assert texts(store, last=2) == ["second", "third"]
-    assert texts(store, ids=["3", "2", "4"]) == ["first", "third"]
-    assert texts(store, ids=["3", "2"], last=1) == ["third"]
-
-
-def test_turns_after_come_in_the_order_they_were_stored(store: Backend) -> None:
-    store.write(ANN, adding(turn("1", "a"), turn("2", "b", said_at=NOON - timedelta(days=1))))
-    store.write(ANN, adding(turn("3", "c", said_at=NOON - timedelta(days=2))))
-
-    assert texts(store, after=0) == ["a", "b", "c"]
-    assert (texts(store, after=1), texts(store, after=3)) == (["b", "c"], [])
-
-
-def test_turns_between_two_times_are_those_said_then(store: Backend) -> None:
-    days = [NOON + timedelta(days=n) for n in range(5)]
-    said = [turn(f"{n}", f"day {n}", said_at=day, session_id="s") for n, day in enumerate(days)]
-    store.write(ANN, adding(*said, turn("9", "other", said_at=days[2])))
-
-    session = Scope(user_id="ann", session_id="s")
-    window: dict[str, Any] = {"since": days[1], "until": days[3]}
-    assert texts(store, session, **window) == ["day 1", "day 2", "day 3"]
-    assert len(texts(store, **window)) == 4
-
-
-def test_times_sort_across_timezones_and_centuries(store: Backend) -> None:
-    east, west = timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))
-    said = {
-        "ancient": datetime(1, 1, 2, tzinfo=UTC),
-        "1969": datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
-        "epoch": datetime(1970, 1, 1, 14, tzinfo=east),
-        "early": datetime(2024, 5, 2, 1, tzinfo=east),  # 11 h on 1 May in UTC
-        "late": datetime(2024, 5, 1, 0, tzinfo=west),  # 12 h
-        "far": datetime(9999, 12, 30, tzinfo=UTC),
-    }
-    for text, time in reversed(said.items()):
-        store.write(ANN, adding(turn(text, text, said_at=time)))
-
-    assert texts(store) == list(said)
-    assert texts(store, since=said["epoch"], until=said["late"]) == ["epoch", "early", "late"]
-
-
-@pytest.mark.parametrize("window", [{}, {"after": 0}, {"since": NOON}, {"until": NOON}])
-def test_long_histories_are_read_lazily_while_others_write(
-    store: Backend, window: dict[str, Any]
-) -> None:
-    store.write(ANN, adding(*(turn(str(n), f"turn {n}") for n in range(1300))))
-
-    reading = store.turns(ANN, Window(**window))
-    first = next(reading)
-    store.write(ANN, adding(turn("early", "early", said_at=NOON - timedelta(days=1))))
-    store.write(ANN, Changes(forget=["700"]))
-    read = [first.text, *(one.text for one in reading)]
-
-    kept = [text for text in read if text != "early"]
-    assert kept == [f"turn {n}" for n in range(1300) if n != 700]
-
-
-# ---- upkeep
-
-
-def test_pending_names_the_users_whose_summary_is_behind(store: Backend) -> None:
-    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(BOB, adding(turn("1", "tea")))
-    store.write(BOB, Changes(summaries=[summary(1, ["1"])]))
-    assert store.pending() == ["ann"]
-
-    store.write(ANN, Changes(summaries=[summary(2, ["1", "2"])]))
-    assert store.pending() == []
-
-
-def test_stats_count_one_user_or_all(store: Backend) -> None:
-    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, Changes(hide=["1/0"], summaries=[summary(2, ["1", "2"])]))
-    store.write(BOB, adding(turn("1", "tea")))
-
-    whole = {"users": 2, "turns": 3, "chunks": 3, "hidden_chunks": 1, "summaries": 1}
-    assert whole.items() <= store.stats().items()
-    assert {"users": 1, "turns": 1, "hidden_chunks": 0}.items() <= store.stats("bob").items()
-    assert store.stats("nobody")["turns"] == 0
-
-
-def test_what_was_retrieved_is_noted_at_its_newest(store: Backend) -> None:
-    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    for at in (7, 3):
-        store.write(ANN, Changes(retrieved={"1/0": at, "gone/0": at}))
-
-    assert [chunk.retrieved for chunk in store.chunks(ANN)] == [7, None]
-    assert [chunk.position for chunk in store.chunks(ANN)] == [1, 2]
-
-
-USES: dict[str, Callable[[Backend], object]] = {
-    "write": lambda store: store.write(ANN, adding(turn("9", "x"))),
-    "turns": lambda store: list(store.turns(ANN, Window())),
-    "chunks": lambda store: store.chunks(ANN),
-    "summaries": lambda store: list(store.summaries(ANN, 1)),
-    "search near": lambda store: near(store, "tea"),
-    "search words": lambda store: worded(store, "tea"),
-    "stats": lambda store: store.stats(),
-    "check": lambda store: store.check(),
-    "pending": lambda store: store.pending(),
-    "reembed": lambda store: store.reembed(EMBEDDER, lambda *_: None),
-}
-
-
-@pytest.mark.parametrize("use", USES)
-def test_a_closed_store_says_so(store: Backend, use: str) -> None:
-    store.write(ANN, adding(turn("1", "tea")))
-    store.close()
-    store.close()
-
-    with pytest.raises(StoreClosed, match=r"memkit\.open"):
-        USES[use](store)
-
-
-# ---- stores that last
-
-
-def test_a_memory_lasts(reopen: Open) -> None:
-    first = reopen(EMBEDDER.fingerprint)
-    first.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    before = [list(first.turns(ANN, Window())), near(first, "tea"), first.chunks(ANN)]
-    first.close()
-
-    again = reopen(EMBEDDER.fingerprint)
-    assert [list(again.turns(ANN, Window())), near(again, "tea"), again.chunks(ANN)] == before
-    assert again.check() == []
-    again.close()
-
-
-def test_another_embedder_is_refused_with_the_way_out(reopen: Open) -> None:
-    reopen(EMBEDDER.fingerprint).close()
-
-    with pytest.raises(EmbeddingMismatch, match="memkit reembed"):
-        reopen(HashEmbedder(32).fingerprint)
-
-
-def test_reembedding_switches_to_the_new_vectors(reopen: Open) -> None:
-    old, new = reopen(EMBEDDER.fingerprint), HashEmbedder(32, name="new")
-    old.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(300))))
-    near(old, "tea")
-    seen: list[tuple[int, int]] = []
-    assert old.reembed(new, lambda done, total: seen.append((done, total))) == 300
-    old.close()
-
-    store = reopen(new.fingerprint)
-    (match,) = store.search(ANN, Query(k=1, vector=new.embed(["tea 7"])[0]))
-    assert match.turn.text == "tea 7"
-    assert match.score == pytest.approx(1)
-    assert (seen[0], seen[-1], store.check()) == ((0, 300), (300, 300), [])
-    store.close()
-
-
-class Interrupted(HashEmbedder):
-    """Stops at its second batch."""
-
-    def embed(self, texts: Sequence[str]) -> Any:
-        if self.calls == 1:
-            raise Midway
-        return super().embed(texts)
-
-
-def test_reembedding_goes_on_where_it_stopped_and_old_vectors_serve_until_then(
-    reopen: Open,
-) -> None:
-    store, new = reopen(EMBEDDER.fingerprint), HashEmbedder(32, name="new")
-    store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(300))))
-    with pytest.raises(Midway):
-        store.reembed(Interrupted(32, name="new"), lambda *_: None)
-
-    assert near(store, "tea 7", k=1) == ["tea 7"]
-    store.write(ANN, adding(turn("late", "late tea")))
-    seen: list[int] = []
-    assert store.reembed(new, lambda done, _: seen.append(done)) == 301
-    assert (seen[0], store.check()) == (128, [])
-    store.close()
-
-
-def test_reembedding_an_empty_memory_is_fine(reopen: Open) -> None:
-    store, new = reopen(None), HashEmbedder(32, name="new")
-    assert store.reembed(new, lambda *_: None) == 0
-    store.close()
-    reopen(new.fingerprint).close()
-
-
-def test_a_store_that_was_reembedded_by_another_process_says_so(reopen: Open) -> None:
-    mine, theirs = reopen(EMBEDDER.fingerprint), reopen(None)
-    mine.write(ANN, adding(turn("1", "tea")))
-    near(mine, "tea")
-    theirs.reembed(HashEmbedder(32), lambda *_: None)
-    theirs.close()
-
-    for use in ("search near", "write"):
-        with pytest.raises(EmbeddingMismatch):
-            USES[use](mine)
-    assert (texts(mine), worded(mine, "tea")) == (["tea"], ["tea"])
-    mine.close()

@@ -1,0 +1,92 @@
+"""What the contract suite of the stores is made of. A new store joins by one line in STORES."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memkit.protocols import Backend, Changes, Fingerprint, Query, Window
+from memkit.records import Chunk, Scope, Summary, Turn
+from memkit.testing import HashEmbedder
+from stores.sqlite import SQLiteStore
+
+Open = Callable[[Fingerprint | None], Backend]
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+ANN, BOB = Scope(user_id="ann"), Scope(user_id="bob")
+EMBEDDER = HashEmbedder()
+
+
+def sqlite_file(folder: Path) -> Open:
+    return lambda fingerprint: SQLiteStore(str(folder / "ann.db"), fingerprint)
+
+
+def sqlite_in_ram(_: Path) -> Open:
+    return lambda fingerprint: SQLiteStore(":memory:", fingerprint)
+
+
+ON_DISK: list[Callable[[Path], Open]] = [sqlite_file]
+STORES: list[Callable[[Path], Open]] = [*ON_DISK, sqlite_in_ram]
+
+every_store = pytest.fixture(params=STORES, ids=lambda make: make.__name__)
+
+
+@every_store
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    made: Backend = request.param(tmp_path)(EMBEDDER.fingerprint)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=ON_DISK, ids=lambda make: make.__name__)
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    made: Open = request.param(tmp_path)
+    return made
+
+
+def turn(id: str, text: str, **rest: Any) -> Turn:
+    return Turn(**{"id": id, "text": text, "said_at": NOON, "stored_at": NOON, **rest})
+
+
+def adding(*turns: Turn, **rest: Any) -> Changes:
+    """One chunk per turn, with the turn's own text."""
+    chunks = [
+        Chunk(
+            id=f"{one.id}/0", turn_id=str(one.id), start=0, end=len(one.text), text=one.text,
+            said_at=NOON,
+        )
+        for one in turns
+    ]  # fmt: skip
+    vectors = EMBEDDER.embed([one.text for one in turns])
+    return Changes(turns=turns, chunks=chunks, vectors=vectors, **rest)
+
+
+def texts(store: Backend, scope: Scope = ANN, **window: Any) -> list[str]:
+    return [one.text for one in store.turns(scope, Window(**window))]
+
+
+def near(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
+    query = Query(k=k, vector=EMBEDDER.embed([text])[0], **rest)
+    return [match.turn.text for match in store.search(scope, query)]
+
+
+def worded(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
+    query = Query(k=k, words=text.split(), **rest)
+    return [match.turn.text for match in store.search(scope, query)]
+
+
+ARMS = pytest.mark.parametrize("arm", [near, worded])
+Arm = Callable[..., list[str]]
+
+
+def summary(through: int, sources: Sequence[str], level: Any = 1) -> Summary:
+    return Summary(
+        id=f"S{level}/{through}", text=f"the first {through}", level=level, through=through,
+        tokens=3, sources=tuple(sources), created_at=NOON,
+    )  # fmt: skip
+
+
+class Midway(Exception):
+    pass
