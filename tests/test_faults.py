@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from on_disk import memory, remembered
 
 import memkit
 from memkit.errors import (
@@ -58,16 +59,6 @@ def together(*children: subprocess.Popen[str]) -> list[str]:
     printed = [one.communicate(timeout=120)[0] for one in children]
     assert [one.returncode for one in children] == [0] * len(children)
     return printed
-
-
-def memory(path: Path | str, **rest: object) -> Memory:
-    settings = Settings(background=False)
-    return memkit.open(str(path), embedder=HashEmbedder(), settings=settings, **rest)  # type: ignore[arg-type]
-
-
-def remembered(path: Path, user: str = "ann") -> list[str]:
-    with memory(path) as opened:
-        return [turn.id or "" for turn in opened.turns(user_id=user)]
 
 
 @pytest.fixture

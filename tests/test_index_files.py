@@ -6,23 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from on_disk import memory, remembered
 
-import memkit
-from memkit.memory import Memory, Settings
-from memkit.testing import HashEmbedder
+from memkit.memory import Memory
 from stores import index as index_module
 from stores.sqlite import SQLiteStore
 from stores.vectors import VectorIndex
-
-
-def memory(path: Path | str, **rest: object) -> Memory:
-    settings = Settings(background=False)
-    return memkit.open(str(path), embedder=HashEmbedder(), settings=settings, **rest)  # type: ignore[arg-type]
-
-
-def remembered(path: Path, user: str = "ann") -> list[str]:
-    with memory(path) as opened:
-        return [turn.id or "" for turn in opened.turns(user_id=user)]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Storing turns against only embedding them: what memkit adds to the model's own time.
 
-The baseline is the bundled MiniLM alone, on the same texts in the same batches. Turns go in under
-a speaker's name in front where there is one; both baselines are printed.
+The baseline is the bundled MiniLM alone, on the same texts in the same batches. memkit puts
+a speaker's name in front where a turn has one; a second baseline embeds just what memkit embeds.
 """
 
 import random
