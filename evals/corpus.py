@@ -22,7 +22,7 @@ from evals import ROOT, USER
 from memkit import Turn
 from memkit.embedders import MINILM, MiniLM
 from memkit.models.bundled import default_cache
-from memkit.protocols import Embedder, Query, Vectors
+from memkit.protocols import Embedder, Vectors
 from memkit.records import Scope
 
 START = datetime(2024, 1, 1, 9, tzinfo=UTC)
@@ -152,7 +152,8 @@ def fill(path: Path, said: Sequence[str], prepared: Vectors) -> None:
                 session_id=f"s{first // _BATCH}",
             )
         # makes the index, which closing then saves
-        memory.store.search(Scope(user_id=USER), Query(k=1, vector=prepared[0]))
+        with memory.store.reading(Scope(user_id=USER)) as reading:
+            reading.near(prepared[0], 1)
 
 
 def memory_file(folder: Path, size: int, seed: int, *, real: bool) -> Path:

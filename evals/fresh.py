@@ -62,11 +62,11 @@ def _memory(path: str) -> tuple[float, float, object]:
     opened = time.perf_counter()
     import numpy as np
 
-    from memkit.protocols import Query
     from memkit.records import Scope
 
     vector = np.full(_DIMENSION, _DIMENSION**-0.5, dtype=np.float32)
-    memory.store.search(Scope(user_id=USER), Query(k=10, vector=vector))
+    with memory.store.reading(Scope(user_id=USER)) as reading:
+        reading.matches(reading.near(vector, 10)[0])
     return opened, time.perf_counter(), memory
 
 

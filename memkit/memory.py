@@ -25,7 +25,8 @@ from memkit.records import Context, Hit, Receipt, Scope, Summary, Turn, zoned
 from memkit.worker import Worker
 
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
-_CONTEXT_HITS = 50  # candidates for the token budget
+_LEAST_LINE = 20  # tokens; few lines of a block are shorter
+_MOST_HITS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +187,7 @@ class Memory:
         session_id: str | None = None,
         agent_id: str | None = None,
         as_of: datetime | None = None,
-        min_relevance: float = 0.0,
+        min_relevance: float | Literal["auto"] = 0.0,
         without: Sequence[str] = (),
     ) -> list[Hit]:
         """Return what was said that is most relevant to `query`, best first; may be empty.
@@ -198,7 +199,8 @@ class Memory:
             session_id: only this conversation.
             agent_id: only what was said to this agent.
             as_of: only what had been said by then.
-            min_relevance: leave out hits below it, 0 to 1.
+            min_relevance: leave out hits below it, 0 to 1; "auto" leaves out what is more likely
+                beside the point.
             without: ids of turns to leave out.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
@@ -241,8 +243,8 @@ class Memory:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
         count = count or self.embedder.count
         hits = self.recall(
-            query, user_id=user_id, k=_CONTEXT_HITS, session_id=session_id, agent_id=agent_id,
-            as_of=as_of,
+            query, user_id=user_id, k=min(budget_tokens // _LEAST_LINE + 1, _MOST_HITS),
+            session_id=session_id, agent_id=agent_id, as_of=as_of,
         )  # fmt: skip
         summaries = [] if as_of else self.summaries(user_id=user_id)
         kept_summaries, kept = prompt.fit(summaries, hits, budget_tokens, count)

@@ -4,6 +4,7 @@ Any object with these methods will do; nothing has to inherit from anything here
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from memkit.records import Chunk, Scope, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
+Integers = NDArray[np.int64]
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -48,25 +50,31 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """One arm's question: nearest to `vector`, or matching `words`."""
+class Timeline:
+    """A scope's searchable chunks, session after session and in the order said, as arrays.
 
-    k: int
-    vector: Vectors | None = None  # shape (d,), unit length
-    words: Sequence[str] = ()
-    until: datetime | None = None  # only what was said at this time or before
+    A chunk's index in these arrays is its place. All have the shape (n,).
+    """
+
+    sessions: Integers  # which session, from 0 and never falling
+    turns: Integers  # which turn: equal for the chunks of one turn, and for no others
+    tokens: Integers  # length of the chunk, at least 1
+    said_us: Integers  # when it was said, in microseconds since 1970
+    speakers: Integers  # who said it, as an index into `names`
+    names: Sequence[str]  # speakers' names; where there is no name, the role
+
+    def __len__(self) -> int:
+        return len(self.turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A chunk found by one arm, with the turn it comes from. Higher scores are better."""
+    """A chunk and the turn it comes from."""
 
     chunk_id: str
-    score: float  # cosine for vectors, BM25 for words
     turn: Turn
     start: int
     end: int
-    searched: str  # the chunk's text as it was indexed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,29 @@ class Window:
     ids: Sequence[str] | None = None  # only these
 
 
+class Reading(Protocol):
+    """One state of a scope's searchable chunks; only inside the block that was given it.
+
+    Nothing outside the scope is ever seen: places count this scope's chunks alone.
+    """
+
+    @property
+    def timeline(self) -> Timeline:
+        """Return all of them in order."""
+
+    def near(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
+        """Return at most `k` places and their cosines with `vector`, shape (d,), nearest first."""
+
+    def having(self, word: str) -> Integers:
+        """Return the places that have `word`, a form of it, or it in their date; ascending."""
+
+    def vectors(self, places: Integers) -> Vectors:
+        """Return the unit vectors of these places, shape (n, d)."""
+
+    def matches(self, places: Integers) -> list[Match]:
+        """Return these places with their turns, in the order given."""
+
+
 class Store(Protocol):
     """Keeps one memory's truth and finds chunks in it. Safe to share between threads."""
 
@@ -109,8 +140,10 @@ class Store(Protocol):
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
 
-    def search(self, scope: Scope, query: Query) -> list[Match]:
-        """Return at most `query.k` matches inside the scope, best first."""
+    def reading(
+        self, scope: Scope, until: datetime | None = None
+    ) -> AbstractContextManager["Reading"]:
+        """Give the block one state of what is searchable inside the scope, said by `until`."""
 
     def close(self) -> None:
         """Save what is worth saving and release the file; closing twice is fine."""

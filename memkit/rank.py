@@ -1,38 +1,107 @@
-"""Pure ranking: scores in, scores out. Nothing here reads a store or a clock."""
+"""Pure ranking: the arms' scores in, relevance out. Nothing here reads a store or a clock."""
 
 from collections.abc import Mapping
 
-DENSE, LEXICAL = "dense", "lexical"
+import numpy as np
+
+from memkit.protocols import Integers
+from memkit.windows import Floats
+
+# Each arm's part of the score; every arm lies between 0 and 1, and so do both lexical parts
+# together. One set for all kinds of dialogue, chosen on the tuning part of LoCoMo and
+# LongMemEval: evals/LOG.md has the sweep.
+WEIGHTS: Mapping[str, float] = {
+    "dense": 0.09,  # cosine with the chunk
+    "dense window": 0.20,  # mean of the cosines in its window, by weight
+    "lexical": 0.48,  # BM25 of the same window: the part from the chunk's own words,
+    "lexical window": 0.48,  # and the part from words around it
+    "attention": 0.03,  # HCAM: weight of its chunk x weight inside its chunk
+    "session": 0.04,  # BM25 of the whole session
+    "speaker": 0.08,  # said by somebody the question names
+    "length": 0.08,  # a longer chunk says more: a prior
+}
+# How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
+_SLOPE, _INTERCEPT = 17.3, -3.3
+_TENTH, _USUAL = 10, 0.3  # what the tenth usually scores at least; where there are fewer than ten
+_DOUBT = 0.5  # if the question's words were said by others than it names
+AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
+ATTENDED = 8  # chunks that are attended to
+_TEMPERATURE = 0.1  # of both softmaxes, on cosines
 
 
-def fuse(
-    cosine: Mapping[str, float], bm25: Mapping[str, float], *, dense_share: float
-) -> dict[str, dict[str, float]]:
-    """Join two arms' scores by a convex combination; return each item's share from each arm.
+def attention(chunks: Integers, cosines: Floats) -> Floats:
+    """Attend to chunks, then inside the best (HCAM); return chunk weight x inner weight per place.
 
-    The relevance of an item is the sum of its shares, between 0 and 1. Cosine counts from 0, BM25
-    as a part of the best BM25 of this query. What one arm did not return gets the lowest cosine
-    (its true one is no higher) or no BM25 that the arm did return.
+    Attention weights depend on vectors only through their products with the question, and the
+    product of a mean is the mean of the products. So cosines stand for the vectors, with one
+    dimension instead of hundreds and the same weights.
 
     Args:
-        cosine: item to cosine, from -1 to 1.
-        bm25: item to BM25, 0 or more.
-        dense_share: weight of the cosine, from 0 to 1; the rest is BM25's.
+        chunks: number of each place's chunk, ascending; shape (m,).
+        cosines: of the question with each place; shape (m,).
 
-    Source: Bruch, Gai and Ingber, ACM TOIS 2023 (convex combination with theoretical minima).
+    Returns:
+        Parts of the greatest, shape (m,); 0 outside the chunks attended to.
 
-    >>> shares = fuse({"a": 0.5, "b": 0.25}, {"b": 8.0}, dense_share=0.5)
-    >>> {item: sum(share.values()) for item, share in shares.items()}
-    {'a': 0.25, 'b': 0.625}
+    Source: Lampinen et al. 2021, section 3.
     """
-    if not 0 <= dense_share <= 1:
-        raise ValueError(f"dense_share must be in [0, 1], got {dense_share}")
-    lowest = max(min(cosine.values(), default=0.0), 0.0)
-    best = max(bm25.values(), default=0.0) or 1.0
-    return {
-        item: {
-            DENSE: dense_share * min(max(cosine.get(item, lowest), 0.0), 1.0),
-            LEXICAL: (1 - dense_share) * bm25.get(item, 0.0) / best,
-        }
-        for item in [*cosine, *(item for item in bm25 if item not in cosine)]
-    }
+    import torch
+
+    from memkit.attention import attend, pack
+
+    if not len(chunks):
+        return np.zeros(0)
+    lengths = np.unique(chunks, return_counts=True)[1].tolist()
+    contents, mask = pack(torch.from_numpy(cosines)[:, None], lengths)
+    read = attend(
+        contents.new_ones(1, 1, 1), contents[None], k=ATTENDED, mask=mask[None],
+        scale=1 / _TEMPERATURE,
+    )  # fmt: skip
+    scores = torch.zeros(mask.shape, dtype=contents.dtype)
+    scores[read.chunks[0, 0]] = read.scores[0, 0]
+    return np.asarray((scores[mask] / scores.max()).numpy())
+
+
+def length(tokens: Integers) -> Floats:
+    """Return how much a chunk of so many tokens can say, from 0 to 1: its logarithm, up to 255.
+
+    Source of length as a prior: Kraaij, Westerveld and Hiemstra, SIGIR 2002.
+    """
+    return np.minimum(np.log2(tokens + 1) / 8, 1.0)
+
+
+def weighted(arms: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return what each arm adds to the score: a convex combination, so the sum is from 0 to 1.
+
+    Source: Bruch, Gai and Ingber, ACM TOIS 2023.
+
+    >>> arms = weighted({"dense": np.array([1.0, 0.5]), "lexical": np.array([0.0, 1.0])})
+    >>> sum(arms.values()).round(3).tolist()
+    [0.09, 0.525]
+    """
+    return {name: WEIGHTS[name] * np.clip(scores, 0, 1) for name, scores in arms.items()}
+
+
+def said_by_others(lexical: Floats, said: Floats) -> bool:
+    """Return whether, of the ten best, who has most of the question's words is not who is named.
+
+    Args:
+        lexical: score from each hit's own words, best hit first.
+        said: 1 where somebody named said it, else 0.
+    """
+    ten, named = lexical[:_TENTH], said[:_TENTH] > 0
+    return float(ten[named].max(initial=0)) < float(ten[~named].max(initial=0))
+
+
+def relevance(scores: Floats, *, doubtful: bool) -> Floats:
+    """Return how probable it is that each hit answers the question, from 0 to 1.
+
+    Args:
+        scores: of the hits, greatest first.
+        doubtful: the question's words were said by somebody it does not name.
+
+    Source: Platt 1999, fitted on the tuning part; evals/LOG.md says how well it holds.
+    """
+    tenth = max(scores[_TENTH - 1], _USUAL) if len(scores) >= _TENTH else _USUAL
+    probable = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
+    return np.asarray(probable * (_DOUBT if doubtful else 1.0))

@@ -1,111 +1,20 @@
-"""A question in, hits out: search the arms inside the scope, fuse, cut."""
+"""A question in, hits out: search the arms inside the scope, attend, fuse, cut."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from memkit import rank
+import numpy as np
+
+from memkit import bm25, rank
 from memkit.errors import InvalidInput
-from memkit.protocols import Embedder, Match, Query, Store
+from memkit.protocols import Embedder, Integers, Match, Reading, Store, Timeline, Vectors
 from memkit.records import Hit, Scope, writable
+from memkit.windows import Floats, Windows
+from memkit.words import asks_of_oneself, named, words
 
-_WORD = re.compile(r"[^\W_]+")
-_MOST_WORDS = 64  # of a question; more only cost time
-_DEPTH = 50  # candidates per arm, at least
-_DENSE_SHARE = 0.6  # best R@5 and R@50 on three LoCoMo conversations kept for tuning
-
-# function words of English questions, which find everything and so nothing
-_STOP = frozenset(
-    [
-        "a",
-        "about",
-        "am",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "can",
-        "could",
-        "d",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "get",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "hers",
-        "him",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "just",
-        "ll",
-        "m",
-        "me",
-        "my",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "re",
-        "s",
-        "she",
-        "should",
-        "so",
-        "some",
-        "t",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "us",
-        "ve",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
-)
+_DEPTH = 50  # places that either search contributes, at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +24,7 @@ class Question:
     text: str
     k: int = 10
     until: datetime | None = None
-    min_relevance: float = 0.0
+    min_relevance: float | Literal["auto"] = 0.0
     without: Collection[str] = ()  # turn ids that the caller has already
 
 
@@ -127,74 +36,139 @@ class Found:
     chunk_id: str
 
 
-def words(text: str) -> list[str]:
-    """Return the words to search for, each once: the telling ones, or all if none is telling."""
-    found = list(dict.fromkeys(_WORD.findall(text.casefold())))
-    return ([word for word in found if word not in _STOP] or found)[:_MOST_WORDS]
-
-
 def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -> list[Found]:
     """Return what is most relevant inside the scope, best first, one hit per turn.
 
-    HEMA's Vector Memory (cosine over verbatim chunks) and BM25 over the same chunks, fused. Age
-    breaks ties and nothing else.
+    Two searches find candidates: the nearest vectors, and BM25 over the question's words. These
+    and what stands around them are scored by all arms. Age breaks ties and nothing else.
     """
+    _check(question)
+    least = rank.AUTO if question.min_relevance == "auto" else question.min_relevance
+    vector = np.array(embedder.embed([question.text])[0], dtype=np.float32)
+    with store.reading(scope, question.until) as reading:
+        ranking = _rank(reading, vector, question)
+        likely = int((ranking.relevance >= least).sum())  # best first: the others come after
+        matches = reading.matches(ranking.places[: min(likely, question.k + len(question.without))])
+    found = [
+        Found(
+            hit=_hit(match, float(ranking.relevance[n]), ranking.explain(n)),
+            chunk_id=match.chunk_id,
+        )
+        for n, match in enumerate(matches)
+        if match.turn.id not in question.without
+    ]
+    return found[: question.k]
+
+
+def _check(question: Question) -> None:
     if not isinstance(question.text, str) or not question.text.strip():
         raise InvalidInput("the question is empty; pass the text to look for")
     writable(question.text, "the question")
     if not isinstance(question.k, int) or question.k < 1:
         raise InvalidInput(f"k must be a whole number, at least 1, got {question.k!r}")
-    if not isinstance(question.min_relevance, (int, float)):
-        raise InvalidInput(f"min_relevance must be a number, got {question.min_relevance!r}")
-    depth = max(_DEPTH, 2 * question.k) + len(question.without)
-    vector = embedder.embed([question.text])[0]
+    least = question.min_relevance
+    if least != "auto" and not isinstance(least, (int, float)):
+        raise InvalidInput(f'min_relevance must be a number or "auto", got {least!r}')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranking:
+    """Candidates, best first and one per turn, and what each arm adds to their scores."""
+
+    places: Integers
+    arms: dict[str, Floats]
+    relevance: Floats
+
+    def explain(self, n: int) -> dict[str, float]:
+        """Return each arm's share of a candidate's relevance."""
+        score = sum(arm[n] for arm in self.arms.values()) or 1.0
+        return {name: float(arm[n] / score * self.relevance[n]) for name, arm in self.arms.items()}
+
+
+def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
+    timeline = reading.timeline
+    windows = Windows(timeline)
+    postings = [reading.having(word) for word in words(question.text)]
+    lexical = bm25.score(timeline, windows, postings)
+    places = _candidates(reading, windows, lexical, vector, question.k + len(question.without))
+    cosines = (reading.vectors(places) @ vector).astype(float)
+    people = named(question.text, timeline.names)
+    arms = {
+        "dense": cosines,
+        "dense window": windows.means(places, cosines),
+        "lexical": lexical.own[places],
+        "lexical window": lexical.window[places] - lexical.own[places],
+        "attention": rank.attention(windows.chunks(places), cosines),
+        "session": lexical.session[places],
+        "speaker": _said_by(timeline, places, people or _asker(question.text, timeline)),
+        "length": rank.length(timeline.tokens[places]),
+    }
+    weighted = rank.weighted(arms)
+    # rounded: a product of matrices gives equal rows results that differ in the eighth digit
+    scores = sum(weighted.values(), np.zeros(len(places))).round(6)
+    best = _best_of_each_turn(timeline, places, scores)
+    best_arms = {name: arm[best] for name, arm in weighted.items()}
+    said = _said_by(timeline, places[best], people)
+    doubtful = bool(people) and rank.said_by_others(best_arms["lexical"], said)
+    return _Ranking(
+        places=places[best],
+        arms=best_arms,
+        relevance=rank.relevance(scores[best], doubtful=doubtful),
+    )
+
+
+def _candidates(
+    reading: Reading, windows: Windows, lexical: bm25.Lexical, vector: Vectors, turns: int
+) -> Integers:
+    """Return what either search puts first and what stands around it, of so many turns at least."""
+    depth = max(_DEPTH, turns)
     while True:
-        near = store.search(scope, Query(k=depth, vector=vector, until=question.until))
-        alike = store.search(
-            scope, Query(k=depth, words=words(question.text), until=question.until)
-        )
-        best = _best_of_each_turn(_fuse(near, alike, question))
-        if len(best) >= question.k or max(len(near), len(alike)) < depth:
-            break
-        depth *= 2  # long turns fill many places: look further down
-    return [one for one in best[: question.k] if one.hit.relevance >= question.min_relevance]
+        near, _ = reading.near(vector, depth)
+        places = windows.around(np.union1d(near, _most(lexical.window, depth)))
+        found = len(np.unique(reading.timeline.turns[places]))
+        if found >= turns or depth >= len(reading.timeline):
+            return places
+        depth *= 4  # long turns fill many places: look further down
 
 
-def _fuse(near: list[Match], alike: list[Match], question: Question) -> list[Found]:
-    """Return what either arm found, most relevant first, newest first among equals."""
-    shares = rank.fuse(_scores(near), _scores(alike), dense_share=_DENSE_SHARE)
-    matches = {match.chunk_id: match for match in [*near, *alike]}
-    found = [
-        Found(hit=_hit(matches[chunk], share), chunk_id=chunk)
-        for chunk, share in shares.items()
-        if matches[chunk].turn.id not in question.without
-    ]
-    return sorted(found, key=lambda one: (-one.hit.relevance, -one.hit.said_at.timestamp()))
+def _most(scores: Floats, k: int) -> Integers:
+    """Return the places of the `k` greatest scores above 0."""
+    found = np.flatnonzero(scores)
+    if len(found) <= k:
+        return found
+    return found[np.argpartition(-scores[found], k)[:k]]
 
 
-def _scores(matches: list[Match]) -> dict[str, float]:
-    return {match.chunk_id: match.score for match in matches}
+def _asker(text: str, timeline: Timeline) -> list[int]:
+    """Return the nameless user, if that is who the question is about."""
+    own = asks_of_oneself(text)
+    return [n for n, name in enumerate(timeline.names) if own and name == "user"]
 
 
-def _hit(match: Match, share: dict[str, float]) -> Hit:
+def _said_by(timeline: Timeline, places: Integers, people: list[int]) -> Floats:
+    return np.isin(timeline.speakers[places], people).astype(float)
+
+
+def _best_of_each_turn(timeline: Timeline, places: Integers, scores: Floats) -> Integers:
+    """Return which candidates to show, best first: one of each turn, newest first among equals."""
+    order = np.lexsort((-timeline.said_us[places], -scores))
+    _, first = np.unique(timeline.turns[places][order], return_index=True)
+    return np.asarray(order[np.sort(first)])
+
+
+def _hit(match: Match, relevance: float, share: dict[str, float]) -> Hit:
     turn = match.turn
     assert turn.id is not None
     assert turn.said_at is not None
     return Hit(
         text=turn.text[match.start : match.end],
-        relevance=sum(share.values()),
+        relevance=relevance,
         kind="turn",
         said_at=turn.said_at,
         turn_ids=(turn.id,),
         role=turn.role,
         name=turn.name,
         session_id=turn.session_id,
+        position=turn.position,
         explain=share,
     )
-
-
-def _best_of_each_turn(found: list[Found]) -> list[Found]:
-    best: dict[tuple[str, ...], Found] = {}
-    for one in found:
-        best.setdefault(one.hit.turn_ids, one)
-    return list(best.values())

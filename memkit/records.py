@@ -124,6 +124,7 @@ class Chunk:
     end: int
     text: str  # what is embedded and searched: the piece, the speaker's name in front
     said_at: datetime
+    tokens: int = 1  # how long the piece is, as the embedder counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,7 @@ class Hit:
     role: Role = "user"
     name: str | None = None
     session_id: str | None = None
+    position: int | None = None  # its number among the user's turns, from 1, in the order stored
     # each arm's share; sums to relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 

@@ -115,6 +115,7 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
             end=end,
             text=header + turn.text[start:end],
             said_at=turn.said_at,
+            tokens=max(embedder.count(turn.text[start:end]), 1),
         )
         for n, (start, end) in enumerate(embedder.split(turn.text, header=header))
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from memkit.errors import TurnConflict
 from memkit.protocols import Changes, Fingerprint, Vectors
 from memkit.records import Chunk, Summary, Turn, day
-from stores.rows import from_turn, scope_tokens
+from stores.rows import beside, from_turn, scope_tokens
 
 CurrentEmbedder = Callable[[], tuple[int, Fingerprint]]  # its number and what it is
 
@@ -89,11 +89,12 @@ def _insert_chunks(
     kept = [(seq, n) for seq, n in enumerate(rows.values(), start=first)]
     db.executemany(
         "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, said,"
-        " scope) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
+        " scope, tokens) VALUES"
+        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?, ?)",
         [
             (seq, user, chunks[n].id, user, chunks[n].turn_id, chunks[n].start, chunks[n].end,
-             chunks[n].text, day(chunks[n].said_at), scopes[chunks[n].turn_id])
+             chunks[n].text, beside(chunks[n].text, day(chunks[n].said_at)),
+             scopes[chunks[n].turn_id], max(chunks[n].tokens, 1))
             for seq, n in kept
         ],
     )  # fmt: skip

@@ -1,10 +1,11 @@
-"""Keeps every user's vector index in step with the rows, and on disk between runs."""
+"""Keeps every user's timeline and vector index in step with the rows, and indexes on disk."""
 
 import hashlib
+import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from memkit.errors import StoreError
 from memkit.protocols import Fingerprint, Vectors
+from stores.rows import freshness
+from stores.timeline import UserTimeline
 from stores.vectors import DamagedIndex, State, VectorIndex
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
 _SAVE_AFTER = 0.25  # share of an index that may be unsaved; what is missing is appended at load
-_ROOM = 512 * 2**20  # bytes of vectors kept in memory, besides the index in use
+_ROOM = 512 * 2**20  # bytes kept in memory of users, besides the one in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,15 @@ class Rows:
     fingerprint: Fingerprint
 
     def state(self, store_id: str) -> State:
-        """Return what a fresh index must have taken in. Two look-ups by key."""
-        layout = self.db.execute(
-            "SELECT layout FROM users WHERE user_id = ?", (self.user_id,)
-        ).fetchone()
-        newest = self.db.execute(
-            "SELECT max(seq) FROM chunks WHERE user_id = ? AND hidden = 0", (self.user_id,)
-        ).fetchone()
+        """Return what a fresh index must have taken in."""
+        layout, newest = freshness(self.db, self.user_id)
         made_by = self.fingerprint
         return State(
             store_id=store_id,
             embedder=f"{made_by.model} {made_by.revision} {made_by.dimension}",
             user_id=self.user_id,
-            layout=layout[0] if layout else 0,
-            newest=newest[0] or 0,
+            layout=layout,
+            newest=newest,
         )
 
     def ids(self) -> Ids:
@@ -66,6 +64,20 @@ class Rows:
         ).fetchone()
         return zlib.crc32(row[0]) if row else 0
 
+    def of(self, wanted: Ids) -> Vectors:
+        """Return the vectors of these visible rows, in the order given."""
+        found = self.db.execute(
+            "SELECT v.vector FROM json_each(?) AS wanted"
+            " CROSS JOIN chunks c ON c.seq = wanted.value"
+            " CROSS JOIN vectors v ON v.chunk_seq = c.seq"
+            " WHERE c.user_id = ? AND v.embedder = ? ORDER BY wanted.key",
+            (json.dumps(wanted.tolist()), self.user_id, self.embedder),
+        )
+        data = bytearray().join(row[0] for row in found)  # so that the array can be written to
+        return np.frombuffer(data, dtype=np.float32).reshape(
+            len(wanted), self.fingerprint.dimension
+        )
+
     def vectors(self, after: int) -> Iterator[tuple[Ids, Vectors]]:
         """Yield visible rows above `after` with their vectors, in pages."""
         cursor = self.db.execute(
@@ -83,25 +95,51 @@ class Rows:
 Reader = Callable[[str], AbstractContextManager[Rows]]  # gives a block one state of a user's rows
 
 
+@dataclass(slots=True)
+class Kept:
+    """What is kept in memory of one user."""
+
+    timeline: UserTimeline | None = None
+    index: VectorIndex | None = None
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of memory it takes."""
+        return sum(one.size for one in (self.timeline, self.index) if one is not None)
+
+
 class IndexCache:
-    """The indexes in memory, one per user, and their files in `folder` (None: memory only)."""
+    """What is in memory of each user, and the indexes' files in `folder` (None: memory only)."""
 
     def __init__(self, folder: Path | None, store_id: str) -> None:
         self._folder = folder
         self._store_id = store_id
-        self._open: dict[str, VectorIndex] = {}  # the one used last stands last
+        self._open: dict[str, Kept] = {}  # the one used last stands last
         self.rebuilt = 0  # how often a file was stale or damaged
+
+    @contextmanager
+    def _using(self, user_id: str) -> Iterator[Kept]:
+        """Give the block what is kept of a user; it is kept no longer if the block fails."""
+        kept = self._open.pop(user_id, None) or Kept()
+        yield kept
+        self._open[user_id] = kept
+
+    def timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
+        """Return the user's timeline with every committed chunk in it, whoever wrote it."""
+        with self._using(user_id) as kept:
+            kept.timeline = kept.timeline or UserTimeline()
+            kept.timeline.refresh(db, user_id)
+            return kept.timeline
 
     def fresh(self, rows: Rows) -> VectorIndex:
         """Return the user's index with every committed row in it, whoever wrote it."""
-        wanted = rows.state(self._store_id)
-        index = self._open.pop(rows.user_id, None)  # left out if what follows fails midway
-        if index is None or index.state.embedder != wanted.embedder:
-            index = self._load(rows, wanted)
-        if index.state != wanted:
-            _catch_up(index, rows, wanted)
-        self._open[rows.user_id] = index
-        return index
+        with self._using(rows.user_id) as kept:
+            wanted = rows.state(self._store_id)
+            if kept.index is None or kept.index.state.embedder != wanted.embedder:
+                kept.index = self._load(rows, wanted)
+            if kept.index.state != wanted:
+                _catch_up(kept.index, rows, wanted)
+            return kept.index
 
     def _load(self, rows: Rows, wanted: State) -> VectorIndex:
         """Read the user's file and append what is new, or return an empty index to fill."""
@@ -135,12 +173,13 @@ class IndexCache:
         user = next(reversed(self._open), None)
         if user is None:
             return
-        if self._open[user].unsaved > _SAVE_AFTER * len(self._open[user]) + 10_000:
+        index = self._open[user].index
+        if index is not None and index.unsaved > _SAVE_AFTER * len(index) + 10_000:
             self._write(user, reader)
-        while len(self._open) > 1 and sum(index.size for index in self._open.values()) > _ROOM:
+        while len(self._open) > 1 and sum(kept.size for kept in self._open.values()) > _ROOM:
             oldest = next(iter(self._open))
             self._write(oldest, reader)
-            del self._open[oldest]
+            self._open.pop(oldest, None)
 
     def save(self, reader: Reader) -> None:
         """Write every index that changed since it was read."""
@@ -150,7 +189,7 @@ class IndexCache:
     def _write(self, user: str, reader: Reader) -> None:
         """Write an index to its file, best effort: it is a cache."""
         path = self._path(user)
-        if path is None:
+        if path is None or self._open[user].index is None:
             return
         try:
             with reader(user) as rows:

@@ -1,6 +1,7 @@
 """Turns as SQLite rows and back, and scopes as SQL conditions."""
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -8,12 +9,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, cast
 
-from memkit.protocols import Window
+import numpy as np
+
+from memkit.protocols import Integers, Window
 from memkit.records import Role, Scope, Turn
+from memkit.words import pairs
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 _PAGE = 500  # turns read at a time, so that a long history never stands in memory whole
+_RUN = re.compile(r"\w+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,6 +36,31 @@ def scope_tokens(user_id: str, agent_id: str | None, session_id: str | None) -> 
         for prefix, value in parts
         if value is not None
     ]
+
+
+def integers(column: str | None) -> Integers:
+    """Return what SQLite's group_concat made of a column of integers: quicker than many rows."""
+    return np.fromstring(column or "", dtype=np.int64, sep=",")
+
+
+def beside(text: str, said: str) -> str:
+    """Return what full text finds a chunk by beside its own words, which begin and end at spaces.
+
+    That is its date and, of what is written without spaces, the pairs and the words that stand
+    right beside: "iPhone" in "我用iPhone手机".
+    """
+    mixed = [run for run in _RUN.findall(text) if 0 < len(pairs(run)) < len(run)]
+    spaced = "".join(" " if pairs(character) else character for character in " ".join(mixed))
+    return " ".join([said, *pairs(text), *spaced.split()])
+
+
+def freshness(db: sqlite3.Connection, user_id: str) -> tuple[int, int]:
+    """Return a user's layout and newest searchable chunk row: what is as new has all. Quick."""
+    layout = db.execute("SELECT layout FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    newest = db.execute(
+        "SELECT max(seq) FROM chunks WHERE user_id = ? AND hidden = 0", (user_id,)
+    ).fetchone()
+    return layout[0] if layout else 0, newest[0] or 0
 
 
 def from_turn(user: str, position: int, turn: Turn) -> tuple[Any, ...]:

@@ -9,6 +9,8 @@ import sqlite3
 from sqlite_utils import Database, Migrations
 
 from memkit.errors import NewerSchema, NotAMemory
+from memkit.words import pairs
+from stores.rows import beside
 
 APPLICATION_ID = 0x6D656D6B  # "memk": how a memory is told from any other SQLite file
 
@@ -19,6 +21,32 @@ migrations = Migrations("memkit")
 def _turns_chunks_summaries(db: Database) -> None:
     for statement in _FIRST:
         db.execute(statement)
+
+
+@migrations(name="0002_tokens_pairs")
+def _tokens_pairs(db: Database) -> None:
+    for statement in _SECOND:
+        db.execute(statement)
+    rows = "SELECT seq FROM chunks ORDER BY seq"
+    for (seq,) in db.execute(rows).fetchall():
+        text, said, hidden = db.execute(
+            "SELECT text, said, hidden FROM chunks WHERE seq = ?", (seq,)
+        ).fetchone()
+        if not pairs(text):
+            continue
+        if not hidden:  # the full-text index must be told what it holds, before that changes
+            db.execute(
+                "INSERT INTO searchable_fts (searchable_fts, rowid, text, said, scope)"
+                " SELECT 'delete', seq, text, said, scope FROM chunks WHERE seq = ?",
+                (seq,),
+            )
+        db.execute("UPDATE chunks SET said = ? WHERE seq = ?", (beside(text, said), seq))
+        if not hidden:
+            db.execute(
+                "INSERT INTO searchable_fts (rowid, text, said, scope)"
+                " SELECT seq, text, said, scope FROM chunks WHERE seq = ?",
+                (seq,),
+            )
 
 
 # `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
@@ -87,6 +115,13 @@ _FIRST = (
         VALUES (new.seq, new.text, new.said, new.scope);
         END""",
     f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+# `tokens` is how long a chunk is; of those written before it is a guess, four bytes to a token.
+# `said` holds, beside the date, what stores.rows.beside adds for texts written without spaces.
+_SECOND = (
+    "ALTER TABLE chunks ADD COLUMN tokens INTEGER NOT NULL DEFAULT 1",
+    "UPDATE chunks SET tokens = max(1, length(CAST(text AS BLOB)) / 4)",
 )
 
 

@@ -13,9 +13,7 @@ from memkit.protocols import (
     ChunkAge,
     Embedder,
     Fingerprint,
-    Match,
-    Query,
-    Vectors,
+    Reading,
     Window,
 )
 from memkit.records import Scope, Summary, Turn
@@ -23,7 +21,7 @@ from stores import check, reembed, rows
 from stores.changes import apply
 from stores.connection import Connection
 from stores.index import IndexCache, Rows
-from stores.search import Found, allowed, by_words, matches
+from stores.reading import SQLiteReading
 
 
 class SQLiteStore:
@@ -135,33 +133,30 @@ class SQLiteStore:
                 created_at=datetime.fromisoformat(row["created_at"]),
             )  # fmt: skip
 
-    def search(self, scope: Scope, query: Query) -> list[Match]:
-        """Return at most `query.k` matches inside the scope, best first."""
-        if query.k <= 0:
-            return []
+    @contextmanager
+    def reading(self, scope: Scope, until: datetime | None = None) -> Iterator[Reading]:
+        """Give the block one state of what is searchable inside the scope, said by `until`.
+
+        Other threads wait until the block ends, and it cannot write.
+        """
         with self._connection.held():
             with self._connection.snapshot() as db:
-                if query.vector is None:
-                    found = by_words(db, scope, query)
-                else:
-                    found = self._nearest(db, scope, query.vector, query)
-                best = matches(db, scope, found)
+                part = self._cache.timeline(db, scope.user_id).part(scope, until)
+                reading = SQLiteReading(
+                    db, scope, part, self._cache,
+                    lambda: Rows(db, scope.user_id, *self._embedder(db)),
+                )  # fmt: skip
+                try:
+                    yield reading
+                finally:
+                    reading.end()
             self._cache.tidy(self._rows)
-            return best
-
-    def _nearest(
-        self, db: sqlite3.Connection, scope: Scope, vector: Vectors, query: Query
-    ) -> Found:
-        part = allowed(db, scope, query.until)
-        with self._rows(scope.user_id) as own:
-            return self._cache.fresh(own).search(vector, query.k, part)
 
     @contextmanager
     def _rows(self, user: str) -> Iterator[Rows]:
         """Give the block one state of a user's searchable rows."""
         with self._connection.snapshot() as db:
-            number, fingerprint = self._embedder(db)
-            yield Rows(db, user, number, fingerprint)
+            yield Rows(db, user, *self._embedder(db))
 
     # ---- upkeep
 

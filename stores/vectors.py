@@ -8,6 +8,8 @@ import json
 import struct
 import uuid
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,17 @@ class State:
     user_id: str
     layout: int
     newest: int  # highest chunk row taken in
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Search in this thread alone: on busy cores waiting for the others takes far longer."""
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 class DamagedIndex(Exception):
@@ -80,6 +93,10 @@ class VectorIndex:
             return np.array(flat.reconstruct_n(0, flat.ntotal), dtype=np.float32)
         return np.concatenate([vectors for _, vectors in self._lists()])
 
+    def of(self, ids: Ids) -> Vectors:
+        """Return the vectors of these rows, in the order given; only of a flat index."""
+        return np.asarray(self._index.reconstruct_batch(ids), dtype=np.float32)
+
     def _lists(self) -> list[tuple[Ids, Vectors]]:
         """Return what stands in each inverted list."""
         lists = self._index.invlists
@@ -113,10 +130,10 @@ class VectorIndex:
         """Return up to `k` (row, cosine) pairs, best first, only from `allowed` if given."""
         if not len(self):
             return []
-        found = self._index.search(
-            vector.reshape(1, -1), min(k, len(self)), params=self._params(allowed)
-        )
-        scores, ids = found
+        with _one_thread():
+            scores, ids = self._index.search(
+                vector.reshape(1, -1), min(k, len(self)), params=self._params(allowed)
+            )
         return [
             (int(row), float(score))
             for row, score in zip(ids[0], scores[0], strict=True)

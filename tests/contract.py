@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from memkit.protocols import Backend, Changes, Fingerprint, Query, Window
+from memkit.protocols import Backend, Changes, Fingerprint, Window
 from memkit.records import Chunk, Scope, Summary, Turn
 from memkit.testing import HashEmbedder
 from stores.sqlite import SQLiteStore
@@ -67,14 +68,34 @@ def texts(store: Backend, scope: Scope = ANN, **window: Any) -> list[str]:
     return [one.text for one in store.turns(scope, Window(**window))]
 
 
-def near(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
-    query = Query(k=k, vector=EMBEDDER.embed([text])[0], **rest)
-    return [match.turn.text for match in store.search(scope, query)]
+def near(
+    store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
+) -> list[str]:
+    """Return the texts of what is nearest, nearest first."""
+    with store.reading(scope, until) as reading:
+        places, _ = reading.near(EMBEDDER.embed([text])[0], k)
+        return [match.turn.text for match in reading.matches(places)]
 
 
-def worded(store: Backend, text: str, scope: Scope = ANN, k: int = 10, **rest: Any) -> list[str]:
-    query = Query(k=k, words=text.split(), **rest)
-    return [match.turn.text for match in store.search(scope, query)]
+def worded(
+    store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
+) -> list[str]:
+    """Return the texts of what has any of the words, in the order of the timeline."""
+    with store.reading(scope, until) as reading:
+        found = {place for word in text.split() for place in reading.having(word).tolist()}
+        places = np.array(sorted(found)[:k], dtype=np.int64)
+        return [match.turn.text for match in reading.matches(places)]
+
+
+def told(store: Backend, scope: Scope = ANN, until: datetime | None = None) -> list[list[str]]:
+    """Return the texts of the timeline's chunks, session by session."""
+    with store.reading(scope, until) as reading:
+        found: dict[int, list[str]] = {}
+        sessions = reading.timeline.sessions
+        for session, match in zip(sessions, reading.matches(np.arange(len(sessions))), strict=True):
+            found.setdefault(int(session), []).append(match.turn.text[match.start : match.end])
+    assert list(found) == list(range(len(found)))
+    return list(found.values())
 
 
 ARMS = pytest.mark.parametrize("arm", [near, worded])

@@ -1,22 +1,28 @@
 """What `recall` promises: the scope's best, best first, explained, whatever its age."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes import NOON, TOLD, Blind, Real, apart, opened, users
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memkit
-from memkit import Turn, rank
+from memkit import Hit, Turn, rank
 from memkit.errors import InvalidInput, NaiveDatetime, ScopeRequired
-from memkit.read import words
 from memkit.testing import HashEmbedder
 
-QUIET = memkit.Settings(background=False)
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-TOLD = ["oslo", "bees", "jazz", "tea", "cat", "moon", "rain", "sister", "key", "red"]
 WORDS = st.lists(st.sampled_from(TOLD), min_size=1, max_size=6).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[memkit.Memory]:
+    """A memory that many users share; each test takes users of its own."""
+    with opened(HashEmbedder()) as made:
+        yield made
 
 
 def test_an_empty_memory_recalls_nothing(memory: memkit.Memory) -> None:
@@ -36,6 +42,36 @@ def test_a_hit_says_who_when_where_and_from_which_turn(memory: memkit.Memory) ->
     assert (hit.role, hit.name, hit.session_id, hit.speaker) == ("assistant", "Bo", "s1", "Bo")
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 99])
+def test_k_is_a_limit_not_a_demand(memory: memkit.Memory, k: int) -> None:
+    memory.remember(["red key", "red cat", "red tea"], user_id="ann")
+    assert len(memory.recall("red", user_id="ann", k=k)) == min(k, 3)
+
+
+@pytest.mark.parametrize("k", [3, 60, 99])
+def test_a_turn_of_many_pieces_is_one_hit_and_hides_no_other(memory: memkit.Memory, k: int) -> None:
+    memory.remember("jazz " * 64 * 300, user_id="ann", session_id="long")
+    memory.remember(apart([f"jazz and {n}" for n in range(70)]), user_id="ann")
+    hits = memory.recall("jazz", user_id="ann", k=k)
+    assert len({hit.turn_ids for hit in hits}) == len(hits) == min(k, 71)
+
+
+def test_turns_the_caller_has_already_are_left_out(memory: memkit.Memory) -> None:
+    ids = memory.remember([f"red fact {n}" for n in range(80)], user_id="ann")
+    hits = memory.recall("red fact", user_id="ann", k=5, without=ids[:75])
+    assert {hit.turn_ids[0] for hit in hits} == set(ids[75:])
+
+
+def test_leaving_turns_out_changes_nothing_for_the_others(memory: memkit.Memory) -> None:
+    ids = memory.remember([f"red fact {n}" for n in range(20)], user_id="ann")
+    every = memory.recall("red fact 7", user_id="ann", k=20)
+    some = memory.recall("red fact 7", user_id="ann", k=20, without=ids[::2])
+    assert some == [hit for hit in every if hit.turn_ids[0] not in ids[::2]]
+
+
+# ---- the scope
+
+
 def test_nobody_elses_turns_are_recalled(memory: memkit.Memory) -> None:
     memory.remember("the key is red", user_id="bob")
     assert memory.recall("key", user_id="ann") == []
@@ -45,19 +81,6 @@ def test_nobody_elses_turns_are_recalled(memory: memkit.Memory) -> None:
 def test_there_is_no_recall_without_a_user(memory: memkit.Memory, user_id: Any) -> None:
     with pytest.raises(ScopeRequired, match='user_id="ann"'):
         memory.recall("key", user_id=user_id)
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 99])
-def test_k_is_a_limit_not_a_demand(memory: memkit.Memory, k: int) -> None:
-    memory.remember(["red key", "red cat", "red tea"], user_id="ann")
-    assert len(memory.recall("red", user_id="ann", k=k)) == min(k, 3)
-
-
-def test_a_turn_of_many_pieces_is_one_hit_and_hides_no_other(memory: memkit.Memory) -> None:
-    memory.remember("jazz " * 64 * 300, user_id="ann")
-    memory.remember([f"jazz and {word}" for word in ("tea", "rain", "bees")], user_id="ann")
-    hits = memory.recall("jazz", user_id="ann", k=4)
-    assert len({hit.turn_ids for hit in hits}) == len(hits) == 4
 
 
 def test_session_and_agent_narrow_what_is_recalled(memory: memkit.Memory) -> None:
@@ -75,18 +98,127 @@ def test_as_of_leaves_out_what_was_said_later(memory: memkit.Memory) -> None:
     assert {hit.text for hit in hits} == {"red key", "red cat"}
 
 
+A_TURN = st.builds(
+    Turn,
+    text=WORDS | st.just("jazz " * 70),
+    name=st.sampled_from([None, "Ann", "Bob"]),
+    role=st.sampled_from(["user", "assistant"]),
+    session_id=st.sampled_from(["s", "t"]),
+    agent_id=st.sampled_from(["a", "b"]),
+    said_at=st.integers(0, 3).map(lambda hour: NOON + timedelta(hours=hour)),
+)
+SCOPES: list[dict[str, Any]] = [
+    {},
+    {"session_id": "s"},
+    {"agent_id": "a"},
+    {"as_of": NOON + timedelta(hours=1)},
+    {"session_id": "s", "agent_id": "a", "as_of": NOON + timedelta(hours=2)},
+]
+
+
+def inside(turn: Turn, scope: dict[str, Any]) -> bool:
+    """Return whether a turn is of the scope, in the plainest way."""
+    return (
+        scope.get("session_id") in (None, turn.session_id)
+        and scope.get("agent_id") in (None, turn.agent_id)
+        and ("as_of" not in scope or turn.said_at <= scope["as_of"])
+    )
+
+
+def unnumbered(hits: list[Hit]) -> list[Hit]:
+    """Leave out the turns' numbers, which count all of the user's."""
+    return [replace(hit, position=None) for hit in hits]
+
+
+@settings(max_examples=60)
+@given(
+    said=st.lists(A_TURN, max_size=12),
+    others=st.lists(A_TURN, max_size=4),
+    query=WORDS | st.sampled_from(["What did Ann say about jazz?", "my red key", "May 2024"]),
+    scope=st.sampled_from(SCOPES),
+)
+def test_what_is_outside_the_scope_changes_nothing(
+    shared: memkit.Memory, said: list[Turn], others: list[Turn], query: str, scope: dict[str, Any]
+) -> None:
+    user, other, alone = next(users), next(users), next(users)
+    said = [replace(turn, id=str(n)) for n, turn in enumerate(said)]
+    shared.remember([turn for turn in said if inside(turn, scope)], user_id=alone)
+    shared.remember(said, user_id=user)
+    shared.remember(others, user_id=other)
+
+    found = shared.recall(query, user_id=user, k=20, **scope)
+    assert unnumbered(found) == unnumbered(shared.recall(query, user_id=alone, k=20))
+    assert len(found) == sum(inside(turn, scope) for turn in said)
+
+
+@pytest.mark.parametrize(
+    ("their", "mine"),
+    [
+        ({"user_id": "bob"}, {"user_id": "ann"}),
+        ({"user_id": "ann", "session_id": "t"}, {"user_id": "ann", "session_id": "s"}),
+        ({"user_id": "ann", "agent_id": "b"}, {"user_id": "ann", "agent_id": "a"}),
+    ],
+    ids=["user", "session", "agent"],
+)
+def test_how_rare_a_word_is_and_how_long_turns_are_is_the_scopes_own_affair(
+    memory: memkit.Memory, their: dict[str, str], mine: dict[str, str]
+) -> None:
+    memory.remember(["red key", "blue key", "red tea and a long walk"], **mine)
+    before = memory.recall("the red key", **mine)
+
+    memory.remember(["key " * (1 + n % 60) for n in range(200)], **their)
+    assert memory.recall("the red key", **mine) == before
+
+
+# ---- relevance
+
+
+@settings(max_examples=40)
+@given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.booleans())
+def test_relevance_is_sorted_explained_and_between_0_and_1(
+    shared: memkit.Memory, said: list[str], query: str, together: bool
+) -> None:
+    user = next(users)
+    shared.remember(said if together else apart(said), user_id=user)
+    hits = shared.recall(query, user_id=user, k=20)
+    assert len(hits) == len(said)
+    relevances = [hit.relevance for hit in hits]
+    assert relevances == sorted(relevances, reverse=True)
+    assert all(0 <= hit.relevance <= 1 for hit in hits)
+    assert all(hit.relevance == pytest.approx(sum(hit.explain.values())) for hit in hits)
+    assert all(set(hit.explain) == set(rank.WEIGHTS) for hit in hits)
+    assert all(share >= 0 for hit in hits for share in hit.explain.values())
+
+
 def test_min_relevance_can_leave_nothing(memory: memkit.Memory) -> None:
     memory.remember(["I moved to Oslo", "tea is fine"], user_id="ann")
-    hits = memory.recall("Oslo", user_id="ann")
-    cut = memory.recall("Oslo", user_id="ann", min_relevance=hits[0].relevance)
-    assert cut == hits[:1]
     assert memory.recall("zebra crossing", user_id="ann", min_relevance=0.9) == []
 
 
-def test_turns_the_caller_has_already_are_left_out(memory: memkit.Memory) -> None:
-    ids = memory.remember([f"red fact {n}" for n in range(80)], user_id="ann")
-    hits = memory.recall("red fact", user_id="ann", k=5, without=ids[:75])
-    assert {hit.turn_ids[0] for hit in hits} == set(ids[75:])
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_a_hits_own_relevance_as_the_least_keeps_it_and_what_is_better(
+    memory: memkit.Memory, n: int
+) -> None:
+    memory.remember(["red " * n + "key " * (9 - n) for n in range(9)], user_id="ann")
+    hits = memory.recall("red key", user_id="ann")
+    assert len({hit.relevance for hit in hits}) > n
+    kept = memory.recall("red key", user_id="ann", min_relevance=hits[n].relevance)
+    assert kept == [hit for hit in hits if hit.relevance >= hits[n].relevance]
+
+
+def test_auto_keeps_a_clear_answer_and_leaves_out_what_is_beside_the_point(
+    memory: memkit.Memory,
+) -> None:
+    memory.remember(apart([f"{word} again" for word in TOLD]), user_id="ann")
+    memory.remember("my bike is called Rocinante", user_id="ann", session_id="bike")
+    hits = memory.recall("what is my bike called?", user_id="ann", min_relevance="auto")
+    assert [hit.text for hit in hits] == ["my bike is called Rocinante"]
+    assert hits == memory.recall("what is my bike called?", user_id="ann", k=1)
+
+
+def test_auto_leaves_nothing_where_nothing_answers(memory: memkit.Memory) -> None:
+    memory.remember(apart([f"{word} again" for word in TOLD]), user_id="ann")
+    assert memory.recall("zebra crossing?", user_id="ann", min_relevance="auto") == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +230,12 @@ def test_turns_the_caller_has_already_are_left_out(memory: memkit.Memory) -> Non
         ({"query": "\ud800"}, InvalidInput, "surrogate"),
         ({"k": 0}, InvalidInput, "at least 1"),
         ({"k": 2.5}, InvalidInput, "2.5"),
+        ({"k": "3"}, InvalidInput, "'3'"),
         ({"min_relevance": "high"}, InvalidInput, "'high'"),
+        ({"min_relevance": "0.5"}, InvalidInput, "'0.5'"),
+        ({"min_relevance": "AUTO"}, InvalidInput, "'AUTO'"),
+        ({"min_relevance": None}, InvalidInput, "None"),
+        ({"min_relevance": [0.5]}, InvalidInput, r"\[0.5\]"),
         ({"as_of": datetime(2024, 5, 1)}, NaiveDatetime, "as_of"),  # noqa: DTZ001
         ({"as_of": "2024-05-01"}, NaiveDatetime, "datetime"),
     ],
@@ -110,28 +247,19 @@ def test_a_wrong_argument_is_a_typed_error(
         memory.recall(**({"query": "tea", "user_id": "ann"} | options))
 
 
-@settings(max_examples=25)
-@given(st.lists(WORDS, min_size=1, max_size=12), WORDS)
-def test_relevance_is_sorted_explained_and_between_0_and_1(said: list[str], query: str) -> None:
-    with memkit.open(":memory:", embedder=HashEmbedder(), settings=QUIET) as memory:
-        memory.remember(said, user_id="ann")
-        hits = memory.recall(query, user_id="ann", k=20)
-    assert len(hits) == len(said)
-    relevances = [hit.relevance for hit in hits]
-    assert relevances == sorted(relevances, reverse=True)
-    assert all(0 <= hit.relevance <= 1 for hit in hits)
-    assert all(hit.relevance == pytest.approx(sum(hit.explain.values())) for hit in hits)
-    assert all(set(hit.explain) == {"dense", "lexical"} for hit in hits)
+# ---- age
 
 
 @settings(max_examples=25)
 @given(st.lists(WORDS, min_size=2, max_size=8, unique=True), WORDS, st.randoms())
-def test_age_decides_nothing_but_ties(said: list[str], query: str, random: Any) -> None:
+def test_age_decides_nothing_but_ties(
+    shared: memkit.Memory, said: list[str], query: str, random: Any
+) -> None:
     def ranked(times: list[datetime]) -> list[tuple[str, float]]:
-        with memkit.open(":memory:", embedder=WordsOnly(), settings=QUIET) as memory:
-            turns = [Turn(text=text, said_at=at) for text, at in zip(said, times, strict=True)]
-            memory.remember(turns, user_id="ann")
-            return [(h.text, round(h.relevance, 6)) for h in memory.recall(query, user_id="ann")]
+        user = next(users)
+        turns = [replace(turn, said_at=at) for turn, at in zip(apart(said), times, strict=True)]
+        shared.remember(turns, user_id=user)
+        return [(hit.text, round(hit.relevance, 4)) for hit in shared.recall(query, user_id=user)]
 
     times = [NOON - timedelta(days=400 * n) for n in range(len(said))]
     first = ranked(times)
@@ -141,66 +269,32 @@ def test_age_decides_nothing_but_ties(said: list[str], query: str, random: Any) 
     assert [relevance for _, relevance in first] == [relevance for _, relevance in second]
 
 
-class WordsOnly(HashEmbedder):
-    """Embeds what was said without the date in front, which tells two days apart."""
-
-    def embed(self, texts: Any) -> Any:
-        return super().embed([text.rpartition(": ")[2] for text in texts])
-
-
-def test_of_equally_relevant_turns_the_newest_comes_first(memory: memkit.Memory) -> None:
-    times = [NOON.replace(hour=hour) for hour in (9, 11, 10)]
-    memory.remember([Turn(text="red key", said_at=at) for at in times], user_id="ann")
-    hits = memory.recall("red key", user_id="ann")
-    assert [hit.said_at.hour for hit in hits] == [11, 10, 9]
-
-
-def test_speaker_and_date_can_be_searched_for(memory: memkit.Memory) -> None:
-    june = datetime(2023, 6, 7, tzinfo=UTC)
-    memory.remember([Turn(text="fine", name="Ingrid", said_at=june), "fine"], user_id="ann")
-    assert memory.recall("Ingrid in June 2023", user_id="ann")[0].name == "Ingrid"
-
-
-def test_function_words_are_not_searched_for_unless_there_is_nothing_else() -> None:
-    assert words("Where is the key?") == ["key"]
-    assert words("Where is it?") == ["where", "is", "it"]
-    assert words("?!") == []
-
-
-@pytest.mark.parametrize(
-    "query", ['"', "' OR 1=1", "a AND NOT (b", "text:x*", "NEAR(a b)", "\0", "🎷"]
-)
-def test_search_syntax_in_a_question_is_only_text(memory: memkit.Memory, query: str) -> None:
-    memory.remember("tea", user_id="ann")
-    assert [hit.text for hit in memory.recall(query, user_id="ann")] == ["tea"]
-
-
-# ---- rank.fuse
-
-SCORES = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-1, 1))
-BM25 = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 50))
-
-
-@given(SCORES, BM25, st.floats(0, 1))
-def test_fused_shares_are_bounded_and_cover_both_arms(
-    cosine: dict[str, float], bm25: dict[str, float], dense_share: float
+@pytest.mark.parametrize("embedder", [HashEmbedder, Real, Blind])
+@pytest.mark.parametrize("n", [2, 3, 5, 7])
+def test_of_equally_relevant_turns_the_newest_comes_first(
+    embedder: Callable[[], HashEmbedder], n: int
 ) -> None:
-    fused = rank.fuse(cosine, bm25, dense_share=dense_share)
-    assert set(fused) == set(cosine) | set(bm25)
-    assert all(0 <= sum(shares.values()) <= 1 + 1e-9 for shares in fused.values())
+    hours = [(5 * hour) % n for hour in range(n)] if n != 5 else [3, 0, 4, 1, 2]
+    turns = [
+        replace(turn, said_at=NOON + timedelta(hours=hour))
+        for turn, hour in zip(apart(["the red key of Oslo"] * n), hours, strict=True)
+    ]
+    with opened(embedder()) as memory:
+        memory.remember(turns, user_id="ann")
+        hits = memory.recall("where is the red key", user_id="ann")
+    assert len({hit.relevance for hit in hits}) == 1
+    assert [hit.said_at for hit in hits] == sorted((hit.said_at for hit in hits), reverse=True)
+    assert len(hits) == n
 
 
-def test_an_arm_without_weight_says_nothing() -> None:
-    fused = rank.fuse({"a": 0.9, "b": 0.1}, {"b": 7.0}, dense_share=0.0)
-    assert {item: sum(shares.values()) for item, shares in fused.items()} == {"a": 0.0, "b": 1.0}
+@pytest.mark.parametrize("form", ["float64", "read-only"])
+def test_any_array_that_numpy_understands_will_do_for_a_question(form: str) -> None:
+    class Other(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Any:
+            vectors = super().embed(texts).astype("float64" if form == "float64" else "float32")
+            vectors.flags.writeable = False
+            return vectors
 
-
-def test_what_the_dense_arm_did_not_return_counts_as_its_lowest() -> None:
-    fused = rank.fuse({"a": 0.8, "b": 0.4}, {"c": 2.0}, dense_share=0.5)
-    assert fused["c"] == {"dense": 0.2, "lexical": 0.5}
-
-
-@pytest.mark.parametrize("dense_share", [-0.1, 1.1])
-def test_a_weight_outside_0_and_1_is_refused(dense_share: float) -> None:
-    with pytest.raises(ValueError, match="dense_share"):
-        rank.fuse({}, {}, dense_share=dense_share)
+    with opened(Other()) as memory:
+        memory.remember(apart(["red key", "blue moon"]), user_id="ann")
+        assert memory.recall("which key?", user_id="ann")[0].text == "red key"

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit.errors import TurnConflict
-from memkit.protocols import Backend, Changes, Query, Window
+from memkit.protocols import Backend, Changes, Window
 from memkit.records import Scope, Turn
 from memkit.testing import HashEmbedder
 
@@ -213,11 +213,13 @@ def test_a_users_k_results_are_full_whatever_200_others_said(store: Backend, arm
 def test_matches_are_best_first_and_name_their_place(store: Backend, text: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "tea milk"), turn("3", "milk")))
 
-    found = store.search(ANN, Query(k=3, vector=EMBEDDER.embed([text])[0]))
-    assert [match.score for match in found] == sorted((m.score for m in found), reverse=True)
-    assert found[0].turn.text == text
-    assert found[0].score == pytest.approx(1)
-    assert (found[0].start, found[0].end, found[0].searched) == (0, len(text), text)
+    with store.reading(ANN) as reading:
+        places, cosines = reading.near(EMBEDDER.embed([text])[0], 3)
+        best = reading.matches(places)[0]
+    assert cosines.tolist() == sorted(cosines, reverse=True)
+    assert cosines[0] == pytest.approx(1)
+    assert (best.turn.text, best.start, best.end) == (text, 0, len(text))
+    assert best.chunk_id == f"{best.turn.id}/0"
 
 
 HOSTILE = [
@@ -230,9 +232,10 @@ HOSTILE = [
 def test_no_word_is_an_operator(store: Backend, word: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", f"odd {word} end"), turn("3", "milk")))
 
-    found = store.search(ANN, Query(k=10, words=[word, "odd"]))
-    assert found[0].turn.id == "2"
-    assert "3" not in {match.turn.id for match in found}
+    with store.reading(ANN) as reading:
+        found = [match.turn.id for match in reading.matches(reading.having(word))]
+    assert "3" not in found
+    assert ("2" in found) == any(letter.isalnum() for letter in word)
 
 
 @settings(
@@ -242,7 +245,8 @@ def test_no_word_is_an_operator(store: Backend, word: str) -> None:
 def test_any_words_can_be_searched_for(store: Backend, words: list[str]) -> None:
     store.write(ANN, adding(turn("1", "tea")))
 
-    assert len(store.search(ANN, Query(k=5, words=words))) <= 1
+    with store.reading(ANN) as reading:
+        assert all(len(reading.having(word)) <= 1 for word in words)
 
 
 # ---- hide, show, forget

@@ -16,12 +16,13 @@ from contract import (
     near,
     summary,
     texts,
+    told,
     turn,
     worded,
 )
 
 from memkit.errors import EmbeddingMismatch, StoreClosed
-from memkit.protocols import Backend, Changes, Query, Window
+from memkit.protocols import Backend, Changes, Window
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
@@ -129,6 +130,7 @@ USES: dict[str, Callable[[Backend], object]] = {
     "turns": lambda store: list(store.turns(ANN, Window())),
     "chunks": lambda store: store.chunks(ANN),
     "summaries": lambda store: list(store.summaries(ANN, 1)),
+    "timeline": told,
     "search near": lambda store: near(store, "tea"),
     "search words": lambda store: worded(store, "tea"),
     "stats": lambda store: store.stats(),
@@ -179,9 +181,10 @@ def test_reembedding_switches_to_the_new_vectors(reopen: Open) -> None:
     old.close()
 
     store = reopen(new.fingerprint)
-    (match,) = store.search(ANN, Query(k=1, vector=new.embed(["tea 7"])[0]))
-    assert match.turn.text == "tea 7"
-    assert match.score == pytest.approx(1)
+    with store.reading(ANN) as reading:
+        places, cosines = reading.near(new.embed(["tea 7"])[0], 1)
+        assert reading.matches(places)[0].turn.text == "tea 7"
+    assert cosines == pytest.approx([1])
     assert (seen[0], seen[-1], store.check()) == ((0, 300), (300, 300), [])
     store.close()
 

@@ -8,7 +8,7 @@ shares and both signs of its bonus are run too. Summaries are extractive, withou
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Literal
 
@@ -25,7 +25,7 @@ from memkit import Forgetting
 from memkit.compact import ExtractiveSummariser
 from memkit.embedders import MiniLM
 from memkit.memory import Memory
-from memkit.protocols import Counter, Embedder, Query
+from memkit.protocols import Counter, Embedder
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 from memkit.write import chunk
@@ -185,12 +185,12 @@ def _finish(
 ) -> None:
     """Time the vector search of all variants in turns, count their chunks, and close them."""
     vectors = embedder.embed([question.text for question in one.questions])
-    queries = [Query(k=_DEEP, vector=vector) for vector in vectors]
-    scope = Scope(user_id=USER)
-    steps = {
-        str(variant): lambda n, memory=memory: memory.store.search(scope, queries[n % len(queries)])
-        for variant, memory in memories.items()
-    }
+
+    def search(memory: Memory, n: int) -> object:
+        with memory.store.reading(Scope(user_id=USER)) as reading:
+            return reading.matches(reading.near(vectors[n % len(vectors)], _DEEP)[0])
+
+    steps = {str(variant): partial(search, memory) for variant, memory in memories.items()}
     times = measure.interleave(steps, 3 if quick else _ROUNDS, warm=3)
     for variant, memory in memories.items():
         counts = memory.stats()

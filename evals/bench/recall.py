@@ -15,18 +15,18 @@ from evals import USER, corpus, measure
 from evals.bench import Setup
 from evals.measure import Samples
 from evals.result import Cell, Claim, Result, Table, Target, time_claim
-from memkit import read
 from memkit.embedders import MiniLM
 from memkit.memory import Memory
-from memkit.protocols import Query, Vectors
+from memkit.protocols import Vectors
 from memkit.records import Scope
+from memkit.words import words
 
 K = 10
-DEPTH = 50  # candidates per arm, as in memkit/read.py
+DEPTH = 50  # nearest vectors asked for, as in memkit/read.py
 _TARGETS = {10_000: Target(bound="≤", value=1.5)}
 _COLUMNS = (
     "turns", "index", "recall p50", "recall p95", "baseline p50", "baseline p95", "embedding p50",
-    "vector arm p50", "full-text arm p50", "flat search p50",
+    "timeline p50", "vector arm p50", "full-text arm p50", "flat search p50",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def run(setup: Setup) -> Result:
     return Result(
         name="recall",
         about="recall(k=10) against embedding and exact search",
-        settings={"k": K, "candidates per arm": DEPTH, "noise of derived vectors": corpus.NOISE},
+        settings={"k": K, "nearest vectors": DEPTH, "noise of derived vectors": corpus.NOISE},
         claims=[_claim(setup, one) for one in measured],
         tables=[_split(measured)],
         notes=_growth(measured),
@@ -72,14 +72,26 @@ def _steps(
     scope = Scope(user_id=USER)
     flat = corpus.exact(prepared)
     asked_vectors = embedder.embed(asked)
+
+    def near(n: int) -> object:
+        with memory.store.reading(scope) as reading:
+            return reading.near(asked_vectors[n], DEPTH)
+
+    def having(n: int) -> object:
+        with memory.store.reading(scope) as reading:
+            return [reading.having(word) for word in words(asked[n])]
+
+    def timeline(_: int) -> object:
+        with memory.store.reading(scope) as reading:
+            return reading.timeline
+
     return {
         "recall": lambda n: memory.recall(asked[n], user_id=USER, k=K),
         "baseline": lambda n: flat.search(embedder.embed([asked[n]]), K),
         "embedding": lambda n: embedder.embed([asked[n]]),
-        "vector arm": lambda n: memory.store.search(scope, Query(k=DEPTH, vector=asked_vectors[n])),
-        "full-text arm": lambda n: memory.store.search(
-            scope, Query(k=DEPTH, words=read.words(asked[n]))
-        ),
+        "timeline": timeline,
+        "vector arm": near,
+        "full-text arm": having,
         "flat search": lambda n: flat.search(asked_vectors[n][None], K),
     }
 
@@ -103,7 +115,7 @@ def _split(measured: list[Measured]) -> Table:
         row: list[Cell] = [one.size, one.kind]
         for name, percentiles in (("recall", (50, 95)), ("baseline", (50, 95))):
             row += [measure.milliseconds(one.times[name], p) for p in percentiles]
-        for name in ("embedding", "vector arm", "full-text arm", "flat search"):
+        for name in ("embedding", "timeline", "vector arm", "full-text arm", "flat search"):
             row.append(measure.milliseconds(one.times[name]))
         rows.append(row)
     return Table(title="milliseconds, and where they go", columns=_COLUMNS, rows=rows)

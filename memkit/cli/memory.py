@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -72,7 +72,9 @@ def recall(
     k: Annotated[int, typer.Option("-k", help="Most hits to print.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each arm's share.")] = False,
     as_of: AsOf = None,
-    min_relevance: Annotated[float, typer.Option(help="Leave out hits below it, 0 to 1.")] = 0.0,
+    min_relevance: Annotated[
+        str, typer.Option(help='Leave out hits below it: 0 to 1, or "auto".')
+    ] = "0",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -82,10 +84,10 @@ def recall(
     """
     someone(user)
     hush(embedder)
-    time = moment(as_of, "--as-of")
+    time, least = moment(as_of, "--as-of"), _relevance(min_relevance)
     with show.working("recalling"), memory_at(store, embedder) as memory:
         hits = memory.recall(
-            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=min_relevance
+            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=least
         )
     if json_:
         for hit in hits:
@@ -95,6 +97,15 @@ def recall(
     if not hits:
         show.note("nothing found")
         raise typer.Exit(1)
+
+
+def _relevance(given: str) -> float | Literal["auto"]:
+    if given == "auto":
+        return "auto"
+    try:
+        return float(given)
+    except ValueError as error:
+        raise InvalidInput(f'--min-relevance must be a number or "auto", got {given!r}') from error
 
 
 def context(

@@ -74,18 +74,22 @@ def hit_record(hit: "Hit") -> dict[str, object]:
 
 def hits(found: "Sequence[Hit]", *, explain: bool = False) -> None:
     """Print hits as a table, best first; with `explain`, each arm's share of the relevance."""
-    arms = list(dict.fromkeys(arm for hit in found for arm in hit.explain)) if explain else []
     rows = [
         [
             f"{hit.relevance:.3f}",
-            *(f"{hit.explain.get(arm, 0):.3f}" for arm in arms),
             f"{hit.said_at:%Y-%m-%d}",
             hit.speaker,
-            hit.text,
+            f"{hit.text}\n({_shares(hit)})" if explain else hit.text,
         ]
         for hit in found
     ]
-    table(["relevance", *arms, "date", "speaker", "text"], rows)
+    table(["relevance", "date", "speaker", "text"], rows)
+
+
+def _shares(hit: "Hit") -> str:
+    """Return each arm's share of a hit's relevance, the greatest first."""
+    shares = sorted(hit.explain.items(), key=lambda share: -share[1])
+    return " + ".join(f"{share:.3f} {arm}" for arm, share in shares if share >= 0.0005)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,80 @@
+"""BM25 over windows and over sessions, from the places of a question's words alone.
+
+A word counts once in a chunk, however often it stands there: chunks are short. Frequencies are
+those of the scope that is searched, so nobody's text changes another's scores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memkit.protocols import Integers, Timeline
+from memkit.windows import Floats, Windows
+
+_K1, _B = 1.2, 0.75  # the usual values; Robertson and Zaragoza 2009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexical:
+    """What a question's words say of every place, each of shape (n,)."""
+
+    window: Floats  # BM25 of the place and what stands around it, as a part of the most possible
+    own: Floats  # the part of that from words of the place itself
+    session: Floats  # BM25 of the whole session, as a part of the best session's
+
+
+def score(timeline: Timeline, windows: Windows, postings: Sequence[Integers]) -> Lexical:
+    """Score every place by the question's words.
+
+    Args:
+        timeline: what is searched.
+        windows: its windows.
+        postings: one array per word: the places that have it, ascending; may be empty.
+
+    Source: Robertson and Zaragoza 2009 (BM25); dividing by the theoretical maximum as in Bruch,
+    Gai and Ingber 2023, so that scores of different questions can be compared.
+    """
+    n = len(timeline)
+    window, own = np.zeros(n), np.zeros(n)
+    postings = _distinct(postings)
+    weights = [np.log(1 + (n - len(places) + 0.5) / (len(places) + 0.5)) for places in postings]
+    most = sum(weights) * (_K1 + 1)
+    counts = [windows.spread(places) for places in postings]
+    touched = np.flatnonzero(sum(counts, np.zeros(n)))
+    damping = _damping(windows.lengths())[touched]
+    for weight, count, places in zip(weights, counts, postings, strict=True):
+        found = np.zeros(n)
+        found[touched] = weight / most * _saturated(count[touched], damping)
+        window += found
+        own[places] += found[places] / count[places]
+    return Lexical(window=window, own=own, session=_sessions(timeline, weights, postings))
+
+
+def _distinct(postings: Sequence[Integers]) -> list[Integers]:
+    """Leave out a word that is found where an earlier one is: another form of the same."""
+    kept: list[Integers] = []
+    for places in postings:
+        if not len(places) or not any(np.array_equal(places, other) for other in kept):
+            kept.append(places)
+    return kept
+
+
+def _sessions(timeline: Timeline, weights: Sequence[float], postings: Sequence[Integers]) -> Floats:
+    """Return each place's session's BM25, as a part of the best."""
+    lengths = np.bincount(timeline.sessions, timeline.tokens).astype(float)
+    damping = _damping(lengths)
+    found = np.zeros(len(lengths))
+    for weight, places in zip(weights, postings, strict=True):
+        counts = np.bincount(timeline.sessions[places], minlength=len(lengths))
+        found += weight * _saturated(counts, damping)
+    return np.asarray((found / (found.max(initial=0) or 1))[timeline.sessions])
+
+
+def _damping(lengths: Floats) -> Floats:
+    mean = lengths.mean() if len(lengths) else 1.0
+    return np.asarray(_K1 * (1 - _B + _B * lengths / mean))
+
+
+def _saturated(counts: Floats | Integers, damping: Floats) -> Floats:
+    return np.asarray(counts * (_K1 + 1) / (counts + damping))

@@ -1,0 +1,72 @@
+"""The words of a text, as full-text search looks for them."""
+
+import re
+from collections.abc import Sequence
+
+_MOST = 64  # words of a question; more only cost time
+
+# scripts that write no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han, Hangul
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f"
+)
+_RUN = re.compile(f"[{_UNSPACED}]+")
+_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
+
+# who asks, and who is asked
+_ASKER = frozenset(("i", "me", "mine", "my"))
+_ASKED = frozenset(("you", "your", "yours"))
+# function words of English questions, which find everything and so nothing
+_STOP_WORDS = (
+    "a about am an and any are as at be been but by can could d did do does for from get had has "
+    "have he her hers him his how i if in into is it its just ll m me my no not of on or our re s "
+    "she should so some t than that the their them then there these they this those to us ve was "
+    "we were what when where which who whom whose why will with would you your "
+)
+_STOP = frozenset(_STOP_WORDS.split())
+
+
+def pairs(text: str) -> list[str]:
+    """Return every two neighbouring characters where `text` is written without spaces.
+
+    The last character of such a run stands alone, so that each one begins something.
+
+    >>> pairs("I live in 東京都")
+    ['東京', '京都', '都']
+    """
+    return [run[n : n + 2] for run in _RUN.findall(text) for n in range(len(run))]
+
+
+def words(text: str) -> list[str]:
+    """Return the words to search for, each once: the telling ones, or all if none is telling.
+
+    What is written without spaces is searched for by pairs of characters.
+
+    >>> words("Where does Ann live?"), words("東京に")
+    (['ann', 'live'], ['東京', '京に'])
+    """
+    found: dict[str, None] = {}  # an ordered set
+    for word in _WORD.findall(text.casefold()):
+        split = pairs(word)
+        found |= dict.fromkeys(split[:-1] or split or [word])
+    return ([word for word in found if word not in _STOP] or list(found))[:_MOST]
+
+
+def named(text: str, names: Sequence[str]) -> list[int]:
+    """Return which of `names` a text names, by any of their words, as indexes.
+
+    >>> named("What did Ann buy?", ["Ann Lee", "Bob"])
+    [0]
+    """
+    said = set(_WORD.findall(text.casefold())) - _STOP
+    return [n for n, name in enumerate(names) if said & set(_WORD.findall(name.casefold()))]
+
+
+def asks_of_oneself(text: str) -> bool:
+    """Return whether somebody asks about themselves: who says "I" and not "you".
+
+    >>> asks_of_oneself("Where do I live?"), asks_of_oneself("What did you tell me?")
+    (True, False)
+    """
+    said = set(_WORD.findall(text.casefold()))
+    return bool(said & _ASKER) and not said & _ASKED

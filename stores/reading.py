@@ -1,0 +1,103 @@
+"""One state of what is searchable inside a scope. The scope is part of every question."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+
+import numpy as np
+
+from memkit.errors import StoreClosed
+from memkit.protocols import Integers, Match, Timeline, Vectors, Window
+from memkit.records import Scope
+from memkit.words import pairs
+from stores.index import IndexCache, Rows
+from stores.rows import integers, scope_tokens, to_turn, turn_filter
+from stores.timeline import Part
+
+_HAVING = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts MATCH ?"
+
+
+class SQLiteReading:
+    """A `memkit.protocols.Reading`; its rows and its index are those of one open snapshot."""
+
+    def __init__(
+        self, db: sqlite3.Connection, scope: Scope, part: Part, cache: IndexCache,
+        rows: Callable[[], Rows],
+    ) -> None:  # fmt: skip
+        self._db, self._scope, self._cache = db, scope, cache
+        self._part: Part | None = part
+        self._rows = rows  # asks which embedder is in use, so only for vectors
+
+    def end(self) -> None:
+        """Let go of the snapshot; nothing can be read afterwards."""
+        self._part = None
+
+    @property
+    def _open(self) -> Part:
+        if self._part is None:
+            raise StoreClosed("this reading is over; read inside the block that it was given to")
+        return self._part
+
+    @property
+    def timeline(self) -> Timeline:
+        """Return all of them in order; the arrays are shared, and read-only for that."""
+        return self._open.timeline
+
+    def near(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
+        """Return at most `k` places and their cosines with `vector`, shape (d,), nearest first."""
+        part = self._open
+        found: list[tuple[int, float]] = []
+        if k > 0 and len(part.rows):
+            index = self._cache.fresh(self._rows())
+            found = index.search(vector, k, None if part.whole else part.rows)
+        rows = np.array([row for row, _ in found], dtype=np.int64)
+        cosines = np.array([cosine for _, cosine in found], dtype=np.float32)
+        places = part.places(rows)
+        return places[places >= 0], cosines[places >= 0]
+
+    def having(self, word: str) -> Integers:
+        """Return the places that have `word`, a form of it, or it in their date; ascending."""
+        part, scope = self._open, self._scope
+        tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
+        match = f"scope : ({tokens}) AND {{text said}} : ({_phrase(word)})"
+        rows = integers(self._db.execute(_HAVING, (match,)).fetchone()[0])
+        places = part.places(rows)
+        return np.sort(places[places >= 0])
+
+    def vectors(self, places: Integers) -> Vectors:
+        """Return the unit vectors of these places, shape (n, d)."""
+        rows = self._rows()
+        wanted = self._open.rows[places]
+        index = self._cache.fresh(rows)
+        return index.of(wanted) if index.kind == "flat" else rows.of(wanted)
+
+    def matches(self, places: Integers) -> list[Match]:
+        """Return these places with their turns, in the order given."""
+        wanted = self._open.rows[places].tolist()
+        where, values = turn_filter(self._scope, Window())
+        found = self._db.execute(
+            'SELECT turns.*, c.seq AS c_seq, c.id AS c_id, c.start, c."end"'
+            " FROM json_each(?) AS wanted CROSS JOIN chunks c ON c.seq = wanted.value"
+            f" CROSS JOIN turns ON turns.seq = c.turn_seq WHERE {where}",
+            [json.dumps(list(dict.fromkeys(wanted))), *values],
+        )
+        matches = {
+            row["c_seq"]: Match(
+                chunk_id=row["c_id"], turn=to_turn(row), start=row["start"], end=row["end"]
+            )
+            for row in found
+        }
+        return [matches[row] for row in wanted]
+
+
+def _phrase(word: str) -> str:
+    """Return `word` as an FTS5 string, in which only a quote and NUL mean anything.
+
+    What is written without spaces stands in the index as pairs of characters; a single character
+    is the beginning of some.
+    """
+    split = pairs(word)
+    if split and len(split) == len(word):
+        word = " ".join(split[:-1] or split)
+    quoted = '"' + word.replace('"', '""').replace("\0", " ") + '"'
+    return f"{quoted} *" if len(split) == len(word) == 1 else quoted

@@ -1,0 +1,144 @@
+"""BM25 over windows and sessions: as the formula has it, between 0 and 1, of the scope alone."""
+
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from timelines import TIMELINES, integers, share, timeline
+
+from memkit import bm25
+from memkit.bm25 import Lexical
+from memkit.protocols import Integers, Timeline
+from memkit.windows import Windows
+
+K1, B = 1.2, 0.75
+Postings = list[list[int]]
+
+
+def postings(n: int) -> st.SearchStrategy[Postings]:
+    """Up to four words' places in a timeline of n chunks: of words of one form, once."""
+    places = st.lists(st.integers(0, n - 1), unique=True).map(sorted) if n else st.just([])
+    form = lambda found: tuple(found) or object()  # noqa: E731 - words found nowhere all count
+    return st.lists(places, max_size=4, unique_by=form)
+
+
+ASKED = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), postings(len(line))))
+
+
+def score(line: Timeline, found: Postings) -> Lexical:
+    return bm25.score(line, Windows(line), [integers(places) for places in found])
+
+
+def saturated(count: float, length: float, lengths: list[float]) -> float:
+    mean = sum(lengths) / len(lengths)
+    return count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
+
+
+def rarity(line: Timeline, places: list[int]) -> float:
+    n, df = len(line), len(places)
+    return log(1 + (n - df + 0.5) / (df + 0.5))
+
+
+# ---- the same as the formula, word by word
+
+
+@given(ASKED)
+def test_windows_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings]) -> None:
+    line, found = asked
+    lengths = Windows(line).lengths().tolist()
+    most = sum(rarity(line, places) for places in found) * (K1 + 1)
+    window, own = [0.0] * len(line), [0.0] * len(line)
+    for here in range(len(line)):
+        for places in found:
+            count = sum(share(line, here, there) for there in places)
+            part = rarity(line, places) * saturated(count, lengths[here], lengths) / most
+            window[here] += part
+            own[here] += part / count if here in places else 0
+
+    lexical = score(line, found)
+    assert lexical.window == pytest.approx(window)
+    assert lexical.own == pytest.approx(own)
+
+
+@given(ASKED)
+def test_sessions_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings]) -> None:
+    line, found = asked
+    sessions = sorted(set(line.sessions.tolist()))
+    lengths = [float(line.tokens[line.sessions == session].sum()) for session in sessions]
+    scores = [
+        sum(
+            rarity(line, places)
+            * saturated((line.sessions[places] == session).sum(), lengths[session], lengths)
+            for places in found
+            if places
+        )
+        for session in sessions
+    ]
+    best = max(scores, default=0) or 1
+
+    expected = [scores[session] / best for session in line.sessions]
+    assert score(line, found).session == pytest.approx(expected)
+
+
+@given(ASKED)
+def test_every_score_is_a_part_of_the_most_possible(asked: tuple[Timeline, Postings]) -> None:
+    lexical = score(*asked)
+    for scores in (lexical.own, lexical.window, lexical.session):
+        assert scores.shape == (len(asked[0]),)
+        assert ((scores >= 0) & (scores <= 1)).all()
+    assert (lexical.own <= lexical.window + 1e-12).all()
+
+
+# ---- what that means
+
+
+def test_a_rare_word_tells_more_than_a_common_one() -> None:
+    line = timeline([5] * 6, range(6))
+    lexical = score(line, [[0], [1, 2, 3, 4]])
+    assert lexical.own[0] > lexical.own[1] > lexical.own[5] == 0
+
+
+def test_words_of_a_neighbour_count_but_are_not_its_own() -> None:
+    lexical = score(timeline([5, 5, 5], [0, 0, 1]), [[0]])
+    assert lexical.window[0] > lexical.window[1] > lexical.window[2] == 0
+    assert lexical.own[0] == lexical.window[0]
+    assert lexical.own[1] == 0
+
+
+def test_a_long_chunk_needs_more_of_the_words() -> None:
+    lexical = score(timeline([5, 500], [0, 1]), [[0, 1]])
+    assert lexical.own[0] > lexical.own[1] > 0
+
+
+def test_all_words_in_one_place_score_more_than_each_alone() -> None:
+    lexical = score(timeline([5] * 4, range(4)), [[0, 1], [0, 2]])
+    assert lexical.own[0] > lexical.own[1] == lexical.own[2] > 0
+
+
+def test_another_form_of_a_word_counts_once() -> None:
+    line = timeline([5] * 6, range(6))
+    twice, once = score(line, [[0, 3], [0, 3], [1]]), score(line, [[0, 3], [1]])
+    assert twice.own.tolist() == once.own.tolist()
+    assert twice.session.tolist() == once.session.tolist()
+
+
+def test_words_found_nowhere_take_from_what_is_possible_each_one() -> None:
+    line = timeline([5] * 6, range(6))
+    best = [float(score(line, [[0], *[[]] * n]).own[0]) for n in range(3)]
+    assert best[0] > best[1] > best[2] > 0
+
+
+def test_the_best_session_scores_one_and_the_others_a_part_of_that() -> None:
+    session = score(timeline([5] * 6, [0, 0, 1, 1, 2, 2]), [[0, 2], [1]]).session
+    assert session[0] == session[1] == 1 > session[2] == session[3] > session[4] == 0
+
+
+@pytest.mark.parametrize("found", [[], [[]], [[], []]], ids=["no word", "unknown", "two unknown"])
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_nothing_to_find_scores_zero(n: int, found: Postings) -> None:
+    lexical = score(timeline([5] * n), found)
+    nothing: Integers = np.zeros(n, dtype=np.int64)
+    assert lexical.own.tolist() == lexical.window.tolist() == nothing.tolist()
+    assert lexical.session.tolist() == nothing.tolist()

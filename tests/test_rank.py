@@ -1,0 +1,161 @@
+"""Ranking on its own: what each arm adds, and how probable a hit is."""
+
+from collections.abc import Mapping
+from math import exp
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from timelines import TIMELINES
+
+from memkit import rank
+from memkit.protocols import Integers
+from memkit.windows import Floats, Windows
+
+PARTS = st.floats(0, 1)
+LEXICAL = ("lexical", "lexical window")
+
+
+def floats(*values: float) -> Floats:
+    return np.array(values, dtype=float)
+
+
+# ---- weights
+
+
+def test_both_lexical_parts_share_one_weight_and_all_weights_sum_to_one() -> None:
+    assert all(weight > 0 for weight in rank.WEIGHTS.values())
+    assert len({rank.WEIGHTS[name] for name in LEXICAL}) == 1
+    assert sum(rank.WEIGHTS.values()) - rank.WEIGHTS["lexical"] == pytest.approx(1)
+
+
+@given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in rank.WEIGHTS}), PARTS)
+def test_the_arms_together_lie_between_0_and_1(arms: dict[str, float], own: float) -> None:
+    arms |= {"lexical": own, "lexical window": 1 - own}
+    shares = rank.weighted({name: floats(score) for name, score in arms.items()})
+    assert all(0 <= share[0] <= rank.WEIGHTS[name] for name, share in shares.items())
+    assert 0 <= sum(share[0] for share in shares.values()) <= 1 + 1e-12
+
+
+def test_what_is_opposite_to_the_question_is_only_as_far_as_what_has_nothing_to_do_with_it() -> (
+    None
+):
+    assert rank.weighted({"dense": floats(-0.7, 0.0)})["dense"].tolist() == [0, 0]
+
+
+def test_a_longer_chunk_says_more_up_to_a_length() -> None:
+    lengths = rank.length(np.array([1, 2, 30, 254, 255, 256, 10**6]))
+    assert (np.diff(lengths) >= 0).all()
+    assert 0 < lengths[0] < lengths[2] < lengths[3] < lengths[4] == lengths[-1] == 1
+
+
+# ---- attention
+
+COSINES = TIMELINES.flatmap(
+    lambda line: st.tuples(
+        st.just(Windows(line).chunks(np.arange(len(line)))),
+        st.lists(st.floats(-1, 1), min_size=len(line), max_size=len(line), unique=True).map(
+            lambda cosines: floats(*cosines)
+        ),
+    )
+)
+
+
+def softmax(cosines: Mapping[int, float]) -> dict[int, float]:
+    total = sum(exp(cosine * 10) for cosine in cosines.values())
+    return {one: exp(cosine * 10) / total for one, cosine in cosines.items()}
+
+
+@given(COSINES)
+def test_attention_is_the_chunks_weight_times_the_weight_inside(
+    given: tuple[Integers, Floats],
+) -> None:
+    chunks, cosines = given
+    keys = {chunk: float(cosines[chunks == chunk].mean()) for chunk in chunks.tolist()}
+    assume(len(set(keys.values())) == len(keys))  # of equal chunks any may be opened
+    opened = softmax(dict(sorted(keys.items(), key=lambda key: -key[1])[: rank.ATTENDED]))
+    expected = np.zeros(len(chunks))
+    for chunk, weight in opened.items():
+        inside = softmax({n: cosines[n] for n in np.flatnonzero(chunks == chunk).tolist()})
+        expected[list(inside)] = [weight * within for within in inside.values()]
+
+    expected /= expected.max(initial=0) or 1
+    assert rank.attention(chunks, cosines) == pytest.approx(expected)
+
+
+def test_what_is_in_no_attended_chunk_has_no_attention() -> None:
+    n = rank.ATTENDED + 4
+    cosines = np.linspace(0.9, 0.1, 2 * n)
+    found = rank.attention(np.arange(2 * n) // 2, cosines)
+    assert (found > 0).tolist() == [True] * 2 * rank.ATTENDED + [False] * 2 * 4
+    assert found[0] == found.max() == 1
+
+
+def test_nothing_to_attend_to_is_no_special_case() -> None:
+    assert rank.attention(np.arange(0), floats()).shape == (0,)
+    assert rank.attention(np.arange(1), floats(-0.5)).tolist() == [1]
+
+
+# ---- relevance
+
+SCORES = st.lists(PARTS, max_size=30).map(lambda scores: floats(*sorted(scores, reverse=True)))
+
+
+@given(SCORES, st.booleans())
+def test_relevance_falls_with_the_score_and_lies_between_0_and_1(
+    scores: Floats, doubtful: bool
+) -> None:
+    found = rank.relevance(scores, doubtful=doubtful)
+    assert found.shape == scores.shape
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (np.diff(found) <= 0).all()
+
+
+@given(SCORES)
+def test_doubt_halves_relevance_and_keeps_the_order(scores: Floats) -> None:
+    sure, doubtful = (rank.relevance(scores, doubtful=doubtful) for doubtful in (False, True))
+    assert doubtful == pytest.approx(sure / 2)
+
+
+def test_of_fewer_than_ten_the_tenth_is_taken_to_score_as_it_usually_does() -> None:
+    nine = floats(0.8, *[0.5] * 8)
+    usual = rank.relevance(nine, doubtful=False)
+    assert rank.relevance(nine[:1], doubtful=False) == usual[:1]
+    for tenth in (0.0, 0.3):
+        assert (rank.relevance(np.append(nine, tenth), doubtful=False)[:9] == usual).all()
+    assert (rank.relevance(np.append(nine, 0.4), doubtful=False)[:9] < usual).all()
+
+
+def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
+    alone, of_many = floats(0.8, *[0.2] * 12), floats(*[0.8] * 12)
+    assert rank.relevance(alone, doubtful=False)[0] > 0.9
+    assert rank.relevance(of_many, doubtful=False)[0] < rank.AUTO
+    assert rank.relevance(floats(0.1), doubtful=False)[0] < rank.AUTO
+
+
+@pytest.mark.parametrize(
+    ("lexical", "said", "by_others"),
+    [
+        ([], [], False),
+        ([0.0, 0.0], [0, 1], False),
+        ([0.0, 0.0], [0, 0], False),
+        ([0.5, 0.2], [1, 0], False),
+        ([0.2, 0.5], [1, 0], True),
+        ([0.2, 0.5], [0, 1], False),
+        ([0.5, 0.5], [0, 1], False),
+        ([0.5, 0.1], [0, 0], True),
+        ([0.5, 0.1], [1, 1], False),
+        ([0.4] * 10 + [0.9], [0] * 10 + [1], True),
+        ([0.4] * 10 + [0.9], [1] * 10 + [0], False),
+    ],
+    ids=[
+        "nothing", "no words", "no words, nobody named", "most by the one named", "most by another",
+        "the other way round", "as much", "nobody named among them", "all by those named",
+        "the one named is not among ten", "another is not among ten",
+    ],
+)  # fmt: skip
+def test_doubt_is_where_another_than_the_one_named_said_most_of_the_words(
+    lexical: list[float], said: list[float], by_others: bool
+) -> None:
+    assert rank.said_by_others(floats(*lexical), floats(*said)) is by_others

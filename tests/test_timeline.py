@@ -1,0 +1,520 @@
+"""The timeline: in order, the same however it came about, and of its scope alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count, groupby, permutations
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, worded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memkit.errors import StoreClosed, StoreError
+from memkit.protocols import Backend, Changes, Reading
+from memkit.records import Chunk, Scope, Turn
+from stores import timeline as module
+from stores import vectors as vectors_module
+from stores.rows import scope_tokens
+from stores.sqlite import SQLiteStore
+
+
+def later(minutes: int, **rest: Any) -> Any:
+    return {"said_at": NOON + timedelta(minutes=minutes), **rest}
+
+
+def in_pieces(one: Turn, *lengths: int, backwards: bool = False) -> Changes:
+    """A turn as several chunks of these lengths."""
+    ends = np.cumsum(lengths).tolist()
+    chunks = [
+        Chunk(
+            id=f"{one.id}/{n}", turn_id=str(one.id), start=end - length, end=end,
+            text=one.text[end - length : end], said_at=NOON, tokens=length,
+        )
+        for n, (length, end) in enumerate(zip(lengths, ends, strict=True))
+    ]  # fmt: skip
+    chunks = chunks[::-1] if backwards else chunks
+    vectors = EMBEDDER.embed([chunk.text for chunk in chunks])
+    return Changes(turns=[one], chunks=chunks, vectors=vectors)
+
+
+# ---- order
+
+
+def test_sessions_follow_one_another_by_their_first_turn_however_they_interleave(
+    store: Backend,
+) -> None:
+    said = [(3, "b"), (1, None), (2, "a"), (5, None), (4, "a"), (0, "c"), (9, "b"), (6, "c")]
+    for minute, session in said:
+        one = turn(str(minute), f"{session} {minute}", **later(minute, session_id=session))
+        store.write(ANN, adding(one))
+        told(store)
+
+    assert told(store) == [["c 0", "c 6"], ["None 1", "None 5"], ["a 2", "a 4"], ["b 3", "b 9"]]
+
+
+def test_what_was_said_at_one_time_stands_as_it_was_stored(store: Backend) -> None:
+    for n in range(3):
+        store.write(ANN, adding(turn(f"a{n}", f"a{n}", session_id="a")))
+        store.write(ANN, adding(turn(f"b{n}", f"b{n}", session_id="b")))
+
+    assert told(store) == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_chunks_of_a_turn_stand_together_and_share_it(store: Backend, backwards: bool) -> None:
+    store.write(ANN, in_pieces(turn("2", "onetwothree", **later(2)), 3, 3, 5, backwards=backwards))
+    store.write(ANN, adding(turn("1", "zero", **later(1))))
+
+    assert told(store) == [["zero", "one", "two", "three"]]
+    with store.reading(ANN) as reading:
+        turns = reading.timeline.turns.tolist()
+        assert reading.timeline.tokens.tolist() == [1, 3, 3, 5]
+    assert [len(list(same)) for _, same in groupby(turns)] == [1, 3]
+    assert len(set(turns)) == 2
+
+
+def test_turns_of_one_time_do_not_mix_their_chunks(store: Backend) -> None:
+    store.write(ANN, in_pieces(turn("1", "aabb"), 2, 2))
+    store.write(ANN, in_pieces(turn("2", "ccdd"), 2, 2))
+
+    assert told(store) == [["aa", "bb", "cc", "dd"]]
+
+
+def test_a_timeline_says_when_and_by_whom(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "a", **later(1, name="Ann")), turn("2", "b", **later(2))))
+    store.write(ANN, adding(turn("3", "c", **later(3, name="Ann", role="assistant"))))
+    store.write(ANN, adding(turn("4", "d", **later(-4, name="user", session_id="s"))))
+
+    with store.reading(ANN) as reading:
+        line = reading.timeline
+        assert [line.names[code] for code in line.speakers] == ["user", "Ann", "user", "Ann"]
+        assert list(line.names) == ["user", "Ann"]
+        assert len(line) == 4
+    since = NOON.timestamp() * 1e6
+    assert [(us - since) / 60e6 for us in line.said_us.tolist()] == [-4, 1, 2, 3]
+
+
+def test_times_before_1970_have_their_place(store: Backend) -> None:
+    ancient = turn("1", "ancient", said_at=datetime(1, 1, 2, tzinfo=NOON.tzinfo))
+    store.write(ANN, adding(turn("2", "now"), ancient))
+
+    assert told(store) == [["ancient", "now"]]
+
+
+# ---- the same, however it came about
+
+
+@dataclass
+class Model:
+    """What should be there, kept in the plainest way."""
+
+    turns: dict[str, Turn] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    stored: Iterator[int] = field(default_factory=count)
+
+    def told(self, scope: Scope, until: datetime | None) -> list[list[str]]:
+        order = {id: n for n, id in enumerate(self.turns)}
+        seen = [
+            one
+            for one in self.turns.values()
+            if one.id not in self.hidden
+            and scope.session_id in (None, one.session_id)
+            and scope.agent_id in (None, one.agent_id)
+            and (until is None or one.said_at <= until)
+        ]
+        seen.sort(key=lambda one: (one.said_at, order[one.id]))
+        sessions: dict[str | None, list[str]] = {}
+        for one in seen:
+            sessions.setdefault(one.session_id, []).append(one.text)
+        return list(sessions.values())
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("say"), st.sampled_from([None, "r", "s", "t"]), st.sampled_from([None, "a"]),
+            st.integers(0, 5),
+        ),
+        st.tuples(st.sampled_from(["hide", "show", "forget"]), st.integers(0, 9)),
+        st.just(("read",)),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SQLiteStore]]:
+    path = tmp_path_factory.mktemp("timeline") / "ann.db"
+    made = [SQLiteStore(str(path), EMBEDDER.fingerprint) for _ in "12"]
+    yield made
+    for one in made:
+        one.close()
+
+
+users = map("user{}".format, count())
+
+
+def step(store: SQLiteStore, user: str, model: Model, what: tuple[Any, ...]) -> None:
+    if what[0] == "say":
+        n = next(model.stored)
+        one = turn(str(n), f"tea {n}", **later(what[3], session_id=what[1], agent_id=what[2]))
+        store.write(Scope(user_id=user), adding(one))
+        model.turns[str(n)] = one
+    elif what[0] == "read":
+        told(store, Scope(user_id=user))
+    else:
+        id = str(what[1])
+        names = [id] if what[0] == "forget" else [f"{id}/0"]
+        store.write(Scope(user_id=user), Changes(**{what[0]: names}))
+        if what[0] == "forget":
+            model.turns.pop(id, None)
+        if id in model.turns:
+            (model.hidden.add if what[0] == "hide" else model.hidden.discard)(id)
+
+
+@settings(max_examples=120)
+@given(steps=STEPS, turn_by_turn=st.booleans())
+def test_any_writes_by_two_connections_leave_the_same_timeline(
+    stores: list[SQLiteStore], steps: list[tuple[Any, ...]], turn_by_turn: bool
+) -> None:
+    user, model = next(users), Model()
+    for n, what in enumerate(steps):
+        step(stores[n % 2], user, model, what)
+        if turn_by_turn:
+            told(stores[0], Scope(user_id=user))
+
+    for scope in (
+        Scope(user_id=user),
+        Scope(user_id=user, session_id="s"),
+        Scope(user_id=user, agent_id="a"),
+        Scope(user_id=user, agent_id="a", session_id="s"),
+    ):
+        for until in (None, NOON + timedelta(minutes=2)):
+            assert told(stores[0], scope, until) == told(stores[1], scope, until)
+            assert told(stores[0], scope, until) == model.told(scope, until)
+    scope = Scope(user_id=user)
+    kept = everything(stores[0], scope)
+    stores[0]._cache._open.clear()
+    assert everything(stores[0], scope) == kept
+
+
+ARRIVING = [(0, "a"), (2, "b"), (4, "a"), (4, "c"), (6, "b")]
+
+
+@pytest.mark.parametrize("first", range(1, 5))
+def test_whatever_comes_after_the_first_reading_finds_its_place(
+    stores: list[SQLiteStore], first: int
+) -> None:
+    right = [["0 a", "4 a"], ["2 b", "6 b"], ["4 c"]]
+    for order in permutations(ARRIVING):
+        user = Scope(user_id=next(users))
+        said = [turn(f"{m}{s}", f"{m} {s}", **later(m, session_id=s)) for m, s in order]
+        stores[0].write(user, adding(*said[:first]))
+        told(stores[0], user)
+        stores[0].write(user, adding(*said[first:]))
+        assert told(stores[0], user) == right
+
+
+def everything(store: Backend, scope: Scope, until: datetime | None = None) -> tuple[Any, ...]:
+    """Return all that a reading tells."""
+    with store.reading(scope, until) as reading:
+        line = reading.timeline
+        places = np.arange(len(line))
+        found, cosines = reading.near(EMBEDDER.embed(["tea 1"])[0], 99)
+        return (
+            [(match.chunk_id, match.turn.text) for match in reading.matches(places)],
+            [array.tolist() for array in (line.sessions, line.tokens, line.said_us, line.speakers)],
+            list(line.names),
+            [len(list(same)) for _, same in groupby(line.turns.tolist())],
+            reading.vectors(places).tolist(),
+            sorted(zip(found.tolist(), cosines.round(5).tolist(), strict=True)),
+            [reading.having(word).tolist() for word in ("tea", "1", "may", "bob", "s", "猫")],
+        )
+
+
+def test_new_turns_are_taken_in_without_reading_the_old_ones_again(
+    stores: list[SQLiteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = stores
+    user = Scope(user_id=next(users))
+    mine.write(user, adding(*(turn(str(n), f"tea {n}") for n in range(5))))
+    told(mine, user)
+    monkeypatch.setattr(module.UserTimeline, "_start", None)
+
+    other.write(user, adding(turn("5", "tea 5"), turn("6", "early", **later(-1))))
+    assert told(mine, user) == [["early", *(f"tea {n}" for n in range(6))]]
+
+
+# ---- places
+
+
+SCOPES = {
+    "all": (ANN, None),
+    "session": (Scope(user_id="ann", session_id="s0"), None),
+    "agent": (Scope(user_id="ann", agent_id="a1"), None),
+    "until": (ANN, NOON + timedelta(minutes=21)),
+    "session of an agent until": (
+        Scope(user_id="ann", agent_id="a1", session_id="s2"), NOON + timedelta(minutes=33)
+    ),
+    "nothing": (Scope(user_id="ann", session_id="unknown"), None),
+}  # fmt: skip
+
+
+def mixed(n: int) -> list[Turn]:
+    """Turns of four sessions and two agents, said and stored in different orders."""
+    return [
+        turn(
+            str(n), f"tea number{n}",
+            **later((n * 17) % 41, session_id=f"s{n % 4}", agent_id=f"a{n % 3 % 2}", name=f"N{n}"),
+        )
+        for n in range(n)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])
+@pytest.mark.parametrize("name", SCOPES)
+def test_all_that_a_reading_tells_means_the_same_places(
+    store: Backend, name: str, flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors_module, "FLAT_UP_TO", 1000 if flat else 20)
+    store.write(ANN, adding(*mixed(40)))
+    store.write(BOB, adding(*mixed(9)))
+    store.write(ANN, Changes(hide=["7/0", "11/0"], forget=["13"]))
+    store.write(ANN, Changes(show=["7/0"]))
+
+    with store.reading(*SCOPES[name]) as reading:
+        places = np.arange(len(reading.timeline))
+        said = [match.turn.text for match in reading.matches(places)]
+        assert len(said) == {"all": 38, "nothing": 0}.get(name, len(said))
+        assert np.array_equal(reading.vectors(places), EMBEDDER.embed(said))
+        assert reading.having("tea").tolist() == places.tolist()
+        for place, text in enumerate(said):
+            assert reading.having(text.split()[1]).tolist() == [place]
+            found, cosines = reading.near(EMBEDDER.embed([text])[0], 3)
+            assert cosines[found == place] == pytest.approx([1])
+        found, _ = reading.near(EMBEDDER.embed(["tea"])[0], 99)
+        assert sorted(found.tolist()) == places.tolist()
+
+
+def test_vectors_and_matches_come_as_asked_even_twice(store: Backend) -> None:
+    store.write(ANN, adding(*mixed(10)))
+
+    with store.reading(ANN) as reading:
+        asked = np.array([7, 2, 7, 0])
+        said = [match.turn.text for match in reading.matches(asked)]
+        assert len(set(said)) == 3
+        assert np.array_equal(reading.vectors(asked), EMBEDDER.embed(said))
+        assert reading.vectors(asked[:0]).shape == (0, EMBEDDER.fingerprint.dimension)
+        assert reading.matches(asked[:0]) == []
+
+
+@pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])
+def test_a_parts_k_nearest_are_full_whatever_else_is_nearer(
+    store: Backend, flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors_module, "FLAT_UP_TO", 1000 if flat else 20)
+    store.write(ANN, adding(*(turn(str(n), "tea", session_id="s") for n in range(60))))
+    mine = [turn(f"m{n}", f"milk {n}", **later(-1, session_id="m")) for n in range(5)]
+    store.write(ANN, adding(*mine))
+
+    assert len(near(store, "tea", Scope(user_id="ann", session_id="m"), k=5)) == 5
+    assert len(near(store, "tea", until=NOON - timedelta(minutes=1), k=5)) == 5
+
+
+def test_full_text_is_asked_inside_the_scope_alone(store: Backend) -> None:
+    assert isinstance(store, SQLiteStore)
+    store.write(ANN, adding(turn("1", "tea", session_id="s", agent_id="a")))
+    asked: list[str] = []
+    store._connection._raw.set_trace_callback(asked.append)
+
+    assert worded(store, "tea", Scope(user_id="ann", session_id="s", agent_id="a")) == ["tea"]
+    (match,) = [sql for sql in asked if "MATCH" in sql]
+    assert all(token in match for token in scope_tokens("ann", "a", "s"))
+
+
+@pytest.mark.parametrize("name", SCOPES)
+def test_a_part_is_what_it_would_be_if_there_were_nothing_else(
+    stores: list[SQLiteStore], name: str
+) -> None:
+    mine, user, alone = stores[0], next(users), next(users)
+    scope, until = SCOPES[name]
+    inside = [
+        one
+        for one in mixed(40)
+        if scope.session_id in (None, one.session_id)
+        and scope.agent_id in (None, one.agent_id)
+        and (until is None or one.said_at <= until)
+    ]
+    mine.write(Scope(user_id=user), adding(*mixed(40)))
+    mine.write(Scope(user_id=alone), adding(*inside))
+
+    part = everything(mine, Scope(**{**fields(scope), "user_id": user}), until)
+    assert part == everything(mine, Scope(user_id=alone))
+
+
+def fields(scope: Scope) -> dict[str, str | None]:
+    return {name: getattr(scope, name) for name in Scope.__slots__}
+
+
+# ---- words
+
+
+def test_what_is_written_without_spaces_is_found_by_its_parts(store: Backend) -> None:
+    said = [
+        "我住在东京",
+        "the 猫 sat",
+        "我用iPhone手机",
+        "ฉันอยู่ที่กรุงเทพ",
+        "서울에 살아요",
+        "カタカナ語です",
+        "tea",
+    ]
+    store.write(ANN, adding(*(turn(str(n), text) for n, text in enumerate(said))))
+
+    for word, n in {"东京": 0, "京": 0, "猫": 1, "iphone": 2, "กรุงเทพ": 3, "서울": 4, "살": 4,
+                    "カタカナ": 5, "語": 5, "teas": 6}.items():  # fmt: skip
+        assert worded(store, word) == [said[n]], word
+    assert worded(store, "東京") == worded(store, "京都") == worded(store, "犬") == []
+    assert store.check() == []
+
+
+def test_a_single_character_is_no_prefix_in_other_scripts(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "t")))
+
+    assert worded(store, "t") == ["t"]
+
+
+def test_a_word_is_found_in_its_forms_and_in_the_date(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "two cats"), turn("2", "in march")))
+
+    assert (worded(store, "cat"), worded(store, "marching")) == (["two cats"], ["in march"])
+    assert worded(store, "2024") == worded(store, "May") == ["two cats", "in march"]
+
+
+def test_the_words_that_stand_for_a_scope_find_nothing(stores: list[SQLiteStore]) -> None:
+    user = next(users)
+    stores[0].write(Scope(user_id=user), adding(turn("1", "tea")))
+    assert worded(stores[0], scope_tokens(user, None, None)[0], Scope(user_id=user)) == []
+
+
+# ---- one state, for the block
+
+
+def test_a_reading_does_not_see_what_is_written_meanwhile(stores: list[SQLiteStore]) -> None:
+    mine, other = stores
+    user = Scope(user_id=next(users))
+    mine.write(user, adding(turn("1", "tea")))
+
+    with mine.reading(user) as reading:
+        other.write(user, adding(turn("2", "tea too")))
+        other.write(user, Changes(hide=["1/0"]))
+        assert len(reading.timeline) == len(reading.having("tea")) == 1
+        places, _ = reading.near(EMBEDDER.embed(["tea"])[0], 9)
+        assert [match.turn.text for match in reading.matches(places)] == ["tea"]
+    assert told(mine, user) == [["tea too"]]
+
+
+USES = {
+    "timeline": lambda reading: reading.timeline,
+    "near": lambda reading: reading.near(EMBEDDER.embed(["tea"])[0], 1),
+    "having": lambda reading: reading.having("tea"),
+    "vectors": lambda reading: reading.vectors(np.array([0])),
+    "matches": lambda reading: reading.matches(np.array([0])),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_reading_ends_with_its_block(store: Backend, use: str) -> None:
+    store.write(ANN, adding(turn("1", "tea")))
+    with store.reading(ANN) as reading:
+        USES[use](reading)
+
+    with pytest.raises(StoreClosed, match="inside the block"):
+        USES[use](reading)
+
+
+def test_a_reading_that_fails_leaves_the_store_usable(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea")))
+    with pytest.raises(KeyError), store.reading(ANN) as reading:
+        raise KeyError(len(reading.timeline))
+
+    assert store.write(ANN, adding(turn("2", "milk"))) == 2
+    assert near(store, "tea")[0] == "tea"
+
+
+def test_nothing_can_be_written_inside_the_block(store: Backend) -> None:
+    with store.reading(ANN), pytest.raises(StoreError):
+        store.write(ANN, adding(turn("1", "tea")))
+
+    assert told(store) == []
+
+
+def test_readings_may_be_nested(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea")))
+    store.write(BOB, adding(turn("1", "milk")))
+
+    with store.reading(ANN) as outer:
+        assert told(store, BOB) == [["milk"]]
+        assert near(store, "milk", BOB) == ["milk"]
+        assert [match.turn.text for match in outer.matches(outer.having("tea"))] == ["tea"]
+        assert outer.near(EMBEDDER.embed(["tea"])[0], 9)[0].tolist() == [0]
+
+
+def test_what_is_shared_cannot_be_changed(store: Backend) -> None:
+    store.write(ANN, adding(*mixed(10)))
+
+    for scope in (ANN, Scope(user_id="ann", session_id="s1")):
+        with store.reading(scope) as reading:
+            for name in ("sessions", "turns", "tokens", "said_us", "speakers"):
+                with pytest.raises(ValueError, match="read-only"):
+                    getattr(reading.timeline, name)[0] = 7
+            reading.vectors(np.array([0, 1]))[0] = 7  # these are the caller's
+            assert np.array_equal(*(reading.vectors(np.array([0])) for _ in "12"))
+
+
+def test_the_vector_index_stays_closed_until_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
+    store.write(ANN, adding(turn("1", "tea")))
+    monkeypatch.setattr(vectors_module.VectorIndex, "add", None)
+
+    assert (told(store), worded(store, "tea")) == ([["tea"]], ["tea"])
+    with pytest.raises(TypeError):
+        near(store, "tea")
+    monkeypatch.undo()
+    assert near(store, "tea") == ["tea"]
+    store.close()
+
+
+def test_threads_read_one_after_the_other_each_its_own(store: Backend) -> None:
+    store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(9))))
+    store.write(BOB, adding(*(turn(str(n), f"milk {n}") for n in range(9))))
+    inside, asked = Event(), Event()
+
+    def first() -> list[str]:
+        with store.reading(ANN) as reading:
+            inside.set()
+            asked.wait(timeout=5)
+            return texts_of(reading)
+
+    def second() -> list[str]:
+        inside.wait(timeout=5)
+        asked.set()
+        with store.reading(BOB) as reading:
+            return texts_of(reading)
+
+    with ThreadPoolExecutor(2) as pool:
+        mine, theirs = pool.submit(first), pool.submit(second)
+        assert mine.result() == [f"tea {n}" for n in range(9)]
+        assert theirs.result() == [f"milk {n}" for n in range(9)]
+
+
+def texts_of(reading: Reading) -> list[str]:
+    return [match.turn.text for match in reading.matches(np.arange(len(reading.timeline)))]

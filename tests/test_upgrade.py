@@ -1,0 +1,104 @@
+"""A memory file of an earlier version opens, and everything in it is found."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, worded
+from sqlite_utils import Database
+
+from memkit.protocols import Changes
+from memkit.records import Scope, Turn, day
+from stores import schema
+from stores.rows import from_turn, scope_tokens
+from stores.sqlite import SQLiteStore
+
+SAID = [
+    turn("1", "I like tea"),
+    turn("2", "我住在东京", session_id="s"),
+    turn("3", "hidden 猫"),
+    turn("4", "an old hat " * 40),
+]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A file with the first schema, filled as the first version filled it."""
+    path = tmp_path / "ann.db"
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("PRAGMA foreign_keys = ON")
+    schema.migrations.apply(Database(raw), stop_before="0002_tokens_pairs")
+    raw.execute("PRAGMA journal_mode = WAL")
+    fingerprint = EMBEDDER.fingerprint
+    raw.execute(
+        "INSERT INTO embedders (model, revision, dimension, current) VALUES (?, ?, ?, 1)",
+        (fingerprint.model, fingerprint.revision, fingerprint.dimension),
+    )
+    for user in ("ann", "bob"):
+        raw.execute("INSERT INTO users (user_id, layout, turns) VALUES (?, random(), 4)", (user,))
+        for n, one in enumerate(SAID, start=1):
+            insert(raw, user, n, one)
+    raw.execute("UPDATE chunks SET hidden = 1 WHERE id = '3/0'")
+    raw.close()
+    return path
+
+
+def insert(raw: sqlite3.Connection, user: str, n: int, one: Turn) -> None:
+    seq = raw.execute(
+        "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
+        " said_at, said_us, stored_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        from_turn(user, n, one),
+    ).lastrowid
+    chunk = raw.execute(
+        'INSERT INTO chunks (user_id, id, turn_seq, start, "end", text, said, scope)'
+        " VALUES (?,?,?,?,?,?,?,?)",
+        (user, f"{one.id}/0", seq, 0, len(one.text), one.text, day(NOON),
+         " ".join(scope_tokens(user, one.agent_id, one.session_id))),
+    ).lastrowid  # fmt: skip
+    vector = EMBEDDER.embed([one.text]).tobytes()
+    raw.execute("INSERT INTO vectors VALUES (?, 1, ?)", (chunk, vector))
+
+
+def test_a_file_of_the_first_schema_is_searched_like_a_new_one(old: Path) -> None:
+    store = SQLiteStore(str(old), EMBEDDER.fingerprint)
+
+    assert store.check() == []
+    assert told(store) == [["I like tea", "an old hat " * 40], ["我住在东京"]]
+    assert (
+        worded(store, "东京")
+        == worded(store, "京")
+        == near(store, "我住在东京", k=1)
+        == ["我住在东京"]
+    )
+    assert (worded(store, "tea"), worded(store, "猫")) == (["I like tea"], [])
+    assert len(worded(store, "May")) == len(worded(store, "2024", BOB)) == 3
+    with store.reading(ANN) as reading:
+        assert reading.timeline.tokens.tolist() == [2, 110, 3]
+    store.close()
+
+
+def test_what_an_upgraded_file_holds_can_be_shown_forgotten_and_added_to(old: Path) -> None:
+    store = SQLiteStore(str(old), EMBEDDER.fingerprint)
+    store.write(ANN, Changes(show=["3/0"], forget=["2"]))
+    store.write(ANN, adding(turn("5", "东京 again")))
+
+    assert (worded(store, "猫"), worded(store, "东京")) == (["hidden 猫"], ["东京 again"])
+    assert worded(store, "东京", Scope(user_id="bob", session_id="s")) == ["我住在东京"]
+    assert store.check() == []
+    store.close()
+
+
+def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "beside", None)
+    with pytest.raises(TypeError):
+        SQLiteStore(str(old), EMBEDDER.fingerprint)
+    raw = sqlite3.connect(old)
+    assert "tokens" not in {row[1] for row in raw.execute("PRAGMA table_info(chunks)")}
+    raw.close()
+
+    monkeypatch.undo()
+    store = SQLiteStore(str(old), EMBEDDER.fingerprint)
+    assert (store.check(), worded(store, "东京")) == ([], ["我住在东京"])
+    store.close()

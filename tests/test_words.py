@@ -1,0 +1,137 @@
+"""The words of a question: telling ones, in any script, and whom it names."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from memkit.words import asks_of_oneself, named, pairs, words
+
+SCRIPTS = "aZé9_ '我住東京かカ서울กรุงเทพ猫🎷\u0301\n\0"
+TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
+
+# ---- words
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Where is the key?", ["key"]),
+        ("Where is it?", ["where", "is", "it"]),
+        ("Key, key and KEY", ["key"]),
+        ("my_cat's name", ["cat", "name"]),
+        ("Crème brûlée in 2024", ["crème", "brûlée", "2024"]),
+        ("?!", []),
+        ("🎷🎷", []),
+        ("_", []),
+        ("", []),
+    ],
+)
+def test_the_telling_words_are_searched_for_or_all_if_none_is(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("我住在东京", ["我住", "住在", "在东", "东京"]),
+        ("東京に行きたい", ["東京", "京に", "に行", "行き", "きた", "たい"]),
+        ("カタカナ", ["カタ", "タカ", "カナ"]),
+        ("서울에 살아요", ["서울", "울에", "살아", "아요"]),
+        ("กรุงเทพ", ["กร", "รุ", "ุง", "งเ", "เท", "ทพ"]),
+        ("猫", ["猫"]),
+        ("猫 犬", ["猫", "犬"]),
+        ("我用iPhone手机", ["我用", "iphone", "手机"]),
+        ("猫はTokyoの2階", ["猫は", "tokyo", "の", "2", "階"]),
+        ("哈哈哈哈", ["哈哈"]),
+        ("住在，东京。", ["住在", "东京"]),
+        ("𠮷野家", ["𠮷野", "野家"]),
+    ],
+)
+def test_what_is_written_without_spaces_is_searched_for_by_pairs(
+    text: str, found: list[str]
+) -> None:
+    assert words(text) == found
+
+
+def test_a_long_question_is_searched_for_by_its_first_words_alone() -> None:
+    assert words(" ".join(f"w{n}" for n in range(2000))) == [f"w{n}" for n in range(64)]
+    assert len(words("".join(chr(0x4E00 + n) for n in range(10_000)))) == 64
+    assert words("a" * 10_000) == ["a" * 10_000]
+
+
+@given(TEXTS)
+@example("İstanbul ǅ ß ﬁ")
+def test_words_are_folded_each_once_and_of_the_text(text: str) -> None:
+    found = words(text)
+    assert len(set(found)) == len(found) <= 64
+    assert all(word and word in text.casefold() for word in found)
+    assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in found)
+
+
+# ---- pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("東京都", ["東京", "京都", "都"]),
+        ("東", ["東"]),
+        ("I live in 東京 now", ["東京", "京"]),
+        ("서울 살", ["서울", "울", "살"]),
+        ("plain text", []),
+        ("", []),
+    ],
+)
+def test_every_character_without_spaces_around_begins_one_pair(text: str, found: list[str]) -> None:
+    assert pairs(text) == found
+
+
+@given(TEXTS)
+def test_pairs_are_of_the_text_in_order(text: str) -> None:
+    found = pairs(text)
+    assert all(1 <= len(pair) <= 2 and pair in text for pair in found)
+    assert [pair[0] for pair in found] == [character for character in text if pairs(character)]
+
+
+# ---- who is named, and who asks
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("What did Ann buy?", [0]),
+        ("what did ANN LEE buy", [0]),
+        ("Where is Lee's car?", [0]),
+        ("Did Ann meet Bob?", [0, 1]),
+        ("What did the assistant say?", [2]),
+        ("What about Annie or Bobby?", []),
+        ("Whose car?", []),
+        ("?", []),
+    ],
+)
+def test_whoever_is_called_by_a_word_of_their_name_is_named(text: str, found: list[int]) -> None:
+    assert named(text, ["Ann Lee", "Bob", "assistant"]) == found
+
+
+def test_function_words_in_a_name_name_nobody() -> None:
+    assert named("who was at the party?", ["The Who", "At"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "oneself"),
+    [
+        ("Where do I live?", True),
+        ("what's MY name", True),
+        ("Who wrote me?", True),
+        ("Which is mine?", True),
+        ("What did you tell me?", False),
+        ("Is my key yours?", False),
+        ("Where does Ann live?", False),
+        ("mime", False),
+        ("", False),
+    ],
+)
+def test_who_says_i_and_not_you_asks_of_themselves(text: str, oneself: bool) -> None:
+    assert asks_of_oneself(text) is oneself
