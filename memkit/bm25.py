@@ -36,19 +36,30 @@ def score(timeline: Timeline, windows: Windows, postings: Sequence[Integers]) ->
     Gai and Ingber 2023, so that scores of different questions can be compared.
     """
     n = len(timeline)
-    window, own = np.zeros(n), np.zeros(n)
     postings = _distinct(postings)
     weights = [np.log(1 + (n - len(places) + 0.5) / (len(places) + 0.5)) for places in postings]
     most = sum(weights) * (_K1 + 1)
     counts = [windows.spread(places) for places in postings]
-    touched = np.flatnonzero(sum(counts, np.zeros(n)))
+    touched = np.flatnonzero(sum(counts, np.zeros(n)))  # all the others score 0
     damping = _damping(windows.lengths())[touched]
+    window, own = np.zeros(len(touched)), np.zeros(len(touched))
     for weight, count, places in zip(weights, counts, postings, strict=True):
-        found = np.zeros(n)
-        found[touched] = weight / most * _saturated(count[touched], damping)
+        found = weight / most * _saturated(count[touched], damping)
         window += found
-        own[places] += found[places] / count[places]
-    return Lexical(window=window, own=own, session=_sessions(timeline, weights, postings))
+        itself = np.searchsorted(touched, places)
+        own[itself] += found[itself] / count[places]
+    return Lexical(
+        window=_scattered(window, touched, n),
+        own=_scattered(own, touched, n),
+        session=_sessions(timeline, weights, postings),
+    )
+
+
+def _scattered(scores: Floats, places: Integers, n: int) -> Floats:
+    """Return the scores at their places among `n`, 0 elsewhere."""
+    found = np.zeros(n)
+    found[places] = scores
+    return found
 
 
 def _distinct(postings: Sequence[Integers]) -> list[Integers]:

@@ -130,15 +130,11 @@ def _pack(hits: Sequence[Hit], room: int, count: Count) -> list[Hit]:
     kept: list[Hit] = []
     said: set[tuple[str, str]] = set()
     days: set[str] = set()
-    questions = {(hit.session_id, hit.position): hit for hit in hits if hit.text.endswith("?")}
+    asked = {(hit.session_id, hit.position): hit for hit in hits if hit.text.endswith("?")}
     for hit in hits:
-        asked = questions.get((hit.session_id, (hit.position or 0) - 1))
-        answers = asked is not None and count(hit.text) <= _SHORT
-        for group in ([asked, hit], [hit]) if asked is not None and answers else ([hit],):
+        for group in _together(hit, asked, count):
             new = [one for one in group if (one.speaker, one.text) not in said]
-            cost = sum(
-                count(line_of(one, dated=day(one.said_at) not in days) + "\n") for one in new
-            )
+            cost = _cost(new, days, count)
             if hit in new and cost <= room:
                 kept += new
                 room -= cost
@@ -146,6 +142,25 @@ def _pack(hits: Sequence[Hit], room: int, count: Count) -> list[Hit]:
                 days |= {day(one.said_at) for one in new}
                 break
     return kept
+
+
+def _cost(hits: Sequence[Hit], days: set[str], count: Count) -> int:
+    """Return how many tokens these hits' lines take where some days stand there already."""
+    tokens, known = 0, set(days)
+    for hit in hits:
+        tokens += count(line_of(hit, dated=day(hit.said_at) not in known) + "\n")
+        known.add(day(hit.said_at))
+    return tokens
+
+
+def _together(
+    hit: Hit, asked: Mapping[tuple[str | None, int | None], Hit], count: Count
+) -> list[list[Hit]]:
+    """Return what a hit is best shown with, and then what it can be shown with."""
+    question = asked.get((hit.session_id, (hit.position or 0) - 1))
+    if question is None or count(hit.text) > _SHORT:
+        return [[hit]]
+    return [[question, hit], [hit]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

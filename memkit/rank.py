@@ -1,6 +1,6 @@
 """Pure ranking: the arms' scores in, relevance out. Nothing here reads a store or a clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,20 +12,22 @@ from memkit.windows import Floats
 # LongMemEval: evals/LOG.md has the sweep.
 WEIGHTS: Mapping[str, float] = {
     "dense": 0.09,  # cosine with the chunk
-    "dense window": 0.20,  # mean of the cosines in its window, by weight
-    "lexical": 0.48,  # BM25 of the same window: the part from the chunk's own words,
-    "lexical window": 0.48,  # and the part from words around it
+    "dense window": 0.19,  # mean of the cosines in its window, by weight
+    "lexical": 0.46,  # BM25 of the same window: the part from the chunk's own words,
+    "lexical window": 0.46,  # and the part from words around it
     "attention": 0.03,  # HCAM: weight of its chunk x weight inside its chunk
     "session": 0.04,  # BM25 of the whole session
     "speaker": 0.08,  # said by somebody the question names
-    "length": 0.08,  # a longer chunk says more: a prior
+    "time": 0.04,  # said in or soon after a time the question names
+    "length": 0.07,  # a longer chunk says more: a prior
 }
 # How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
-_SLOPE, _INTERCEPT = 17.3, -3.3
-_TENTH, _USUAL = 10, 0.3  # what the tenth usually scores at least; where there are fewer than ten
+_SLOPE, _INTERCEPT = 18.0, -3.3
+_TENTH, _USUAL = 10, 0.29  # what the tenth usually scores at least; where there are fewer than ten
 _DOUBT = 0.5  # if the question's words were said by others than it names
 AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
 ATTENDED = 8  # chunks that are attended to
+_WEEK_US = 7 * 86_400 * 10**6
 _TEMPERATURE = 0.1  # of both softmaxes, on cosines
 
 
@@ -62,6 +64,24 @@ def attention(chunks: Integers, cosines: Floats) -> Floats:
     return np.asarray((scores[mask] / scores.max()).numpy())
 
 
+def nearness(said_us: Integers, spans: Sequence[tuple[int | None, int | None]]) -> Floats:
+    """Return how well times agree with the spans a question names, from 0 to 1; the best counts.
+
+    People tell of things in the days after them, so what was said after a span counts half for
+    every two weeks, and what was said before it half for every week.
+
+    Args:
+        said_us: microseconds since 1970.
+        spans: begin and end of each, in the same unit; None: open.
+    """
+    best = np.zeros(len(said_us))
+    for since, until in spans:
+        early = 0 if since is None else np.maximum(since - said_us, 0)
+        late = 0 if until is None else np.maximum(said_us - until, 0)
+        best = np.maximum(best, np.exp2(-early / _WEEK_US - late / (2 * _WEEK_US)))
+    return best
+
+
 def length(tokens: Integers) -> Floats:
     """Return how much a chunk of so many tokens can say, from 0 to 1: its logarithm, up to 255.
 
@@ -77,7 +97,7 @@ def weighted(arms: Mapping[str, Floats]) -> dict[str, Floats]:
 
     >>> arms = weighted({"dense": np.array([1.0, 0.5]), "lexical": np.array([0.0, 1.0])})
     >>> sum(arms.values()).round(3).tolist()
-    [0.09, 0.525]
+    [0.09, 0.505]
     """
     return {name: WEIGHTS[name] * np.clip(scores, 0, 1) for name, scores in arms.items()}
 

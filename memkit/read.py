@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 
-from memkit import bm25, rank
+from memkit import bm25, dates, rank
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Integers, Match, Reading, Store, Timeline, Vectors
 from memkit.records import Hit, Scope, writable
@@ -101,6 +101,7 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
         "attention": rank.attention(windows.chunks(places), cosines),
         "session": lexical.session[places],
         "speaker": _said_by(timeline, places, people or _asker(question.text, timeline)),
+        "time": rank.nearness(timeline.said_us[places], _spans(question, timeline)),
         "length": rank.length(timeline.tokens[places]),
     }
     weighted = rank.weighted(arms)
@@ -143,6 +144,22 @@ def _asker(text: str, timeline: Timeline) -> list[int]:
     """Return the nameless user, if that is who the question is about."""
     own = asks_of_oneself(text)
     return [n for n, name in enumerate(timeline.names) if own and name == "user"]
+
+
+def _spans(question: Question, timeline: Timeline) -> list[tuple[int | None, int | None]]:
+    """Return the times a question names, in microseconds; "last week" counts from `until`.
+
+    Without it, from what was said last: a dialogue may be read long after it ended.
+    """
+    if not len(timeline):
+        return []
+    last = datetime.fromtimestamp(int(timeline.said_us.max()) / 1e6, tz=UTC)
+    found = dates.spans(question.text, question.until or last)
+    return [(_microseconds(span.since), _microseconds(span.until)) for span in found]
+
+
+def _microseconds(time: datetime | None) -> int | None:
+    return None if time is None else int(time.timestamp() * 1e6)
 
 
 def _said_by(timeline: Timeline, places: Integers, people: list[int]) -> Floats:

@@ -1,6 +1,7 @@
 """What a prompt promises: it fits, it is in order, and recalled text stays text."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,9 +20,11 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LAYOUTS: list[Layout] = ["cache", "hema"]
 
 
-def hit(text: str, *, days: int = 0, name: str | None = None) -> Hit:
-    said_at = NOON + timedelta(days=days)
-    return Hit(text=text, relevance=0.5, kind="turn", said_at=said_at, turn_ids=(text,), name=name)
+def hit(text: str, *, days: int = 0, name: str | None = None, position: int | None = None) -> Hit:
+    return Hit(
+        text=text, relevance=0.5, kind="turn", said_at=NOON + timedelta(days=days),
+        turn_ids=(text,), name=name, position=position,
+    )  # fmt: skip
 
 
 def summary(text: str, level: Any = 1) -> Summary:
@@ -151,6 +154,38 @@ def test_dates_and_speakers_are_shown_and_the_oldest_comes_first() -> None:
         "> [1 May 2024] User: mid",
         "> [10 May 2024] Ann: new",
     ]
+
+
+def test_a_date_stands_once_before_what_was_said_on_it() -> None:
+    hits = [hit("tea", days=1), hit("milk"), hit("jazz", days=1), hit("bees")]
+    assert block([], hits).splitlines()[2:-1] == [
+        "> [1 May 2024] User: milk", "> User: bees", "> [2 May 2024] User: tea", "> User: jazz",
+    ]  # fmt: skip
+
+
+def test_a_short_answer_brings_its_question_along() -> None:
+    asked, answer, other = (
+        hit("Which colour is the key?", position=4),
+        hit("Red.", position=5),
+        hit("I like tea.", position=6),
+    )
+    room = count(block([], [asked, answer])) + 2
+    assert fit([], [answer, other, asked], room, count)[1] == [asked, answer]
+    assert fit([], [answer, other], room, count)[1] == [answer, other]
+
+
+def test_a_long_answer_or_one_of_another_session_stands_for_itself() -> None:
+    asked = hit("Which colour is the key?", position=4)
+    long = hit("The key is as red as a key can be, " * 3, position=5)
+    elsewhere = replace(hit("Red.", position=5), session_id="s2")
+    for answer in (long, elsewhere):
+        room = count(block([], [answer])) + 4
+        assert fit([], [answer, asked], room, count)[1] == [answer]
+
+
+def test_an_answer_goes_without_its_question_where_both_have_no_room() -> None:
+    asked, answer = hit("Which colour is the key? " * 9 + "?", position=4), hit("Red.", position=5)
+    assert fit([], [answer, asked], count(block([], [answer])) + 4, count)[1] == [answer]
 
 
 def test_every_line_of_recalled_text_is_quoted() -> None:

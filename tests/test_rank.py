@@ -69,9 +69,9 @@ def softmax(cosines: Mapping[int, float]) -> dict[int, float]:
 
 @given(COSINES)
 def test_attention_is_the_chunks_weight_times_the_weight_inside(
-    given: tuple[Integers, Floats],
+    attended: tuple[Integers, Floats],
 ) -> None:
-    chunks, cosines = given
+    chunks, cosines = attended
     keys = {chunk: float(cosines[chunks == chunk].mean()) for chunk in chunks.tolist()}
     assume(len(set(keys.values())) == len(keys))  # of equal chunks any may be opened
     opened = softmax(dict(sorted(keys.items(), key=lambda key: -key[1])[: rank.ATTENDED]))
@@ -95,6 +95,45 @@ def test_what_is_in_no_attended_chunk_has_no_attention() -> None:
 def test_nothing_to_attend_to_is_no_special_case() -> None:
     assert rank.attention(np.arange(0), floats()).shape == (0,)
     assert rank.attention(np.arange(1), floats(-0.5)).tolist() == [1]
+
+
+# ---- nearness in time
+
+WEEK = 7 * 86_400 * 10**6
+TIMES = np.array([-2, -1, 0, 1, 2, 3, 4, 6]) * WEEK
+
+
+def test_what_was_said_in_the_time_named_counts_fully_and_less_before_and_after() -> None:
+    found = rank.nearness(TIMES, [(0, 2 * WEEK)])
+    assert found.tolist() == [0.25, 0.5, 1, 1, 1, 0.5**0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("span", "first", "last"), [((0, None), 0.25, 1), ((None, 0), 1, 0.125), ((None, None), 1, 1)]
+)
+def test_an_open_end_is_never_too_early_or_too_late(
+    span: tuple[int | None, int | None], first: float, last: float
+) -> None:
+    found = rank.nearness(TIMES, [span])
+    assert (found[0], found[-1]) == (first, last)
+
+
+def test_of_several_times_named_the_best_counts() -> None:
+    one, other = (-2 * WEEK, -WEEK), (3 * WEEK, 4 * WEEK)
+    both = rank.nearness(TIMES, [one, other])
+    assert (both == np.maximum(*(rank.nearness(TIMES, [span]) for span in (one, other)))).all()
+    assert both[[0, 1, 5, 6]].tolist() == [1, 1, 1, 1]
+
+
+def test_where_no_time_is_named_none_is_near() -> None:
+    assert rank.nearness(TIMES, []).tolist() == [0] * len(TIMES)
+    assert rank.nearness(TIMES[:0], [(0, WEEK)]).shape == (0,)
+
+
+@given(st.lists(st.integers(-(2**62), 2**62)), st.integers(-(2**61), 2**61), st.integers(0, 2**60))
+def test_nearness_lies_between_0_and_1(times: list[int], since: int, length: int) -> None:
+    found = rank.nearness(np.array(times, dtype=np.int64), [(since, since + length)])
+    assert ((found >= 0) & (found <= 1)).all()
 
 
 # ---- relevance
@@ -122,9 +161,9 @@ def test_of_fewer_than_ten_the_tenth_is_taken_to_score_as_it_usually_does() -> N
     nine = floats(0.8, *[0.5] * 8)
     usual = rank.relevance(nine, doubtful=False)
     assert rank.relevance(nine[:1], doubtful=False) == usual[:1]
-    for tenth in (0.0, 0.3):
+    for tenth in (0.0, rank._USUAL):
         assert (rank.relevance(np.append(nine, tenth), doubtful=False)[:9] == usual).all()
-    assert (rank.relevance(np.append(nine, 0.4), doubtful=False)[:9] < usual).all()
+    assert (rank.relevance(np.append(nine, rank._USUAL + 0.1), doubtful=False)[:9] < usual).all()
 
 
 def test_what_stands_out_is_more_probable_than_one_of_many() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -105,14 +105,15 @@ A_TURN = st.builds(
     role=st.sampled_from(["user", "assistant"]),
     session_id=st.sampled_from(["s", "t"]),
     agent_id=st.sampled_from(["a", "b"]),
-    said_at=st.integers(0, 3).map(lambda hour: NOON + timedelta(hours=hour)),
+    said_at=st.integers(0, 3).map(lambda n: NOON + timedelta(hours=9 * n)),
 )
+ASKED = ["What did Ann say about jazz?", "my red key", "in May 2024", "What did I say yesterday?"]
 SCOPES: list[dict[str, Any]] = [
     {},
     {"session_id": "s"},
     {"agent_id": "a"},
-    {"as_of": NOON + timedelta(hours=1)},
-    {"session_id": "s", "agent_id": "a", "as_of": NOON + timedelta(hours=2)},
+    {"as_of": NOON + timedelta(hours=9)},
+    {"session_id": "s", "agent_id": "a", "as_of": NOON + timedelta(hours=18)},
 ]
 
 
@@ -134,7 +135,7 @@ def unnumbered(hits: list[Hit]) -> list[Hit]:
 @given(
     said=st.lists(A_TURN, max_size=12),
     others=st.lists(A_TURN, max_size=4),
-    query=WORDS | st.sampled_from(["What did Ann say about jazz?", "my red key", "May 2024"]),
+    query=WORDS | st.sampled_from(ASKED),
     scope=st.sampled_from(SCOPES),
 )
 def test_what_is_outside_the_scope_changes_nothing(
@@ -147,7 +148,8 @@ def test_what_is_outside_the_scope_changes_nothing(
     shared.remember(others, user_id=other)
 
     found = shared.recall(query, user_id=user, k=20, **scope)
-    assert unnumbered(found) == unnumbered(shared.recall(query, user_id=alone, k=20))
+    alones = shared.recall(query, user_id=alone, k=20, as_of=scope.get("as_of"))
+    assert unnumbered(found) == unnumbered(alones)
     assert len(found) == sum(inside(turn, scope) for turn in said)
 
 
@@ -221,6 +223,9 @@ def test_auto_leaves_nothing_where_nothing_answers(memory: memkit.Memory) -> Non
     assert memory.recall("zebra crossing?", user_id="ann", min_relevance="auto") == []
 
 
+UNBOUNDED = pytest.mark.xfail(strict=True, reason="a number outside 0 to 1 silently finds nothing")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "hint"),
     [
@@ -236,6 +241,8 @@ def test_auto_leaves_nothing_where_nothing_answers(memory: memkit.Memory) -> Non
         ({"min_relevance": "AUTO"}, InvalidInput, "'AUTO'"),
         ({"min_relevance": None}, InvalidInput, "None"),
         ({"min_relevance": [0.5]}, InvalidInput, r"\[0.5\]"),
+        pytest.param({"min_relevance": 80}, InvalidInput, "80", marks=UNBOUNDED),
+        pytest.param({"min_relevance": float("nan")}, InvalidInput, "nan", marks=UNBOUNDED),
         ({"as_of": datetime(2024, 5, 1)}, NaiveDatetime, "as_of"),  # noqa: DTZ001
         ({"as_of": "2024-05-01"}, NaiveDatetime, "datetime"),
     ],
@@ -248,6 +255,11 @@ def test_a_wrong_argument_is_a_typed_error(
 
 
 # ---- age
+
+LIMITS = [
+    datetime.max.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=timezone(-timedelta(hours=12))),
+]
 
 
 @settings(max_examples=25)
@@ -270,21 +282,45 @@ def test_age_decides_nothing_but_ties(
 
 
 @pytest.mark.parametrize("embedder", [HashEmbedder, Real, Blind])
-@pytest.mark.parametrize("n", [2, 3, 5, 7])
+@pytest.mark.parametrize("n", [2, 5, 7])
 def test_of_equally_relevant_turns_the_newest_comes_first(
     embedder: Callable[[], HashEmbedder], n: int
 ) -> None:
-    hours = [(5 * hour) % n for hour in range(n)] if n != 5 else [3, 0, 4, 1, 2]
     turns = [
-        replace(turn, said_at=NOON + timedelta(hours=hour))
-        for turn, hour in zip(apart(["the red key of Oslo"] * n), hours, strict=True)
+        replace(turn, said_at=NOON + timedelta(hours=(3 * hour) % n))
+        for hour, turn in enumerate(apart(["the red key of Oslo"] * n))
     ]
     with opened(embedder()) as memory:
         memory.remember(turns, user_id="ann")
-        hits = memory.recall("where is the red key", user_id="ann")
-    assert len({hit.relevance for hit in hits}) == 1
-    assert [hit.said_at for hit in hits] == sorted((hit.said_at for hit in hits), reverse=True)
-    assert len(hits) == n
+        for query in ["the red key", "is it raining in Oslo", "a cat", "tea and jazz", "my sister"]:
+            hits = memory.recall(query, user_id="ann")
+            assert len({hit.relevance for hit in hits}) == 1, query
+            assert [(NOON - hit.said_at) // timedelta(hours=-1) for hit in hits] == [*range(n)][
+                ::-1
+            ]
+
+
+@pytest.mark.xfail(strict=True, reason="of equal chunks any 8 are attended to, any 50 looked at")
+@pytest.mark.parametrize("n", [30, 200])
+def test_of_many_equally_relevant_turns_the_newest_comes_first(
+    memory: memkit.Memory, n: int
+) -> None:
+    hours = [NOON + timedelta(hours=(7 * hour) % n) for hour in range(n)]
+    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * n), hours, strict=True)]
+    memory.remember(said, user_id="ann")
+    assert memory.recall("tea", user_id="ann", k=1)[0].said_at == max(hours)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=ValueError, reason="read._spans counts seconds as a float, in UTC"
+)
+@pytest.mark.parametrize("at", LIMITS, ids=str)
+def test_a_turn_said_at_the_end_of_time_hinders_nothing(
+    memory: memkit.Memory, at: datetime
+) -> None:
+    memory.remember([Turn(text="tea", said_at=at), "tea at noon"], user_id="ann")
+    assert len(memory.recall("tea last week", user_id="ann")) == 2
+    assert memory.recall("tea in 2024", user_id="ann", as_of=at) != []
 
 
 @pytest.mark.parametrize("form", ["float64", "read-only"])

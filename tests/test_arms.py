@@ -1,0 +1,307 @@
+"""What `recall` finds a turn by: its words in any script, what stands around it, who said it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fakes import NOON, TOLD, Blind, apart, opened, users
+
+import memkit
+from memkit import Hit, Turn, rank
+from memkit.testing import HashEmbedder
+
+
+@pytest.fixture
+def blind() -> Iterator[memkit.Memory]:
+    with opened(Blind()) as made:
+        yield made
+
+
+def by_text(hits: Sequence[Hit]) -> dict[str, Hit]:
+    return {hit.text: hit for hit in hits}
+
+
+# ---- words
+
+
+def test_speaker_and_date_can_be_searched_for(memory: memkit.Memory) -> None:
+    june = datetime(2023, 6, 7, tzinfo=UTC)
+    memory.remember([Turn(text="fine", name="Ingrid", said_at=june), "fine"], user_id="ann")
+    assert memory.recall("Ingrid in June 2023", user_id="ann")[0].name == "Ingrid"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '"', "' OR 1=1", "a AND NOT (b", "text:x*", "scope : u1", "NEAR(a b)", "{text said} : (a",
+        "^tea", "tea*", '"tea', "-", "*", "\0", "a\0b", "tea\x00", "🎷", "🎷🎷 🎸", "👩‍👩‍👧",
+        "is it the?", "我住在哪里？", "猫", "東京に住んでいますか", "서울에 살아요?", "อยู่ที่ไหน",
+        "iPhone在哪里 teaはどこ", "हिन्दी", "עברית", "e\u0301", "İstanbul ß ﬁ", "\u200b", "___",
+        "²³", "x" * 10_000, "tea? " * 2_000, "茶" * 10_000, "茶 " * 5_000,
+    ],
+    ids=lambda query: ascii(query[:20]),
+)  # fmt: skip
+def test_any_question_finds_what_there_is(memory: memkit.Memory, query: str) -> None:
+    memory.remember(["tea", "茶"], user_id="ann")
+    assert {hit.text for hit in memory.recall(query, user_id="ann")} == {"tea", "茶"}
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("你住在东京吗？", "我住在东京的一个小公寓里"),
+        ("公园", "昨天我们去了公园"),
+        ("猫", "我的猫叫小花"),
+        ("どこの大学で働いていますか", "京都の大学で働いています"),
+        ("고양이 이름이 뭐예요?", "우리 고양이 이름은 나비예요"),
+        ("แมวชื่ออะไร", "แมวของฉันชื่อส้ม"),
+        ("我的iPhone在哪里", "手机iPhone丢了"),
+    ],
+)
+def test_a_question_written_without_spaces_finds_the_turn_that_answers(
+    blind: memkit.Memory, query: str, answer: str
+) -> None:
+    said = [
+        "今天天气很好", "昨天我们去了公园", "我住在东京的一个小公寓里", "我的猫叫小花",
+        "喜欢爵士音乐", "手机iPhone丢了", "京都の大学で働いています", "우리 고양이 이름은 나비예요",
+        "แมวของฉันชื่อส้ม",
+    ]  # fmt: skip
+    blind.remember(apart(said), user_id="ann")
+    hit = blind.recall(query, user_id="ann")[0]
+    assert hit.text == answer
+    assert hit.explain["lexical"] > 0
+
+
+@pytest.mark.xfail(strict=True, reason="casefold is not how FTS5 folds: ß is not ss, İ is not i̇")
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [("Wo ist die Hauptstraße?", "Ich wohne in der Hauptstraße"), ("İstanbul", "I love İstanbul")],
+)
+def test_letters_that_fold_into_several_are_found(
+    blind: memkit.Memory, query: str, answer: str
+) -> None:
+    blind.remember(apart(["tea", answer]), user_id="ann")
+    assert by_text(blind.recall(query, user_id="ann"))[answer].explain["lexical"] > 0
+
+
+@pytest.mark.xfail(strict=True, reason="bm25._distinct takes words in the same places for forms")
+@pytest.mark.parametrize(
+    ("query", "both", "one"),
+    [
+        ("the cat and the moon and the key", "the cat saw the moon", "where did you put the key"),
+        ("京都大学と公園", "京都大学です", "公園でした"),
+    ],
+)
+def test_two_words_of_the_question_tell_more_than_one(
+    blind: memkit.Memory, query: str, both: str, one: str
+) -> None:
+    blind.remember(apart([both, one]), user_id="ann")
+    found = by_text(blind.recall(query, user_id="ann"))
+    score = {text: hit.explain["lexical"] / hit.explain["length"] for text, hit in found.items()}
+    assert score[both] > 1.2 * score[one]
+
+
+@pytest.mark.xfail(strict=True, reason='"may" is no stop word, and all turns of May have it')
+def test_may_is_a_month_only_where_it_is_one(blind: memkit.Memory) -> None:
+    days = [NOON, NOON - timedelta(days=60)]
+    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 2), days, strict=True)]
+    blind.remember(said, user_id="ann")
+    one, other = blind.recall("which tea may help?", user_id="ann")
+    assert one.relevance == other.relevance
+
+
+# ---- what stands around
+
+QUESTION, ANSWER = "which song did you dance to at the wedding?", "Blue Moon"
+
+
+def asked(memory: memkit.Memory, *said: Turn, k: int = 10) -> dict[str | None, Hit]:
+    """Remember turns an hour apart; return the hits of the answer by their session."""
+    hours = [replace(turn, said_at=NOON + timedelta(hours=n)) for n, turn in enumerate(said)]
+    memory.remember(hours, user_id="ann")
+    hits = memory.recall("the song at the wedding", user_id="ann", k=k)
+    return {hit.session_id: hit for hit in hits if hit.text == ANSWER}
+
+
+def test_a_short_turn_is_found_by_what_stands_around_it(blind: memkit.Memory) -> None:
+    found = asked(
+        blind,
+        Turn(text=QUESTION, session_id="one"),
+        Turn(text=ANSWER, session_id="one"),
+        Turn(text="what is in the sky?", session_id="two"),
+        Turn(text=ANSWER, session_id="two"),
+    )
+    assert found["one"].relevance > found["two"].relevance
+    assert found["one"].explain["lexical window"] > 0 == found["one"].explain["lexical"]
+
+
+def test_a_long_neighbour_does_not_help(blind: memkit.Memory) -> None:
+    found = asked(
+        blind,
+        Turn(text=f"{QUESTION} {'and ' * 50} {'or ' * 200}", session_id="one"),
+        Turn(text=ANSWER, session_id="one"),
+        Turn(text=QUESTION, session_id="two"),
+        Turn(text=ANSWER, session_id="two"),
+    )
+    assert found["two"].explain["lexical window"] > found["one"].explain["lexical window"] == 0
+
+
+@pytest.mark.parametrize("kind", [Blind, HashEmbedder])
+def test_a_window_ends_with_the_session(kind: Callable[[], HashEmbedder]) -> None:
+    with opened(kind()) as memory:
+        found = asked(
+            memory,
+            Turn(text=QUESTION, session_id="one"),
+            Turn(text=ANSWER, session_id="two"),
+            Turn(text=QUESTION, session_id="three"),
+        )["two"]
+    own = found.explain["dense"] / rank.WEIGHTS["dense"]
+    around = found.explain["dense window"] / rank.WEIGHTS["dense window"]
+    assert found.explain["lexical window"] == found.explain["session"] == 0
+    assert around == pytest.approx(own)
+
+
+def test_a_session_that_speaks_of_it_lifts_all_its_turns(blind: memkit.Memory) -> None:
+    far = [Turn(text="and so on " * 12, session_id="one") for _ in range(8)]
+    found = asked(
+        blind,
+        Turn(text=QUESTION, session_id="one"),
+        *far,
+        Turn(text=ANSWER, session_id="one"),
+        Turn(text=ANSWER, session_id="two"),
+        k=20,
+    )
+    assert found["one"].explain["lexical window"] == 0
+    assert found["one"].explain["session"] > found["two"].explain["session"] == 0
+    assert found["one"].relevance > found["two"].relevance
+
+
+def test_only_what_is_in_an_attended_chunk_has_a_share_of_attention(memory: memkit.Memory) -> None:
+    memory.remember(apart([f"fact {n}" for n in range(3 * rank.ATTENDED)]), user_id="ann")
+    memory.remember("the red key", user_id="ann", session_id="key")
+    hits = memory.recall("the red key", user_id="ann", k=99)
+    attended = [hit for hit in hits if hit.explain["attention"] > 0]
+    assert len(hits) == 3 * rank.ATTENDED + 1
+    assert len(attended) == rank.ATTENDED
+    assert max(attended, key=lambda hit: hit.explain["attention"]).text == "the red key"
+
+
+# ---- who said it
+
+
+def test_what_somebody_named_said_comes_before_the_same_said_by_another(
+    blind: memkit.Memory,
+) -> None:
+    blind.remember(
+        [
+            Turn(text="Bob likes tea", name="Ann", session_id="1"),
+            Turn(text="Ann likes tea", name="Bob", session_id="2", said_at=NOON + timedelta(1)),
+        ],
+        user_id="u",
+    )
+    anns, bobs = blind.recall("Does Ann like tea?", user_id="u")
+    assert (anns.name, bobs.name) == ("Ann", "Bob")
+    assert anns.explain["speaker"] > 0 == bobs.explain["speaker"]
+    assert blind.recall("Does Bob like tea?", user_id="u")[0].name == "Bob"
+
+
+@pytest.mark.parametrize(
+    "query", ["Do Ann and Bob like tea?", "Who likes tea?", "Where do I like tea?"]
+)
+def test_if_both_are_named_or_neither_it_makes_no_difference(
+    blind: memkit.Memory, query: str
+) -> None:
+    blind.remember(
+        [
+            Turn(text="Bob likes tea", name="Ann", session_id="1"),
+            Turn(text="Ann likes tea", name="Bob", session_id="2"),
+        ],
+        user_id="u",
+    )
+    one, other = blind.recall(query, user_id="u")
+    assert one.relevance == other.relevance
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("Where did I drink tea?", "user"),
+        ("my tea", "user"),
+        ("What did the assistant say of tea?", "assistant"),
+    ],
+)
+def test_i_is_the_nameless_user(blind: memkit.Memory, query: str, first: str) -> None:
+    told = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
+    for turns in (told, told[::-1]):
+        user = next(users)
+        blind.remember(turns, user_id=user)
+        hits = blind.recall(query, user_id=user)
+        assert hits[0].role == first
+        assert hits[0].relevance > hits[1].relevance
+
+
+@pytest.mark.parametrize("query", ["What did you tell me of tea?", "tea"])
+def test_who_asks_and_is_told_is_nobody_in_particular(blind: memkit.Memory, query: str) -> None:
+    told = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
+    blind.remember(told, user_id="u")
+    one, other = blind.recall(query, user_id="u")
+    assert one.relevance == other.relevance
+
+
+def doubted(memory: memkit.Memory, query: str, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Return what doubt makes of the relevance of every hit; it must leave the order."""
+    monkeypatch.undo()
+    hits = memory.recall(query, user_id="u")
+    monkeypatch.setattr(rank, "_DOUBT", 1.0)
+    sure = memory.recall(query, user_id="u")
+    assert [hit.turn_ids for hit in hits] == [hit.turn_ids for hit in sure]
+    (factor,) = {
+        round(hit.relevance / one.relevance, 6) for hit, one in zip(hits, sure, strict=True)
+    }
+    return factor
+
+
+def test_words_said_by_another_than_the_one_named_are_half_as_relevant(
+    blind: memkit.Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = [Turn(text=f"I like {word}", name="Ann") for word in TOLD]
+    bob = [Turn(text="I build rockets", name="Bob"), Turn(text="I sail", name="Bob")]
+    blind.remember([replace(t, session_id=str(n)) for n, t in enumerate(ann + bob)], user_id="u")
+    assert doubted(blind, "Which rockets does Ann build?", monkeypatch) == 0.5
+    assert doubted(blind, "Which rockets does Bob build?", monkeypatch) == 1
+    assert doubted(blind, "Which rockets do Ann and Bob build?", monkeypatch) == 1
+    assert doubted(blind, "Who builds rockets?", monkeypatch) == 1
+    assert doubted(blind, "Do I build rockets?", monkeypatch) == 1
+
+
+# ---- when it was said
+
+
+def test_what_was_said_in_the_time_named_comes_first(blind: memkit.Memory) -> None:
+    days = [NOON + timedelta(days=30 * n) for n in range(-6, 1)]
+    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 7), days, strict=True)]
+    blind.remember(said, user_id="u")
+    hit = blind.recall("What tea did I drink from February 20 to March 5?", user_id="u")[0]
+    assert hit.said_at == NOON - timedelta(days=60)
+    assert hit.explain["time"] > 0
+
+
+def test_last_week_is_before_what_was_said_last_or_before_the_time_of_asking(
+    blind: memkit.Memory,
+) -> None:
+    days = [NOON - timedelta(days=7 * n) for n in range(6)]
+    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
+    blind.remember(said, user_id="u")
+    query = "What tea did I drink last week?"
+    assert blind.recall(query, user_id="u")[0].said_at == days[1]
+    assert blind.recall(query, user_id="u", as_of=days[3])[0].said_at == days[4]
+
+
+def test_a_question_that_names_no_time_asks_of_all_times_alike(blind: memkit.Memory) -> None:
+    days = [NOON - timedelta(days=400 * n) for n in range(6)]
+    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
+    blind.remember(said, user_id="u")
+    hits = blind.recall("What tea do I drink?", user_id="u")
+    assert {hit.explain["time"] for hit in hits} == {0}
+    assert len({hit.relevance for hit in hits}) == 1
