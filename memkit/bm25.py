@@ -4,7 +4,7 @@ A word counts once in a chunk, however often it stands there: chunks are short. 
 those of the scope that is searched, so nobody's text changes another's scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from memkit.protocols import Integers, Timeline
 from memkit.windows import Floats, Windows
 
+_ALIKE = 3  # letters at the beginning of two forms of a word
 _K1, _B = 1.2, 0.75  # the usual values; Robertson and Zaragoza 2009
 
 
@@ -24,19 +25,19 @@ class Lexical:
     session: Floats  # BM25 of the whole session, as a part of the best session's
 
 
-def score(timeline: Timeline, windows: Windows, postings: Sequence[Integers]) -> Lexical:
+def score(timeline: Timeline, windows: Windows, found: Mapping[str, Integers]) -> Lexical:
     """Score every place by the question's words.
 
     Args:
         timeline: what is searched.
         windows: its windows.
-        postings: one array per word: the places that have it, ascending; may be empty.
+        found: the question's words, and the places that have each, ascending; may be none.
 
     Source: Robertson and Zaragoza 2009 (BM25); dividing by the theoretical maximum as in Bruch,
     Gai and Ingber 2023, so that scores of different questions can be compared.
     """
     n = len(timeline)
-    postings = _distinct(postings)
+    postings = _distinct(found)
     weights = [np.log(1 + (n - len(places) + 0.5) / (len(places) + 0.5)) for places in postings]
     most = sum(weights) * (_K1 + 1)
     counts = [windows.spread(places) for places in postings]
@@ -44,10 +45,10 @@ def score(timeline: Timeline, windows: Windows, postings: Sequence[Integers]) ->
     damping = _damping(windows.lengths())[touched]
     window, own = np.zeros(len(touched)), np.zeros(len(touched))
     for weight, count, places in zip(weights, counts, postings, strict=True):
-        found = weight / most * _saturated(count[touched], damping)
-        window += found
+        scores = weight / most * _saturated(count[touched], damping)
+        window += scores
         itself = np.searchsorted(touched, places)
-        own[itself] += found[itself] / count[places]
+        own[itself] += scores[itself] / count[places]
     return Lexical(
         window=_scattered(window, touched, n),
         own=_scattered(own, touched, n),
@@ -62,13 +63,17 @@ def _scattered(scores: Floats, places: Integers, n: int) -> Floats:
     return found
 
 
-def _distinct(postings: Sequence[Integers]) -> list[Integers]:
-    """Leave out a word that is found where an earlier one is: another form of the same."""
-    kept: list[Integers] = []
-    for places in postings:
-        if not len(places) or not any(np.array_equal(places, other) for other in kept):
-            kept.append(places)
-    return kept
+def _distinct(found: Mapping[str, Integers]) -> list[Integers]:
+    """Return the places of each word, and of several forms of one word once.
+
+    Words that begin alike and stand in the same places are forms of one to the store's stemmer.
+    """
+    kept: dict[str, Integers] = {}
+    for word, places in found.items():
+        forms = (other for other in kept if other[:_ALIKE] == word[:_ALIKE])
+        if not len(places) or not any(np.array_equal(places, kept[other]) for other in forms):
+            kept[word] = places
+    return list(kept.values())
 
 
 def _sessions(timeline: Timeline, weights: Sequence[float], postings: Sequence[Integers]) -> Floats:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from memkit.records import Hit, Scope, writable
 from memkit.windows import Floats, Windows
 from memkit.words import asks_of_oneself, named, words
 
+_EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DEPTH = 50  # places that either search contributes, at least
 
 
@@ -67,8 +68,8 @@ def _check(question: Question) -> None:
     if not isinstance(question.k, int) or question.k < 1:
         raise InvalidInput(f"k must be a whole number, at least 1, got {question.k!r}")
     least = question.min_relevance
-    if least != "auto" and not isinstance(least, (int, float)):
-        raise InvalidInput(f'min_relevance must be a number or "auto", got {least!r}')
+    if least != "auto" and not (isinstance(least, (int, float)) and 0 <= least <= 1):
+        raise InvalidInput(f'min_relevance must be a number from 0 to 1 or "auto", got {least!r}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,8 @@ class _Ranking:
 def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
     timeline = reading.timeline
     windows = Windows(timeline)
-    postings = [reading.having(word) for word in words(question.text)]
-    lexical = bm25.score(timeline, windows, postings)
+    found = {word: reading.having(word) for word in words(question.text)}
+    lexical = bm25.score(timeline, windows, found)
     places = _candidates(reading, windows, lexical, vector, question.k + len(question.without))
     cosines = (reading.vectors(places) @ vector).astype(float)
     people = named(question.text, timeline.names)
@@ -153,13 +154,13 @@ def _spans(question: Question, timeline: Timeline) -> list[tuple[int | None, int
     """
     if not len(timeline):
         return []
-    last = datetime.fromtimestamp(int(timeline.said_us.max()) / 1e6, tz=UTC)
+    last = _EPOCH + min(timedelta(microseconds=int(timeline.said_us.max())), _LAST - _EPOCH)
     found = dates.spans(question.text, question.until or last)
     return [(_microseconds(span.since), _microseconds(span.until)) for span in found]
 
 
 def _microseconds(time: datetime | None) -> int | None:
-    return None if time is None else int(time.timestamp() * 1e6)
+    return None if time is None else (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def _said_by(timeline: Timeline, places: Integers, people: list[int]) -> Floats:

@@ -24,6 +24,7 @@ _STOP_WORDS = (
     "we were what when where which who whom whose why will with would you your "
 )
 _STOP = frozenset(_STOP_WORDS.split())
+_MAY = "may"  # with a capital it is a month
 
 
 def pairs(text: str) -> list[str]:
@@ -45,11 +46,24 @@ def words(text: str) -> list[str]:
     >>> words("Where does Ann live?"), words("東京に")
     (['ann', 'live'], ['東京', '京に'])
     """
-    found: dict[str, None] = {}  # an ordered set
-    for word in _WORD.findall(text.casefold()):
+    found: dict[str, bool] = {}  # in order, and whether each is telling
+    for n, word in enumerate(_WORD.findall(text)):
         split = pairs(word)
-        found |= dict.fromkeys(split[:-1] or split or [word])
-    return ([word for word in found if word not in _STOP] or list(found))[:_MOST]
+        for one in split[:-1] or split or [_lower(word)]:
+            found[one] = found.get(one, False) or _tells(word, n)
+    return ([word for word, tells in found.items() if tells] or list(found))[:_MOST]
+
+
+def _lower(word: str) -> str:
+    """Return a word in lower case, unless that has other letters: stores fold those otherwise."""
+    lower = word.lower()
+    return lower if len(lower) == len(word) else word
+
+
+def _tells(word: str, n: int) -> bool:
+    """Return whether the n-th word of a text is no function word, or written as a name is."""
+    name = n > 0 and len(word) > 1 and word.istitle()
+    return name or (word != _MAY and word.casefold() not in _STOP)
 
 
 def named(text: str, names: Sequence[str]) -> list[int]:
@@ -58,8 +72,17 @@ def named(text: str, names: Sequence[str]) -> list[int]:
     >>> named("What did Ann buy?", ["Ann Lee", "Bob"])
     [0]
     """
-    said = set(_WORD.findall(text.casefold())) - _STOP
-    return [n for n, name in enumerate(names) if said & set(_WORD.findall(name.casefold()))]
+    said = {word.casefold() for n, word in enumerate(_WORD.findall(text)) if _tells(word, n)}
+    return [n for n, name in enumerate(names) if said & _parts(name) or _within(name, text)]
+
+
+def _parts(name: str) -> set[str]:
+    return set(_WORD.findall(name.casefold()))
+
+
+def _within(name: str, text: str) -> bool:
+    """Return whether a name written without spaces stands in a text, where no space ends it."""
+    return any(len(run) > 1 and run in text for run in _RUN.findall(name))
 
 
 def asks_of_oneself(text: str) -> bool:

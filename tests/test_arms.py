@@ -73,7 +73,6 @@ def test_a_question_written_without_spaces_finds_the_turn_that_answers(
     assert hit.explain["lexical"] > 0
 
 
-@pytest.mark.xfail(strict=True, reason="casefold is not how FTS5 folds: ß is not ss, İ is not i̇")
 @pytest.mark.parametrize(
     ("query", "answer"),
     [("Wo ist die Hauptstraße?", "Ich wohne in der Hauptstraße"), ("İstanbul", "I love İstanbul")],
@@ -85,7 +84,6 @@ def test_letters_that_fold_into_several_are_found(
     assert by_text(blind.recall(query, user_id="ann"))[answer].explain["lexical"] > 0
 
 
-@pytest.mark.xfail(strict=True, reason="bm25._distinct takes words in the same places for forms")
 @pytest.mark.parametrize(
     ("query", "both", "one"),
     [
@@ -102,7 +100,6 @@ def test_two_words_of_the_question_tell_more_than_one(
     assert score[both] > 1.2 * score[one]
 
 
-@pytest.mark.xfail(strict=True, reason='"may" is no stop word, and all turns of May have it')
 def test_may_is_a_month_only_where_it_is_one(blind: memkit.Memory) -> None:
     days = [NOON, NOON - timedelta(days=60)]
     said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 2), days, strict=True)]

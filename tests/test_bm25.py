@@ -18,17 +18,21 @@ Postings = list[list[int]]
 
 
 def postings(n: int) -> st.SearchStrategy[Postings]:
-    """Up to four words' places in a timeline of n chunks: of words of one form, once."""
+    """Up to four words' places in a timeline of n chunks."""
     places = st.lists(st.integers(0, n - 1), unique=True).map(sorted) if n else st.just([])
-    form = lambda found: tuple(found) or object()  # noqa: E731 - words found nowhere all count
-    return st.lists(places, max_size=4, unique_by=form)
+    return st.lists(places, max_size=4)
 
 
 ASKED = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), postings(len(line))))
 
 
 def score(line: Timeline, found: Postings) -> Lexical:
-    return bm25.score(line, Windows(line), [integers(places) for places in found])
+    return of_words(line, {f"{n} word": places for n, places in enumerate(found)})
+
+
+def of_words(line: Timeline, found: dict[str, list[int]]) -> Lexical:
+    places = {word: integers(places) for word, places in found.items()}
+    return bm25.score(line, Windows(line), places)
 
 
 def saturated(count: float, length: float, lengths: list[float]) -> float:
@@ -119,9 +123,16 @@ def test_all_words_in_one_place_score_more_than_each_alone() -> None:
 
 def test_another_form_of_a_word_counts_once() -> None:
     line = timeline([5] * 6, range(6))
-    twice, once = score(line, [[0, 3], [0, 3], [1]]), score(line, [[0, 3], [1]])
+    twice = of_words(line, {"camp": [0, 3], "camping": [0, 3], "tent": [1]})
+    once = of_words(line, {"camp": [0, 3], "tent": [1]})
     assert twice.own.tolist() == once.own.tolist()
     assert twice.session.tolist() == once.session.tolist()
+
+
+def test_two_words_in_the_same_places_count_both() -> None:
+    line = timeline([5] * 6, range(6))
+    both = of_words(line, {"camp": [0], "tent": [0], "lake": [1]}).own
+    assert both[0] == pytest.approx(2 * both[1])
 
 
 def test_words_found_nowhere_take_from_what_is_possible_each_one() -> None:

@@ -195,7 +195,7 @@ def test_recall_keeps_to_k_and_to_the_time_asked_for(oslo: Run) -> None:
 
 
 def test_nothing_found_is_exit_code_one_and_an_empty_stdout(oslo: Run) -> None:
-    for more in (["--user", "bob"], ["--user", "ann", "--min-relevance", "1.1"]):
+    for more in (["--user", "bob"], ["--user", "ann", "--min-relevance", "1"]):
         for form in ([], ["--json"]):
             result = oslo("recall", "Oslo", *more, *form)
             assert (result.code, result.out) == (1, "")

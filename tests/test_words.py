@@ -63,10 +63,10 @@ def test_a_long_question_is_searched_for_by_its_first_words_alone() -> None:
 
 @given(TEXTS)
 @example("İstanbul ǅ ß ﬁ")
-def test_words_are_folded_each_once_and_of_the_text(text: str) -> None:
+def test_words_are_of_the_text_and_each_once(text: str) -> None:
     found = words(text)
     assert len(set(found)) == len(found) <= 64
-    assert all(word and word in text.casefold() for word in found)
+    assert all(word and word.casefold() in text.casefold() for word in found)
     assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in found)
 
 
@@ -115,7 +115,6 @@ def test_whoever_is_called_by_a_word_of_their_name_is_named(text: str, found: li
     assert named(text, ["Ann Lee", "Bob", "assistant"]) == found
 
 
-@pytest.mark.xfail(strict=True, reason="a name that is a stop word, or in a run without spaces")
 @pytest.mark.parametrize(
     ("text", "name"),
     [("What did Will buy?", "Will"), ("王小明喜欢什么？", "王小明"), ("田中さんの猫は？", "田中")],
