@@ -1,4 +1,4 @@
-"""`python -m evals bench [NAME...]`: measure, print, and keep what was measured."""
+"""`python -m evals bench [NAME...]` and `retrieval`: measure, print, keep what was measured."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from rich.console import Console
 from evals import report
 from evals.bench import BENCHMARKS, Setup
 from evals.result import stamp
+from memkit.errors import MemkitError
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -65,6 +66,56 @@ def bench(
     if missed and not quick:
         console.print(f"missed: {'; '.join(missed)}")
         raise typer.Exit(1)
+
+
+@app.command()
+def retrieval(
+    *,
+    data: Annotated[list[str], typer.Option(help="locomo=PATH or longmemeval=PATH; repeatable.")],
+    audit: Annotated[
+        Path | None, typer.Option(help="Errata of LoCoMo's evidence: locomo-audit's errors.json.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first so many conversations of each file.", min=1)
+    ] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Only this one; repeatable, the first is ours.")
+    ] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Also without each arm.")] = False,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for vectors; ~/.cache/memkit/evals if left out.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the results.")
+    ] = None,
+) -> None:
+    """Measure which turns are found for questions with known evidence, beside baselines."""
+    from evals.retrieval import command, progress
+    from memkit.embedders import MiniLM
+
+    options = command.Options(
+        data=data, audit=audit, limit=limit, seed=seed, systems=system or (), ablate=ablate,
+        cache=cache,
+    )  # fmt: skip
+    console = Console(stderr=True)
+    try:
+        with progress.bars(console) as watch:
+            found = command.measure(options, MiniLM(), watch)
+    except MemkitError as error:
+        console.print(f"evals: {error}", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    for one in found["results"]:
+        report.show(Console(width=150), one)
+    if json_file is not None:
+        json_file.write_text(command.written(_stamp(seed), found))
+
+
+def _stamp(seed: int) -> dict[str, object]:
+    """Return what this run was, without the folders of its arguments."""
+    from evals.retrieval.command import without_folders
+
+    return stamp([without_folders(argument) for argument in sys.argv[1:]], seed)
 
 
 @app.command()

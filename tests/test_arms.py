@@ -9,6 +9,7 @@ from fakes import NOON, TOLD, Blind, apart, opened, users
 
 import memkit
 from memkit import Hit, Turn, rank
+from memkit.protocols import Vectors
 from memkit.testing import HashEmbedder
 
 
@@ -106,6 +107,27 @@ def test_may_is_a_month_only_where_it_is_one(blind: memkit.Memory) -> None:
     blind.remember(said, user_id="ann")
     one, other = blind.recall("which tea may help?", user_id="ann")
     assert one.relevance == other.relevance
+
+
+@pytest.mark.parametrize("query", ["who lives in Oslo?", "tea in Oslo", "tea or a tent in Oslo"])
+def test_a_turn_is_found_by_its_words_among_hundreds_as_near(
+    blind: memkit.Memory, query: str
+) -> None:
+    blind.remember(apart(["tea for two"] * 200 + ["tea in Oslo"] + ["a tent"] * 100), user_id="ann")
+    assert blind.recall(query, user_id="ann", k=1)[0].text == "tea in Oslo"
+
+
+def test_a_turn_is_found_by_its_meaning_among_hundreds_with_the_words() -> None:
+    class Knowing(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            return super().embed([text.replace("holiday", "camping") for text in texts])
+
+    with opened(Knowing()) as memory:
+        memory.remember(
+            apart(["we went camping", *(f"tea {n}" for n in range(300))]), user_id="ann"
+        )
+        hits = memory.recall("tea on a holiday", user_id="ann", k=99)
+    assert by_text(hits)["we went camping"].explain["lexical"] == 0
 
 
 # ---- what stands around

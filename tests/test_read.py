@@ -48,6 +48,17 @@ def test_k_is_a_limit_not_a_demand(memory: memkit.Memory, k: int) -> None:
     assert len(memory.recall("red", user_id="ann", k=k)) == min(k, 3)
 
 
+@settings(max_examples=25)
+@given(st.lists(WORDS, max_size=14), WORDS, st.integers(1, 14))
+def test_k_cuts_and_changes_nothing_else(
+    shared: memkit.Memory, said: list[str], query: str, k: int
+) -> None:
+    user = next(users)
+    shared.remember(apart(said), user_id=user)
+    every = shared.recall(query, user_id=user, k=99)
+    assert shared.recall(query, user_id=user, k=k) == every[:k]
+
+
 @pytest.mark.parametrize("k", [3, 60, 99])
 def test_a_turn_of_many_pieces_is_one_hit_and_hides_no_other(memory: memkit.Memory, k: int) -> None:
     memory.remember("jazz " * 64 * 300, user_id="ann", session_id="long")

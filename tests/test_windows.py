@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from timelines import TIMELINES, integers, share, timeline
 
@@ -34,6 +34,7 @@ def test_spread_is_what_a_plain_loop_finds(placed: tuple[Timeline, Integers]) ->
 
 
 @given(PLACED)
+@example((timeline([1] * 9), integers([0, 8])))
 def test_means_are_what_a_plain_loop_finds_within_the_places(
     placed: tuple[Timeline, Integers],
 ) -> None:
@@ -117,6 +118,7 @@ def test_short_chunks_have_windows_of_one_length_and_a_long_one_its_own() -> Non
 
 
 @given(PLACED)
+@example((timeline([1] * 16), integers([0])))
 def test_around_are_the_places_their_windows_and_their_chunks_and_nothing_else(
     placed: tuple[Timeline, Integers],
 ) -> None:

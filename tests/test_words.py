@@ -107,6 +107,7 @@ def test_pairs_are_of_the_text_in_order(text: str) -> None:
         ("Did Ann meet Bob?", [0, 1]),
         ("What did the assistant say?", [2]),
         ("What about Annie or Bobby?", []),
+        ("Does Bo assist?", []),
         ("Whose car?", []),
         ("?", []),
     ],

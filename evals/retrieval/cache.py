@@ -1,0 +1,134 @@
+"""Vectors kept on disk by what they are of, so that a second run embeds nothing.
+
+Not safe to share between threads; several processes may use one file.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from sqlite_utils import Database
+
+from memkit.errors import InvalidInput
+from memkit.models.bundled import default_cache
+from memkit.protocols import Embedder, Fingerprint, Vectors
+
+FILE = "vectors.db"
+_BATCH = 512  # texts that are embedded, and then kept, at once: what an interruption can lose
+_ASKED = 500  # keys per query; SQLite takes no more than 999 everywhere
+
+
+def default_folder() -> Path:
+    """Return where vectors are kept if nothing else is said."""
+    return default_cache() / "evals"
+
+
+class CachedEmbedder:
+    """An embedder that asks `inner` only for texts it has not seen, in this run or an earlier one.
+
+    Args:
+        inner: what really embeds.
+        folder: holds the SQLite file, made if absent.
+    """
+
+    def __init__(self, inner: Embedder, folder: Path) -> None:
+        self.embedded = 0  # texts that `inner` was asked for
+        self._inner = inner
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(
+                f"vectors cannot be kept in {folder}: {error.strerror}; name another --cache"
+            ) from error
+        self._db = Database(folder / FILE)
+        self._db.enable_wal()
+        self._db.table("vectors").create(
+            {"key": bytes, "vector": bytes}, pk="key", if_not_exists=True
+        )
+
+    def __enter__(self) -> "CachedEmbedder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Return the inner embedder's: its vectors are these."""
+        return self._inner.fingerprint
+
+    def count(self, text: str) -> int:
+        """Return how many tokens `inner` counts."""
+        return self._inner.count(text)
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return the spans that `inner` would."""
+        return self._inner.split(text, header=header)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text, shape (n, d); only texts never seen cost more than a look-up."""
+        if not texts:
+            return self._inner.embed(texts)
+        keys = [self._key(text) for text in texts]
+        found = self._look_up(keys)
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        found |= self._embed(new, lambda _: None)
+        return np.stack([found[key] for key in keys])
+
+    def prepare(self, texts: Iterable[str], progress: Callable[[int, int], None]) -> None:
+        """Embed what is not kept yet, similar lengths together; `progress` gets (done, total)."""
+        once = {self._key(text): text for text in texts}
+        known = {key for (key,) in self._select("key", list(once))}
+        new = {key: text for key, text in once.items() if key not in known}
+        progress(0, len(new))
+        self._embed(new, lambda done: progress(done, len(new)), keep=False)
+
+    def _embed(
+        self, new: dict[bytes, str], progress: Callable[[int], None], *, keep: bool = True
+    ) -> dict[bytes, Vectors]:
+        """Embed these texts and write their vectors down; return them unless `keep` is off."""
+        shortest_first = sorted(new, key=lambda key: len(new[key]))  # little padding in a batch
+        found: dict[bytes, Vectors] = {}
+        for first in range(0, len(shortest_first), _BATCH):
+            keys = shortest_first[first : first + _BATCH]
+            vectors = self._inner.embed([new[key] for key in keys])
+            self.embedded += len(keys)
+            rows = zip(keys, vectors, strict=True)
+            self._db.table("vectors").insert_all(
+                [{"key": key, "vector": vector.tobytes()} for key, vector in rows], replace=True
+            )
+            if keep:
+                found |= dict(zip(keys, vectors, strict=True))
+            progress(first + len(keys))
+        return found
+
+    def _key(self, text: str) -> bytes:
+        made_by = self.fingerprint
+        parts = (made_by.model, made_by.revision, str(made_by.dimension), text)
+        return hashlib.sha256("\0".join(parts).encode()).digest()
+
+    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        rows = self._select("key, vector", list(dict.fromkeys(keys)))
+        return {key: np.frombuffer(vector, dtype=np.float32) for key, vector in rows}
+
+    def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+        """Yield rows of these keys, but for vectors of a wrong size: those are embedded anew."""
+        size = 4 * self.fingerprint.dimension
+        for first in range(0, len(keys), _ASKED):
+            some = list(keys[first : first + _ASKED])
+            marks = ",".join("?" * len(some))
+            yield from self._db.execute(
+                f"select {columns} from vectors where key in ({marks}) and length(vector) = ?",
+                [*some, size],
+            )
