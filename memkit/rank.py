@@ -23,7 +23,7 @@ WEIGHTS: Mapping[str, float] = {
 }
 # How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
 _SLOPE, _INTERCEPT = 18.0, -3.3
-_TENTH, _USUAL = 10, 0.29  # what the tenth usually scores at least; where there are fewer than ten
+_TENTH, _UNRELATED = 10, 0.05  # what stands in for the tenth where there are fewer: it is unrelated
 _DOUBT = 0.5  # if the question's words were said by others than it names
 AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
 ATTENDED = 8  # chunks that are attended to
@@ -122,6 +122,6 @@ def relevance(scores: Floats, *, doubtful: bool) -> Floats:
 
     Source: Platt 1999, fitted on the tuning part; evals/LOG.md says how well it holds.
     """
-    tenth = max(scores[_TENTH - 1], _USUAL) if len(scores) >= _TENTH else _USUAL
+    tenth = scores[_TENTH - 1] if len(scores) >= _TENTH else _UNRELATED
     probable = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
     return np.asarray(probable * (_DOUBT if doubtful else 1.0))

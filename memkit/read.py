@@ -12,7 +12,7 @@ from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Integers, Match, Reading, Store, Timeline, Vectors
 from memkit.records import Hit, Scope, writable
 from memkit.windows import Floats, Windows
-from memkit.words import asks_of_oneself, named, words
+from memkit.words import asks_of_oneself, named, pairs, words
 
 _EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DEPTH = 50  # places that either search contributes, at least
@@ -90,6 +90,8 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
     timeline = reading.timeline
     windows = Windows(timeline)
     found = {word: reading.having(word) for word in words(question.text)}
+    # a pair of characters that stands nowhere is more often no word than a missing one
+    found = {word: places for word, places in found.items() if len(places) or not pairs(word)}
     lexical = bm25.score(timeline, windows, found)
     places = _candidates(reading, windows, lexical, vector, question.k + len(question.without))
     cosines = (reading.vectors(places) @ vector).astype(float)

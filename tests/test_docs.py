@@ -35,6 +35,7 @@ def test_the_readmes_python_runs_in_order_without_a_network(tmp_path: Path) -> N
 
     assert done.returncode == 0, done.stderr
     assert "I moved to Oslo in May, to the street by the harbour." in done.stdout
+    assert "\n[]\n" in done.stdout  # what nothing answers
     assert "afraid of the vacuum cleaner" in done.stdout
     assert "of the prompt was reused" in done.stdout
 

@@ -157,13 +157,12 @@ def test_doubt_halves_relevance_and_keeps_the_order(scores: Floats) -> None:
     assert doubtful == pytest.approx(sure / 2)
 
 
-def test_of_fewer_than_ten_the_tenth_is_taken_to_score_as_it_usually_does() -> None:
-    nine = floats(0.8, *[0.5] * 8)
-    usual = rank.relevance(nine, doubtful=False)
-    assert rank.relevance(nine[:1], doubtful=False) == usual[:1]
-    for tenth in (0.0, rank._USUAL):
-        assert (rank.relevance(np.append(nine, tenth), doubtful=False)[:9] == usual).all()
-    assert (rank.relevance(np.append(nine, rank._USUAL + 0.1), doubtful=False)[:9] < usual).all()
+def test_of_fewer_than_ten_something_unrelated_stands_in_for_the_tenth() -> None:
+    nine = np.linspace(0.6, 0.2, 9)
+    alone = rank.relevance(nine, doubtful=False)
+    ten = rank.relevance(np.append(nine, rank._UNRELATED), doubtful=False)
+    assert alone.tolist() == ten[:9].tolist()
+    assert (rank.relevance(np.append(nine, 0.15), doubtful=False)[:9] < alone).all()
 
 
 def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
