@@ -15,11 +15,11 @@ WEIGHTS: Mapping[str, float] = {
     "dense window": 0.19,  # mean of the cosines in its window, by weight
     "lexical": 0.46,  # BM25 of the same window: the part from the chunk's own words,
     "lexical window": 0.46,  # and the part from words around it
-    "attention": 0.03,  # HCAM: weight of its chunk x weight inside its chunk
+    "attention": 0.02,  # HCAM: weight of its chunk x weight inside its chunk
     "session": 0.04,  # BM25 of the whole session
     "speaker": 0.08,  # said by somebody the question names
     "time": 0.04,  # said in or soon after a time the question names
-    "length": 0.07,  # a longer chunk says more: a prior
+    "length": 0.08,  # a longer chunk says more: a prior
 }
 # How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
 _SLOPE, _INTERCEPT = 18.0, -3.3

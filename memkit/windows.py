@@ -65,13 +65,13 @@ class Windows:
         return np.asarray(found / weight)
 
     def around(self, places: Integers) -> Integers:
-        """Return these places, their windows and the rest of their chunks; ascending."""
-        nearby = [self._neighbours(places, step)[1] for step in self._steps]
-        chunks = np.unique(self.chunks(places))
+        """Return these places, their windows, and all of the chunks these are in; ascending."""
+        nearby = [places, *(self._neighbours(places, step)[1] for step in self._steps)]
+        chunks = np.unique(self.chunks(np.concatenate(nearby)))
         first = np.searchsorted(self._at, chunks * CHUNK)
         beyond = np.searchsorted(self._at, (chunks + 1) * CHUNK)
         mates = [np.arange(*ends) for ends in zip(first, beyond, strict=True)]
-        return np.unique(np.concatenate([places, *nearby, *mates]))
+        return np.concatenate([np.empty(0, dtype=np.int64), *mates])
 
     def chunks(self, places: Integers) -> Integers:
         """Return the number of the attention chunk that each place is in."""
