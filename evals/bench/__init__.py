@@ -12,6 +12,7 @@ BENCHMARKS = (
     "footprint",
     "index",
     "forgetting",
+    "attention",
 )
 
 
