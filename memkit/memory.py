@@ -101,6 +101,13 @@ def reembed(
         store.close()
 
 
+def _several(ids: Iterable[str], what: str) -> frozenset[str]:
+    """Return ids, unless they are one string, whose letters would be taken for them."""
+    if isinstance(ids, str):
+        raise InvalidInput(f"{what} must be a list of ids, got the string {ids!r}")
+    return frozenset(ids)
+
+
 class Memory:
     """A long-term memory of many users' turns. Safe to share between threads.
 
@@ -199,7 +206,7 @@ class Memory:
             session_id: only this conversation.
             agent_id: only what was said to this agent.
             as_of: only what had been said by then.
-            min_relevance: leave out hits below it, 0 to 1; "auto" leaves out what is more likely
+            min_relevance: leave out hits below it, 0 to 1; "auto" leaves out what is probably
                 beside the point.
             without: ids of turns to leave out.
         """
@@ -209,11 +216,10 @@ class Memory:
             k=k,
             until=None if as_of is None else zoned(as_of, "as_of"),
             min_relevance=min_relevance,
-            without=frozenset(without),
+            without=_several(without, "without"),
         )
         found = read.recall(self.store, self.embedder, scope, question)
-        if self.settings.forgetting is not None and found:
-            self._note_retrieved(user_id, [one.chunk_id for one in found])
+        self._note_retrieved(user_id, found)
         return [one.hit for one in found]
 
     def context(
@@ -242,12 +248,17 @@ class Memory:
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
         count = count or self.embedder.count
-        hits = self.recall(
-            query, user_id=user_id, k=min(budget_tokens // _LEAST_LINE + 1, _MOST_HITS),
-            session_id=session_id, agent_id=agent_id, as_of=as_of,
-        )  # fmt: skip
+        scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
+        question = read.Question(
+            text=query,
+            k=min(budget_tokens // _LEAST_LINE + 1, _MOST_HITS),
+            until=None if as_of is None else zoned(as_of, "as_of"),
+        )
+        found = read.recall(self.store, self.embedder, scope, question)
         summaries = [] if as_of else self.summaries(user_id=user_id)
+        hits = [one.hit for one in found]
         kept_summaries, kept = prompt.fit(summaries, hits, budget_tokens, count)
+        self._note_retrieved(user_id, [one for one in found if one.hit in kept])
         text = prompt.block(kept_summaries, kept)
         return Context(
             text=text,
@@ -361,8 +372,8 @@ class Memory:
             dry_run: only say what would go.
         """
         scope = Scope(user_id=user_id)
-        if isinstance(turn_ids, str):
-            raise InvalidInput(f"turn_ids must be a list of ids, got the string {turn_ids!r}")
+        if turn_ids is not None:
+            turn_ids = _several(turn_ids, "turn_ids")
         if (turn_ids is None) == (not everything):
             raise InvalidInput("name turn_ids, or everything=True, and not both")
         window = Window(ids=None if turn_ids is None else list(turn_ids))
@@ -417,13 +428,17 @@ class Memory:
 
     # ---- what pruning needs to know: which chunks were recalled lately
 
-    def _note_retrieved(self, user_id: str, chunk_ids: Sequence[str]) -> None:
+    def _note_retrieved(self, user_id: str, found: Sequence[read.Found]) -> None:
+        if self.settings.forgetting is None or not found:
+            return
         now = self._turn_counts.get(user_id)
         if now is None:
             ages = self.store.chunks(Scope(user_id=user_id))
             now = self._turn_counts[user_id] = max((age.position for age in ages), default=0)
         with self._counting:
-            self._retrieved.setdefault(user_id, {}).update(dict.fromkeys(chunk_ids, now))
+            self._retrieved.setdefault(user_id, {}).update(
+                dict.fromkeys([one.chunk_id for one in found], now)
+            )
 
     def _take_retrieved(self, user_id: str) -> dict[str, int]:
         with self._counting:

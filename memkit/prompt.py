@@ -133,7 +133,9 @@ def _pack(hits: Sequence[Hit], room: int, count: Count) -> list[Hit]:
     asked = {(hit.session_id, hit.position): hit for hit in hits if hit.text.endswith("?")}
     for hit in hits:
         for group in _together(hit, asked, count):
-            new = [one for one in group if (one.speaker, one.text) not in said]
+            new = [one for one in group if one not in kept]
+            if len(group) == 1:  # an answer may be the same to two questions
+                new = [one for one in new if (one.speaker, one.text) not in said]
             cost = _cost(new, days, count)
             if hit in new and cost <= room:
                 kept += new

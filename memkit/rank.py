@@ -24,6 +24,7 @@ WEIGHTS: Mapping[str, float] = {
 # How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
 _SLOPE, _INTERCEPT = 18.0, -3.3
 _TENTH, _UNRELATED = 10, 0.05  # what stands in for the tenth where there are fewer: it is unrelated
+_HIGH = 0.45  # a tenth that scores more is an answer too, and takes nothing from the others
 _DOUBT = 0.5  # if the question's words were said by others than it names
 AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
 ATTENDED = 8  # chunks that are attended to
@@ -122,6 +123,6 @@ def relevance(scores: Floats, *, doubtful: bool) -> Floats:
 
     Source: Platt 1999, fitted on the tuning part; evals/LOG.md says how well it holds.
     """
-    tenth = scores[_TENTH - 1] if len(scores) >= _TENTH else _UNRELATED
+    tenth = min(scores[_TENTH - 1], _HIGH) if len(scores) >= _TENTH else _UNRELATED
     probable = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
     return np.asarray(probable * (_DOUBT if doubtful else 1.0))

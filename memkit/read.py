@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 
 from memkit import bm25, dates, rank
-from memkit.errors import InvalidInput
+from memkit.errors import InvalidInput, ModelError
 from memkit.protocols import Embedder, Integers, Match, Reading, Store, Timeline, Vectors
-from memkit.records import Hit, Scope, writable
+from memkit.records import ROLES, Hit, Scope, writable
 from memkit.windows import Floats, Windows
 from memkit.words import asks_of_oneself, named, pairs, words
 
-_EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DEPTH = 50  # places that either search contributes, at least
 
 
@@ -45,7 +46,9 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
     """
     _check(question)
     least = rank.AUTO if question.min_relevance == "auto" else question.min_relevance
-    vector = np.array(embedder.embed([question.text])[0], dtype=np.float32)
+    vector = _vector(embedder, question.text)
+    import memkit.attention  # noqa: F401 - loads torch, and not while the store is held
+
     with store.reading(scope, question.until) as reading:
         ranking = _rank(reading, vector, question)
         likely = int((ranking.relevance >= least).sum())  # best first: the others come after
@@ -59,6 +62,17 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
         if match.turn.id not in question.without
     ]
     return found[: question.k]
+
+
+def _vector(embedder: Embedder, text: str) -> Vectors:
+    vectors = np.array(embedder.embed([text]), dtype=np.float32)
+    wanted = (1, embedder.fingerprint.dimension)
+    if vectors.shape != wanted or not np.isfinite(vectors).all():
+        raise ModelError(
+            f"the embedder returned an array of shape {vectors.shape} for one question; it must be "
+            f"{wanted} and finite"
+        )
+    return np.asarray(vectors[0])
 
 
 def _check(question: Question) -> None:
@@ -95,7 +109,8 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
     lexical = bm25.score(timeline, windows, found)
     places = _candidates(reading, windows, lexical, vector, question.k + len(question.without))
     cosines = (reading.vectors(places) @ vector).astype(float)
-    people = named(question.text, timeline.names)
+    people = [n for n in named(question.text, timeline.names) if timeline.names[n] not in ROLES]
+    about = people or _asker(question.text, timeline)
     arms = {
         "dense": cosines,
         "dense window": windows.means(places, cosines),
@@ -103,7 +118,7 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
         "lexical window": lexical.window[places] - lexical.own[places],
         "attention": rank.attention(windows.chunks(places), cosines),
         "session": lexical.session[places],
-        "speaker": _said_by(timeline, places, people or _asker(question.text, timeline)),
+        "speaker": _said_by(timeline, places, about),
         "time": rank.nearness(timeline.said_us[places], _spans(question, timeline)),
         "length": rank.length(timeline.tokens[places]),
     }
@@ -156,7 +171,8 @@ def _spans(question: Question, timeline: Timeline) -> list[tuple[int | None, int
     """
     if not len(timeline):
         return []
-    last = _EPOCH + min(timedelta(microseconds=int(timeline.said_us.max())), _LAST - _EPOCH)
+    said = timedelta(microseconds=int(timeline.said_us.max()))
+    last = _EPOCH + min(max(said, _FIRST - _EPOCH), _LAST - _EPOCH)  # in UTC, it may lie outside
     found = dates.spans(question.text, question.until or last)
     return [(_microseconds(span.since), _microseconds(span.until)) for span in found]
 

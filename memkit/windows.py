@@ -17,6 +17,7 @@ _LEAST = 0.1  # a neighbour that counts less does not count
 _FULL = 60  # tokens in a window, about, unless its own chunk is longer
 _REACH = 5  # neighbours on either side, at most
 _APART = 1e6 * CHUNK  # tokens that lie between two sessions: no window reaches across
+_PAUSE_US = 12 * 3600 * 10**6  # what is said so much later is another conversation
 
 
 class Windows:
@@ -27,7 +28,9 @@ class Windows:
 
     def __init__(self, timeline: Timeline) -> None:
         self._tokens = timeline.tokens
-        self._at = np.cumsum(timeline.tokens) - timeline.tokens / 2 + timeline.sessions * _APART
+        pauses = np.cumsum(np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US)
+        apart = (timeline.sessions + pauses) * _APART
+        self._at = np.cumsum(timeline.tokens) - timeline.tokens / 2 + apart
         self._steps = [step for step in range(-_REACH, _REACH + 1) if step]
 
     def spread(self, places: Integers) -> Floats:

@@ -1,6 +1,7 @@
 """The words of a text, as full-text search looks for them."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _MOST = 64  # words of a question; more only cost time
@@ -19,12 +20,12 @@ _ASKED = frozenset(("you", "your", "yours"))
 # function words of English questions, which find everything and so nothing
 _STOP_WORDS = (
     "a about am an and any are as at be been but by can could d did do does for from get had has "
-    "have he her hers him his how i if in into is it its just ll m me my no not of on or our re s "
-    "she should so some t than that the their them then there these they this those to us ve was "
-    "we were what when where which who whom whose why will with would you your "
+    "have he her hers him his how i if in into is it its just ll m may me my no not of on or our "
+    "re s she should so some t than that the their them then there these they this those to us "
+    "ve was we were what when where which who whom whose why will with would you your "
 )
 _STOP = frozenset(_STOP_WORDS.split())
-_MAY = "may"  # with a capital it is a month
+_MONTH, _NAME = "May", "Will"  # with a capital, and the second not at the beginning
 
 
 def pairs(text: str) -> list[str]:
@@ -47,7 +48,7 @@ def words(text: str) -> list[str]:
     (['ann', 'live'], ['東京', '京に'])
     """
     found: dict[str, bool] = {}  # in order, and whether each is telling
-    for n, word in enumerate(_WORD.findall(text)):
+    for n, word in enumerate(_WORD.findall(unicodedata.normalize("NFC", text))):
         split = pairs(word)
         for one in split[:-1] or split or [_lower(word)]:
             found[one] = found.get(one, False) or _tells(word, n)
@@ -61,9 +62,8 @@ def _lower(word: str) -> str:
 
 
 def _tells(word: str, n: int) -> bool:
-    """Return whether the n-th word of a text is no function word, or written as a name is."""
-    name = n > 0 and len(word) > 1 and word.istitle()
-    return name or (word != _MAY and word.casefold() not in _STOP)
+    """Return whether the n-th word of a text is no function word, or a name that looks like one."""
+    return word.casefold() not in _STOP or word == _MONTH or (n > 0 and word == _NAME)
 
 
 def named(text: str, names: Sequence[str]) -> list[int]:
@@ -72,12 +72,13 @@ def named(text: str, names: Sequence[str]) -> list[int]:
     >>> named("What did Ann buy?", ["Ann Lee", "Bob"])
     [0]
     """
+    text = unicodedata.normalize("NFC", text)
     said = {word.casefold() for n, word in enumerate(_WORD.findall(text)) if _tells(word, n)}
     return [n for n, name in enumerate(names) if said & _parts(name) or _within(name, text)]
 
 
 def _parts(name: str) -> set[str]:
-    return set(_WORD.findall(name.casefold()))
+    return set(_WORD.findall(unicodedata.normalize("NFC", name).casefold()))
 
 
 def _within(name: str, text: str) -> bool:

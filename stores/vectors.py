@@ -132,7 +132,7 @@ class VectorIndex:
             return []
         with _one_thread():
             scores, ids = self._index.search(
-                vector.reshape(1, -1), min(k, len(self)), params=self._params(allowed)
+                vector.reshape(1, -1), min(k, len(self)), params=self._params(k, allowed)
             )
         return [
             (int(row), float(score))
@@ -140,13 +140,15 @@ class VectorIndex:
             if row >= 0
         ]
 
-    def _params(self, allowed: Ids | None) -> Any:
-        # a filtered search reads every list: the few allowed rows may lie anywhere
+    def _params(self, k: int, allowed: Ids | None) -> Any:
+        # a filtered search reads every list: the few allowed rows may lie anywhere; and so does one
+        # for more rows than may lie in the lists that are probed otherwise
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
         if not self._trained_at:
             return None if selector is None else faiss.SearchParameters(sel=selector)
         lists = self._index.nlist
-        probes = lists if selector is not None else min(_PROBED, lists)
+        many = 4 * k * lists > len(self) * _PROBED
+        probes = lists if selector is not None or many else min(_PROBED, lists)
         return faiss.SearchParametersIVF(sel=selector, nprobe=probes)
 
     def _train(self) -> None:

@@ -285,7 +285,7 @@ def test_eight_threads_share_one_memory(path: Path) -> None:
             for n in range(25):
                 text = f"thread{me} fact{n}"
                 (id,) = opened.remember(text, user_id=f"user{me % 3}")
-                found = opened.recall(text, user_id=f"user{me % 3}", k=5)
+                found = opened.recall(text, user_id=f"user{me % 3}", k=99)
                 assert text in [hit.text for hit in found]
                 assert id in [turn.id for turn in opened.turns(user_id=f"user{me % 3}")]
                 opened.context("fact", user_id=f"user{me % 3}", budget_tokens=100)

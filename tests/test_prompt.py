@@ -174,6 +174,14 @@ def test_a_short_answer_brings_its_question_along() -> None:
     assert fit([], [answer, other], room, count)[1] == [answer, other]
 
 
+def test_one_answer_to_two_questions_is_shown_with_both() -> None:
+    said = [
+        hit("Do you like tea?", position=1), hit("No.", position=2),
+        hit("Do you eat meat?", days=1, position=3), hit("No.", days=1, position=4),
+    ]  # fmt: skip
+    assert fit([], [said[1], said[3], said[0], said[2]], 99, count)[1] == said
+
+
 def test_a_long_answer_or_one_of_another_session_stands_for_itself() -> None:
     asked = hit("Which colour is the key?", position=4)
     long = hit("The key is as red as a key can be, " * 3, position=5)

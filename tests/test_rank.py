@@ -165,9 +165,19 @@ def test_of_fewer_than_ten_something_unrelated_stands_in_for_the_tenth() -> None
     assert (rank.relevance(np.append(nine, 0.15), doubtful=False)[:9] < alone).all()
 
 
+def test_many_that_score_high_are_all_answers() -> None:
+    assert (rank.relevance(floats(*[0.8] * 12), doubtful=False) > 0.9).all()
+
+
+def test_what_comes_after_the_tenth_says_nothing_about_those_before() -> None:
+    scores = np.linspace(0.6, 0.0, 30)
+    ten = rank.relevance(scores[:10], doubtful=False)
+    assert rank.relevance(scores, doubtful=False)[:10].tolist() == ten.tolist()
+
+
 def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
-    alone, of_many = floats(0.8, *[0.2] * 12), floats(*[0.8] * 12)
-    assert rank.relevance(alone, doubtful=False)[0] > 0.9
+    alone, of_many = floats(0.4, *[0.1] * 12), floats(*[0.4] * 12)
+    assert rank.relevance(alone, doubtful=False)[0] > 0.8
     assert rank.relevance(of_many, doubtful=False)[0] < rank.AUTO
     assert rank.relevance(floats(0.1), doubtful=False)[0] < rank.AUTO
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import NOON, TOLD, Blind, Real, apart, opened, users
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Hit, Turn, rank
-from memkit.errors import InvalidInput, NaiveDatetime, ScopeRequired
+from memkit.errors import InvalidInput, ModelError, NaiveDatetime, ScopeRequired
 from memkit.testing import HashEmbedder
 
 WORDS = st.lists(st.sampled_from(TOLD), min_size=1, max_size=6).map(" ".join)
@@ -326,6 +327,20 @@ def test_a_turn_said_at_the_end_of_time_hinders_nothing(
     memory.remember([Turn(text="tea", said_at=at), "tea at noon"], user_id="ann")
     assert len(memory.recall("tea last week", user_id="ann")) == 2
     assert memory.recall("tea in 2024", user_id="ann", as_of=at) != []
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.ones((1, 65)), np.ones((2, 64)), np.ones(64)], ids=["wide", "two", "flat"]
+)
+def test_a_question_that_cannot_be_embedded_is_a_typed_error(vectors: Any) -> None:
+    class Broken(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Any:
+            return vectors if texts == ["broken?"] else super().embed(texts)
+
+    with opened(Broken()) as memory:
+        memory.remember("tea", user_id="ann")
+        with pytest.raises(ModelError, match="one question"):
+            memory.recall("broken?", user_id="ann")
 
 
 @pytest.mark.parametrize("form", ["float64", "read-only"])

@@ -68,6 +68,13 @@ def test_no_window_reaches_into_another_session(line: Timeline, data: st.DataObj
     assert set(made.around(inside)) == set(inside)
 
 
+@pytest.mark.parametrize(("pause", "reaches"), [(1, True), (12, True), (13, False), (900, False)])
+def test_no_window_reaches_across_a_long_pause(pause: int, reaches: bool) -> None:
+    line = timeline([5, 5], hours=[0, pause])
+    assert (Windows(line).spread(integers([0]))[1] > 0) == reaches
+    assert (len(set(Windows(line).chunks(np.arange(2)).tolist())) == 1) == reaches
+
+
 def test_sessions_stay_apart_however_many_and_long_they_are() -> None:
     line = timeline([10**7] * 3 + [1] * 20_000, [0] * 3 + list(range(1, 20_001)))
     made = Windows(line)
