@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 HALF_LIFE = 35.0  # tokens after which a neighbour counts half
 CHUNK = 100  # tokens of an attention chunk
-_LEAST = 0.1  # a neighbour that counts less does not count
+_LEAST, _MOST = 0.1, 0.6  # a neighbour that counts less does not count; none counts more
 _FULL = 60  # tokens in a window, about, unless its own chunk is longer
 _REACH = 5  # neighbours on either side, at most
 _APART = 1e6 * CHUNK  # tokens that lie between two sessions: no window reaches across
@@ -28,9 +28,11 @@ class Windows:
 
     def __init__(self, timeline: Timeline) -> None:
         self._tokens = timeline.tokens
-        pauses = np.cumsum(np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US)
-        apart = (timeline.sessions + pauses) * _APART
-        self._at = np.cumsum(timeline.tokens) - timeline.tokens / 2 + apart
+        begins = np.diff(timeline.sessions, prepend=-1) != 0
+        begins |= np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US
+        talk = np.cumsum(begins) - 1  # which stretch of talk each place is in
+        before = np.cumsum(timeline.tokens) - timeline.tokens
+        self._at = before - before[begins][talk] + timeline.tokens / 2 + talk * _APART
         self._steps = [step for step in range(-_REACH, _REACH + 1) if step]
 
     def spread(self, places: Integers) -> Floats:
@@ -59,8 +61,8 @@ class Windows:
         found, weight = values.copy(), np.ones(len(places))
         at = self._at[places]
         for step in range(1, _REACH + 1):  # what is in reach is at most so many entries away
-            weights = np.exp2((at[:-step] - at[step:]) / HALF_LIFE)
-            weights[(weights < _LEAST) | (places[step:] - places[:-step] > _REACH)] = 0
+            weights = _weights(at[step:] - at[:-step])
+            weights[places[step:] - places[:-step] > _REACH] = 0
             found[:-step] += weights * values[step:]
             found[step:] += weights * values[:-step]
             weight[:-step] += weights
@@ -78,12 +80,19 @@ class Windows:
 
     def chunks(self, places: Integers) -> Integers:
         """Return the number of the attention chunk that each place is in."""
-        return (self._at[places] // CHUNK).astype(np.int64)
+        return np.asarray(self._at[places] // CHUNK, dtype=np.int64)
 
     def _neighbours(self, places: Integers, step: int) -> tuple[Integers, Integers, Floats]:
         """Return indexes into `places`, what stands `step` away from those, and its weight."""
         inside = np.flatnonzero((places + step >= 0) & (places + step < len(self._at)))
         near = places[inside] + step
-        weights = np.exp2(-np.abs(self._at[near] - self._at[places[inside]]) / HALF_LIFE)
-        kept = weights >= _LEAST
+        weights = _weights(np.abs(self._at[near] - self._at[places[inside]]))
+        kept = weights > 0
         return inside[kept], near[kept], weights[kept]
+
+
+def _weights(distances: Floats) -> Floats:
+    """Return how much neighbours count that stand so many tokens away."""
+    weights = np.minimum(np.exp2(-distances / HALF_LIFE), _MOST)
+    weights[weights < _LEAST] = 0
+    return np.asarray(weights)

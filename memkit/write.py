@@ -1,5 +1,6 @@
 """Turns in: check, clean, chunk and embed, ready to be put in one transaction."""
 
+import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -113,7 +114,7 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
             turn_id=turn.id,
             start=start,
             end=end,
-            text=header + turn.text[start:end],
+            text=unicodedata.normalize("NFC", header + turn.text[start:end]),
             said_at=turn.said_at,
             tokens=max(embedder.count(turn.text[start:end]), 1),
         )

@@ -396,3 +396,15 @@ def test_one_id_is_not_taken_for_many(memory: memkit.Memory) -> None:
     memory.remember("tea", user_id="ann")
     with pytest.raises(InvalidInput, match="list of ids"):
         memory.recall("tea", user_id="ann", without="t1")
+
+
+def test_a_turn_between_two_that_match_comes_after_them(blind: memkit.Memory) -> None:
+    blind.remember(["the cat sat down", "ok", "it has a moon"], user_id="ann", session_id="s1")
+    assert blind.recall("cat moon", user_id="ann")[-1].text == "ok"
+
+
+def test_decomposed_letters_are_found_by_composed_ones(blind: memkit.Memory) -> None:
+    said = unicodedata.normalize("NFD", "서울에 살아요")
+    blind.remember(apart([said, "tea at five"]), user_id="ann")
+    hit = blind.recall("서울", user_id="ann")[0]
+    assert (hit.text, hit.explain["lexical"] > 0) == (said, True)
