@@ -1,5 +1,7 @@
 """What stands around a chunk: nearby chunks of its session, weighted by their distance in tokens.
 
+A pause of half a day parts a session as well, so that turns without a session have windows too.
+
 Distance is counted in tokens and not in turns, so that a short remark is read with what was said
 around it, while a long message stands for itself.
 """
