@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,10 @@ class Connection:
             self._raw = sqlite3.connect(
                 url, timeout=busy_s, isolation_level=None, check_same_thread=False
             )
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._raw.close)
             self._open()
-        except BaseException:
-            self._raw.close()
-            raise
+            undo.pop_all()  # all went well: it stays open
 
     def _open(self) -> None:
         self._raw.row_factory = sqlite3.Row

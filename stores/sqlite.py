@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
@@ -44,12 +44,11 @@ class SQLiteStore:
         self._connection = Connection(self.url, busy_s)
         self.path = self._connection.path
         self._closed = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._connection.close)
             self.fingerprint = self._agree(fingerprint)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
-        except BaseException:
-            self._connection.close()
-            raise
+            undo.pop_all()  # all went well: it stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
         self._cache = IndexCache(folder, store_id=row[0])
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from contract import reopen, store  # noqa: F401 - fixtures of the contract suite
+from contract import reopen, store, stores  # noqa: F401 - fixtures of the contract suite
 from hypothesis import HealthCheck, settings
 
 import memkit

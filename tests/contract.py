@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     made: Open = request.param(tmp_path)
     return made
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SQLiteStore]]:
+    """Two connections to one file, for users of their own: `next(users)`."""
+    path = tmp_path_factory.mktemp("timeline") / "ann.db"
+    made = [SQLiteStore(str(path), EMBEDDER.fingerprint) for _ in "12"]
+    yield made
+    for one in made:
+        one.close()
+
+
+users = map("user{}".format, count())
 
 
 def turn(id: str, text: str, **rest: Any) -> Turn:

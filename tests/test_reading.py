@@ -1,33 +1,18 @@
 """One reading: one state of a scope, for as long as its block."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
-from contract import ANN, BOB, EMBEDDER, adding, near, told, turn, worded
+from contract import ANN, BOB, EMBEDDER, adding, near, told, turn, users, worded
 
 from memkit.errors import StoreClosed, StoreError
 from memkit.protocols import Backend, Changes, Reading
 from memkit.records import Scope
 from stores import vectors as vectors_module
 from stores.sqlite import SQLiteStore
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SQLiteStore]]:
-    path = tmp_path_factory.mktemp("timeline") / "ann.db"
-    made = [SQLiteStore(str(path), EMBEDDER.fingerprint) for _ in "12"]
-    yield made
-    for one in made:
-        one.close()
-
-
-users = map("user{}".format, count())
-
 
 # ---- one state, for the block
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, worded
+from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, users, worded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,18 +142,6 @@ STEPS = st.lists(
     ),
     max_size=14,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SQLiteStore]]:
-    path = tmp_path_factory.mktemp("timeline") / "ann.db"
-    made = [SQLiteStore(str(path), EMBEDDER.fingerprint) for _ in "12"]
-    yield made
-    for one in made:
-        one.close()
-
-
-users = map("user{}".format, count())
 
 
 def step(store: SQLiteStore, user: str, model: Model, what: tuple[Any, ...]) -> None:
