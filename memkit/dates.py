@@ -35,6 +35,13 @@ class Span:
     end: int
 
 
+_EVENT = re.compile(
+    r"\b(before|after|since|until|during)[ \t]{1,9}"
+    r"((?:the|an?|my|our|your|his|her|their)[ \t]{1,9}[^,.;:?!\n]{1,60})",
+    re.IGNORECASE,
+)
+
+
 class _Found(NamedTuple):
     """Words that may be a time, and what they would mean to one who says them on a day."""
 
@@ -69,6 +76,24 @@ def spans(text: str, now: datetime) -> list[Span]:
         )
         for start, end, (since, until) in _read(text, today)
         if since is None or until is None or since < until
+    ]
+
+
+def events(text: str, now: datetime) -> list[tuple[str, str]]:
+    """Return which events a text speaks of the time before, after, since, until or during.
+
+    Times themselves are left to `spans`.
+
+    >>> from datetime import UTC
+    >>> asked = datetime(2024, 6, 5, tzinfo=UTC)
+    >>> events("What did I read before the trip to Rome, or in May?", asked)
+    [('before', 'the trip to Rome')]
+    """
+    times = spans(text, now)
+    return [
+        (match[1].lower(), match[2].strip())
+        for match in _EVENT.finditer(text)
+        if not any(span.start < match.end() and match.start() < span.end for span in times)
     ]
 
 

@@ -1,6 +1,6 @@
 """A question in, hits out: search the arms inside the scope, attend, fuse, cut."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -119,7 +119,7 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
         "attention": rank.attention(windows.chunks(places), cosines),
         "session": lexical.session[places],
         "speaker": _said_by(timeline, places, about),
-        "time": rank.nearness(timeline.said_us[places], _spans(question, timeline)),
+        "time": rank.nearness(timeline.said_us[places], _spans(question, timeline, windows, found)),
         "length": rank.length(timeline.tokens[places]),
     }
     weighted = rank.weighted(arms)
@@ -164,17 +164,40 @@ def _asker(text: str, timeline: Timeline) -> list[int]:
     return [n for n, name in enumerate(timeline.names) if own and name == "user"]
 
 
-def _spans(question: Question, timeline: Timeline) -> list[tuple[int | None, int | None]]:
-    """Return the times a question names, in microseconds; "last week" counts from `until`.
+_Span = tuple[int | None, int | None]  # microseconds since 1970; None: open
 
-    Without it, from what was said last: a dialogue may be read long after it ended.
+
+def _spans(
+    question: Question, timeline: Timeline, windows: Windows, found: Mapping[str, Integers]
+) -> list[_Span]:
+    """Return the times a question names; "last week" counts from `until`.
+
+    Without it, from what was said last: a dialogue may be read long after it ended. An event
+    ("before the trip") is taken to be when most of its words were said.
     """
     if not len(timeline):
         return []
     said = timedelta(microseconds=int(timeline.said_us.max()))
     last = _EPOCH + min(max(said, _FIRST - _EPOCH), _LAST - _EPOCH)  # in UTC, it may lie outside
-    found = dates.spans(question.text, question.until or last)
-    return [(_microseconds(span.since), _microseconds(span.until)) for span in found]
+    asked = question.until or last
+    spans = [
+        (_microseconds(span.since), _microseconds(span.until))
+        for span in dates.spans(question.text, asked)
+    ]
+    for side, event in dates.events(question.text, asked):
+        told = {word: found[word] for word in words(event) if word in found}
+        said_of = bm25.score(timeline, windows, told).own
+        if said_of.any():
+            spans.append(_beside(side, int(timeline.said_us[said_of.argmax()])))
+    return spans
+
+
+def _beside(side: str, at: int) -> _Span:
+    """Return the time before, until, after, since or during what was said of an event."""
+    return (
+        None if side in ("before", "until") else at,
+        None if side in ("after", "since") else at,
+    )
 
 
 def _microseconds(time: datetime | None) -> int | None:

@@ -408,3 +408,33 @@ def test_decomposed_letters_are_found_by_composed_ones(blind: memkit.Memory) -> 
     blind.remember(apart([said, "tea at five"]), user_id="ann")
     hit = blind.recall("서울", user_id="ann")[0]
     assert (hit.text, hit.explain["lexical"] > 0) == (said, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [
+        ("What tea before the trip to Rome?", "red tea"),
+        ("What tea after the trip to Rome?", "black tea"),
+        ("What tea since our trip to Rome?", "black tea"),
+        ("What tea until the trip to Rome?", "red tea"),
+    ],
+)
+def test_an_event_in_the_question_stands_for_its_time(
+    blind: memkit.Memory, query: str, best: str
+) -> None:
+    texts = ("red tea", "the trip to Rome begins", "black tea")
+    days = (-90, 0, 90)
+    said = [
+        replace(turn, said_at=NOON + timedelta(days=n))
+        for turn, n in zip(apart(list(texts)), days, strict=True)
+    ]
+    blind.remember(said, user_id="ann")
+    found = by_text(blind.recall(query, user_id="ann"))
+    other = {"red tea": "black tea", "black tea": "red tea"}[best]
+    assert found[best].relevance > found[other].relevance
+
+
+def test_an_event_nobody_spoke_of_changes_nothing(blind: memkit.Memory) -> None:
+    blind.remember(apart(["red tea"]), user_id="ann")
+    (hit,) = blind.recall("What tea before the wedding?", user_id="ann")
+    assert hit.explain["time"] == 0
