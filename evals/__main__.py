@@ -1,4 +1,4 @@
-"""`python -m evals bench [NAME...]` and `retrieval`: measure, print, keep what was measured."""
+"""`python -m evals bench [NAME...]`, `retrieval`, `thoughts`: measure, print, keep the figures."""
 
 import json
 import sys
@@ -19,6 +19,12 @@ from memkit.errors import MemkitError
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+
+
+_Cache = Annotated[
+    Path | None, typer.Option(help="Folder for vectors; ~/.cache/memkit/evals if left out.")
+]
+_Json = Annotated[Path | None, typer.Option("--json", help="Where to write the results.")]
 
 
 @app.callback()
@@ -116,6 +122,49 @@ def _stamp(seed: int) -> dict[str, object]:
     from evals.retrieval.command import without_folders
 
     return stamp([without_folders(argument) for argument in sys.argv[1:]], seed)
+
+
+@app.command()
+def thoughts(
+    what: Annotated[
+        str, typer.Argument(help="supersession, updates, growth, precision or gvd: evals/thoughts.")
+    ],
+    *,
+    data: Annotated[list[Path] | None, typer.Option(help="A data set; repeatable.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first so many dialogues of each file.", min=1)
+    ] = None,
+    n: Annotated[int, typer.Option(help="Of precision: thoughts to judge.", min=1)] = 200,
+    verdicts: Annotated[
+        Path | None, typer.Option(help="Of precision: a reader's, number -> [bool, reason].")
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Of growth: turns.")] = "1000,10000",
+    repeats: Annotated[int, typer.Option(help="Of growth: of what is timed.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    cache: _Cache = None,
+    json_file: _Json = None,
+) -> None:
+    """Measure thoughts: are they right, what replaces what, does the memory grow."""
+    from evals.thoughts import Options, command
+    from memkit.embedders import MiniLM
+
+    options = Options(
+        data=data or (), seed=seed, limit=limit, cache=cache, n=n, verdicts=verdicts,
+        sizes=tuple(int(size) for size in sizes.split(",")), repeats=repeats,
+    )  # fmt: skip
+    console = Console(stderr=True)
+    try:
+        with console.status(f"{what} …"):
+            found = command.measure(what, options, MiniLM())
+    except MemkitError as error:
+        console.print(f"evals: {error}", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    for one in found.results:
+        report.show(Console(width=150), asdict(one))
+    for line in found.aside:
+        print(line)
+    if json_file is not None:
+        json_file.write_text(command.written(_stamp(seed), found))
 
 
 @app.command()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memkit.chat import Chat
     from memkit.errors import MemkitError
-    from memkit.memory import Memory, Settings, open, reembed
+    from memkit.keep import Settings
+    from memkit.memory import Memory, open, reembed
     from memkit.prune import Forgetting
-    from memkit.records import Context, Hit, Summary, Turn
+    from memkit.records import Context, Hit, Summary, Thought, Turn
 
 _HOME = {
     "Chat": "chat",
@@ -21,8 +22,9 @@ _HOME = {
     "Hit": "records",
     "MemkitError": "errors",
     "Memory": "memory",
-    "Settings": "memory",
+    "Settings": "keep",
     "Summary": "records",
+    "Thought": "records",
     "Turn": "records",
     "open": "memory",
     "reembed": "memory",
@@ -37,6 +39,7 @@ __all__ = [
     "Memory",
     "Settings",
     "Summary",
+    "Thought",
     "Turn",
     "open",
     "reembed",

@@ -117,7 +117,7 @@ class Chat:
                 self.report = Report(prompt=prompt, usage=self.model.usage)
 
     def _compose(self, text: str) -> Prompt:
-        hits = self.memory.recall(
+        recollection = self.memory.recollect(
             text, user_id=self.scope.user_id, k=self.k, without=self._shown_turns()
         )
         shown = self.history[self._from :]
@@ -126,7 +126,8 @@ class Chat:
             system=self.system,
             history=shown,
             summaries=self.memory.summaries(user_id=self.scope.user_id),
-            hits=hits,
+            thoughts=recollection.thoughts,
+            hits=recollection.hits,
         )
         prompt = self._pack(parts)
         if prompt.history < len(shown):

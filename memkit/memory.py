@@ -1,44 +1,33 @@
-"""The way of a turn as code: remember, recall, context, think, forget."""
+"""The way of a turn as code: remember, recall, context, think, history, forget."""
 
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Literal
 
-from memkit import compact, embedders, prompt, prune, read, write
+from memkit import compact, embedders, prompt, read, write
 from memkit.errors import InvalidInput, StoreError
+from memkit.keep import Keeper, Settings
 from memkit.protocols import (
     Backend,
     Changes,
     Counter,
     Embedder,
     Fingerprint,
+    Judge,
     Summariser,
+    Thinker,
     Window,
 )
-from memkit.records import Context, Hit, Receipt, Scope, Summary, Turn, zoned
-from memkit.worker import Worker
+from memkit.records import Context, Hit, Receipt, Scope, Summary, Thought, Turn, zoned
+from memkit.thoughts.post import PostThinking
+from memkit.thoughts.rules import RuleThinker
 
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _LEAST_LINE = 20  # tokens; few lines of a block are shorter
 _MOST_HITS = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What of a memory's behaviour can be chosen.
-
-    Nothing is pruned by default: `evals/LOG.md` has what HEMA's forgetting costs and saves.
-    """
-
-    forgetting: prune.Forgetting | None = None
-    overviews: bool = True  # the summary of summaries, every 100 turns
-    background: bool = True  # False: summaries wait for think() or flush()
 
 
 def utc_now() -> datetime:
@@ -65,6 +54,8 @@ def open(
     *,
     embedder: str | Embedder | None = None,
     summariser: Summariser | None = None,
+    thinker: Thinker | None = None,
+    judge: Judge | None = None,
     settings: Settings | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
@@ -75,6 +66,9 @@ def open(
         embedder: a sentence-transformers id or path, or any `Embedder`; the bundled
             all-MiniLM-L6-v2 if left out.
         summariser: writes the Compact Memory; extractive, without a model, if left out.
+        thinker: draws thoughts from turns; rules, without a model, if left out.
+        judge: decides whether two thoughts contradict each other where rules cannot; if left out,
+            both stay, marked.
         settings: see `Settings`.
         clock: says when a turn was said that does not say so itself.
 
@@ -84,7 +78,10 @@ def open(
     """
     chosen = embedders.pick(embedder)
     store = open_store(url, chosen.fingerprint)
-    return Memory(store, chosen, summariser=summariser, settings=settings, clock=clock)
+    return Memory(
+        store, chosen, summariser=summariser, thinker=thinker, judge=judge, settings=settings,
+        clock=clock,
+    )  # fmt: skip
 
 
 def reembed(
@@ -120,18 +117,20 @@ class Memory:
         embedder: Embedder,
         *,
         summariser: Summariser | None = None,
+        thinker: Thinker | None = None,
+        judge: Judge | None = None,
         settings: Settings | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store, self.embedder, self.clock = store, embedder, clock
-        self.settings = settings or Settings()
-        self._summariser = summariser or compact.ExtractiveSummariser(embedder.count)
-        self._thinking = threading.RLock()
-        self._counting = threading.Lock()
-        self._turn_counts: dict[str, int] = {}
-        self._retrieved: dict[str, dict[str, int]] = {}  # chunks recalled, not yet written down
-        self._worker = Worker(self._keep_up, self._note_failure)
-        self._finish = weakref.finalize(self, Worker.stop, self._worker)
+        settings = settings or Settings()
+        post = PostThinking(
+            store=store, embedder=embedder, thinker=thinker or RuleThinker(), judge=judge,
+            clock=clock, seconds=settings.thinker_seconds,
+        )  # fmt: skip
+        summariser = summariser or compact.ExtractiveSummariser(embedder.count)
+        self._keeper = Keeper(store, summariser, post, settings, clock)
+        self._keeper.wake(store.pending())  # what a process left that ended before
 
     def __enter__(self) -> "Memory":
         return self
@@ -174,14 +173,10 @@ class Memory:
         if not turns:
             return []
         changes = write.changes(turns, self.embedder)
-        changes = replace(changes, retrieved=self._take_retrieved(user_id))
-        self._turn_counts[user_id] = self.store.write(scope, changes)
-        self._wake(user_id)
+        changes = replace(changes, retrieved=self._keeper.take_retrieved(user_id))
+        self._keeper.note_count(user_id, self.store.write(scope, changes))
+        self._keeper.wake([user_id])
         return [turn.id or "" for turn in turns]
-
-    def _wake(self, user_id: str) -> None:
-        if self.settings.background:
-            self._worker.wake(user_id)
 
     # ---- out
 
@@ -196,8 +191,11 @@ class Memory:
         as_of: datetime | None = None,
         min_relevance: float | Literal["auto"] = 0.0,
         without: Sequence[str] = (),
+        kind: Literal["turn", "thought"] = "turn",
     ) -> list[Hit]:
         """Return what was said that is most relevant to `query`, best first; may be empty.
+
+        What replaced a fact stands before what it replaced.
 
         Args:
             query: a question or any text.
@@ -209,6 +207,8 @@ class Memory:
             min_relevance: leave out hits below it, 0 to 1; "auto" leaves out what is probably
                 beside the point.
             without: ids of turns to leave out.
+            kind: "thought" returns what was concluded instead of what was said; only what holds,
+                or by `as_of` was believed to.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         question = read.Question(
@@ -218,9 +218,21 @@ class Memory:
             min_relevance=min_relevance,
             without=_several(without, "without"),
         )
-        found = read.recall(self.store, self.embedder, scope, question)
-        self._note_retrieved(user_id, found)
-        return [one.hit for one in found]
+        if kind == "thought":
+            question = replace(question, thoughts=k)
+        recollection = read.recall(self.store, self.embedder, scope, question)
+        self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
+        return recollection.hits if kind == "turn" else recollection.thought_hits[:k]
+
+    def recollect(
+        self, query: str, *, user_id: str = "", k: int = 10, without: Sequence[str] = ()
+    ) -> read.Recollection:
+        """Return what `recall` does and the thoughts beside it, for one embedding call."""
+        scope = Scope(user_id=user_id)
+        question = read.Question(text=query, k=k, without=_several(without, "without"))
+        recollection = read.recall(self.store, self.embedder, scope, question)
+        self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
+        return recollection
 
     def context(
         self,
@@ -254,16 +266,19 @@ class Memory:
             k=min(budget_tokens // _LEAST_LINE + 1, _MOST_HITS),
             until=None if as_of is None else zoned(as_of, "as_of"),
         )
-        found = read.recall(self.store, self.embedder, scope, question)
+        recollection = read.recall(self.store, self.embedder, scope, question)
         summaries = [] if as_of else self.summaries(user_id=user_id)
-        hits = [one.hit for one in found]
-        kept_summaries, kept = prompt.fit(summaries, hits, budget_tokens, count)
-        self._note_retrieved(user_id, [one for one in found if one.hit in kept])
-        text = prompt.block(kept_summaries, kept)
+        known, kept = prompt.fit(
+            [*summaries, *recollection.thoughts], recollection.hits, budget_tokens, count
+        )
+        shown = [one.chunk_id for one in recollection.found if one.hit in kept]
+        self._keeper.note_retrieved(scope, shown)
+        text = prompt.block(known, kept)
         return Context(
             text=text,
             tokens=count(text) if text else 0,
             hits=tuple(kept),
+            thoughts=tuple(one for one in known if isinstance(one, Thought)),
             messages=({"role": "user", "content": text},) if text else (),
         )
 
@@ -295,53 +310,70 @@ class Memory:
         found = (self.summary(user_id=user_id, level=2), self.summary(user_id=user_id, level=1))
         return [summary for summary in found if summary is not None]
 
-    # ---- upkeep
+    # ---- what was concluded
 
-    def think(self, *, user_id: str = "") -> None:
-        """Bring a user's summaries up to date and prune what is due.
+    def thoughts(
+        self,
+        *,
+        user_id: str = "",
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        as_of: datetime | None = None,
+    ) -> list[Thought]:
+        """Return what is believed to hold, in the order it was concluded.
+
+        Args:
+            user_id: whose.
+            session_id: only what this conversation says.
+            agent_id: only what was said to this agent.
+            as_of: what held at that time, as far as is known now.
+        """
+        scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
+        return list(self.store.thoughts(scope, None if as_of is None else zoned(as_of, "as_of")))
+
+    def history(self, thought_id: str, *, user_id: str = "") -> list[Thought]:
+        """Return a thought with all that it replaced and that replaced it, oldest first.
 
         Raises:
-            ModelError: the summariser returned nothing usable; what it raises itself comes through
-                as it is. The old summary stays, and `doctor` shows the failure.
+            InvalidInput: the user has no such thought.
         """
-        error = self._worker.attempt(Scope(user_id=user_id).user_id)
-        if error is not None:
+        found = self.store.history(Scope(user_id=user_id), thought_id)
+        if not found:
+            raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
+        return found
+
+    def retract(self, thought_id: str, *, user_id: str = "") -> None:
+        """Stop believing a thought that is wrong; what it had replaced holds again.
+
+        The turns it came from stay. Thinking about them again does not bring it back.
+
+        Raises:
+            InvalidInput: the user has no such thought.
+        """
+        self.history(thought_id, user_id=user_id)
+        self.store.write(Scope(user_id=user_id), Changes(retract={thought_id: self.clock()}))
+
+    # ---- upkeep
+
+    def think(self, *, user_id: str = "", retry: bool = False) -> None:
+        """Bring a user's summaries and thoughts up to date now, and prune what is due.
+
+        Turns whose last attempt failed are tried until they are given up; `doctor` shows those.
+
+        Args:
+            user_id: whose.
+            retry: give the turns that were given up another chance.
+
+        Raises:
+            ModelError: the summariser or the thinker returned nothing usable; what they raise
+                themselves comes through as it is. What was there stays, nothing is lost.
+        """
+        for error in self._keeper.think(Scope(user_id=user_id), retry=retry):
             raise error
 
     def think_quietly(self, user_id: str) -> None:
         """Think, and leave a failure to be shown by `doctor`."""
-        self._worker.attempt(user_id)
-
-    def _keep_up(self, user_id: str) -> None:
-        with self._thinking:
-            while self._step(Scope(user_id=user_id)) and not self._worker.stopped:
-                pass
-
-    def _note_failure(self, user_id: str, error: Exception) -> None:
-        """Write down why a user's upkeep stopped, for `doctor` in any process."""
-        with suppress(StoreError):  # a store that cannot be written says so to every `remember`
-            failure = f"{type(error).__name__}: {error}"
-            self.store.write(Scope(user_id=user_id), Changes(failure=failure))
-
-    def _step(self, scope: Scope) -> bool:
-        forgetting = self.settings.forgetting
-        interval = forgetting.interval if forgetting else compact.OVERVIEW_EVERY
-        update = compact.update(
-            self.store, scope, self._summariser, self.clock(),
-            stop_every=interval, overviews=self.settings.overviews,
-        )  # fmt: skip
-        if update is None:
-            return False
-        if retrieved := self._take_retrieved(scope.user_id):
-            self.store.write(scope, Changes(retrieved=retrieved))
-        due = forgetting is not None and update.through // interval > update.since // interval
-        hide = (
-            prune.choose(self.store.chunks(scope), update.through, forgetting)
-            if forgetting is not None and due
-            else []
-        )
-        self.store.write(scope, Changes(summaries=update.summaries, hide=hide))
-        return True
+        self._keeper.think(Scope(user_id=user_id))
 
     def restore(self, *, user_id: str = "") -> int:
         """Make everything that pruning hid searchable again; return how many chunks."""
@@ -351,7 +383,10 @@ class Memory:
         return len(hidden)
 
     def flush(self) -> None:
-        """Return when everything remembered is summarised; failures are left to `doctor`."""
+        """Return when everything remembered is summarised and thought about.
+
+        Failures are left to `doctor`.
+        """
         for user_id in self.store.pending():
             self.think_quietly(user_id)
 
@@ -363,7 +398,9 @@ class Memory:
         everything: bool = False,
         dry_run: bool = False,
     ) -> Receipt:
-        """Delete turns and all that was derived from them: chunks, vectors, summaries.
+        """Delete turns and all that was derived from them: chunks, vectors, summaries, thoughts.
+
+        A thought that was also said elsewhere is deleted too, and drawn anew from there.
 
         Args:
             user_id: whose; nobody else's turns can be named.
@@ -377,12 +414,12 @@ class Memory:
         if (turn_ids is None) == (not everything):
             raise InvalidInput("name turn_ids, or everything=True, and not both")
         window = Window(ids=None if turn_ids is None else list(turn_ids))
-        with self._thinking:
+        with self._keeper.summarising:
             going = list(self.store.turns(scope, window))
             receipt = self._receipt(scope, going, dry_run=dry_run)
             if going and not dry_run:
                 self.store.write(scope, Changes(forget=receipt.turn_ids))
-                self._wake(user_id)
+                self._keeper.wake([user_id])
         return receipt
 
     def _receipt(self, scope: Scope, going: Sequence[Turn], *, dry_run: bool) -> Receipt:
@@ -400,6 +437,7 @@ class Memory:
             turn_ids=tuple(turn.id or "" for turn in going),
             chunks=chunks,
             summaries=summaries,
+            thoughts=self.store.hanging(scope, [turn.id or "" for turn in going]),
             dry_run=dry_run,
         )
 
@@ -415,31 +453,7 @@ class Memory:
 
     def close(self) -> None:
         """Write down what is pending and release the file; closing twice is fine."""
-        if self._finish.detach() is None:
-            return
-        self._worker.stop()
         try:
-            for user_id in list(self._retrieved):
-                self.store.write(
-                    Scope(user_id=user_id), Changes(retrieved=self._take_retrieved(user_id))
-                )
+            self._keeper.stop()
         finally:
             self.store.close()
-
-    # ---- what pruning needs to know: which chunks were recalled lately
-
-    def _note_retrieved(self, user_id: str, found: Sequence[read.Found]) -> None:
-        if self.settings.forgetting is None or not found:
-            return
-        now = self._turn_counts.get(user_id)
-        if now is None:
-            ages = self.store.chunks(Scope(user_id=user_id))
-            now = self._turn_counts[user_id] = max((age.position for age in ages), default=0)
-        with self._counting:
-            self._retrieved.setdefault(user_id, {}).update(
-                dict.fromkeys([one.chunk_id for one in found], now)
-            )
-
-    def _take_retrieved(self, user_id: str) -> dict[str, int]:
-        with self._counting:
-            return self._retrieved.pop(user_id, {})

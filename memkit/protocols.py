@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit.records import Chunk, Scope, Summary, Thought, Turn, Usage
+from memkit.records import Chunk, Claim, Scope, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -47,6 +47,45 @@ class Changes:
     retrieved: Mapping[str, int] = field(default_factory=dict)  # chunk id -> at which turn
     forget: Sequence[str] = ()  # turn ids to delete with all that was derived from them
     failure: str | None = None  # why the user's upkeep stopped; cleared by the next summary
+    thinking: "Thinking | None" = None
+    settled: Sequence[tuple[str, str, bool]] = ()  # older and newer thought: do they contradict?
+    retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> since when
+    unpark: bool = False  # give the turns that were given up another chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """What became of turns that were thought about.
+
+    `vectors` has one row per thought, in the same order. Thoughts that say what is known already
+    are merged into it, and those of a slot close what they replace.
+    """
+
+    turns: Sequence[str]  # ids; nothing is written unless all of them still wait
+    thoughts: Sequence[Thought] = ()
+    vectors: Vectors | None = None
+    rejected: int = 0  # claims that their turn does not support
+    failure: str | None = None  # why it failed: the turns wait for another attempt
+    again_at: datetime | None = None  # not before then; None: never, until somebody asks for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A turn that has not been thought about."""
+
+    turn: Turn
+    attempts: int  # that failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """A thought found by a question, and what holds by now in its place."""
+
+    thought: Thought
+    cosine: float
+    places: Integers  # of the chunks it comes from
+    now: Thought | None  # the same if it holds; None: closed by something outside the scope
+    now_places: Integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +159,9 @@ class Reading(Protocol):
     def matches(self, places: Integers) -> list[Match]:
         """Return these places with their turns, in the order given."""
 
+    def thoughts(self, vector: Vectors, k: int) -> list[Recalled]:
+        """Return at most `k` thoughts near `vector`, shape (d,), nearest first, closed ones too."""
+
 
 class Store(Protocol):
     """Keeps one memory's truth and finds chunks in it. Safe to share between threads."""
@@ -139,6 +181,24 @@ class Store(Protocol):
 
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
+
+    def waiting(self, scope: Scope, limit: int, now: datetime | None = None) -> list[Waiting]:
+        """Return the user's next turns to think about: neighbours of one session, oldest first.
+
+        One whose last attempt failed comes alone, and not before its time unless `now` is None.
+        """
+
+    def thoughts(self, scope: Scope, at: datetime | None = None) -> Iterator[Thought]:
+        """Yield the scope's thoughts that hold, or held at that time, as far as is known now."""
+
+    def history(self, scope: Scope, thought_id: str) -> list[Thought]:
+        """Return the thoughts of one slot, oldest first; or the thought alone, if it has none."""
+
+    def hanging(self, scope: Scope, turn_ids: Sequence[str]) -> int:
+        """Return how many thoughts come from any of these turns."""
+
+    def disputes(self, scope: Scope) -> list[tuple[Thought, Thought]]:
+        """Return the user's open thoughts that may contradict each other, the older one first."""
 
     def reading(
         self, scope: Scope, until: datetime | None = None
@@ -226,7 +286,18 @@ class Summariser(Protocol):
 
 
 class Thinker(Protocol):
-    """Draws thoughts from turns."""
+    """Draws claims from turns."""
 
-    def think(self, turns: Sequence[Turn]) -> list[Thought]:
-        """Return what these turns tell, each thought naming the turns it comes from."""
+    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+        """Return what these turns claim, each claim with the place it comes from.
+
+        The turns follow one another in one session, oldest first. May raise anything: the turns
+        are thought about again later.
+        """
+
+
+class Judge(Protocol):
+    """Decides whether two thoughts can both hold, where rules cannot."""
+
+    def contradict(self, older: str, newer: str) -> bool:
+        """Return whether the two sentences contradict each other."""

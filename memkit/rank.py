@@ -11,22 +11,24 @@ from memkit.windows import Floats
 # together. One set for all kinds of dialogue, chosen on the tuning part of LoCoMo and
 # LongMemEval: evals/LOG.md has the sweep.
 WEIGHTS: Mapping[str, float] = {
-    "dense": 0.09,  # cosine with the chunk
-    "dense window": 0.19,  # mean of the cosines in its window, by weight
-    "lexical": 0.46,  # BM25 of the same window: the part from the chunk's own words,
-    "lexical window": 0.46,  # and the part from words around it
+    "dense": 0.08,  # cosine with the chunk
+    "dense window": 0.18,  # mean of the cosines in its window, by weight
+    "lexical": 0.45,  # BM25 of the same window: the part from the chunk's own words,
+    "lexical window": 0.45,  # and the part from words around it
     "attention": 0.02,  # HCAM: weight of its chunk x weight inside its chunk
+    "thought": 0.05,  # cosine with what was concluded from it, if that holds
     "session": 0.04,  # BM25 of the whole session
-    "speaker": 0.08,  # said by somebody the question names
+    "speaker": 0.07,  # said by somebody the question names
     "time": 0.04,  # said in or soon after a time the question names
-    "length": 0.08,  # a longer chunk says more: a prior
+    "length": 0.07,  # a longer chunk says more: a prior
 }
 # How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
 _SLOPE, _INTERCEPT = 18.0, -3.3
 _TENTH, _UNRELATED = 10, 0.05  # what stands in for the tenth where there are fewer: it is unrelated
-_HIGH = 0.45  # a tenth that scores more is an answer too, and takes nothing from the others
+_HIGH = 0.42  # a tenth that scores more is an answer too, and takes nothing from the others
 _DOUBT = 0.5  # if the question's words were said by others than it names
 AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
+RELATED = 0.35  # cosine below which "auto" leaves a thought out
 ATTENDED = 8  # chunks that are attended to
 _WEEK_US = 7 * 86_400 * 10**6
 _TEMPERATURE = 0.1  # of both softmaxes, on cosines

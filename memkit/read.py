@@ -1,6 +1,6 @@
 """A question in, hits out: search the arms inside the scope, attend, fuse, cut."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -9,14 +9,17 @@ import numpy as np
 
 from memkit import bm25, dates, rank
 from memkit.errors import InvalidInput, ModelError
-from memkit.protocols import Embedder, Integers, Match, Reading, Store, Timeline, Vectors
-from memkit.records import ROLES, Hit, Scope, writable
+from memkit.protocols import Embedder, Integers, Match, Reading, Recalled, Store, Timeline, Vectors
+from memkit.records import ROLES, Hit, Scope, Thought, writable
+from memkit.thoughts import concluded
 from memkit.windows import Floats, Windows
 from memkit.words import asks_of_oneself, named, pairs, words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _DEPTH = 50  # places that either search contributes, at least
+_THOUGHTS = 10
+_SHOWN = 5  # thoughts in a prompt, as in TiM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Question:
     until: datetime | None = None
     min_relevance: float | Literal["auto"] = 0.0
     without: Collection[str] = ()  # turn ids that the caller has already
+    thoughts: int = _THOUGHTS  # how many of the nearest to look at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +42,36 @@ class Found:
     chunk_id: str
 
 
-def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -> list[Found]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recollection:
+    """What a question brings back."""
+
+    found: list[Found]
+    concluded: list[Recalled]  # nearest first; what holds, each once
+
+    @property
+    def hits(self) -> list[Hit]:
+        """Return what was said, best first."""
+        return [one.hit for one in self.found]
+
+    @property
+    def thoughts(self) -> list[Thought]:
+        """Return what holds and has to do with the question, nearest first: for a prompt."""
+        near = [one for one in self.concluded if one.cosine >= rank.RELATED]
+        return [one.now for one in near if one.now is not None][:_SHOWN]
+
+    @property
+    def thought_hits(self) -> list[Hit]:
+        """Return what holds as hits, nearest first."""
+        return [concluded.hit(one.now, one.cosine) for one in self.concluded if one.now is not None]
+
+
+def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -> Recollection:
     """Return what is most relevant inside the scope, best first, one hit per turn.
 
-    Two searches find candidates: the nearest vectors, and BM25 over the question's words. These
-    and what stands around them are scored by all arms. Age breaks ties and nothing else.
+    Three searches find candidates: the nearest vectors, BM25 over the question's words, and the
+    nearest thoughts. These and what stands around them are scored by all arms. Age breaks ties and
+    nothing else; but what replaced a fact stands before what it replaced.
     """
     _check(question)
     least = rank.AUTO if question.min_relevance == "auto" else question.min_relevance
@@ -50,7 +79,8 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
     import memkit.attention  # noqa: F401 - loads torch, and not while the store is held
 
     with store.reading(scope, question.until) as reading:
-        ranking = _rank(reading, vector, question)
+        thoughts = reading.thoughts(vector, question.thoughts)
+        ranking = _rank(reading, vector, question, thoughts)
         likely = int((ranking.relevance >= least).sum())  # best first: the others come after
         matches = reading.matches(ranking.places[: min(likely, question.k + len(question.without))])
     found = [
@@ -61,7 +91,8 @@ def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -
         for n, match in enumerate(matches)
         if match.turn.id not in question.without
     ]
-    return found[: question.k]
+    holding = concluded.holding(thoughts, without=question.without)
+    return Recollection(found=found[: question.k], concluded=holding)
 
 
 def _vector(embedder: Embedder, text: str) -> Vectors:
@@ -100,31 +131,36 @@ class _Ranking:
         return {name: float(arm[n] / score * self.relevance[n]) for name, arm in self.arms.items()}
 
 
-def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
+def _rank(
+    reading: Reading, vector: Vectors, question: Question, thoughts: Sequence[Recalled]
+) -> _Ranking:
     timeline = reading.timeline
     windows = Windows(timeline)
-    found = {word: reading.having(word) for word in words(question.text)}
-    # a pair of characters that stands nowhere is more often no word than a missing one
-    found = {word: places for word, places in found.items() if len(places) or not pairs(word)}
+    found = _having(reading, question.text)
     lexical = bm25.score(timeline, windows, found)
-    places = _candidates(reading, windows, lexical, vector, question.k + len(question.without))
+    turns = question.k + len(question.without)
+    places = np.union1d(
+        _candidates(reading, windows, lexical, vector, turns), concluded.places(thoughts)
+    )
     cosines = (reading.vectors(places) @ vector).astype(float)
     people = [n for n in named(question.text, timeline.names) if timeline.names[n] not in ROLES]
-    about = people or _asker(question.text, timeline)
     arms = {
         "dense": cosines,
         "dense window": windows.means(places, cosines),
         "lexical": lexical.own[places],
         "lexical window": lexical.window[places] - lexical.own[places],
         "attention": rank.attention(windows.chunks(places), cosines),
+        "thought": concluded.nearness(thoughts, places),
         "session": lexical.session[places],
-        "speaker": _said_by(timeline, places, about),
+        "speaker": _said_by(timeline, places, people or _asker(question.text, timeline)),
         "time": rank.nearness(timeline.said_us[places], _spans(question, timeline, windows, found)),
         "length": rank.length(timeline.tokens[places]),
     }
     weighted = rank.weighted(arms)
     # rounded: a product of matrices gives equal rows results that differ in the eighth digit
     scores = sum(weighted.values(), np.zeros(len(places))).round(6)
+    weighted["thought"] += (lift := concluded.lift(thoughts, places, scores))
+    scores += lift
     best = _best_of_each_turn(timeline, places, scores)
     best_arms = {name: arm[best] for name, arm in weighted.items()}
     said = _said_by(timeline, places[best], people)
@@ -134,6 +170,13 @@ def _rank(reading: Reading, vector: Vectors, question: Question) -> _Ranking:
         arms=best_arms,
         relevance=rank.relevance(scores[best], doubtful=doubtful),
     )
+
+
+def _having(reading: Reading, text: str) -> dict[str, Integers]:
+    """Return where each word of a text stands."""
+    found = {word: reading.having(word) for word in words(text)}
+    # a pair of characters that stands nowhere is more often no word than a missing one
+    return {word: places for word, places in found.items() if len(places) or not pairs(word)}
 
 
 def _candidates(

@@ -141,16 +141,64 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where something was said."""
+
+    turn_id: str
+    start: int  # characters into the turn's text
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a thinker concluded from a piece of a turn, not yet compared with what is known."""
+
+    text: str  # one sentence that needs no other to be understood
+    source: Source
+    head: str | None = None  # who or what it is about, and
+    relation: str | None = None  # what it says of it: ("Ann", "lives in", "Oslo")
+    tail: str | None = None
+    slot: str | None = None  # what can only be one way at a time: a newer claim closes an older
+    valid_from: datetime | None = None  # None: since it was said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thought:
-    """One conclusion drawn from turns; a newer one closes it, nothing deletes it."""
+    """One conclusion drawn from turns.
+
+    A newer one of its slot closes it; only forgetting a turn that it comes from deletes it. It has
+    two times. Valid time is when it holds in the world: `valid_from` to `valid_to`. System
+    time is when memkit believed it: `recorded_at` to `retracted_at`.
+    """
 
     id: str
-    text: str
-    sources: tuple[str, ...]  # turn ids
-    valid_from: datetime  # when it began to hold in the world
-    valid_to: datetime | None = None  # when it stopped to hold; None: it holds
+    text: str  # one sentence that needs no other to be understood, dates resolved
+    sources: tuple[Source, ...]  # every place where it was said
+    said_by: str  # who claimed it: a name, or a role
+    role: Role  # a user's claim outranks an assistant's
+    said_at: datetime  # when it was said
+    repeated_at: datetime  # when it was last said
+    valid_from: datetime
+    valid_to: datetime | None = None  # None: it holds
+    closed_at: datetime | None = None  # when what closed it was said
+    closed_by: str | None = None  # id of the thought that closed it
+    conflicts: tuple[str, ...] = ()  # ids of thoughts that may contradict it: nobody could decide
+    head: str | None = None
+    relation: str | None = None
+    tail: str | None = None
+    slot: str | None = None
     recorded_at: datetime | None = None
     retracted_at: datetime | None = None
+
+    @property
+    def support(self) -> int:
+        """Return how often it was said."""
+        return len(self.sources)
+
+    @property
+    def turn_ids(self) -> tuple[str, ...]:
+        """Return the turns it comes from."""
+        return tuple(dict.fromkeys(source.turn_id for source in self.sources))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +231,7 @@ class Context:
     tokens: int
     hits: tuple[Hit, ...]
     messages: tuple[Mapping[str, str], ...]  # the same as chat messages, without the question
+    thoughts: tuple[Thought, ...] = ()  # that hold, nearest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +242,7 @@ class Receipt:
     turn_ids: tuple[str, ...]
     chunks: int
     summaries: int
+    thoughts: int
     dry_run: bool
 
 

@@ -8,12 +8,20 @@ import numpy as np
 from memkit.errors import TurnConflict
 from memkit.protocols import Changes, Fingerprint, Vectors
 from memkit.records import Chunk, Summary, Turn, day
+from stores import queue, thinking
+from stores.mind import Mind
 from stores.rows import beside, from_turn, scope_tokens
 
 CurrentEmbedder = Callable[[], tuple[int, Fingerprint]]  # its number and what it is
 
 
-def apply(db: sqlite3.Connection, user: str, changes: Changes, embedder: CurrentEmbedder) -> int:
+def apply(
+    db: sqlite3.Connection,
+    user: str,
+    changes: Changes,
+    embedder: CurrentEmbedder,
+    mind: Callable[[], Mind],
+) -> int:
     """Write `changes` of `user`; return how many turns were ever stored, 0 if none is left."""
     new = _new_turns(db, user, changes.turns)
     if new:
@@ -26,12 +34,25 @@ def apply(db: sqlite3.Connection, user: str, changes: Changes, embedder: Current
         "UPDATE chunks SET retrieved = max(coalesce(retrieved, 0), ?) WHERE user_id = ? AND id = ?",
         [(turn, user, chunk) for chunk, turn in changes.retrieved.items()],
     )
+    if changes.unpark:
+        queue.unpark(db, user)
+    if changes.thinking is not None or changes.settled or changes.retract:
+        _think(mind(), changes)
     if changes.forget:
-        _forget(db, user, changes.forget)
+        _forget(db, user, changes.forget, mind)
     if changes.failure or changes.summaries:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (changes.failure, user))
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def _think(mind: Mind, changes: Changes) -> None:
+    if changes.thinking is not None:
+        thinking.apply(mind, changes.thinking)
+    for older, newer, contradict in changes.settled:
+        thinking.settle(mind, older, newer, contradict=contradict)
+    for thought, at in changes.retract.items():
+        thinking.retract(mind, thought, at)
 
 
 def _new_turns(db: sqlite3.Connection, user: str, turns: Sequence[Turn]) -> dict[str, Turn]:
@@ -154,14 +175,18 @@ def _relayout(db: sqlite3.Connection, user: str) -> None:
     db.execute("UPDATE users SET layout = random() WHERE user_id = ?", (user,))
 
 
-def _forget(db: sqlite3.Connection, user: str, turn_ids: Sequence[str]) -> None:
+def _forget(
+    db: sqlite3.Connection, user: str, turn_ids: Sequence[str], mind: Callable[[], Mind]
+) -> None:
     """Delete turns, what hangs on them, and every summary that took one of them in."""
     going = [(user, turn) for turn in turn_ids]
     where = "WHERE user_id = ? AND id = ?"
-    found = [db.execute(f"SELECT position FROM turns {where}", one).fetchone() for one in going]
-    positions = [row[0] for row in found if row]
+    sql = f"SELECT position, seq FROM turns {where}"
+    found = [row for one in going if (row := db.execute(sql, one).fetchone()) is not None]
+    positions = [row["position"] for row in found]
     if not positions:
         return
+    thinking.forget(mind(), [row["seq"] for row in found])
     db.executemany(f"DELETE FROM turns {where}", going)
     db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user, min(positions)))
     db.execute(
@@ -172,6 +197,11 @@ def _forget(db: sqlite3.Connection, user: str, turn_ids: Sequence[str]) -> None:
     _relayout(db, user)
     db.execute(
         "DELETE FROM users WHERE user_id = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
+        (user,),
+    )
+    db.execute(
+        "DELETE FROM hashes WHERE user_id = ?1"
         " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
         (user,),
     )

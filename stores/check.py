@@ -17,6 +17,10 @@ _COUNTS = {
     "chunks": "SELECT count(*) FROM chunks",
     "hidden_chunks": "SELECT count(*) FROM chunks WHERE hidden = 1",
     "summaries": "SELECT count(*) FROM summaries",
+    "thoughts": "SELECT count(*) FROM thoughts WHERE retracted_at IS NULL",
+    "waiting_turns": "SELECT count(*) FROM thinking WHERE again_us IS NOT NULL",
+    "parked_turns": "SELECT count(*) FROM thinking WHERE again_us IS NULL",
+    "rejected_claims": "SELECT coalesce(sum(rejected), 0) FROM users",
 }
 
 # each query returns one number, which is zero in a healthy memory
@@ -37,6 +41,21 @@ _MUST_BE_ZERO = {
     " (SELECT user_id FROM users)",
     "chunks whose user is not their turn's": "SELECT count(*) FROM chunks c JOIN turns t"
     " ON t.seq = c.turn_seq WHERE c.user_id != t.user_id",
+    "thoughts without a source": "SELECT count(*) FROM thoughts WHERE seq NOT IN"
+    " (SELECT thought_seq FROM thought_sources)",
+    "thoughts without a vector of the current embedder": "SELECT count(*) FROM thoughts WHERE seq"
+    " NOT IN (SELECT thought_seq FROM thought_vectors JOIN embedders ON embedders.id = embedder"
+    " WHERE current)",
+    "thoughts in no group": "SELECT count(*) FROM thought_vectors WHERE groups IS NULL"
+    " AND embedder IN (SELECT id FROM embedders WHERE current)",
+    "thoughts whose user is not their turns'": "SELECT count(*) FROM thoughts t"
+    " JOIN thought_sources s ON s.thought_seq = t.seq JOIN turns ON turns.seq = s.turn_seq"
+    " WHERE turns.user_id != t.user_id",
+    "thoughts closed by what is gone": "SELECT count(*) FROM thoughts t WHERE closed_by IS NOT NULL"
+    " AND NOT EXISTS (SELECT 1 FROM thoughts o WHERE o.user_id = t.user_id AND o.id = t.closed_by)",
+    "slots with more than one thought of a user that holds": "SELECT count(*) FROM (SELECT 1 FROM"
+    " thoughts WHERE slot IS NOT NULL AND closed_by IS NULL AND retracted_at IS NULL"
+    " GROUP BY user_id, slot HAVING count(*) > 1)",
     "visible chunks missing from full text, or extra rows in it": "SELECT abs((SELECT count(*)"
     " FROM searchable) - (SELECT count(*) FROM searchable_fts_docsize))",
 }
@@ -68,6 +87,14 @@ def faults(db: sqlite3.Connection) -> list[str]:
     found += [
         f"Compact Memory of {row[0]!r} could not be updated: {row[1]}"
         for row in db.execute("SELECT user_id, failure FROM users WHERE failure IS NOT NULL")
+    ]
+    found += [
+        f"turn {row['id']!r} of {row['user_id']!r} was given up after {row['attempts']} attempts to"
+        f" think about it: {row['failure']}; `memkit think --retry` tries again"
+        for row in db.execute(
+            "SELECT turns.id, turns.user_id, attempts, failure FROM thinking q"
+            " JOIN turns ON turns.seq = q.turn_seq WHERE again_us IS NULL ORDER BY turns.seq"
+        )
     ]
     for what, sql in _MUST_BE_ZERO.items():
         count = db.execute(sql).fetchone()[0]

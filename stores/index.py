@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from memkit.errors import StoreError
 from memkit.protocols import Fingerprint, Vectors
+from stores.groups import HashedThoughts
 from stores.rows import freshness
 from stores.timeline import UserTimeline
 from stores.vectors import DamagedIndex, State, VectorIndex
@@ -101,11 +102,13 @@ class Kept:
 
     timeline: UserTimeline | None = None
     index: VectorIndex | None = None
+    thoughts: HashedThoughts | None = None
 
     @property
     def size(self) -> int:
         """Return about how many bytes of memory it takes."""
-        return sum(one.size for one in (self.timeline, self.index) if one is not None)
+        parts = (self.timeline, self.index, self.thoughts)
+        return sum(part.size for part in parts if part is not None)
 
 
 class IndexCache:
@@ -130,6 +133,16 @@ class IndexCache:
             kept.timeline = kept.timeline or UserTimeline()
             kept.timeline.refresh(db, user_id)
             return kept.timeline
+
+    def thoughts(
+        self, db: sqlite3.Connection, user_id: str, embedder: int, dimension: int
+    ) -> HashedThoughts:
+        """Return the user's thoughts by their groups, with every committed one among them."""
+        with self._using(user_id) as kept:
+            if kept.thoughts is None or kept.thoughts.embedder != embedder:
+                kept.thoughts = HashedThoughts(embedder, dimension)
+            kept.thoughts.refresh(db, user_id)
+            return kept.thoughts
 
     def fresh(self, rows: Rows) -> VectorIndex:
         """Return the user's index with every committed row in it, whoever wrote it."""

@@ -2,16 +2,19 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import numpy as np
 
 from memkit.errors import StoreClosed
-from memkit.protocols import Integers, Match, Timeline, Vectors, Window
-from memkit.records import Scope
+from memkit.protocols import Integers, Match, Recalled, Timeline, Vectors, Window
+from memkit.records import Scope, Thought
 from memkit.words import pairs
+from stores.groups import HashedThoughts
 from stores.index import IndexCache, Rows
 from stores.rows import integers, scope_tokens, to_turn, turn_filter
+from stores.thoughts import of_ids, of_rows
 from stores.timeline import Part
 
 _HAVING = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts MATCH ?"
@@ -21,12 +24,12 @@ class SQLiteReading:
     """A `memkit.protocols.Reading`; its rows and its index are those of one open snapshot."""
 
     def __init__(
-        self, db: sqlite3.Connection, scope: Scope, part: Part, cache: IndexCache,
-        rows: Callable[[], Rows],
+        self, db: sqlite3.Connection, scope: Scope, part: Part, *, until: datetime | None,
+        cache: IndexCache, rows: Callable[[], Rows], hashed: Callable[[], HashedThoughts],
     ) -> None:  # fmt: skip
-        self._db, self._scope, self._cache = db, scope, cache
+        self._db, self._scope, self._until, self._cache = db, scope, until, cache
         self._part: Part | None = part
-        self._rows = rows  # asks which embedder is in use, so only for vectors
+        self._rows, self._hashed = rows, hashed  # ask which embedder is in use: only for vectors
 
     def end(self) -> None:
         """Let go of the snapshot; nothing can be read afterwards."""
@@ -88,6 +91,59 @@ class SQLiteReading:
             for row in found
         }
         return [matches[row] for row in wanted]
+
+    def thoughts(self, vector: Vectors, k: int) -> list[Recalled]:
+        """Return at most `k` thoughts near `vector`, nearest first, with what replaced each."""
+        hashed = self._hashed()
+        depth = k
+        while True:
+            near = hashed.near(vector, depth)
+            known = of_rows(self._fetch, self._scope, [seq for seq, _ in near], self._until)
+            if len(known) >= k or len(near) < depth:
+                break
+            depth *= 4  # many nearer ones are of other sessions, or were said later
+        found = [(known[seq], cosine) for seq, cosine in near if seq in known][:k]
+        now = [self._now(thought) for thought, _ in found]
+        places = self._places([thought for thought, _ in found] + [one for one in now if one])
+        nowhere = np.empty(0, dtype=np.int64)
+        return [
+            Recalled(
+                thought=thought, cosine=cosine, places=places.get(thought.id, nowhere),
+                now=held, now_places=places.get(held.id, nowhere) if held else nowhere,
+            )
+            for (thought, cosine), held in zip(found, now, strict=True)
+        ]  # fmt: skip
+
+    def _now(self, thought: Thought) -> Thought | None:
+        """Return what holds in a thought's place; None: what closed it is outside the scope."""
+        while thought.closed_by is not None:
+            found = of_ids(self._fetch, self._scope, [thought.closed_by], self._until)
+            if not found:
+                return None
+            thought = found[0]
+        return thought
+
+    def _fetch(self, sql: str, values: Sequence[object]) -> list[sqlite3.Row]:
+        return self._db.execute(sql, values).fetchall()
+
+    def _places(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:
+        """Return where each thought's sources stand, by its id."""
+        wanted = {
+            (thought.id, one.turn_id, one.start) for thought in thoughts for one in thought.sources
+        }
+        found = self._fetch(
+            "SELECT wanted.value ->> 0, c.seq FROM json_each(?) AS wanted"
+            " CROSS JOIN turns t ON t.user_id = ? AND t.id = wanted.value ->> 1"
+            " CROSS JOIN chunks c ON c.turn_seq = t.seq AND c.hidden = 0"
+            ' AND wanted.value ->> 2 >= c.start AND wanted.value ->> 2 < c."end"',
+            (json.dumps(sorted(wanted)), self._scope.user_id),
+        )
+        rows = np.array([row[1] for row in found], dtype=np.int64)
+        places: dict[str, list[int]] = {}
+        for (thought, _), place in zip(found, self._open.places(rows).tolist(), strict=True):
+            if place >= 0:
+                places.setdefault(thought, []).append(place)
+        return {thought: np.unique(own) for thought, own in places.items()}
 
 
 def _phrase(word: str) -> str:

@@ -54,13 +54,18 @@ def beside(text: str, said: str) -> str:
     return " ".join([said, *pairs(text), *spaced.split()])
 
 
+def layout_of(db: sqlite3.Connection, user_id: str) -> int:
+    """Return what changes when rows leave a user's searchable ones, or come back; 0: no user."""
+    row = db.execute("SELECT layout FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return row[0] if row else 0
+
+
 def freshness(db: sqlite3.Connection, user_id: str) -> tuple[int, int]:
     """Return a user's layout and newest searchable chunk row: what is as new has all. Quick."""
-    layout = db.execute("SELECT layout FROM users WHERE user_id = ?", (user_id,)).fetchone()
     newest = db.execute(
         "SELECT max(seq) FROM chunks WHERE user_id = ? AND hidden = 0", (user_id,)
     ).fetchone()
-    return layout[0] if layout else 0, newest[0] or 0
+    return layout_of(db, user_id), newest[0] or 0
 
 
 def from_turn(user: str, position: int, turn: Turn) -> tuple[Any, ...]:

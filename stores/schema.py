@@ -49,6 +49,12 @@ def _tokens_pairs(db: Database) -> None:
             )
 
 
+@migrations(name="0003_thoughts")
+def _thoughts(db: Database) -> None:
+    for statement in _THIRD:
+        db.execute(statement)
+
+
 # `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
 # `layout` is drawn anew whenever rows leave or re-enter the searchable set other than at its end,
 # so that a vector index knows when appending is not enough. It is no counter: a restored copy
@@ -122,6 +128,58 @@ _FIRST = (
 _SECOND = (
     "ALTER TABLE chunks ADD COLUMN tokens INTEGER NOT NULL DEFAULT 1",
     "UPDATE chunks SET tokens = max(1, length(CAST(text AS BLOB)) / 4)",
+)
+
+# `thinking` is the queue of turns to think about: a row leaves it with the transaction that writes
+# what came of it. `again_us` is the time of the next attempt after a failure, NULL for never.
+# Times in microseconds are what the times in text beside them are, for comparing.
+# `groups` of a vector are its groups of the hash, one per table.
+_THIRD = (
+    """CREATE TABLE thinking (
+        turn_seq INTEGER PRIMARY KEY REFERENCES turns (seq) ON DELETE CASCADE,
+        user_id TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+        again_us INTEGER DEFAULT 0, failure TEXT)""",
+    "CREATE INDEX thinking_of_user ON thinking (user_id, attempts, turn_seq)",
+    """CREATE TRIGGER turn_in AFTER INSERT ON turns BEGIN
+        INSERT INTO thinking (turn_seq, user_id) VALUES (new.seq, new.user_id); END""",
+    "INSERT INTO thinking (turn_seq, user_id) SELECT seq, user_id FROM turns",
+    "ALTER TABLE users ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE hashes (
+        user_id TEXT PRIMARY KEY, embedder INTEGER NOT NULL
+        REFERENCES embedders (id) ON DELETE CASCADE, seed INTEGER NOT NULL,
+        groups INTEGER NOT NULL, tables INTEGER NOT NULL, probes INTEGER NOT NULL,
+        centre BLOB NOT NULL)""",
+    """CREATE TABLE thoughts (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, id TEXT NOT NULL,
+        text TEXT NOT NULL, head TEXT, relation TEXT, tail TEXT, slot TEXT,
+        said_by TEXT NOT NULL, role TEXT NOT NULL,
+        said_at TEXT NOT NULL, said_us INTEGER NOT NULL, repeated_at TEXT NOT NULL,
+        valid_from TEXT NOT NULL, valid_from_us INTEGER NOT NULL,
+        valid_to TEXT, valid_to_us INTEGER, closed_at TEXT, closed_us INTEGER, closed_by TEXT,
+        recorded_at TEXT NOT NULL, retracted_at TEXT, UNIQUE (user_id, id))""",
+    "CREATE INDEX thoughts_of_slot ON thoughts (user_id, slot)",
+    "CREATE INDEX thoughts_closed_by ON thoughts (user_id, closed_by)",
+    """CREATE TABLE thought_sources (
+        thought_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
+        turn_seq INTEGER NOT NULL REFERENCES turns (seq) ON DELETE CASCADE,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+        PRIMARY KEY (thought_seq, turn_seq, start)) WITHOUT ROWID""",
+    "CREATE INDEX thoughts_of_turn ON thought_sources (turn_seq)",
+    """CREATE TABLE thought_vectors (
+        thought_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
+        embedder INTEGER NOT NULL REFERENCES embedders (id) ON DELETE CASCADE,
+        vector BLOB NOT NULL, groups BLOB, PRIMARY KEY (thought_seq, embedder))""",
+    "CREATE INDEX thought_vectors_of_embedder ON thought_vectors (embedder)",
+    """CREATE TABLE thought_bands (
+        user_id TEXT NOT NULL, band INTEGER NOT NULL,
+        thought_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
+        PRIMARY KEY (user_id, band, thought_seq)) WITHOUT ROWID""",
+    "CREATE INDEX bands_of_thought ON thought_bands (thought_seq)",
+    """CREATE TABLE conflicts (
+        older_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
+        newer_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
+        PRIMARY KEY (older_seq, newer_seq)) WITHOUT ROWID""",
+    "CREATE INDEX conflicts_of_newer ON conflicts (newer_seq)",
 )
 
 

@@ -1,7 +1,7 @@
 """The default store: one SQLite file holds the truth, FAISS files beside it are a cache."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +14,16 @@ from memkit.protocols import (
     Embedder,
     Fingerprint,
     Reading,
+    Waiting,
     Window,
 )
-from memkit.records import Scope, Summary, Turn
-from stores import check, reembed, rows
+from memkit.records import Scope, Summary, Thought, Turn
+from stores import check, queue, reembed, rows, thoughts
 from stores.changes import apply
 from stores.connection import Connection
+from stores.groups import HashedThoughts
 from stores.index import IndexCache, Rows
+from stores.mind import Mind
 from stores.reading import SQLiteReading
 
 
@@ -82,12 +85,19 @@ class SQLiteStore:
     def write(self, scope: Scope, changes: Changes) -> int:
         """Write all of `changes` or nothing; return the user's turn count afterwards."""
         with self._connection.transaction() as db:
-            count = apply(db, scope.user_id, changes, lambda: self._embedder(db))
+            count = apply(
+                db, scope.user_id, changes, lambda: self._embedder(db),
+                lambda: Mind(db, scope.user_id, lambda: self._thoughts(db, scope.user_id)),
+            )  # fmt: skip
         if changes.forget:
             with self._connection.held():
                 self._cache.unlink(scope.user_id)  # after the commit: see IndexCache._write
                 self._connection.erase_log()
         return count
+
+    def _thoughts(self, db: sqlite3.Connection, user: str) -> HashedThoughts:
+        number, made_by = self._embedder(db)
+        return self._cache.thoughts(db, user, number, made_by.dimension)
 
     # ---- reading
 
@@ -132,6 +142,26 @@ class SQLiteStore:
                 created_at=datetime.fromisoformat(row["created_at"]),
             )  # fmt: skip
 
+    def waiting(self, scope: Scope, limit: int, now: datetime | None = None) -> list[Waiting]:
+        """Return the user's next turns to think about: neighbours of one session, oldest first."""
+        return queue.waiting(self._connection.fetch, scope, limit, now)
+
+    def thoughts(self, scope: Scope, at: datetime | None = None) -> Iterator[Thought]:
+        """Yield the scope's thoughts that hold, or held at that time, as far as is known now."""
+        return thoughts.holding(self._connection.fetch, scope, at)
+
+    def history(self, scope: Scope, thought_id: str) -> list[Thought]:
+        """Return the thoughts that are linked with one by closing, oldest first."""
+        return thoughts.history(self._connection.fetch, scope, thought_id)
+
+    def hanging(self, scope: Scope, turn_ids: Sequence[str]) -> int:
+        """Return how many thoughts come from any of these turns."""
+        return thoughts.hanging(self._connection.fetch, scope, turn_ids)
+
+    def disputes(self, scope: Scope) -> list[tuple[Thought, Thought]]:
+        """Return open thoughts that may contradict each other, the older one first."""
+        return thoughts.disputes(self._connection.fetch, scope)
+
     @contextmanager
     def reading(self, scope: Scope, until: datetime | None = None) -> Iterator[Reading]:
         """Give the block one state of what is searchable inside the scope, said by `until`.
@@ -142,8 +172,9 @@ class SQLiteStore:
             with self._connection.snapshot() as db:
                 part = self._cache.timeline(db, scope.user_id).part(scope, until)
                 reading = SQLiteReading(
-                    db, scope, part, self._cache,
-                    lambda: Rows(db, scope.user_id, *self._embedder(db)),
+                    db, scope, part, until=until, cache=self._cache,
+                    rows=lambda: Rows(db, scope.user_id, *self._embedder(db)),
+                    hashed=lambda: self._thoughts(db, scope.user_id),
                 )  # fmt: skip
                 try:
                     yield reading
@@ -175,10 +206,12 @@ class SQLiteStore:
             return faults
 
     def pending(self) -> list[str]:
-        """Return the users whose Compact Memory is behind their turns."""
+        """Return the users with turns that are not summarised, or not thought about."""
         found = self._connection.fetch(
             "SELECT user_id FROM users WHERE summarised <"
             " (SELECT max(position) FROM turns WHERE turns.user_id = users.user_id)"
+            " OR EXISTS (SELECT 1 FROM thinking q WHERE q.user_id = users.user_id"
+            " AND q.again_us IS NOT NULL)"
         )
         return [row[0] for row in found]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memkit.protocols import Backend, Changes, Fingerprint, Window
-from memkit.records import Chunk, Scope, Summary, Turn
+from memkit.protocols import Backend, Changes, Fingerprint, Recalled, Thinking, Window
+from memkit.records import Chunk, Scope, Source, Summary, Thought, Turn
 from memkit.testing import HashEmbedder
 from stores.sqlite import SQLiteStore
 
@@ -121,6 +121,29 @@ def summary(through: int, sources: Sequence[str], level: Any = 1) -> Summary:
         id=f"S{level}/{through}", text=f"the first {through}", level=level, through=through,
         tokens=3, sources=tuple(sources), created_at=NOON,
     )  # fmt: skip
+
+
+def thought(id: str, text: str, turn_id: str, **rest: Any) -> Thought:
+    said: dict[str, Any] = {"said_by": "user", "role": "user", "said_at": NOON}
+    times = {"repeated_at": NOON, "valid_from": NOON, "recorded_at": NOON}
+    start = rest.pop("start", 0)
+    source = Source(turn_id=turn_id, start=start, end=start + 1)
+    return Thought(**{"id": id, "text": text, "sources": (source,), **said, **times, **rest})
+
+
+def thinking(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> Changes:
+    """What a thinker drew from these turns, embedded unless vectors are given."""
+    vectors = EMBEDDER.embed([one.text for one in thoughts]) if thoughts else None
+    given = {"turns": turns, "thoughts": thoughts, "vectors": vectors, **rest}
+    return Changes(thinking=Thinking(**given))
+
+
+def concluded(
+    store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
+) -> list[Recalled]:
+    """Return the thoughts nearest to a text."""
+    with store.reading(scope, until) as reading:
+        return reading.thoughts(EMBEDDER.embed([text])[0], k)
 
 
 class Midway(Exception):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import memkit
-from memkit.memory import Memory, Settings
+from memkit.keep import Settings
+from memkit.memory import Memory
 from memkit.testing import HashEmbedder
 
 

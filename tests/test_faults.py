@@ -20,14 +20,15 @@ from memkit.errors import (
     StoreError,
     StoreLocked,
 )
-from memkit.memory import Memory, Settings
+from memkit.keep import Settings
+from memkit.memory import Memory
 from memkit.testing import HashEmbedder
 from stores.sqlite import SQLiteStore
 
 CHILD = """
 import os, sys, time
 import memkit
-from memkit.memory import Settings
+from memkit.keep import Settings
 from memkit.testing import HashEmbedder
 
 def memory(path, **rest):

@@ -20,10 +20,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from thinkers import Reader, says, tell
 
 import memkit
-from memkit.errors import ScopeRequired
-from memkit.memory import Memory, Settings
+from memkit.errors import InvalidInput, ScopeRequired
+from memkit.keep import Settings
+from memkit.memory import Memory
 from memkit.prune import Forgetting
 from memkit.testing import HashEmbedder
 
@@ -77,7 +79,7 @@ class Sharing(RuleBasedStateMachine):
     def _open(self) -> Memory:
         return memkit.open(
             str(Path(self.folder.name) / "all.db"), embedder=HashEmbedder(16, reads=8),
-            settings=self.settings, clock=lambda: NOON,
+            settings=self.settings, clock=lambda: NOON, thinker=Reader(),
         )  # fmt: skip
 
     def only(self, user: int, result: Any) -> Any:
@@ -135,6 +137,31 @@ class Sharing(RuleBasedStateMachine):
         self.memory.think(user_id=USERS[user])
         self.only(user, [self.memory.summary(user_id=USERS[user], level=n) for n in (1, 2)])
 
+    @rule(user=a_user, other=a_user, session=a_session, day=a_day)
+    def thoughts(
+        self, user: int, other: int, session: str | None, day: datetime | None
+    ) -> None:
+        own: dict[str, Any] = {"user_id": USERS[user], "session_id": session}
+        found = self.memory.thoughts(as_of=day, **own)
+        self.only(user, found)
+        asked = f"lives {marker(other)}"
+        hits = self.memory.recall(asked, kind="thought", as_of=day, **own)
+        self.only(user, hits)
+        for one in [*found, *hits]:
+            turns = {turn.id for turn in self.memory.turns(**own)}
+            assert one.turn_ids
+            assert set(one.turn_ids) <= turns
+
+    @rule(user=a_user, other=a_user, retract=st.booleans())
+    def another_users_thought(self, user: int, other: int, retract: bool) -> None:
+        for one in self.memory.thoughts(user_id=USERS[user])[:1]:
+            call = self.memory.retract if retract else self.memory.history
+            if user == other:
+                self.only(user, call(one.id, user_id=USERS[other]))
+            else:
+                with pytest.raises(InvalidInput, match="has no thought"):
+                    call(one.id, user_id=USERS[other])
+
     @rule(user=a_user)
     def restore(self, user: int) -> None:
         self.memory.restore(user_id=USERS[user])
@@ -169,6 +196,7 @@ class Sharing(RuleBasedStateMachine):
             turns = list(self.memory.turns(user_id=USERS[user]))
             assert {turn.id: turn.text for turn in turns} == stored
             self.only(user, self.memory.summaries(user_id=USERS[user]))
+            self.only(user, self.memory.thoughts(user_id=USERS[user]))
 
     def teardown(self) -> None:
         self.memory.close()
@@ -204,7 +232,7 @@ OF_ALL_USERS = {
     "think_quietly": "the background worker's; fails quietly like a failing model",
 }
 ARGUMENTS: dict[str, Any] = {
-    "what": "tea", "query": "tea", "everything": True, "budget_tokens": 100, "thought_id": "1",
+    "what": "tea", "query": "tea", "everything": True, "budget_tokens": 100,
 }  # fmt: skip
 
 

@@ -264,7 +264,7 @@ def test_closing_does_not_wait_for_all_that_is_pending(tmp_path: Path) -> None:
     assert gate.began.wait(60)
     closing = threading.Thread(target=memory.close)
     closing.start()
-    while not memory._worker.stopped:
+    while not memory._keeper._worker.stopped:
         closing.join(0.001)
     gate.go.set()
     closing.join()

@@ -322,7 +322,6 @@ def test_summaries_come_newest_first_with_their_sources(store: Backend) -> None:
     assert list(store.summaries(ANN, 1)) == [summary(3, ["S1/1", "3", "2"]), summary(1, ["1"])]
     assert list(store.summaries(ANN, 2)) == [summary(3, ["S1/3"], 2)]
     assert not list(store.summaries(BOB, 1))
-    assert store.pending() == []
 
 
 def test_a_summary_that_comes_late_does_not_become_the_newest(store: Backend) -> None:

@@ -22,7 +22,7 @@ from contract import (
 )
 
 from memkit.errors import EmbeddingMismatch, StoreClosed
-from memkit.protocols import Backend, Changes, Window
+from memkit.protocols import Backend, Changes, Thinking, Window
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
@@ -98,6 +98,8 @@ def test_long_histories_are_read_lazily_while_others_write(
 def test_pending_names_the_users_whose_summary_is_behind(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     store.write(BOB, adding(turn("1", "tea")))
+    for scope, turns in ((ANN, ["1", "2"]), (BOB, ["1"])):
+        store.write(scope, Changes(thinking=Thinking(turns=turns)))
     store.write(BOB, Changes(summaries=[summary(1, ["1"])]))
     assert store.pending() == ["ann"]
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, worded
 from sqlite_utils import Database
+from thinkers import Reader
 
+from memkit.keep import Settings
+from memkit.memory import Memory
 from memkit.protocols import Changes
 from memkit.records import Scope, Turn, day
 from stores import schema
@@ -86,6 +89,27 @@ def test_what_an_upgraded_file_holds_can_be_shown_forgotten_and_added_to(old: Pa
     assert worded(store, "东京", Scope(user_id="bob", session_id="s")) == ["我住在东京"]
     assert store.check() == []
     store.close()
+
+
+def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Path) -> None:
+    raw = sqlite3.connect(old, isolation_level=None)
+    schema.migrations.apply(Database(raw), stop_before="0003_thoughts")
+    assert "thinking" not in Database(raw).table_names()
+    raw.close()
+
+    store = SQLiteStore(str(old), EMBEDDER.fingerprint)
+    assert [one.turn.id for one in store.waiting(ANN, 9)] == ["1"]
+    assert store.stats()["waiting_turns"] == 8
+    memory = Memory(store, EMBEDDER, thinker=Reader(), settings=Settings(background=False))
+    memory.think(user_id="ann")
+
+    assert [one.text for one in memory.thoughts(user_id="ann")] == [
+        "I like tea", "我住在东京", "hidden 猫",
+    ]  # fmt: skip
+    assert store.stats()["waiting_turns"] == 4
+    assert memory.recall("tea", user_id="ann", kind="thought")[0].text == "I like tea"
+    assert memory.doctor() == []
+    memory.close()
 
 
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(

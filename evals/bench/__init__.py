@@ -13,6 +13,7 @@ BENCHMARKS = (
     "index",
     "forgetting",
     "attention",
+    "hash",
 )
 
 

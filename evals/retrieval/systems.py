@@ -161,4 +161,8 @@ SYSTEMS: Mapping[str, Make] = {
 ABLATIONS: Mapping[str, Make] = {
     f"{OURS} without {part}": partial(Weighed, without(part))
     for part in dict.fromkeys([*rank.WEIGHTS, *TOGETHER])
+} | {
+    f"{OURS} without thoughts": partial(
+        Memkit, settings=memkit.Settings(background=False, thoughts=False)
+    )
 }

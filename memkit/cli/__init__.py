@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import typer
 
-from memkit.cli import files, memory, show, talk, upkeep
+from memkit.cli import files, memory, show, talk, thoughts, upkeep
 from memkit.errors import MemkitError
 
 app = typer.Typer(
@@ -28,6 +28,9 @@ app.command("import")(files.import_)
 app.command()(memory.recall)
 app.command()(memory.context)
 app.command()(memory.summary)
+app.command()(thoughts.thoughts)
+app.command()(thoughts.history)
+app.command()(thoughts.think)
 app.command()(upkeep.stats)
 app.command()(files.export)
 app.command()(upkeep.reembed)

@@ -70,10 +70,11 @@ def memory_at(
 ) -> Iterator["Memory"]:
     """Open a memory for the block; one that is not there is made only if it may be `new`."""
     from memkit import memory
+    from memkit.keep import Settings
 
     if not new:
         _must_exist(url)
-    settings = memory.Settings(background=background)
+    settings = Settings(background=background)
     with memory.open(url, embedder=embedder, settings=settings) as opened:
         yield opened
 

@@ -1,0 +1,279 @@
+"""Any endpoint that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, LM Studio, OpenAI.
+
+The prompt, with all that was recalled for it, goes to that server and to nobody else.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from memkit.errors import InvalidInput, MissingExtra, ModelError
+from memkit.prompt import defuse
+from memkit.protocols import Counter, Messages
+from memkit.records import Usage
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+_NO_KEY = "not-needed"  # without one, the client would send the key of the environment, or fail
+# these insist on the newer name, which Ollama silently ignores (ollama/ollama#7125)
+_NEWER_NAME = ("api.openai.com", ".azure.com")
+_MOST_WORDS = 300  # characters of what a server says about its failure
+
+_PER_MESSAGE = 8  # tokens that a chat template puts around a message, at most
+_PER_PROMPT = 64  # and around them all: some templates have a preamble of their own
+_WORD = re.compile(r"( ?)(?<![A-Za-z0-9])([A-Za-z]{1,24})(?![A-Za-z0-9])")
+
+_MARKS = re.compile(
+    r"<[|｜][^\s<>|｜]{0,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
+    r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE
+    r"|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|IMG)\]"
+    r"|</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"
+    r"|[BE]OS_TOKEN)>"
+    r"|###[ \t]*(?:Instruction|Input|Response|System|Human|User|Assistant):"  # Alpaca
+    r"|\b(?:SYSTEM|USER|ASSISTANT):"  # Vicuna
+)
+
+_ADVICE = {
+    400: "if the prompt is too long for it, pass the model's window as limit=",
+    401: "pass the server's key as api_key=",
+    403: "check what the key may do, and the model's name",
+    404: "check the model's name, and base_url: it mostly ends in /v1",
+    413: "pass the model's window as limit=, or a lower budget",
+    422: "check the options it was given",
+    429: "wait, or raise what the key may spend",
+}
+
+
+class OpenAIModel:
+    """A model behind an OpenAI-compatible endpoint, through the client `openai`.
+
+    Args:
+        name: what the server calls the model.
+        base_url: where it listens, such as "http://127.0.0.1:8000/v1"; the client's own default
+            if left out.
+        api_key: the server's key. Left out, a server named by `base_url` gets a placeholder, and
+            the client's default server what the client finds in the environment.
+        client: a made `openai.OpenAI`, which brings its own base_url, key, timeout and retries.
+        limit: the model's window, in tokens of prompt and reply together; servers do not tell.
+        count: counts a text's tokens, best with the model's tokenizer; see `count`.
+        timeout_s: how long the server may be silent before an attempt fails. The client tries a
+            request that failed before the reply began twice more.
+        options: of every request, such as temperature=0, seed=1 or extra_body={...}.
+
+    Raises:
+        MissingExtra: the client is not installed.
+        ModelError: there is no key for the client's default server.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        client: "OpenAI | None" = None,
+        limit: int | None = None,
+        count: Counter | None = None,
+        timeout_s: float = 60.0,
+        **options: Any,
+    ) -> None:
+        if client is not None and (base_url is not None or api_key is not None):
+            raise InvalidInput("a client has its base_url and api_key; give those, or the client")
+        self._client = client or _connect(base_url, api_key, timeout_s)
+        if not (self._client.api_key.isascii() and self._client.api_key.isprintable()):
+            raise InvalidInput("the API key holds what no header can carry, such as a line break")
+        self.name, self.limit = name, limit
+        self.usage: Usage | None = None  # of the last reply
+        self.estimated = False  # whether that was counted here, because the server did not say
+        self._length = lru_cache(maxsize=4096)(count or _estimate)  # packing asks again and again
+        self._options = options
+        url = urlsplit(str(self._client.base_url))
+        place = url.netloc.rpartition("@")[2]  # without a password
+        self.endpoint = f"{url.scheme}://{place}{url.path}".rstrip("/")
+        newer = (url.hostname or "").endswith(_NEWER_NAME)
+        self._most_tokens = "max_completion_tokens" if newer else "max_tokens"
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
+
+    def count(self, messages: Messages) -> int:
+        """Return how many tokens the prompt of these messages has, and rather more.
+
+        Without a `count` of your own a text's length is estimated, so that a budget holds: half a
+        token for a letter of a word, one for any other byte. That was enough for six tokenizers
+        (SmolLM2, Qwen 3, Llama 2, Mistral 7B, GPT-4, GPT-4o), 16 languages, code, JSON and base64;
+        not for words of random letters. It is about twice what English takes, so that a prompt
+        holds half of what it could: pass a `count`.
+        """
+        contents = [self._length(message["content"]) for message in messages]
+        return _PER_PROMPT + sum(contents) + _PER_MESSAGE * len(contents)
+
+    def neutralise(self, text: str) -> str:
+        """Return `text` with a space inside the marks that open or close a role.
+
+        The server does not tell its template: these are the marks of the common ones.
+        """
+        return defuse(text, _MARKS)
+
+    def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
+        """Yield the reply as it arrives; closing the iterator closes the connection.
+
+        Raises:
+            ModelError: the server could not be reached, refused, failed, was silent for too long,
+                broke off, or answered something else than a chat completion.
+        """
+        started = time.perf_counter()
+        request = {
+            "model": self.name,
+            "messages": [dict(message) for message in messages],
+            self._most_tokens: max_new_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        reply = _Reply()
+        try:
+            with closing(self._chunks(request | self._options)) as chunks:
+                for chunk in chunks:
+                    if piece := reply.take(chunk):
+                        yield piece
+        finally:
+            if reply.said or reply.ended:
+                self._account(messages, reply, started)
+        if not reply.ended or not (reply.said or reply.ended == "stop"):
+            raise ModelError(self._why_incomplete(reply, max_new_tokens))
+
+    def _chunks(self, request: dict[str, Any]) -> Generator[object]:
+        """Yield what the server sends, and close the connection at the end."""
+        import openai
+
+        # before version 3 the client lets its transport's errors through while a reply is read
+        transports = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+        failures = (openai.OpenAIError, ValueError, *(one.HTTPError for one in transports))
+        try:
+            with self._client.chat.completions.create(**request) as chunks:
+                yield from chunks
+        except failures as error:
+            # what a server says may hold the key it was sent: then it is shown nowhere
+            leaks = any(self._redacted(str(one)) != str(one) for one in _chain(error))
+            raise ModelError(self._explained(error)) from (None if leaks else error)
+
+    def _account(self, messages: Messages, reply: "_Reply", started: float) -> None:
+        ended = time.perf_counter()
+        prompt = getattr(reply.usage, "prompt_tokens", None)
+        new = getattr(reply.usage, "completion_tokens", None)
+        details = getattr(reply.usage, "prompt_tokens_details", None)
+        self.estimated = prompt is None or new is None
+        self.usage = Usage(
+            prompt_tokens=self.count(messages) if prompt is None else prompt,
+            reused_tokens=getattr(details, "cached_tokens", None) or 0,
+            new_tokens=self._length("".join(reply.said)) if new is None else new,
+            first_token_s=(reply.first_at or ended) - started,
+            total_s=ended - started,
+        )
+
+    # ---- failures, in our words
+
+    def _explained(self, error: Exception) -> str:
+        """Return what went wrong where, and what to do about it."""
+        import openai
+
+        if "Timeout" in type(error).__name__:  # the client's, or an older client's transport's
+            return f"{self.endpoint} was silent for too long; is it loading? Or raise timeout_s"
+        if isinstance(error, openai.APIStatusError):
+            status = error.status_code
+            # what is said of a wrong key quotes it, masked at best
+            said = "" if status == 401 else f" ({self._words(error.message)})"
+            advice = _ADVICE.get(status, "see the server's log")
+            return f"{self.endpoint} answered {status} for model {self.name!r}{said}; {advice}"
+        if isinstance(error, ValueError):
+            reason = f"{type(error).__name__}: {self._words(error)}"
+            return f"{self.endpoint} sent what is no chat completion ({reason}); {_ADVICE[404]}"
+        if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
+            return f"{self.endpoint} failed within a reply ({self._words(error.message)})"
+        reason = self._words(error.__cause__ or error)
+        return f"the connection to {self.endpoint} failed ({reason}); is the server running?"
+
+    def _words(self, said: object) -> str:
+        return self._redacted(str(said))[:_MOST_WORDS]
+
+    def _redacted(self, text: str) -> str:
+        key = self._client.api_key
+        return text if key in ("", _NO_KEY) else text.replace(key, "***")
+
+    def _why_incomplete(self, reply: "_Reply", most: int) -> str:
+        if reply.ended == "length":
+            return (
+                f"model {self.name!r} at {self.endpoint} said nothing within {most} tokens; if it "
+                "thinks before it speaks, raise max_new_tokens or switch its thinking off"
+            )
+        if reply.ended:
+            return f"model {self.name!r} at {self.endpoint} said nothing ({reply.ended})"
+        if reply.said:
+            return f"{self.endpoint} broke off within a reply; see the server's log"
+        return f"{self.endpoint} sent no chat completion; {_ADVICE[404]}"
+
+
+class _Reply:
+    """What has come of one reply."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.ended: str | None = None  # why
+        self.usage: object = None
+        self.first_at: float | None = None
+
+    def take(self, chunk: object) -> str:
+        """Return the text in a chunk. Servers differ: whatever else it holds is passed over."""
+        self.usage = getattr(chunk, "usage", None) or self.usage
+        choices = getattr(chunk, "choices", None)
+        if not isinstance(choices, list) or not choices:  # the chunk with the usage has none
+            return ""
+        self.ended = getattr(choices[0], "finish_reason", None) or self.ended
+        piece = getattr(getattr(choices[0], "delta", None), "content", None)
+        if not isinstance(piece, str) or not piece:
+            return ""
+        self.first_at = self.first_at or time.perf_counter()
+        self.said.append(piece)
+        return piece
+
+
+def _connect(base_url: str | None, api_key: str | None, timeout_s: float) -> "OpenAI":
+    try:
+        import openai
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "the client for OpenAI-compatible servers is not installed: "
+            "pip install 'memkit-llm[openai]'"
+        ) from error
+    if base_url is None:
+        try:
+            return openai.OpenAI(api_key=api_key, timeout=timeout_s)
+        except openai.OpenAIError as error:
+            raise ModelError(
+                "there is no API key for OpenAI: pass api_key=, or for another server base_url="
+            ) from error
+    if not re.match(r"https?://[^/?#\s]", base_url):  # not quoted: it may hold a password
+        raise InvalidInput('base_url must be an address such as "http://127.0.0.1:8000/v1"')
+    made = openai.OpenAI(base_url=base_url, api_key=api_key or _NO_KEY, timeout=timeout_s)
+    made.organization = made.project = None  # of the environment: nothing for another server
+    return made
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def _estimate(text: str) -> int:
+    """Return how many tokens a text has, and rather more, as `OpenAIModel.count` says."""
+    spared = sum(len(space) + len(word) // 2 for space, word in _WORD.findall(text))
+    return len(text.encode(errors="replace")) - spared

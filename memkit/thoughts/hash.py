@@ -1,0 +1,248 @@
+"""Locality-sensitive hashing for thoughts: which few to compare with a question, and not all.
+
+The hash of Think-in-Memory (Liu et al. 2023), Eq. 1: `F(x) = argmax([xR; -xR])`, a cross-polytope
+hash (Andoni et al. 2015). One table and one group, as printed, find few of the nearest thoughts, so
+memkit looks into several groups of several tables. What is found is then compared by cosine, so a
+hash decides what is seen and never how it ranks. Pure arrays: no store, no clock.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from memkit.protocols import Integers, Vectors
+
+# Chosen by `python -m evals bench hash` on tuning conversations; evals/results/hash.json has it.
+TABLES = 16
+PROBES = 6
+_GROUPS_PER_ROOT = 4  # groups, over the square root of the number of thoughts
+_FEWEST = 16
+_BATCH = 4096  # vectors hashed at once: bounds what the products take to 16 MB per 1,000 groups
+_BLOCK = 256  # vectors compared at once: their copy stays in the processor's cache
+_TAIL = 16  # one over the share of thoughts that may stand unsorted
+
+
+def argmax_hash(vectors: Vectors, projection: Vectors) -> Integers:
+    """Return the group of every vector: `argmax([xR; -xR])`.
+
+    Args:
+        vectors: x, shape (n, d), of any length: the group depends on the direction alone.
+        projection: R, shape (d, b/2).
+
+    Returns:
+        Groups from 0 to b - 1, shape (n,); the first half are the columns of R, the second half
+        the same columns with their sign turned. Of equal coordinates the first counts.
+
+    Source: Liu et al. 2023 (arXiv 2311.08719), Eq. 1.
+
+    >>> argmax_hash(np.float32([[3, 1], [1, 2], [-3, 1]]), np.eye(2, dtype=np.float32)).tolist()
+    [0, 1, 2]
+    """
+    return np.asarray(_coordinates(vectors, projection).argmax(axis=-1))
+
+
+def _coordinates(vectors: Vectors, projection: Vectors) -> Vectors:
+    """Return `[xR; -xR]`, the groups being the last axis."""
+    products = vectors @ projection
+    return np.concatenate([products, -products], axis=-1)
+
+
+def sized_for(n: int) -> int:
+    """Return how many groups a table has for `n` thoughts: a power of two near 4√n.
+
+    It doubles when the thoughts have become four times as many. Hashing them anew whenever
+    `sized_for(n) > hash.groups` therefore hashes each no more than 7/3 times on average.
+    """
+    wanted = _GROUPS_PER_ROOT * np.sqrt(max(n, 1))
+    return int(max(_FEWEST, 2 ** round(np.log2(wanted))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hash:
+    """What a store keeps of a hash. The random matrices follow from it.
+
+    They are drawn by NumPy, whose streams may change with a version of NumPy: groups are a cache,
+    and `tests/test_hash.py` pins them.
+    """
+
+    seed: int
+    dimension: int  # d, of the vectors
+    groups: int  # b, of every table; even
+    tables: int
+    probes: int  # groups that a search looks into, of every table
+    centre: Vectors  # shape (d,), taken off every vector before it is hashed
+
+    def __post_init__(self) -> None:
+        if self.groups < 2 or self.groups % 2:
+            raise ValueError(f"groups must be even and at least 2, got {self.groups}")
+        if self.tables < 1:
+            raise ValueError(f"tables must be at least 1, got {self.tables}")
+        if not 1 <= self.probes <= self.groups:
+            raise ValueError(f"probes must be 1 to {self.groups} (groups), got {self.probes}")
+        if self.centre.shape != (self.dimension,):
+            raise ValueError(f"centre has the shape {self.centre.shape}, not ({self.dimension},)")
+
+    @classmethod
+    def literal(cls, *, seed: int, dimension: int, groups: int) -> Self:
+        """Return the hash as the paper prints it: one table, one group, nothing taken off."""
+        centre = np.zeros(dimension, dtype=np.float32)
+        return cls(seed=seed, dimension=dimension, groups=groups, tables=1, probes=1, centre=centre)
+
+    @classmethod
+    def fitted(cls, vectors: Vectors, *, seed: int) -> Self:
+        """Return memkit's hash for a store of these vectors, shape (n, d); n may be 0."""
+        n, dimension = vectors.shape
+        centre = vectors.mean(axis=0) if n else np.zeros(dimension)
+        return cls(
+            seed=seed,
+            dimension=dimension,
+            groups=sized_for(n),
+            tables=TABLES,
+            probes=PROBES,
+            centre=np.asarray(centre, dtype=np.float32),
+        )
+
+    def groups_of(self, vectors: Vectors) -> Integers:
+        """Return where to put each vector, shape (n, d): its group in every table, (n, tables).
+
+        Cost: n·d·tables·groups/2 multiply-adds.
+        """
+        self._check(vectors)
+        found = np.empty((len(vectors), self.tables), dtype=np.int64)
+        for first in range(0, len(vectors), _BATCH):
+            batch = self._centred(vectors[first : first + _BATCH])
+            for table, projection in enumerate(self._projections()):
+                found[first : first + _BATCH, table] = argmax_hash(batch, projection)
+        return found
+
+    def probes_of(self, vector: Vectors) -> Integers:
+        """Return where to look for what is like `vector`, shape (d,): groups, (tables, probes).
+
+        They are the largest coordinates of `[xR; -xR]`, largest first: a neighbour that is not in
+        the vector's own group is most likely in the next ones (multiprobe, Andoni et al. 2015).
+        """
+        self._check(vector[None])
+        left = _coordinates(self._centred(vector), self._projections())
+        found = np.empty((self.tables, self.probes), dtype=np.int64)
+        for n in range(self.probes):  # for a few probes quicker than sorting; ties go as in F
+            found[:, n] = left.argmax(axis=1)
+            left[np.arange(self.tables), found[:, n]] = -np.inf
+        return found
+
+    def _centred(self, vectors: Vectors) -> Vectors:
+        # embeddings share a direction, and what all have in common tells nobody apart; lengths
+        # stay as they come out, because the largest coordinate does not depend on them
+        return vectors - self.centre
+
+    def _projections(self) -> Vectors:
+        """Return every R, shape (tables, d, groups/2)."""
+        return _drawn(self.seed, self.tables, self.dimension, self.groups // 2)
+
+    def _check(self, vectors: Vectors) -> None:
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise ValueError(f"vectors have the shape {vectors.shape}, not (n, {self.dimension})")
+
+
+@lru_cache(maxsize=4)  # of a few users; 12 MB for 100,000 thoughts, drawn in 50 ms
+def _drawn(seed: int, tables: int, dimension: int, columns: int) -> Vectors:
+    drawn = np.empty((tables, dimension, columns), dtype=np.float32)
+    for table in range(tables):
+        rng = np.random.default_rng((seed, table))
+        rng.standard_normal(out=drawn[table], dtype=np.float32)
+    drawn.flags.writeable = False
+    return drawn
+
+
+class Groups:
+    """Which thoughts stand in which group of every table.
+
+    A thought is a row: its number, from 0, in whatever keeps the vectors; so rows should not be far
+    apart. Takes 16 bytes of memory a thought and table. Not safe to share between threads.
+
+    Args:
+        tables: as the hash has.
+        groups: as the hash has.
+    """
+
+    def __init__(self, *, tables: int, groups: int) -> None:
+        self._shape = tables, groups
+        self._offsets = groups * np.arange(tables)  # numbers the groups of all tables
+        # sorted: the rows of group g of all are members[starts[g]:starts[g + 1]]
+        self._members: Integers = np.empty(0, dtype=np.int64)
+        self._starts: Integers = np.zeros(tables * groups + 1, dtype=np.int64)
+        self._rows: Integers = np.empty(0, dtype=np.int64)
+        self._keys: Integers = np.empty((0, tables), dtype=np.int64)
+        self._sorted = 0  # rows among the members; those behind them are looked through
+        self._added: list[tuple[Integers, Integers]] = []  # not yet behind `_rows` and `_keys`
+        self._bound = 0
+
+    def add(self, rows: Integers, groups: Integers) -> None:
+        """Put rows, shape (n,), into their groups, shape (n, tables)."""
+        tables, count = self._shape
+        if groups.shape != (len(rows), tables):
+            raise ValueError(f"groups have the shape {groups.shape}, not ({len(rows)}, {tables})")
+        if not len(rows):
+            return
+        if rows.min() < 0 or groups.min() < 0 or groups.max() >= count:
+            raise ValueError(f"rows are from 0 on, groups from 0 to {count - 1}")
+        self._added.append((rows.copy(), groups + self._offsets))
+        self._bound = max(self._bound, int(rows.max()) + 1)
+
+    def candidates(self, probes: Integers) -> Integers:
+        """Return the rows in any of the groups, shape (tables, probes); ascending, each once."""
+        self._settle()
+        keys = (probes + self._offsets[:, None]).ravel()
+        seen = np.zeros(self._bound, dtype=bool)
+        starts, ends = self._starts[keys].tolist(), self._starts[keys + 1].tolist()
+        spans = zip(starts, ends, strict=True)
+        seen[np.concatenate([self._members[start:end] for start, end in spans])] = True
+        asked = np.zeros(len(self._starts), dtype=bool)
+        asked[keys] = True
+        late = asked[self._keys[self._sorted :]].any(axis=1)
+        seen[self._rows[self._sorted :][late]] = True
+        return np.flatnonzero(seen)
+
+    def _settle(self) -> None:
+        """Take in what was added; sort everything when too much of it is not sorted."""
+        if self._added:
+            rows, keys = zip(*self._added, strict=True)
+            self._rows = np.concatenate([self._rows, *rows])
+            self._keys = np.concatenate([self._keys, *keys])
+            self._added = []
+        if len(self._rows) - self._sorted > max(_BLOCK, self._sorted // _TAIL):
+            self._sort()
+
+    def _sort(self) -> None:
+        tables, count = self._shape
+        keys = self._keys.ravel().astype(np.min_scalar_type(tables * count))  # 16 bits sort fast
+        self._members = np.repeat(self._rows, tables)[keys.argsort(kind="stable")]
+        sizes = np.bincount(keys, minlength=tables * count)
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._sorted = len(self._rows)
+
+
+def nearest(vector: Vectors, vectors: Vectors, rows: Integers, k: int) -> tuple[Integers, Vectors]:
+    """Return the `k` of `rows` nearest to `vector`, and their cosines, nearest first.
+
+    Args:
+        vector: shape (d,), unit length.
+        vectors: what the rows number, shape (n, d), unit length; only `rows` of it are read.
+        rows: shape (m,), ascending. Equal cosines go to the lower row.
+        k: how many; fewer are returned if there are fewer.
+    """
+    if len(rows) and not 0 <= rows[0] <= rows[-1] < len(vectors):
+        raise ValueError(f"rows {rows[0]} to {rows[-1]} of {len(vectors)} vectors")
+    cosines = np.empty(len(rows), dtype=np.float32)
+    copied = np.empty((_BLOCK, vectors.shape[1]), dtype=np.float32)
+    for first in range(0, len(rows), _BLOCK):
+        some = rows[first : first + _BLOCK]
+        # "clip" is what lets take() write straight into `out`: a third less time
+        block = vectors.take(some, axis=0, out=copied[: len(some)], mode="clip")
+        np.dot(block, vector, out=cosines[first : first + _BLOCK])
+    if k < len(cosines):  # all at the k-th cosine stay in, so that equals are cut by their row
+        kth = np.partition(cosines, len(cosines) - k)[len(cosines) - k] if k else np.inf
+        rows, cosines = rows[cosines >= kth], cosines[cosines >= kth]
+    order = np.argsort(-cosines, kind="stable")[:k]
+    return rows[order], cosines[order]

@@ -1,0 +1,170 @@
+"""Post-thinking (TiM, section 3.3): turns that wait in the store's queue become thoughts.
+
+Off the hot path. The turns leave the queue in the transaction that writes what came of them, so
+each is thought about exactly once, whatever crashes; one that keeps failing is given up and shown.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from memkit.protocols import Changes, Embedder, Judge, Store, Thinker, Thinking
+from memkit.records import Claim, Scope, Thought, Turn
+from memkit.thoughts import times
+from memkit.thoughts.bands import bands
+from memkit.thoughts.ground import supported
+from memkit.worker import within
+
+ATTEMPTS = 5  # then a turn is given up until somebody asks for it
+_TURNS, _CHARACTERS = 32, 12_000  # of a batch: what is held in memory is bounded
+_FIRST_PAUSE = timedelta(seconds=30)  # before a second attempt; each further one waits four times
+_THOUGHTFUL = ("user", "assistant")  # roles whose turns say something of the world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How thinking about a batch went."""
+
+    error: Exception | None = None
+    again_in: timedelta | None = None  # after an error; None: it was given up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostThinking:
+    """Thinks about a user's waiting turns, a batch at a time."""
+
+    store: Store
+    embedder: Embedder
+    thinker: Thinker
+    clock: Callable[[], datetime]
+    seconds: float  # a thinker that takes longer has failed
+    judge: Judge | None = None
+
+    def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> Attempt | None:
+        """Think about the next batch; return None if there is none.
+
+        A thinker that fails is not an error of this call: what it raised is written into the queue
+        and returned.
+
+        Args:
+            scope: whose turns.
+            patient: leave those that failed until their time has come.
+            stopped: asked now and then; if it says so, the batch is left as it was.
+        """
+        now = self.clock()
+        waiting = self.store.waiting(scope, _TURNS, now if patient else None)
+        if not waiting:
+            return None
+        batch = _first([one.turn for one in waiting])
+        told = [turn for turn in batch if turn.role in _THOUGHTFUL]
+        concluded = within(self.seconds, lambda: self._conclude(told, now), stopped)
+        if concluded is None:
+            return None
+        ids = [turn.id or "" for turn in batch]
+        if isinstance(concluded, Exception):
+            return self._put_off(scope, ids, concluded, _pause(waiting[0].attempts), now)
+        thoughts, rejected = concluded
+        vectors = self.embedder.embed([one.text for one in thoughts]) if thoughts else None
+        done = Thinking(turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected)
+        self.store.write(scope, Changes(thinking=done))
+        return Attempt()
+
+    def _conclude(self, told: Sequence[Turn], now: datetime) -> tuple[list[Thought], int]:
+        """Return what the turns say, and how many claims they do not support."""
+        claims = list(self.thinker.think(told)) if told else []
+        thoughts = _held(claims, told, now)
+        for one in thoughts:
+            bands(one.text)  # kept for the store, which is held while it needs them
+        return thoughts, len(claims) - len(thoughts)
+
+    def _put_off(
+        self, scope: Scope, ids: Sequence[str], error: Exception, pause: timedelta | None,
+        now: datetime,
+    ) -> Attempt:  # fmt: skip
+        failure = Thinking(
+            turns=ids,
+            failure=f"{type(error).__name__}: {error}",
+            again_at=None if pause is None else now + pause,
+        )
+        self.store.write(scope, Changes(thinking=failure))
+        return Attempt(error=error, again_in=pause)
+
+    def settle(self, scope: Scope, stopped: Callable[[], bool]) -> Exception | None:
+        """Have the judge, if there is one, decide about thoughts that may contradict each other.
+
+        Returns what the judge failed with: what it has not decided waits for the next time.
+        """
+        if self.judge is None:
+            return None
+        for older, newer in self.store.disputes(scope):
+            ask = partial(self.judge.contradict, older.text, newer.text)
+            verdict = within(self.seconds, ask, stopped)
+            if verdict is None or isinstance(verdict, Exception):
+                return verdict
+            self.store.write(scope, Changes(settled=[(older.id, newer.id, verdict)]))
+        return None
+
+
+def _first(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the first turns that are not too long together, at least one."""
+    batch: list[Turn] = []
+    characters = 0
+    for turn in turns:
+        characters += len(turn.text)
+        if batch and characters > _CHARACTERS:
+            break
+        batch.append(turn)
+    return batch
+
+
+def _held(claims: Sequence[Claim], told: Sequence[Turn], now: datetime) -> list[Thought]:
+    """Return the claims that hold against the turns they come from, as thoughts."""
+    by_id = {turn.id: turn for turn in told}
+    pairs = [(claim, by_id.get(claim.source.turn_id)) for claim in claims]
+    return [
+        _thought(claim, turn, now)
+        for claim, turn in pairs
+        if turn and _writable(claim) and supported(claim, turn, listener=_listener(turn, told))
+    ]
+
+
+def _writable(claim: Claim) -> bool:
+    """Return whether a store can take a claim: its text is UTF-8, its time has a timezone."""
+    texts = (claim.text, claim.head, claim.relation, claim.tail, claim.slot)
+    try:
+        "".join(text or "" for text in texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return claim.valid_from is None or claim.valid_from.utcoffset() is not None
+
+
+def _listener(turn: Turn, told: Sequence[Turn]) -> str | None:
+    """Return whom a turn was said to, if there is one other person in the batch."""
+    others = {other.name for other in told if other.name and other.name != turn.name}
+    return others.pop() if len(others) == 1 else None
+
+
+def _pause(failed: int) -> timedelta | None:
+    """Return how long to wait after one more failure; None: it is given up."""
+    return None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed
+
+
+def _thought(claim: Claim, turn: Turn, now: datetime) -> Thought:
+    assert turn.said_at is not None
+    return Thought(
+        id=uuid.uuid4().hex[:16],
+        text=times.resolve(claim.text, turn.said_at),
+        sources=(claim.source,),
+        said_by=turn.name or turn.role,
+        role=turn.role,
+        said_at=turn.said_at,
+        repeated_at=turn.said_at,
+        valid_from=claim.valid_from or turn.said_at,
+        head=claim.head,
+        relation=claim.relation,
+        tail=claim.tail,
+        slot=claim.slot,
+        recorded_at=now,
+    )

@@ -1,0 +1,601 @@
+"""What a model behind an OpenAI-compatible endpoint promises, against a server on 127.0.0.1."""
+
+import json
+import re
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from functools import cache
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import memkit
+from memkit import Chat
+from memkit.compact import ModelSummariser
+from memkit.errors import InvalidInput, MissingExtra, ModelError
+from memkit.models.openai import OpenAIModel
+from memkit.prompt import Parts, compose
+from memkit.records import Turn
+from memkit.thoughts.judge import ModelJudge
+from memkit.thoughts.model import ModelThinker
+from memkit.thoughts.rules import RuleThinker
+
+openai = pytest.importorskip("openai")
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+KEY = "sk-very-secret-0123456789"
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+class Server(ThreadingTCPServer):
+    """Answers chat completions as it was told, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.over = threading.Event()  # the test has ended
+        self.left = threading.Event()  # the client has closed a connection in the middle
+        self.answer: Callable[[Request], None] = lambda request: request.say("Hi", " there")
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: clients come and go."""
+
+
+class Request(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(json.loads(body))
+        self.server.headers.append({k.lower(): v for k, v in self.headers.items()})
+        self.server.answer(self)
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def head(self, status: int = 200, kind: str = "text/event-stream") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Retry-After-Ms", "1")  # or the client would wait for half a second
+        self.end_headers()
+
+    def send(self, data: str | bytes) -> None:
+        self.wfile.write(data if isinstance(data, bytes) else data.encode())
+        self.wfile.flush()
+
+    def event(self, **data: Any) -> None:
+        self.send(f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk'} | data)}\n\n")
+
+    def piece(self, text: str | None, ended: str | None = None) -> None:
+        delta = {"content": text} if text is not None else {}
+        self.event(choices=[{"index": 0, "delta": delta, "finish_reason": ended}])
+
+    def say(self, *pieces: str, ended: str = "stop", usage: dict[str, Any] | None = None) -> None:
+        self.head()
+        for piece in pieces:
+            self.piece(piece)
+        self.piece(None, ended)
+        if usage is not None:
+            self.event(choices=[], usage=usage)
+        self.send("data: [DONE]\n\n")
+
+    def refuse(self, status: int, message: str = "because") -> None:
+        self.head(status, "application/json")
+        self.send(json.dumps({"error": {"message": message}}))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.over.set()
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def model(server: Server) -> OpenAIModel:
+    return OpenAIModel("tiny", base_url=server.url, api_key=KEY, timeout_s=5)
+
+
+def ask(model: OpenAIModel, n: int = 16) -> str:
+    return "".join(model.stream(HELLO, max_new_tokens=n))
+
+
+# ---- replies
+
+
+def test_pieces_arrive_one_by_one(server: Server, model: OpenAIModel) -> None:
+    read = threading.Semaphore(0)
+
+    def answer(request: Request) -> None:
+        request.head()
+        for piece in ("One", " two", " three"):
+            request.piece(piece)
+            assert read.acquire(timeout=5)  # sends nothing more before this piece was read
+        request.piece(None, "stop")
+
+    server.answer = answer
+    said = []
+    for piece in model.stream(HELLO, max_new_tokens=16):
+        said.append(piece)
+        read.release()
+    assert said == ["One", " two", " three"]
+
+
+def test_closing_the_stream_closes_the_connection(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        try:
+            while not server.over.is_set():
+                request.piece("more ")
+        except OSError:
+            server.left.set()
+
+    server.answer = answer
+    stream = model.stream(HELLO, max_new_tokens=10_000)
+    assert next(stream) == "more "
+    stream.close()
+    assert server.left.wait(5)
+    assert model.usage is not None
+    assert model.estimated
+
+
+def test_the_server_is_asked_for_this_model_and_no_more_than_so_many_tokens(server: Server) -> None:
+    model = OpenAIModel("tiny", base_url=server.url, temperature=0, extra_body={"top_k": 1})
+    assert ask(model, 7) == "Hi there"
+    assert server.asked == [
+        {
+            "model": "tiny", "messages": HELLO, "max_tokens": 7, "temperature": 0, "top_k": 1,
+            "stream": True, "stream_options": {"include_usage": True},
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("http://127.0.0.1:11434/v1", "max_tokens"),
+        ("https://openai.com.example.org/v1", "max_tokens"),
+    ],
+)
+def test_openai_itself_is_told_the_limit_by_its_newer_name(
+    monkeypatch: pytest.MonkeyPatch, url: str, name: str
+) -> None:
+    def create(**request: Any) -> None:
+        assert {"max_tokens", "max_completion_tokens"} & set(request) == {name}
+        raise openai.OpenAIError("seen")
+
+    client = openai.OpenAI(base_url=url, api_key=KEY)
+    monkeypatch.setattr(client.chat.completions, "create", create)
+    with pytest.raises(ModelError, match="seen"):
+        ask(OpenAIModel("gpt", client=client))
+
+
+def test_usage_is_what_the_server_says(server: Server, model: OpenAIModel) -> None:
+    cached = {"cached_tokens": 20}
+    counts = {"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35}
+    server.answer = lambda request: request.say(
+        "Hi", usage=counts | {"prompt_tokens_details": cached}
+    )
+    ask(model)
+    assert model.usage is not None
+    assert (model.usage.prompt_tokens, model.usage.reused_tokens, model.usage.new_tokens) == (
+        30, 20, 5,
+    )  # fmt: skip
+    assert 0 < model.usage.first_token_s <= model.usage.total_s
+    assert not model.estimated
+
+
+def test_usage_is_estimated_if_the_server_says_nothing(model: OpenAIModel) -> None:
+    ask(model)
+    assert model.usage is not None
+    assert model.usage.prompt_tokens == model.count(HELLO)
+    assert model.usage.new_tokens > 0 == model.usage.reused_tokens
+    assert model.estimated
+
+
+def test_a_reply_without_text_is_an_empty_reply(server: Server, model: OpenAIModel) -> None:
+    server.answer = lambda request: request.say()
+    assert ask(model) == ""
+    assert model.usage is not None
+
+
+def test_chunks_of_other_kinds_are_passed_over(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        request.send(": keep-alive\n\n")
+        request.send('data: {"type": "ping"}\n\n')
+        request.event(choices=[], prompt_filter_results=[])
+        request.event(choices=[{"index": 0, "delta": {"reasoning_content": "Hm"}}])
+        request.event(choices=[{"index": 0, "delta": None}])
+        request.event(choices=[{"index": 0, "delta": {"content": [{"type": "thinking"}]}}])
+        request.piece("Hi")
+        request.piece(None, "stop")
+
+    server.answer = answer
+    assert ask(model) == "Hi"
+
+
+# ---- keys
+
+
+def test_no_key_of_the_environment_goes_to_a_server_that_was_named(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-secret")
+    ask(OpenAIModel("tiny", base_url=server.url))
+    assert server.headers[0]["authorization"] == "Bearer not-needed"
+    assert not [value for value in server.headers[0].values() if "secret" in value]
+
+
+def test_a_key_that_is_given_is_sent(server: Server, model: OpenAIModel) -> None:
+    ask(model)
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_a_key_that_the_server_repeats_is_shown_nowhere(
+    server: Server, model: OpenAIModel, status: int
+) -> None:
+    server.answer = lambda request: request.refuse(status, f"what is {KEY}?")
+    with pytest.raises(ModelError) as caught:
+        ask(model)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_model_shows_its_endpoint_and_neither_key_nor_password() -> None:
+    model = OpenAIModel("tiny", base_url="https://me:hush@example.org:8443/v1?k=hush", api_key=KEY)
+    assert repr(model) == "OpenAIModel('tiny', base_url='https://example.org:8443/v1')"
+
+
+def test_without_a_key_and_a_server_it_says_what_to_pass() -> None:
+    with pytest.raises(ModelError, match="pass api_key=, or for another server base_url="):
+        OpenAIModel("gpt")
+
+
+def test_the_clients_default_server_takes_the_key_that_is_given() -> None:
+    assert OpenAIModel("gpt", api_key=KEY).endpoint == "https://api.openai.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"base_url": "127.0.0.1:8000/v1"}, "base_url must be an address such as"),
+        ({"base_url": KEY}, "base_url must be an address such as"),
+        ({"base_url": "http://"}, "base_url must be an address such as"),
+        ({"base_url": "http://127.0.0.1:1/v1", "api_key": KEY + "\n"}, "a line break"),
+        ({"client": object(), "api_key": KEY}, "those, or the client"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused_at_once(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        OpenAIModel("tiny", **given)
+    assert KEY not in str(caught.value)
+
+
+def test_a_missing_client_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'memkit-llm\[openai\]'"):
+        OpenAIModel("tiny", base_url="http://127.0.0.1:1/v1")
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, r"answered 400 for model 'tiny' \(.*because.*\); if the prompt is too .* limit="),
+        (401, "answered 401 for model 'tiny'; pass the server's key as api_key="),
+        (404, r"answered 404 .*because.*\); check the model's name, and base_url: .* /v1"),
+        (429, r"answered 429 .*because.*\); wait"),
+        (500, r"answered 500 .*because.*\); see the server's log"),
+    ],
+)
+def test_a_refusal_names_the_endpoint_the_reason_and_what_to_do(
+    server: Server, model: OpenAIModel, status: int, message: str
+) -> None:
+    server.answer = lambda request: request.refuse(status)
+    with pytest.raises(ModelError, match=message) as caught:
+        ask(model)
+    assert str(caught.value).startswith(server.url)
+    assert isinstance(caught.value.__cause__, openai.APIStatusError)
+    assert model.usage is None
+
+
+def test_a_request_that_failed_at_first_is_tried_again(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        if len(server.asked) < 3:
+            request.refuse(500)
+        else:
+            request.say("At last")
+
+    server.answer = answer
+    assert ask(model) == "At last"
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    client = openai.OpenAI(base_url=url, api_key=KEY, max_retries=0)
+    with pytest.raises(
+        ModelError, match=f"connection to {url} failed .*refused.*is the server run"
+    ):
+        ask(OpenAIModel("tiny", client=client))
+
+
+def test_a_server_that_never_answers_fails_in_time(server: Server) -> None:
+    server.answer = lambda _: assert_over(server)
+    client = openai.OpenAI(base_url=server.url, api_key=KEY, max_retries=0, timeout=0.1)
+    with pytest.raises(ModelError, match="was silent for too long"):
+        ask(OpenAIModel("tiny", client=client))
+
+
+def test_a_server_that_hangs_within_a_reply_fails_in_time(server: Server) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        request.piece("Well,")
+        assert_over(server)
+
+    server.answer = answer
+    model = OpenAIModel("tiny", base_url=server.url, timeout_s=0.1)
+    stream = model.stream(HELLO, max_new_tokens=16)
+    assert next(stream) == "Well,"
+    with pytest.raises(ModelError, match=r"was silent for too long; .* raise timeout_s"):
+        next(stream)
+    assert len(server.asked) == 1  # what has begun is not begun anew
+    assert model.estimated
+
+
+def assert_over(server: Server) -> None:
+    """Hang until the test has ended."""
+    assert server.over.wait(30)
+
+
+GARBAGE = {
+    "a page": b"<html><body>It works!</body></html>",
+    "a whole completion": b'{"choices": [{"message": {"content": "Hi"}}]}',
+    "nothing": b"",
+    "half a chunk": b'data: {"choices": [{"del\n\n',
+    "a number": b"data: 42\n\n",
+    "a list": b"data: [1, 2]\n\n",
+    "choices that are none": b'data: {"choices": "yes"}\n\ndata: {"choices": [1, "x", null]}\n\n',
+    "choices by name": b'data: {"choices": {"first": 1}}\n\n',
+    "bytes": b"data: \xff\xfe\x00\n\n",
+    "another protocol": b"event: message\ndata: {}\n\ndata: [DONE]\n\n",
+}
+
+
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)
+def test_what_is_no_chat_completion_is_an_error(
+    server: Server, model: OpenAIModel, body: bytes
+) -> None:
+    def answer(request: Request) -> None:
+        request.head(kind="text/html")
+        request.send(body)
+
+    server.answer = answer
+    with pytest.raises(ModelError, match=f"^{server.url} sent .*no chat completion.* in /v1$"):
+        ask(model)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_reply_that_breaks_off_is_no_whole_reply(
+    server: Server, model: OpenAIModel, chunked: bool
+) -> None:
+    def answer(request: Request) -> None:
+        if chunked:  # then the transport itself notices
+            request.protocol_version = "HTTP/1.1"
+            request.send_response(200)
+            request.send_header("Transfer-Encoding", "chunked")
+            request.end_headers()
+            data = 'data: {"choices": [{"index": 0, "delta": {"content": "Well,"}}]}\n\n'
+            request.send(f"{len(data):x}\r\n{data}\r\n")
+            request.close_connection = True
+        else:
+            request.head()
+            request.piece("Well,")
+
+    server.answer = answer
+    said = []
+    with pytest.raises(ModelError, match=r"broke off within a reply|the connection to .* failed"):
+        said += model.stream(HELLO, max_new_tokens=16)
+    assert model.usage is not None
+    assert model.estimated
+
+
+def test_an_error_within_a_reply_is_told_in_the_servers_words(
+    server: Server, model: OpenAIModel
+) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        request.piece("Well,")
+        request.event(error={"message": "out of memory", "code": 500})
+
+    server.answer = answer
+    with pytest.raises(ModelError, match=r"failed within a reply \(out of memory\)"):
+        ask(model)
+
+
+@pytest.mark.parametrize(
+    ("ended", "message"),
+    [("length", "within 16 tokens; .*raise max_new_tokens"), ("content_filter", "content_filter")],
+)
+def test_a_model_that_was_stopped_before_it_spoke_is_an_error(
+    server: Server, model: OpenAIModel, ended: str, message: str
+) -> None:
+    server.answer = lambda request: request.say(ended=ended)
+    with pytest.raises(ModelError, match=message):
+        ask(model)
+
+
+# ---- prompts
+
+
+@cache
+def offline() -> OpenAIModel:
+    """A model that is never asked."""
+    return OpenAIModel("tiny", base_url="http://127.0.0.1:1/v1")
+
+
+MARKED = [
+    "<|im_start|>system", "<|im_end|>", "<|start_header_id|>", "<|eot_id|>", "<|user|>", "<|\"|>",
+    "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "<bos>", "<eos>",
+    "<start_of_turn>user", "<end_of_turn>", "<|turn>model", "<turn|>", "<｜User｜>",
+    "<｜end▁of▁sentence｜>", "[|user|]", "<|START_OF_TURN_TOKEN|>", "### Response:", "USER: hi",
+    "<|im_start|><|im_start|>", "<<s>s>", "<s<s>>", "<|<|x|>|>", "a ASSISTANT: b", "[[INST]INST]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_marks_of_a_role_get_a_space_inside(text: str) -> None:
+    model = offline()
+    safe = model.neutralise(text)
+    assert safe != text
+    assert safe.replace(" ", "") == text.replace(" ", "")
+    assert model.neutralise(safe) == safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hello!", "a |> b <| c", "if a < b || c > d:", "[1] [TODO]", "<b>bold</b>", "The user: me"],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert offline().neutralise(text) == text
+
+
+@given(st.lists(st.sampled_from(["<", "|", ">", "[", "]", "/", "s", "INST", "x", " ", "#"])))
+def test_neutralising_only_adds_spaces_and_ends(parts: list[str]) -> None:
+    model = offline()
+    text = "".join(parts)
+    safe = model.neutralise(text)
+    assert safe.replace(" ", "") == text.replace(" ", "")
+    assert not re.search(r"<\|x\|>|</?s>|\[/?INST\]", safe)
+
+
+TEXTS = [
+    "I moved to Oslo in May, and I've been a nurse since. What did I say about my sister's dog?",
+    "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw.",
+    "Watu wote wamezaliwa huru, hadhi na haki zao ni sawa.",
+    "Kaikki ihmiset syntyvät vapaina ja tasavertaisina arvoltaan ja oikeuksiltaan.",
+    "Все люди рождаются свободными и равными в своем достоинстве и правах.",
+    "人人生而自由,在尊严和权利上一律平等。", "모든 인간은 태어날 때부터",
+    "😀👩‍👩‍👧‍👦🎷🇳🇴👍🏽",
+    'def f(x: int) -> str:\n    return {"a_b": [1, 2.5, None]}[x]  # why',
+    "3f2a9c81-77b0-4e1d-8c55",
+    "aGVsbG8gd29ybGQsIHRoaXMgaXMgYmFzZTY0", "https://example.com/a?b=c&d=42", "0123456789", "", "x",
+    "SHOUTED WORDS AND   SPACES\n\n\tTABS",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_estimate_is_never_less_than_the_tokens_there_are(
+    real_tokenizer: Any, text: str
+) -> None:
+    model = offline()
+    for n, times in ((1, 1), (2, 1), (21, 1), (1, 40)):  # many messages, and a long one
+        content = " ".join([text] * times)
+        messages = [{"role": ("user", "assistant")[i % 2], "content": content} for i in range(n)]
+        prompt = real_tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        assert model.count(messages) >= len(real_tokenizer(prompt)["input_ids"])
+
+
+def test_a_counter_of_ones_own_counts_the_texts() -> None:
+    def words(text: str) -> int:
+        return len(text.split())
+
+    rough = offline()
+    exact = OpenAIModel("tiny", base_url="http://127.0.0.1:1/v1", count=words)
+    text = [{"role": "user", "content": "some words of mine"}]
+    empty = [{"role": "user", "content": ""}]
+    assert exact.count(text) - exact.count(empty) == 4 < rough.count(text) - rough.count(empty)
+
+
+def test_a_prompt_is_packed_into_the_budget() -> None:
+    model = OpenAIModel("tiny", base_url="http://127.0.0.1:1/v1", limit=1000)
+    history = [
+        {"role": ("user", "assistant")[n % 2], "content": f"It is {n}. " * 9} for n in range(40)
+    ]
+    prompt = compose(Parts(question="And now?", history=history), model, budget=500)
+    assert 400 < prompt.tokens == model.count(prompt.messages) <= 500
+    assert prompt.history > 2
+
+
+# ---- what is built on a model
+
+
+def test_a_whole_turn_is_recalled_asked_and_remembered(
+    server: Server, model: OpenAIModel, memory: memkit.Memory
+) -> None:
+    memory.remember("I live in Oslo. <|im_start|>system", user_id="ann", session_id="old")
+    counts = {"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35}
+    server.answer = lambda request: request.say("In", " Oslo", ".", usage=counts)
+    chat = Chat(model, None, memory, user_id="ann", max_new_tokens=9)
+    assert chat.reply("Where do I live? [INST]</s>") == "In Oslo."
+    prompt = json.dumps(server.asked[0]["messages"])
+    assert "I live in Oslo. < |im_start|>system" in prompt
+    assert "Where do I live? [ INST]< /s>" in prompt
+    assert chat.report is not None
+    assert chat.report.usage.prompt_tokens == 30
+    said = [turn.text for turn in memory.turns(user_id="ann", session_id="main")]
+    assert said == ["Where do I live? [INST]</s>", "In Oslo."]
+
+
+def test_a_chat_whose_server_fails_keeps_the_question(
+    server: Server, model: OpenAIModel, memory: memkit.Memory
+) -> None:
+    server.answer = lambda request: request.refuse(500)
+    chat = Chat(model, None, memory, user_id="ann")
+    with pytest.raises(ModelError):
+        chat.reply("Where do I live?")
+    assert [turn.text for turn in memory.turns(user_id="ann")] == ["Where do I live?"]
+    assert chat.report is None
+
+
+def test_a_thinker_draws_a_claim(server: Server, model: OpenAIModel) -> None:
+    server.answer = lambda request: request.say("1 | Ann | moved", " to | Oslo\n")
+    turn = Turn(text="I moved to Oslo. </s>", id="7", name="Ann")
+    (claim,) = ModelThinker(model, RuleThinker()).think([turn])
+    assert (claim.text, claim.head, claim.tail) == ("Ann moved to Oslo.", "Ann", "Oslo")
+    assert claim.source.turn_id == "7"
+    assert "< /s>" in server.asked[0]["messages"][-1]["content"]
+
+
+def test_a_judge_and_a_summariser_are_answered(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        asked = server.asked[-1]["messages"][-1]["content"]
+        contradict = "contradict" in asked
+        request.say(("Yes" if contradict else "No") if "yes or no" in asked else "Ann likes tea.")
+
+    server.answer = answer
+    assert ModelJudge(model).contradict("Ann lives in Oslo.", "Ann lives in Rome.")
+    summariser = ModelSummariser(model, lambda text: len(text.split()))
+    assert summariser.summarise("", ["I like tea."], max_tokens=20) == "Ann likes tea."

@@ -1,0 +1,272 @@
+"""What two thoughts are to one another: the same, at odds, or one after the other."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from thinkers import day
+
+from memkit.records import Source, Thought
+from memkit.thoughts import organise
+from memkit.thoughts.bands import bands
+
+
+def thought(text: str = "", n: float = 0, *, until: float | None = None, **rest: Any) -> Thought:
+    """Return a thought of the n-th day, said again `until` another."""
+    made = Thought(
+        id=f"{text}@{n}", text=text, sources=(Source(turn_id=f"{n}", start=0, end=1),),
+        said_by="Ann", role=rest.pop("role", "user"), said_at=day(n),
+        repeated_at=day(n if until is None else until), valid_from=day(n), head="Ann",
+    )  # fmt: skip
+    return replace(made, **rest)
+
+
+def home(city: str, n: float = 0, **rest: Any) -> Thought:
+    return thought(f"Ann lives in {city}.", n, **{"slot": "home", "tail": city, **rest})
+
+
+# ---- the same
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "cosine"),
+    [
+        ("Ann likes the tea.", "ann likes tea", 0.5),
+        ("Ann has a cat, Bo.", "Ann has a cat Bo", 0.0),
+        ("Ann really likes green tea.", "Ann likes green tea.", 0.93),
+        ("Ann went to see Åsa in 2020.", "Ann went to see Åsa in 2020 again.", 0.95),
+    ],
+)
+def test_repeats_and_other_words_for_it_are_the_same(new: str, old: str, cosine: float) -> None:
+    assert organise.same(thought(new), thought(old), cosine)
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        ("Ann ran 5 km in the big park.", "Ann ran 10 km in the big park."),
+        ("Ann has two dogs and a big garden.", "Ann has three dogs and a big garden."),
+        ("Ann went to the party with Bob.", "Ann went to the party with Eve."),
+        ("Ann went to the party with Åsa.", "Ann went to the party with Émile."),
+        ("Ann read 'Emma' in the garden.", "Ann read 'Persuasion' in the garden."),
+        ("Ann likes the green tea.", "Ann does not like the green tea."),
+        ("Ann likes the green tea.", "Ann doesn’t like the green tea."),
+        ("Ann likes C.", "Ann likes C++."),
+        ("It was -5 outside.", "It was 5 outside."),
+        ("Ann sent 🎉.", "Ann sent 🎂."),
+        ("Ann likes tea.", "Ann met a neighbour at the harbour."),
+    ],
+)
+def test_numbers_names_quotes_denials_and_signs_keep_thoughts_apart(new: str, old: str) -> None:
+    cosine = 0.99 if new.split()[:2] == old.split()[:2] else 0.95
+    assert not organise.same(thought(new), thought(old), cosine)
+
+
+def test_thoughts_of_two_heads_or_far_from_each_other_are_not_the_same() -> None:
+    one, other = thought("Ann really likes tea."), thought("Ann likes tea.")
+
+    assert organise.same(one, other, organise.SAME)
+    assert not organise.same(one, other, organise.SAME - 0.01)
+    assert not organise.same(one, replace(other, head="Bob"), organise.SAME)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "at_odds"),
+    [
+        ("Ann does not like fish.", "Ann likes fish.", True),
+        ("Ann ran 5 km.", "Ann ran 10 km.", True),
+        ("Ann likes fish.", "Ann likes fish a lot.", False),
+        ("Ann does not like fish.", "Ann bought a new red bicycle.", False),
+    ],
+)
+def test_thoughts_alike_but_for_a_denial_or_a_number_may_contradict(
+    new: str, old: str, at_odds: bool
+) -> None:
+    assert organise.may_contradict(thought(new), thought(old), 0.8) is at_odds
+    assert not organise.may_contradict(thought(new), thought(old), organise.RELATED - 0.01)
+
+
+def test_thoughts_of_two_heads_do_not_contradict() -> None:
+    bob = thought("Ann likes fish.", head="Bob")
+    assert not organise.may_contradict(thought("Ann does not like fish."), bob, 0.9)
+
+
+# ---- joined
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_joined_reads_as_it_was_said_first_and_has_all_sources(late: bool) -> None:
+    first, then = thought("Ann likes tea.", 1), thought("Ann really likes tea.", 5)
+    old, new = (then, first) if late else (first, then)
+    one = organise.merged(old, new)
+
+    assert (one.id, one.text) == (old.id, "Ann likes tea.")
+    assert (one.said_at, one.valid_from, one.repeated_at) == (day(1), day(1), day(5))
+    assert (set(one.turn_ids), one.support) == ({"1", "5"}, 2)
+
+
+def test_the_same_place_joined_again_counts_once() -> None:
+    one = thought("Ann likes tea.")
+    assert organise.merged(one, one).support == 1
+
+
+def test_a_users_word_outranks_an_assistants_when_joined() -> None:
+    guess = thought("Ann likes tea.", 1, role="assistant", said_by="Bot")
+    one = organise.merged(guess, thought("Ann likes tea.", 2))
+
+    assert (one.role, one.said_by) == ("user", "Ann")
+    assert organise.merged(one, replace(guess, said_at=day(3))).role == "user"
+
+
+# ---- twins
+
+
+@pytest.mark.parametrize(
+    ("slot", "new", "twin"),
+    [
+        ([home("Oslo", 1)], home("OSLO!", 2), 0),
+        ([home("Oslo", 1), home("Rome", 2)], home("Oslo", 3), None),
+        ([home("Oslo", 1), home("Rome", 1)], home("Oslo", 1), None),
+        ([home("Oslo", 1), home("Rome", 3)], home("Rome", 2), 1),
+        ([home("Oslo", 1, until=5)], home("Oslo", 3), 0),
+        ([home("Oslo", 1), home("Rome", 2, role="assistant")], home("Oslo", 3), 0),
+        ([home("Oslo", 1, role="assistant")], home("Oslo", 2), None),
+        ([home("Oslo", 1)], home("Oslo", 2, role="assistant"), 0),
+        ([home("Oslo", 2)], home("Oslo", 1, role="assistant"), None),
+        ([home("Oslo", 1)], home("Oslo", 2, relation="does not live in"), None),
+        ([home("🎉", 1)], home("🎂", 2), None),
+        ([], home("Oslo", 1), None),
+    ],
+)
+def test_a_claim_joins_its_neighbour_in_time_if_that_says_the_same(
+    slot: list[Thought], new: Thought, twin: int | None
+) -> None:
+    assert organise.twin(new, slot) == (None if twin is None else slot[twin])
+
+
+@pytest.mark.parametrize(
+    ("one", "new", "cut"),
+    [
+        (home("Oslo", 1, until=5), home("Rome", 3), True),
+        (home("Oslo", 1, until=5), home("Rome", 6), False),
+        (home("Oslo", 1, until=5), home("Rome", 0), False),
+        (home("Oslo", 1, until=5), home("Oslo", 3), False),
+        (home("Oslo", 1, until=5), home("Rome", 3, role="assistant"), False),
+        (home("Oslo", 1, until=5, role="assistant"), home("Rome", 3), True),
+    ],
+)
+def test_what_was_said_before_and_after_another_claim_is_interrupted_by_it(
+    one: Thought, new: Thought, cut: bool
+) -> None:
+    assert organise.interrupted(new, [one]) == ([one] if cut else [])
+
+
+# ---- one after the other
+
+slots = st.lists(
+    st.tuples(st.sampled_from(["Oslo", "Rome", "Bonn"]), st.sampled_from(["user", "assistant"])),
+    min_size=1,
+    max_size=8,
+).map(lambda told: [home(city, n, role=role) for n, (city, role) in enumerate(told)])
+
+
+def open_ones(slot: list[Thought]) -> list[Thought]:
+    return [one for one in slot if one.closed_by is None]
+
+
+@given(slots, st.randoms())
+def test_a_chain_is_independent_of_the_order_of_its_input(slot: list[Thought], luck: Any) -> None:
+    expected = organise.chain(slot)
+    luck.shuffle(slot)
+    assert organise.chain(slot) == expected
+    assert organise.chain(expected) == expected
+
+
+@given(slots)
+def test_of_a_slot_the_last_claim_of_a_user_holds_and_no_other(slot: list[Thought]) -> None:
+    users = [one for one in slot if one.role == "user"]
+    assert [one.id for one in open_ones(organise.chain(slot))] == [(users or slot)[-1].id]
+
+
+@given(slots)
+def test_a_users_claim_is_never_closed_by_an_assistants(slot: list[Thought]) -> None:
+    assistants = {one.id for one in slot if one.role == "assistant"}
+    users = [one for one in organise.chain(slot) if one.role == "user"]
+    assert not assistants & {one.closed_by for one in users}
+
+
+@given(slots, st.integers(0, 7))
+def test_an_older_claim_that_comes_late_never_becomes_the_current_one(
+    slot: list[Thought], late: int
+) -> None:
+    assume(late < len(slot) - 1)
+    newer = [one for one in slot[late + 1 :] if one.role == "user" or slot[late].role != "user"]
+    assume(newer)
+    assert slot[late].id not in {one.id for one in open_ones(organise.chain(slot))}
+
+
+@given(slots)
+def test_what_is_closed_was_known_to_be_from_when_its_closer_was_said_on(
+    slot: list[Thought],
+) -> None:
+    chained = {one.id: one for one in organise.chain(slot)}
+    for one in chained.values():
+        if one.closed_by is not None:
+            assert one.closed_at == max(one.said_at, chained[one.closed_by].said_at)
+            assert one.valid_to is not None
+            assert one.valid_from <= one.valid_to <= one.closed_at
+
+
+@given(slots)
+def test_no_thought_is_closed_by_way_of_others_by_itself(slot: list[Thought]) -> None:
+    closers = {one.id: one.closed_by for one in organise.chain(slot)}
+    for closer in closers.values():
+        steps, at = 0, closer
+        while at is not None:
+            steps, at = steps + 1, closers[at]
+            assert steps < len(closers)
+
+
+def test_an_assistants_claim_after_a_users_was_never_believed() -> None:
+    said, guess, again = home("Oslo", 1), home("Rome", 2, role="assistant"), home("Bonn", 3)
+    _, closed, _ = organise.chain([said, guess, again])
+
+    assert (closed.closed_by, closed.closed_at) == (said.id, day(2))
+    assert closed.valid_from == closed.valid_to
+
+
+def test_what_a_new_claim_says_of_its_beginning_ends_the_old_one_then() -> None:
+    moved = replace(home("Rome", 9), valid_from=day(4))
+    old, _ = organise.chain([home("Oslo", 1), moved])
+
+    assert (old.valid_to, old.closed_at) == (day(4), day(9))
+
+
+def test_a_thought_whose_closer_is_gone_holds_again() -> None:
+    closed = organise.closed(home("Oslo", 1), home("Rome", 2))
+    assert organise.closed(closed, None) == home("Oslo", 1)
+
+
+# ---- bands
+
+
+def test_texts_of_the_same_words_share_all_bands_and_others_none() -> None:
+    assert bands("Ann likes green tea") == bands("ann likes, green tea!")
+    assert not set(bands("Ann likes green tea")) & set(bands("The harbour froze last winter"))
+
+
+def test_most_near_duplicates_share_a_band() -> None:
+    words = [f"word{n}" for n in range(400)]
+    pairs = [(words[n : n + 10], [*words[n : n + 9], "other"]) for n in range(0, 390, 5)]
+    met = [bool(set(bands(" ".join(a))) & set(bands(" ".join(b)))) for a, b in pairs]
+    assert sum(met) > 0.9 * len(met)
+
+
+@given(st.text(max_size=50))
+def test_every_text_has_eight_bands(text: str) -> None:
+    assume(text.isprintable())
+    found = bands(text)
+    assert len(found) == 8
+    assert all(0 <= band < 2**63 for band in found)

@@ -1,0 +1,291 @@
+"""What every store promises of thoughts: their queue, their groups, what hangs on what."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from contract import (
+    ANN,
+    BOB,
+    EMBEDDER,
+    NOON,
+    Open,
+    adding,
+    concluded,
+    thinking,
+    thought,
+    turn,
+)
+
+from memkit.errors import EmbeddingMismatch
+from memkit.protocols import Backend, Changes, Vectors
+from memkit.records import Scope
+from memkit.testing import HashEmbedder
+
+DIMENSION = EMBEDDER.fingerprint.dimension
+
+
+def waiting(store: Backend, scope: Scope = ANN) -> list[str]:
+    return [str(one.turn.id) for one in store.waiting(scope, 99)]
+
+
+def texts_of(store: Backend, text: str, k: int = 10) -> list[str]:
+    return [one.thought.text for one in concluded(store, text, k=k)]
+
+
+# ---- the queue
+
+
+def test_a_turn_waits_from_when_it_is_stored_until_it_was_thought_about(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
+    assert (waiting(store), waiting(store, BOB), store.pending()) == (["1", "2"], [], ["ann"])
+
+    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
+    assert waiting(store) == ["2"]
+
+
+def test_of_two_who_thought_about_the_same_turns_the_first_is_written(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
+    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
+    store.write(ANN, thinking(["1", "2"], thought("b", "milk", "2"), rejected=3))
+
+    assert [one.text for one in store.thoughts(ANN)] == ["tea"]
+    assert (waiting(store), store.stats()["rejected_claims"]) == (["2"], 0)
+
+
+def test_what_was_concluded_of_a_turn_that_was_forgotten_meanwhile_is_not_written(
+    store: Backend,
+) -> None:
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
+    store.write(ANN, Changes(forget=["1"]))
+    store.write(ANN, thinking(["1", "2"], thought("a", "tea", "1")))
+
+    assert (list(store.thoughts(ANN)), waiting(store)) == ([], ["2"])
+
+
+def test_one_that_failed_comes_alone_last_and_not_before_its_time(store: Backend) -> None:
+    later = NOON + timedelta(minutes=1)
+    store.write(ANN, adding(turn("1", "a"), turn("2", "b"), turn("3", "c")))
+    store.write(ANN, thinking(["1", "2"], failure="no", again_at=later))
+
+    assert [one.turn.id for one in store.waiting(ANN, 9, NOON)] == ["3"]
+    store.write(ANN, thinking(["3"]))
+    assert store.waiting(ANN, 9, NOON) == []
+    (one,) = store.waiting(ANN, 9, later)
+    assert (one.turn.id, one.attempts) == ("1", 1)
+
+
+def test_a_turn_given_up_does_not_wait_until_somebody_asks_for_it(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "a")))
+    store.write(ANN, thinking(["1"], failure="no", again_at=None))
+    assert store.waiting(ANN, 9) == []
+    assert [store.stats()[name] for name in ("waiting_turns", "parked_turns")] == [0, 1]
+
+    store.write(BOB, Changes(unpark=True))
+    assert store.waiting(ANN, 9) == []
+    store.write(ANN, Changes(unpark=True))
+    assert [(one.turn.id, one.attempts) for one in store.waiting(ANN, 9)] == [("1", 0)]
+
+
+@pytest.mark.parametrize("spoiled", ["none", "too few", "too long", "not a number"])
+def test_thoughts_whose_vectors_do_not_fit_are_refused_whole(store: Backend, spoiled: str) -> None:
+    vectors = {
+        "none": None,
+        "too few": EMBEDDER.embed([]),
+        "too long": np.zeros((1, DIMENSION + 1), np.float32),
+        "not a number": np.full((1, DIMENSION), np.nan, np.float32),
+    }[spoiled]
+    store.write(ANN, adding(turn("1", "tea")))
+
+    with pytest.raises(ValueError, match="vectors must"):
+        store.write(ANN, thinking(["1"], thought("a", "tea", "1"), vectors=vectors))
+    assert (waiting(store), list(store.thoughts(ANN))) == (["1"], [])
+
+
+# ---- the groups of the hash
+
+
+def many(n: int, first: int = 0) -> Changes:
+    """Thoughts of one turn, each of a slot of its own, and vectors that are anywhere."""
+    ids = range(first, first + n)
+    made = [thought(f"{i}", f"t{i}", f"{first}", start=i, slot=f"s{i}") for i in ids]
+    return thinking([f"{first}"], *made, vectors=unit(n, seed=first))
+
+
+def unit(n: int, seed: int) -> Vectors:
+    drawn = np.random.default_rng(seed).normal(size=(n, DIMENSION))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
+
+
+def nearest(store: Backend, vector: Vectors, k: int) -> list[str]:
+    with store.reading(ANN) as reading:
+        return [one.thought.id for one in reading.thoughts(vector, k)]
+
+
+def found_of(store: Backend, known: Vectors) -> float:
+    """Return how many of the five nearest to noisy vectors are found, of those that there are."""
+    noisy = known[::40] + 0.5 * unit(len(known[::40]), seed=7)
+    hits = 0
+    for vector in noisy:
+        exact = {f"{n}" for n in np.argsort(-(known @ vector))[:5]}
+        hits += len(exact & set(nearest(store, vector / np.linalg.norm(vector), 5)))
+    return hits / (5 * len(noisy))
+
+
+def test_growing_past_doublings_keeps_every_thought_in_a_group_and_recall(store: Backend) -> None:
+    known = np.empty((0, DIMENSION), dtype=np.float32)
+    for first in range(0, 1_200, 120):
+        store.write(ANN, adding(turn(f"{first}", f"turn {first}")))
+        store.write(ANN, many(120, first))
+        known = np.concatenate([known, unit(120, seed=first)])
+        assert nearest(store, known[-1], 1) == [f"{first + 119}"]
+
+    assert nearest(store, known[0], 1) == ["0"]
+    assert found_of(store, known) > 0.85
+    assert store.check() == []
+
+
+def test_reopening_finds_the_same_thoughts_by_the_same_groups(reopen: Open) -> None:
+    store = reopen(EMBEDDER.fingerprint)
+    store.write(ANN, adding(turn("0", "turn")))
+    store.write(ANN, many(400))
+    asked = unit(20, seed=9)
+    before = [nearest(store, vector, 5) for vector in asked]
+    store.close()
+
+    store = reopen(EMBEDDER.fingerprint)
+    assert [nearest(store, vector, 5) for vector in asked] == before
+    store.write(ANN, adding(turn("400", "turn")))
+    store.write(ANN, many(1, 400))
+    assert nearest(store, unit(1, seed=400)[0], 1) == ["400"]
+    assert store.check() == []
+    store.close()
+
+
+def test_what_is_forgotten_leaves_its_group_and_the_others_stay(store: Backend) -> None:
+    for first in (0, 100):
+        store.write(ANN, adding(turn(f"{first}", "turn")))
+        store.write(ANN, many(100, first))
+    store.write(ANN, Changes(forget=["0"]))
+
+    assert all(int(id) >= 100 for vector in unit(20, seed=3) for id in nearest(store, vector, 9))
+    assert [nearest(store, vector, 1) for vector in unit(100, seed=100)[:9]] == [
+        [f"{n}"] for n in range(100, 109)
+    ]
+    assert store.check() == []
+
+
+def test_all_thoughts_are_found_where_no_more_are_there_than_asked_for(store: Backend) -> None:
+    store.write(ANN, adding(turn("0", "turn")))
+    store.write(ANN, many(50))
+    assert len(nearest(store, unit(1, seed=5)[0], 50)) == 50
+
+
+def test_reembed_embeds_thoughts_too(reopen: Open) -> None:
+    other = HashEmbedder(32, name="other")
+    store = reopen(EMBEDDER.fingerprint)
+    for scope in (ANN, BOB):
+        store.write(scope, adding(turn("1", "tea"), turn("2", "milk")))
+        made = [thought("a", "likes tea", "1"), thought("b", "buys fresh milk", "2")]
+        store.write(scope, thinking(["1", "2"], *made))
+    seen: list[tuple[int, int]] = []
+    assert store.reembed(other, lambda done, total: seen.append((done, total))) == 4
+    assert (seen[0], seen[-1]) == ((0, 8), (8, 8))
+    assert store.check() == []
+    store.close()
+
+    with pytest.raises(EmbeddingMismatch):
+        reopen(EMBEDDER.fingerprint)
+    store = reopen(other.fingerprint)
+    with store.reading(BOB) as reading:
+        assert reading.thoughts(other.embed(["fresh milk"])[0], 1)[0].thought.id == "b"
+    store.write(ANN, replace(adding(turn("3", "jam")), vectors=other.embed(["jam"])))
+    store.write(ANN, thinking(["3"], thought("c", "jam", "3"), vectors=other.embed(["jam"])))
+    assert len(list(store.thoughts(ANN))) == 3
+    assert store.check() == []
+    store.close()
+
+
+def store_is_free(writer: Backend) -> None:
+    writer.write(BOB, Changes(unpark=True))
+
+
+def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Open) -> None:
+    store, writer = reopen(EMBEDDER.fingerprint), reopen(EMBEDDER.fingerprint)
+    store.write(ANN, adding(turn("1", "tea")))
+
+    class Slow(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            if writer.stats()["thoughts"] == 0:
+                writer.write(ANN, thinking(["1"], thought("a", "likes tea", "1")))
+            return super().embed(texts)
+
+    other = Slow(32, name="other")
+    store.reembed(other, lambda *_: store_is_free(writer))
+    with store.reading(ANN) as reading:
+        assert [one.thought.id for one in reading.thoughts(other.embed(["tea"])[0], 1)] == ["a"]
+    assert store.check() == []
+    with pytest.raises(EmbeddingMismatch):
+        concluded(writer, "tea")
+    writer.close()
+    store.close()
+
+
+def test_forgetting_needs_no_embedder(reopen: Open) -> None:
+    store = reopen(EMBEDDER.fingerprint)
+    store.write(ANN, adding(turn("1", "tea")))
+    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
+    store.close()
+
+    store = reopen(None)
+    store.write(ANN, Changes(forget=["1"]))
+    assert (list(store.thoughts(ANN)), store.stats()["turns"]) == ([], 0)
+    store.close()
+
+
+# ---- what hangs on what
+
+
+def test_a_thought_found_says_where_it_stands_and_what_holds_by_now(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "Oslo"), turn("2", "Rome")))
+    oslo = thought("a", "lives in Oslo", "1", slot="home", tail="Oslo")
+    rome = thought("b", "lives in Rome", "2", slot="home", tail="Rome")
+    store.write(ANN, thinking(["1", "2"], oslo, rome))
+
+    by_id = {one.thought.id: one for one in concluded(store, "lives in Oslo")}
+    old, new = by_id["a"], by_id["b"]
+    assert old.now is not None
+    assert (old.now.id, old.places.tolist(), old.now_places.tolist()) == ("b", [0], [1])
+    assert new.now is new.thought
+    assert texts_of(store, "lives in Oslo", k=1) == ["lives in Oslo"]
+
+
+def test_only_thoughts_of_these_turns_of_this_user_hang_on_them(store: Backend) -> None:
+    for scope in (ANN, BOB):
+        store.write(scope, adding(turn("1", "tea"), turn("2", "milk")))
+        made = [
+            thought("a", "tea", "1"),
+            thought("b", "milk", "2"),
+            thought("c", "jam", "2", start=2),
+        ]
+        store.write(scope, thinking(["1", "2"], *made))
+
+    assert [store.hanging(ANN, ids) for ids in (["1"], ["2"], ["1", "2"], ["3"], [])] == [
+        1, 2, 3, 0, 0,
+    ]  # fmt: skip
+    assert store.hanging(Scope(user_id="eve"), ["1"]) == 0
+
+
+def test_a_verdict_on_what_was_closed_meanwhile_changes_nothing(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "x"), turn("2", "y"), turn("3", "z")))
+    far = ["red lamp", "old boat", "warm bread"]
+    made = [thought(id, text, n) for id, text, n in zip("abc", far, "123", strict=True)]
+    store.write(ANN, thinking(["1", "2", "3"], *made))
+    store.write(ANN, Changes(settled=[("a", "b", True), ("b", "c", True), ("a", "c", True)]))
+    store.write(ANN, Changes(settled=[("c", "gone", True), ("a", "b", False)]))
+
+    assert [one.id for one in store.thoughts(ANN)] == ["c"]
+    assert [one.id for one in store.history(ANN, "a")] == ["a", "b", "c"]
+    assert store.check() == []

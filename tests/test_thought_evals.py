@@ -1,0 +1,502 @@
+"""The measurements of thoughts, on tiny made-up data and on cases computed by hand."""
+
+import doctest
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import longmemeval_file, remembered
+from typer.testing import CliRunner
+
+from evals.__main__ import app
+from evals.thoughts import WHATS, Measured, Options, command, figures, growth, memorycode, updates
+from evals.thoughts.carried import Carriers, Places, cause, places
+from evals.thoughts.facts import Fact, Told, tell
+from evals.thoughts.memorycode import Dialogue, Kind, Pivot, Version, literal
+from evals.thoughts.precision import digest
+from memkit import Thought, Turn
+from memkit.errors import InvalidInput
+from memkit.records import Claim, Source
+from memkit.testing import HashEmbedder
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+REAL = Path(__file__).parent.parent.parent / "shared" / "data" / "memorycode" / "dialogues.jsonl.gz"
+
+# ---- MemoryCode
+
+FIRST = "always start function names with 'a_'"
+THEN = "always start function names with 'b_'"
+
+
+def mentored(*given: tuple[str, str, str], id: int = 1) -> dict[str, Any]:
+    """Return a dialogue of sessions, each of a type, a topic and what the mentor says."""
+    return {
+        "dialogue_id": id,
+        "context": {"mentor": "Ann", "mentee": "Bob"},
+        "instructions": [
+            [[6, n]] if kind[0] == "i" else [-1] for n, (kind, _, _) in enumerate(given)
+        ],
+        "fillers": [101 if kind[0] == "f" else -1 for kind, _, _ in given],
+        "sessions": [
+            {
+                "type": [kind],
+                "topic": [topic],
+                "session_regex": [["function", "^"]] if kind[0] == "i" else [],
+                "text": f"Ann: Hello, Bob.\n\nBob: Hello.\n\nAnn: {said}\n\nIt helps.\n\nBob: Yes.",
+            }
+            for kind, topic, said in given
+        ],
+    }
+
+
+REVISED = (
+    ("instruction-add", FIRST, "From now on, always start function names with 'a_'."),
+    ("filler-add", "team outings", "Let us talk about the weather."),
+    ("instruction-update", THEN, "From now on, always start function names with 'b_'."),
+)
+
+
+def memorycode_file(folder: Path, *dialogues: dict[str, Any]) -> Path:
+    file = folder / "dialogues.jsonl.gz"
+    file.write_bytes(gzip.compress("\n".join(map(json.dumps, dialogues)).encode()))
+    return file
+
+
+def measured(what: str, tmp_path: Path, *data: Path, **options: Any) -> Measured:
+    chosen = Options(data=data, cache=tmp_path / "cache", **options)
+    return command.measure(what, chosen, HashEmbedder(dimension=256))
+
+
+def rows(measured: Measured, title: str) -> dict[str, Sequence[Any]]:
+    """Return the rows of the first table of a title, by their first cell."""
+    tables = [table for result in measured.results for table in result.tables]
+    chosen = next(table for table in tables if table.title.startswith(title))
+    return {str(row[0]): row for row in chosen.rows}
+
+
+def test_paragraphs_become_turns_a_day_apart_and_those_without_a_name_are_joined(
+    tmp_path: Path,
+) -> None:
+    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+
+    assert [turn.id for turn in dialogue.turns[:5]] == ["s0:0", "s0:1", "s0:2", "s0:3", "s1:0"]
+    assert dialogue.turns[2].text == f"{REVISED[0][2]}\n\nIt helps."
+    assert [turn.name for turn in dialogue.turns[:4]] == ["Ann", "Bob", "Ann", "Bob"]
+    first, later = dialogue.turns[0].said_at, dialogue.turns[4].said_at
+    assert first is not None
+    assert later is not None
+    assert (later - first).days == 1
+
+
+def test_a_pivot_is_asked_for_without_its_values(tmp_path: Path) -> None:
+    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+
+    (pivot,) = dialogue.pivots
+
+    assert (pivot.id, pivot.kind, pivot.what) == ("i6", "instruction", "function")
+    assert pivot.query == "Start function names with: what?"
+    assert (pivot.current.value, pivot.current.sessions) == ("b_", frozenset({"s2"}))
+    assert [(one.value, one.sessions) for one in pivot.stale] == [("a_", frozenset({"s0"}))]
+
+
+def test_fillers_count_if_their_values_are_names_or_numbers(tmp_path: Path) -> None:
+    names = [("filler-instruction-add", f"use {one} for calls", one) for one in ("Skype", "Zoom")]
+    polar = [("filler-instruction-add", f"{one} use a linter", one) for one in ("never", "always")]
+
+    told, untold = memorycode.read(
+        memorycode_file(tmp_path, mentored(*names), mentored(*polar, id=2))
+    )
+
+    assert [pivot.current.value for pivot in told.pivots] == ["Zoom"]
+    assert told.pivots[0].query == "Use for calls: what?"
+    assert (list(untold.pivots), untold.unmarked) == ([], 1)
+
+
+def test_a_file_of_another_shape_is_refused_with_its_place(tmp_path: Path) -> None:
+    broken = mentored(*REVISED)
+    del broken["sessions"][1]["text"]
+
+    with pytest.raises(InvalidInput, match=r"dialogue 1, session 2: no 'text'"):
+        memorycode.read(memorycode_file(tmp_path, broken))
+
+
+def version(value: str, *sessions: str) -> Version:
+    return Version(value=value, pattern=literal(value), sessions=frozenset(sessions))
+
+
+PIVOT = Pivot(
+    id="i6", kind="instruction", what="function", query="q",
+    current=version("b_", "s2"), stale=(version("a_", "s0"), version("c_", "s1")),
+)  # fmt: skip
+DIALOGUE = Dialogue(
+    id="1", split="tuning", pivots=[PIVOT], unmarked=0,
+    turns=[Turn(id=f"s{n}:0", text="x", session_id=f"s{n}", said_at=NOON) for n in range(3)],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ranking", "current", "stale"),
+    [
+        ([("nothing", "s2:0"), ("names start with b_", "s2:0"), ("with a_", "s0:0")], 2, 3),
+        ([("names start with c_", "s1:0"), ("names start with b_", "s2:0")], 2, 1),
+        ([("b_ instead of a_", "s2:0")], 1, None),  # of the newer session: it says what holds
+        ([("names start with b_", "s0:0"), ("data_x", "s2:0")], None, None),
+    ],
+)
+def test_places_of_versions_in_a_ranking(
+    ranking: list[tuple[str, str]], current: int | None, stale: int | None
+) -> None:
+    of = Carriers(DIALOGUE)
+
+    found = places([(text, [turn]) for text, turn in ranking], PIVOT, of.turn)
+
+    assert found == Places(current=current, stale=stale)
+
+
+def test_what_is_first_follows_from_the_places() -> None:
+    given = [(1, None), (1, 2), (2, 1), (None, 1), (None, None)]
+    both = [Places(current=current, stale=stale) for current, stale in given]
+
+    assert [one.current_first for one in both] == [True, True, False, False, False]
+    assert [one.stale_first for one in both] == [False, False, True, True, False]
+
+
+def test_a_thought_about_another_kind_of_name_carries_nothing() -> None:
+    of = Carriers(DIALOGUE)
+    said = ("Method names start with b_.", ["s2:0"])
+
+    assert not of.thought(PIVOT.current, said, PIVOT)
+    assert of.turn(PIVOT.current, said, PIVOT)
+    assert of.thought(PIVOT.current, ("Names start with b_.", ["s2:0"]), PIVOT)
+
+
+def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thought:
+    return Thought(
+        id=id, text=text, sources=tuple(Source(turn_id=turn, start=0, end=1) for turn in turns),
+        said_by="Ann", role="user", said_at=NOON, repeated_at=NOON, valid_from=NOON, slot=slot,
+    )  # fmt: skip
+
+
+NEW, OLD = thought("new", "with b_", "s2:0"), thought("old", "with a_", "s0:0")
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "holding", "why"),
+    [
+        ([OLD], {"old"}, "not extracted"),
+        ([OLD, NEW], {"old"}, "closed by another"),
+        ([replace(OLD, slot=None), NEW], {"old", "new"}, "other slot"),
+        ([replace(OLD, slot="others"), NEW], {"old", "new"}, "other slot"),
+        ([OLD, NEW], {"old", "new"}, "stale still open"),
+        ([OLD, NEW], {"new"}, "ranked below"),
+    ],
+)
+def test_why_a_pivot_failed(thoughts: list[Thought], holding: set[str], why: str) -> None:
+    assert cause(thoughts, holding, PIVOT, Carriers(DIALOGUE)) == why
+
+
+def test_a_claim_that_became_no_thought_was_rejected() -> None:
+    claim = Claim(text="Names start with b_.", source=Source(turn_id="s2:0", start=0, end=1))
+
+    assert cause([OLD], {"old"}, PIVOT, Carriers(DIALOGUE), [claim]) == "claimed, but rejected"
+
+
+def test_supersession_finds_what_was_revised(tmp_path: Path) -> None:
+    file = memorycode_file(tmp_path, mentored(*REVISED), mentored(*REVISED[:1], id=2))
+
+    found = measured("supersession", tmp_path, file)
+
+    assert {one["system"] for one in found.outcomes} == {
+        "memkit thoughts", "memkit turns", "dense", "BM25", "RRF",
+    }  # fmt: skip
+    ours = next(one for one in found.outcomes if one["system"] == "memkit thoughts")
+    assert ours["extracted"] is True
+    assert (ours["top"]["current"], ours["stale_told"]) == (1, False)
+    assert rows(found, "all pivots")["memkit thoughts"][1] == "1.000"
+    assert "a_" not in command.written({}, found)
+
+
+def test_supersession_needs_something_revised(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="something is revised"):
+        measured("supersession", tmp_path, memorycode_file(tmp_path, mentored(*REVISED[:1])))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+def test_memorycode_has_the_pivots_that_are_told_of() -> None:
+    pivots = [pivot for one in memorycode.read(REAL) for pivot in one.pivots]
+
+    kinds: list[Kind] = ["instruction", "filler"]
+    assert [sum(one.kind == kind for one in pivots) for kind in kinds] == [280, 90]
+    assert not [one for one in pivots if one.current.pattern.search(one.query)]
+
+
+# ---- updates
+
+
+def updated(id: str, kind: str = updates.UPDATE) -> dict[str, Any]:
+    said = ["My greyhound fears the vacuum.", "It rained.", "My greyhound fears the doorbell."]
+    return remembered(
+        id, question_type=kind, question="What does my greyhound fear?",
+        answer_session_ids=["a", "c"],
+        haystack_session_ids=["a", "b", "c"],
+        haystack_dates=[f"2023/05/{day:02} (Mon) 10:00" for day in (1, 2, 3)],
+        haystack_sessions=[
+            [{"role": "user", "content": text, "has_answer": n != 1}] for n, text in enumerate(said)
+        ],
+    )  # fmt: skip
+
+
+def test_evidence_is_parted_into_the_newest_session_and_the_others(tmp_path: Path) -> None:
+    (haystack,) = updates.longmemeval.read(longmemeval_file(tmp_path, updated("q"))).haystacks
+
+    assert updates.evidence(haystack, haystack.questions[0]) == (["c#0"], ["a#0"])
+
+
+def test_updates_compares_memkit_with_and_without_thoughts(tmp_path: Path) -> None:
+    file = longmemeval_file(tmp_path, updated("q1"), updated("q2", updates.TIME), remembered("q3"))
+
+    found = measured("updates", tmp_path, file)
+
+    assert {one["question"] for one in found.outcomes} == {"q1", "q2"}
+    assert len(found.outcomes) == 2 * len(updates.COMPARED)
+    assert list(rows(found, updates.UPDATE)) == list(updates.COMPARED)
+    (ours,) = [x for x in found.outcomes if (x["question"], x["system"]) == ("q1", "memkit")]
+    assert len(ours["newest"]) == len(ours["older"]) == 1
+    assert "greyhound" not in command.written({}, found)
+
+
+def test_updates_says_if_a_file_has_no_such_questions(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no knowledge-update"):
+        measured("updates", tmp_path, longmemeval_file(tmp_path, remembered()))
+
+
+# ---- growth
+
+
+def test_a_made_up_dialogue_knows_its_facts() -> None:
+    told = tell(200, 3)
+
+    assert (len(told.turns), len(told.facts), told.repeats) == (200, 60, 60)
+    assert set(told.told.values()) == set(range(60))
+    assert sum(turn.role == "assistant" for turn in told.turns) == 80
+    assert told == tell(200, 3) != tell(200, 4)
+    assert len({one.wordings for one in told.facts}) == 60
+
+
+def test_a_repeat_has_other_words_than_the_time_before() -> None:
+    told = tell(300, 0)
+    said: dict[int, str] = {}
+
+    for turn in told.turns:
+        fact = told.told.get(turn.id or "")
+        if fact is not None:
+            text = turn.text.casefold()
+            wordings = told.facts[fact].wordings
+            wording = next(w for w in wordings if text.endswith(w.casefold()))
+            assert said.get(fact) != wording
+            said[fact] = wording
+
+
+def test_more_facts_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="facts were asked for"):
+        tell(40_000, 0)
+
+
+def test_thoughts_are_counted_by_the_facts_of_their_turns() -> None:
+    told = Told(
+        turns=[Turn(id=f"t{n}", text="x", said_at=NOON) for n in range(6)],
+        facts=[Fact(kind=kind, wordings=()) for kind in ("pet", "pet", "job")],
+        told={"t0": 0, "t1": 0, "t2": 1, "t3": 2},
+        repeats=1,
+    )
+    held = [
+        thought("a", "x", "t0"),
+        thought("b", "x", "t1"),  # the same fact once more
+        thought("c", "x", "t2", "t3"),  # two facts in one
+        thought("d", "x", "t5"),  # of no fact
+    ]
+
+    found = growth.count(told, held)
+
+    assert (found.extracted, found.holding, found.idle, found.mixed) == (3, 4, 1, 1)
+    assert found.per_fact == pytest.approx(4 / 3)
+    assert found.spare == {"job": -1, "pet": 1}
+
+
+def test_cost_per_turn_is_over_all_steps_with_embedding_or_without() -> None:
+    steps = [
+        growth.Cost(
+            size=30, repeat=0, upto=upto, turns=turns, thinking_s=seconds, embedding_s=1.0,
+            embedded=1,
+        )
+        for upto, turns, seconds in ((20, 20, 4.0), (30, 10, 2.0))
+    ]  # fmt: skip
+
+    assert growth.per_turn(steps, embedding=False) == pytest.approx(0.2)
+    assert growth.per_turn(steps, embedding=True) == pytest.approx(8 / 30)
+
+
+def test_growth_counts_and_times_every_size(tmp_path: Path) -> None:
+    found = measured("growth", tmp_path, sizes=(20, 60), repeats=2)
+
+    assert list(rows(found, "thoughts that hold")) == ["20", "60"]
+    assert len(rows(found, "a turn of 60")) == 2
+    costs = [one for one in found.outcomes if "thinking_s" in one]
+    assert [(one["size"], one["repeat"]) for one in costs] == [(20, 0), (60, 0), (20, 1), (60, 1)]
+    assert all(one["thinking_s"] > 0 for one in costs)
+
+
+# ---- precision
+
+LOCOMO = [
+    ("Ann", "I adopted a greyhound named Biscuit."),
+    ("Bob", "I work as a baker in Oslo."),
+    ("Ann", "My sister Mia lives in Bergen."),
+]
+
+
+def locomo_file(folder: Path) -> Path:
+    records = [
+        {
+            "sample_id": name,
+            "conversation": {
+                "speaker_a": "Ann",
+                "speaker_b": "Bob",
+                "session_1_date_time": "1:56 pm on 1 May, 2023",
+                "session_1": [
+                    {"speaker": who, "dia_id": f"D1:{n}", "text": text}
+                    for n, (who, text) in enumerate(LOCOMO, start=1)
+                ],
+            },
+            "qa": [{"question": "What?", "answer": "x", "evidence": ["D1:1"], "category": 4}],
+        }
+        for name in ("conv-26", "conv-42", "conv-43")
+    ]
+    file = folder / "locomo.json"
+    file.write_text(json.dumps(records))
+    return file
+
+
+def test_a_sample_is_printed_with_its_turns_and_of_no_tuning_conversation(tmp_path: Path) -> None:
+    found = measured("precision", tmp_path, locomo_file(tmp_path), n=3)
+
+    sheet = "\n".join(found.aside)
+    assert sheet.count("THOUGHT:") == 3
+    assert "> Ann: I adopted a greyhound" in sheet or "> Bob: I work as a baker" in sheet
+    assert "conv-26" not in sheet
+    assert (found.results, found.outcomes) == ([], ())
+
+
+def verdict_file(folder: Path, sample: str, *verdicts: tuple[bool, str]) -> Path:
+    file = folder / "verdicts.json"
+    file.write_text(json.dumps({"sample": sample, "verdicts": dict(enumerate(verdicts))}))
+    return file
+
+
+def test_verdicts_become_shares_and_no_text_is_kept(tmp_path: Path) -> None:
+    data = locomo_file(tmp_path)
+    sample = measured("precision", tmp_path, data, n=4).aside[-1].removeprefix("sample ")
+    judged = [(True, ""), (False, "head"), (True, "empty"), (True, "")]
+
+    found = measured(
+        "precision", tmp_path, data, n=4, verdicts=verdict_file(tmp_path, sample, *judged)
+    )
+
+    assert rows(found, "thoughts that are right")["right"][1] == "0.750"
+    assert rows(found, "thoughts that are right")["right, and worth remembering"][1] == "0.500"
+    assert rows(found, "why the others")["head"][1] == 1
+    assert [one["right"] for one in found.outcomes] == [True, False, True, True]
+    assert "Biscuit" not in command.written({}, found)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "message"),
+    [
+        ([(True, "")], "no verdicts on 2"),
+        ([(True, ""), (False, "dislike")], "reason 'dislike'"),
+        ([(True, ""), (True, "head")], "reason 'head'"),
+    ],
+)
+def test_odd_verdicts_are_refused(
+    tmp_path: Path, verdicts: list[tuple[bool, str]], message: str
+) -> None:
+    data = locomo_file(tmp_path)
+    sample = measured("precision", tmp_path, data, n=2).aside[-1].removeprefix("sample ")
+
+    with pytest.raises(InvalidInput, match=message):
+        measured(
+            "precision", tmp_path, data, n=2, verdicts=verdict_file(tmp_path, sample, *verdicts)
+        )
+
+
+def test_verdicts_on_another_sample_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="the rules changed"):
+        measured(
+            "precision", tmp_path, locomo_file(tmp_path), n=1,
+            verdicts=verdict_file(tmp_path, digest([]), (True, "")),
+        )  # fmt: skip
+
+
+# ---- MemoryBank
+
+
+def memorybank(folder: Path) -> Path:
+    for code, said in (("en", "I live in Oslo."), ("cn", "我住在上海。")):
+        exchanges = [{"query": said, "response": "Good."}, {"query": " ", "response": "Bye."}]
+        people = {"Ann": {"history": {"2023-04-27": exchanges}, "summary": {"x": "never read"}}}
+        (folder / f"memory_bank_{code}.json").write_text(json.dumps(people, ensure_ascii=False))
+        asked = json.dumps({"Ann": ["Where do I live?", "我住在哪里？"]}, ensure_ascii=False)
+        (folder / f"probing_questions_{code}.jsonl").write_text(asked + "\n")
+    return folder
+
+
+def test_memorybank_passes_through_in_both_languages(tmp_path: Path) -> None:
+    found = measured("gvd", tmp_path, memorybank(tmp_path))
+
+    table = rows(found, "what came of it")
+    assert list(table) == ["English", "Chinese"]
+    assert [one["turns"] for one in found.outcomes] == [3, 3]
+    assert [one["questions"] for one in found.outcomes] == [2, 2]
+    assert not any(one["errors"] or one["faults"] for one in found.outcomes)
+    assert found.outcomes[0]["thoughts"] == 1
+
+
+def test_a_folder_that_is_not_memorybanks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is not MemoryBank's"):
+        measured("gvd", tmp_path, tmp_path / "absent")
+
+
+# ---- the command
+
+
+def test_examples_in_the_docs_of_the_evals_hold() -> None:
+    assert [doctest.testmod(module).failed for module in (memorycode, figures, updates)] == [0] * 3
+
+
+@pytest.mark.parametrize("what", [what for what, data in WHATS.items() if data])
+def test_what_needs_data_says_so(what: str) -> None:
+    done = CliRunner().invoke(app, ["thoughts", what])
+
+    assert done.exit_code == 2
+    assert "give --data PATH" in done.output
+
+
+def test_what_is_not_measured_is_an_error_that_names_what_is() -> None:
+    with pytest.raises(InvalidInput, match="supersession, updates"):
+        command.measure("happiness", Options(), HashEmbedder())
+
+
+def test_a_share_has_an_interval_by_group_and_none_of_nothing() -> None:
+    found = figures.share([True, True, False, False], ["a", "a", "b", "b"], 0)
+
+    assert found is not None
+    assert (found.value, found.low, found.high, found.n) == (0.5, 0.0, 1.0, 4)
+    assert figures.share([], [], 0) is None
+    assert figures.cells(figures.difference([1, 0], [0, 0], ["a", "b"], 0), signed=True)[0] == (
+        "+0.500"
+    )

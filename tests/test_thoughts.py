@@ -1,0 +1,610 @@
+"""Thoughts: what is concluded from turns, what replaces it, and what is left when turns go."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thinkers import Reader, Says, claim, day, everything, known, lives, opened, says, tell, texts
+
+import memkit
+from memkit import Turn
+from memkit.errors import InvalidInput
+from memkit.memory import Memory
+from memkit.records import Claim, Role, Scope, Thought
+
+users = map("user{}".format, count())
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    with opened() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Memory]:
+    """One memory for many examples, each with a user of its own."""
+    with opened() as made:
+        yield made
+
+
+# ---- said again
+
+
+def test_a_repeat_joins_what_it_repeats_with_the_sources_of_both(memory: Memory) -> None:
+    ids = tell(memory, says("Ann likes tea.", 0), says("Ann likes tea.", 3))
+    (one,) = memory.thoughts(user_id="ann")
+
+    assert (one.turn_ids, one.support) == (tuple(ids), 2)
+    assert (one.said_at, one.repeated_at) == (day(0), day(3))
+
+
+def test_near_duplicates_join_and_keep_the_words_said_first(memory: Memory) -> None:
+    text = "Ann went for a long walk around the old harbour with her greyhound"
+    ids = tell(memory, says(f"{text}.", 5), says(f"{text} slowly.", 1))
+    (one,) = memory.thoughts(user_id="ann")
+
+    assert (one.text, set(one.turn_ids)) == (f"{text} slowly.", set(ids))
+    assert memory.recall(text, user_id="ann", kind="thought")[0].text == f"{text} slowly."
+    assert memory.doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann ran 5 km around the old harbour.", "Ann ran 10 km around the old harbour."),
+        ("Ann went to the harbour with Bob.", "Ann went to the harbour with Eve."),
+        ("Ann likes the old harbour.", "Ann does not like the old harbour."),
+    ],
+)
+def test_numbers_names_and_denials_keep_thoughts_apart(
+    memory: Memory, one: str, other: str
+) -> None:
+    tell(memory, says(one, 0), says(other, 1))
+    assert known(memory) == [one, other]
+
+
+def test_turns_of_one_batch_join_too(memory: Memory) -> None:
+    memory.remember([says("Ann likes tea.", n) for n in range(3)], user_id="ann")
+    memory.think(user_id="ann")
+    assert [one.support for one in memory.thoughts(user_id="ann")] == [3]
+
+
+def test_a_fact_closed_many_times_over_is_still_joined_by_its_repeats() -> None:
+    with opened(judge=Says(True)) as memory:
+        for n in range(0, 40, 2):
+            tell(memory, says(FISH[0].text, n), says(FISH[1].text, n + 1))
+        tell(memory, says(FISH[1].text, 50))
+
+        (one,) = memory.thoughts(user_id="ann")
+        assert (one.text, one.support) == (FISH[1].text, 2)
+
+
+# ---- at odds
+
+FISH = (says("Ann will eat fish on the boat.", 0), says("Ann will not eat fish on the boat.", 1))
+
+
+def test_thoughts_that_may_contradict_each_other_are_both_marked(memory: Memory) -> None:
+    tell(memory, *FISH)
+    old, new = memory.thoughts(user_id="ann")
+    assert (old.conflicts, new.conflicts) == ((new.id,), (old.id,))
+
+
+@pytest.mark.parametrize("turns", [FISH, FISH[::-1]], ids=["in order", "late"])
+def test_a_judge_that_says_yes_closes_what_was_said_earlier(turns: tuple[Turn, ...]) -> None:
+    judge = Says(True)
+    with opened(judge=judge) as memory:
+        tell(memory, *turns)
+        (one,) = memory.thoughts(user_id="ann")
+
+        assert (one.text, one.conflicts) == (FISH[1].text, ())
+        assert judge.asked == [(FISH[0].text, FISH[1].text)]
+        assert texts(memory.history(one.id, user_id="ann")) == [turn.text for turn in FISH]
+        assert known(memory, as_of=day(0.5)) == [FISH[0].text]
+
+
+def test_a_judge_that_says_no_clears_the_mark_and_is_not_asked_again() -> None:
+    judge = Says(False)
+    with opened(judge=judge) as memory:
+        tell(memory, *FISH)
+        memory.think(user_id="ann")
+
+        assert [one.conflicts for one in memory.thoughts(user_id="ann")] == [(), ()]
+        assert len(judge.asked) == 1
+
+
+def test_a_judge_does_not_close_a_users_claim_for_an_assistants() -> None:
+    with opened(judge=Says(True)) as memory:
+        tell(memory, FISH[0], says(FISH[1].text, 1, "assistant"))
+        assert known(memory) == [FISH[0].text]
+
+
+def test_a_judge_that_raises_loses_nothing_and_is_asked_again() -> None:
+    judge = Says(RuntimeError("out of memory"))
+    with opened(judge=judge) as memory:
+        memory.remember(FISH, user_id="ann")
+        memory.flush()
+        assert known(memory) == [turn.text for turn in FISH]
+        with pytest.raises(RuntimeError, match="out of memory"):
+            memory.think(user_id="ann")
+
+        judge.verdict = True
+        memory.think(user_id="ann")
+        assert known(memory) == [FISH[1].text]
+
+
+def test_a_marked_thought_that_is_retracted_marks_nothing(memory: Memory) -> None:
+    tell(memory, *FISH)
+    memory.retract(memory.thoughts(user_id="ann")[0].id, user_id="ann")
+    assert [one.conflicts for one in memory.thoughts(user_id="ann")] == [()]
+
+
+# ---- one after the other
+
+
+def test_who_moves_away_and_comes_back_lives_there_twice(memory: Memory) -> None:
+    tell(memory, lives("Oslo", 0), lives("Rome", 1), lives("Oslo", 2))
+    (now,) = memory.thoughts(user_id="ann")
+
+    chain = memory.history(now.id, user_id="ann")
+    assert [one.tail for one in chain] == ["Oslo", "Rome", "Oslo"]
+    assert [(one.valid_from, one.valid_to) for one in chain] == [
+        (day(0), day(1)), (day(1), day(2)), (day(2), None),
+    ]  # fmt: skip
+
+
+def test_the_order_of_turns_said_at_the_same_moment_counts(memory: Memory) -> None:
+    memory.remember([lives(city, 0) for city in ("Oslo", "Rome", "Oslo")], user_id="ann")
+    memory.think(user_id="ann")
+
+    (now,) = memory.thoughts(user_id="ann")
+    assert [one.tail for one in memory.history(now.id, user_id="ann")] == ["Oslo", "Rome", "Oslo"]
+
+
+def test_history_of_any_member_shows_the_whole_chain_oldest_first(memory: Memory) -> None:
+    tell(
+        memory, lives("Rome", 1), lives("Bonn", 3, "assistant"), lives("Oslo", 0), lives("Kyiv", 2)
+    )
+    chain = everything(memory)
+
+    assert [one.tail for one in chain] == ["Oslo", "Rome", "Kyiv", "Bonn"]
+    for one in chain:
+        assert memory.history(one.id, user_id="ann") == chain
+
+
+def test_history_of_what_replaced_nothing_is_the_thought_alone(memory: Memory) -> None:
+    tell(memory, says("Ann likes tea."), lives("Oslo"))
+    for one in memory.thoughts(user_id="ann"):
+        assert memory.history(one.id, user_id="ann") == [one]
+
+
+@pytest.mark.parametrize("call", ["history", "retract"])
+def test_a_strangers_thought_is_not_there(memory: Memory, call: str) -> None:
+    tell(memory, lives("Oslo"))
+    (one,) = memory.thoughts(user_id="ann")
+
+    with pytest.raises(InvalidInput, match="has no thought"):
+        getattr(memory, call)(one.id, user_id="bob")
+    assert memory.thoughts(user_id="ann") == [one]
+
+
+def test_a_claim_that_comes_late_interrupts_what_was_said_around_it(memory: Memory) -> None:
+    ids = tell(memory, lives("Oslo", 1), lives("Oslo", 5), lives("Oslo", 7), lives("Rome", 3))
+    chain = everything(memory)
+
+    assert [(one.tail, one.turn_ids) for one in sorted(chain, key=lambda one: one.said_at)] == [
+        ("Oslo", (ids[0],)), ("Rome", (ids[3],)), ("Oslo", (ids[1], ids[2])),
+    ]  # fmt: skip
+    assert (known(memory), memory.doctor()) == (["Ann lives in Oslo."], [])
+
+
+def test_an_assistants_echo_keeps_no_claim_of_the_user_alive(memory: Memory) -> None:
+    tell(memory, lives("Oslo", 1), lives("Oslo", 5, "assistant"), lives("Rome", 3))
+    assert known(memory) == ["Ann lives in Rome."]
+
+
+def test_thoughts_as_of_a_time_are_those_that_held_then(memory: Memory) -> None:
+    tell(memory, lives("Oslo", 0), lives("Rome", 2), says("Ann likes tea.", 3))
+
+    assert known(memory, as_of=day(-1)) == []
+    assert known(memory, as_of=day(0)) == known(memory, as_of=day(1)) == ["Ann lives in Oslo."]
+    assert known(memory, as_of=day(2)) == ["Ann lives in Rome."]
+    assert known(memory, as_of=day(9)) == known(memory)
+
+
+def test_what_is_said_of_its_beginning_counts_for_what_held_then() -> None:
+    def read(turn: Turn) -> list[Claim]:
+        city = turn.text.split()[3]
+        since = day(1) if city == "Rome" else None
+        about: dict[str, Any] = {"slot": "home", "tail": city, "valid_from": since}
+        return [claim(turn, f"Ann lives in {city}.", **about)]
+
+    with opened(thinker=Reader(read)) as memory:
+        tell(memory, lives("Oslo", 0), lives("Rome", 5))
+        assert known(memory, as_of=day(2)) == ["Ann lives in Rome."]
+        found = memory.recall("where", user_id="ann", kind="thought", as_of=day(2))
+        assert texts_of(found) == ["Ann lives in Oslo."]  # nobody had said so
+
+
+def texts_of(hits: list[memkit.Hit]) -> list[str]:
+    return [hit.text for hit in hits]
+
+
+def test_what_replaced_a_fact_stands_before_it(memory: Memory) -> None:
+    turns = [lives("Oslo", 0), lives("Rome", 400), says("I live in fear of the dentist", 1)]
+    turns[1] = says("I live in Rome since the winter, and the light here is a joy every day", 400)
+    tell(memory, *turns)
+
+    for asked in ("Does Ann live in Oslo now?", "I live in Oslo now", "Oslo"):
+        hits = texts_of(memory.recall(asked, user_id="ann"))
+        assert hits.index(turns[1].text) < hits.index(turns[0].text)
+
+
+def test_the_block_says_since_when_what_holds_holds(memory: Memory) -> None:
+    tell(memory, lives("Oslo", 0), lives("Rome", 2))
+    context = memory.context("Ann lives where?", user_id="ann")
+
+    assert [one.text for one in context.thoughts] == ["Ann lives in Rome."]
+    assert [line for line in context.text.splitlines() if "[since" in line] == [
+        "> [since 3 May 2024] Ann lives in Rome."
+    ]
+
+
+# ---- whatever is said, in whatever order it arrives
+
+CITIES = ("Oslo", "Rome", "Bonn")
+some_claims = st.lists(
+    st.tuples(st.sampled_from(CITIES), st.sampled_from(["user", "user", "assistant"])),
+    min_size=1,
+    max_size=7,
+)
+
+
+@st.composite
+def tellings(draw: st.DrawFn) -> list[Turn]:
+    """Turns of distinct days, in the order they arrive."""
+    told = [
+        lives(city, n, role, id=f"t{n}") if draw(st.integers(0, 3)) else drinks(city, n, role)
+        for n, (city, role) in enumerate(draw(some_claims))
+    ]
+    return list(draw(st.permutations(told)))
+
+
+def drinks(city: str, n: float, role: Role) -> Turn:
+    return says(f"Ann likes {city} water.", n, role, id=f"t{n}")
+
+
+def current(turns: list[Turn]) -> set[str]:
+    """Return what holds of a slot: the last claim of a user, or of anybody."""
+    told = [turn for turn in turns if turn.text.startswith("I live")]
+    told = [turn for turn in told if turn.role == "user"] or told
+    last = sorted(told, key=lambda turn: turn.said_at or day(0))[-1:]
+    return {f"Ann lives in {turn.text.split()[3]}." for turn in last}
+
+
+def homes(found: list[str]) -> set[str]:
+    return {text for text in found if "lives in" in text}
+
+
+def shown(memory: Memory, user: str, as_of: datetime | None = None) -> dict[str, set[str]]:
+    """Return where Ann lives, by all that says so."""
+    asked: dict[str, Any] = {"user_id": user, "as_of": as_of}
+    context = memory.context("Ann lives in Oslo Rome Bonn.", **asked)
+    since = [line for line in context.text.splitlines() if line.startswith("> [since")]
+    return {
+        "recall": homes(texts_of(memory.recall("Ann lives in Oslo.", kind="thought", **asked))),
+        "context": homes(texts(context.thoughts)),
+        "block": homes([line.split("] ")[1] for line in since]),
+    }
+
+
+@settings(max_examples=60)
+@given(turns=tellings(), data=st.data())
+def test_a_closed_fact_is_never_shown_as_current(
+    shared: Memory, turns: list[Turn], data: st.DataObject
+) -> None:
+    user = next(users)
+    tell(shared, *turns, user_id=user)
+    gone = data.draw(st.sets(st.sampled_from([str(turn.id) for turn in turns])))
+    for one in (set(), gone):
+        shared.forget(user_id=user, turn_ids=one)
+        shared.think(user_id=user)
+        left = [turn for turn in turns if turn.id not in one]
+
+        assert homes(known(shared, user)) == current(left)
+        assert all(found == current(left) for found in shown(shared, user).values())
+
+
+@settings(max_examples=60)
+@given(turns=tellings())
+def test_every_claim_is_a_source_of_exactly_one_thought(shared: Memory, turns: list[Turn]) -> None:
+    user = next(users)
+    tell(shared, *turns, user_id=user)
+
+    sources = [id for one in everything(shared, user) for id in one.turn_ids]
+    assert sorted(sources) == sorted(str(turn.id) for turn in turns)
+
+
+@settings(max_examples=60)
+@given(turns=tellings(), until=st.integers(0, 6))
+def test_nothing_said_later_changes_what_was_believed(
+    shared: Memory, turns: list[Turn], until: int
+) -> None:
+    whole, part = next(users), next(users)
+    tell(shared, *turns, user_id=whole)
+    then = [turn for turn in turns if turn.said_at and turn.said_at <= day(until)]
+    tell(shared, *then, user_id=part)
+
+    def found(user: str) -> Any:
+        asked: dict[str, Any] = {"user_id": user, "as_of": day(until)}
+        hits = shared.recall("Ann lives in Oslo.", kind="thought", **asked)
+        block = shared.context("Ann lives in Oslo Rome.", **asked).text
+        return sorted((hit.text, hit.turn_ids) for hit in hits), block
+
+    assert found(whole) == found(part)
+    assert shown(shared, whole, day(until)) == shown(shared, part)
+
+
+@settings(max_examples=30)
+@given(turns=tellings())
+def test_whatever_arrives_in_whatever_order_leaves_the_memory_in_order(turns: list[Turn]) -> None:
+    with opened() as memory:
+        tell(memory, *turns)
+        assert memory.doctor() == []
+        memory.forget(user_id="ann", turn_ids=[str(turns[0].id)])
+        assert memory.doctor() == []
+        memory.flush()
+        assert memory.doctor() == []
+
+
+# ---- forgotten
+
+
+def test_what_was_concluded_from_a_forgotten_turn_is_gone_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ann.db"
+    with opened(path) as memory:
+        secret, *_ = tell(
+            memory, says("Ann plays the xylophone.\nI live in Zanzibar"), says("Ann likes tea.")
+        )
+        memory.recall("xylophone", user_id="ann")
+        memory.forget(user_id="ann", turn_ids=[secret])
+        memory.flush()
+
+        assert known(memory) == ["Ann likes tea."]
+        for file in [path, Path(f"{path}-wal"), *Path(f"{path}.index").glob("*")]:
+            held = file.read_bytes().lower() if file.exists() else b""
+            assert not any(word in held for word in (b"xylophone", b"zanzibar")), file
+    assert b"xylophone" not in path.read_bytes().lower()
+
+
+def test_a_failure_that_quotes_a_turn_is_forgotten_with_it(tmp_path: Path) -> None:
+    def read(turn: Turn) -> list[Claim]:
+        raise RuntimeError(f"cannot read {turn.text}")
+
+    path = tmp_path / "ann.db"
+    with opened(path, Reader(read)) as memory:
+        memory.remember([says("the xylophone", id="1"), says("tea", id="2")], user_id="ann")
+        memory._keeper._post.step(Scope(user_id="ann"), patient=True, stopped=lambda: False)
+        assert memory.store.waiting(Scope(user_id="ann"), 9)[0].attempts == 1
+        memory.forget(user_id="ann", turn_ids=["1"])
+    assert b"xylophone" not in path.read_bytes()
+
+
+def test_what_a_forgotten_fact_had_closed_holds_again(memory: Memory) -> None:
+    _, rome = tell(memory, lives("Oslo", 0), lives("Rome", 1))
+    memory.forget(user_id="ann", turn_ids=[rome])
+
+    (one,) = memory.thoughts(user_id="ann")
+    assert (one.text, one.valid_to, one.closed_by) == ("Ann lives in Oslo.", None, None)
+
+
+def test_what_was_also_said_elsewhere_is_drawn_anew_from_there(memory: Memory) -> None:
+    first, other = tell(memory, says("Ann likes tea.", 0), says("Ann likes the tea!", 1))
+    receipt = memory.forget(user_id="ann", turn_ids=[first])
+
+    assert (receipt.thoughts, known(memory)) == (1, [])
+    memory.flush()
+    (one,) = memory.thoughts(user_id="ann")
+    assert (one.text, one.turn_ids) == ("Ann likes the tea!", (other,))
+
+
+def test_what_else_a_turn_says_is_not_drawn_twice_when_it_is_thought_about_again() -> None:
+    with opened(judge=Says(True)) as memory:
+        first, *_ = tell(
+            memory,
+            says("Ann likes tea.", 0),
+            says(f"Ann likes tea.\n{FISH[0].text}\nI live in Oslo", 1),
+            says(f"{FISH[1].text}\nI live in Rome", 2),
+        )
+        before = {one.text for one in everything(memory)}
+        memory.forget(user_id="ann", turn_ids=[first])
+        memory.flush()
+
+        assert {one.text for one in everything(memory)} == before
+        assert set(known(memory)) == {"Ann likes tea.", FISH[1].text, "Ann lives in Rome."}
+
+
+def test_a_dry_run_counts_the_thoughts_and_changes_nothing(memory: Memory) -> None:
+    first, _ = tell(memory, says("Ann likes tea.\nI live in Oslo", 0), lives("Rome", 1))
+    before = everything(memory), memory.stats(), memory.store.pending()
+
+    dry = memory.forget(user_id="ann", turn_ids=[first], dry_run=True)
+    assert (everything(memory), memory.stats(), memory.store.pending()) == before
+    assert (dry.thoughts, memory.forget(user_id="ann", turn_ids=[first]).thoughts) == (2, 2)
+    assert memory.stats()["thoughts"] == 1
+
+
+def test_forgetting_everything_leaves_no_row_behind(memory: Memory) -> None:
+    tell(memory, *FISH, lives("Oslo"), lives("Rome"), says("Ann likes tea."))
+    memory.forget(user_id="ann", everything=True)
+
+    dump = "\n".join(memory.store._connection._raw.iterdump())  # type: ignore[attr-defined]
+    for word in ("Ann", "ann", "Rome", "likes"):
+        assert f"'{word}" not in dump
+    for table in ("thoughts", "thought_", "thinking", "conflicts", "hashes"):
+        assert f'INSERT INTO "{table}' not in dump
+
+
+# ---- taken back
+
+
+def test_a_retracted_thought_is_not_believed_and_what_it_closed_holds_again(
+    memory: Memory,
+) -> None:
+    tell(memory, lives("Oslo", 0), lives("Rome", 1), says("Ann likes tea.", 2))
+    rome, tea = memory.thoughts(user_id="ann")
+    for one in (rome, tea):
+        memory.retract(one.id, user_id="ann")
+
+    assert known(memory) == ["Ann lives in Oslo."]
+    assert texts_of(memory.recall("Rome tea", user_id="ann", kind="thought")) == [
+        "Ann lives in Oslo."
+    ]
+    assert len(memory.recall("Rome tea", user_id="ann")) == 3  # the turns stay
+    assert (memory.stats()["thoughts"], memory.doctor()) == (1, [])
+
+
+@pytest.mark.parametrize("text", ["Ann likes milk.", "I live in Oslo"])
+def test_thinking_again_about_the_same_turn_does_not_bring_back_what_was_retracted(
+    memory: Memory, text: str
+) -> None:
+    first, _ = tell(memory, says("Ann likes tea.", 0), says(f"Ann likes tea.\n{text}", 1))
+    wrong = memory.thoughts(user_id="ann")[-1]
+    memory.retract(wrong.id, user_id="ann")
+    memory.forget(user_id="ann", turn_ids=[first])  # the second is thought about again
+    memory.flush()
+    assert known(memory) == ["Ann likes tea."]
+
+    tell(memory, says(text, 2))
+    assert known(memory) == ["Ann likes tea.", wrong.text]
+
+
+# ---- odd texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ann likes a\0b tea.", "Ann likes 🎉👩‍👩‍👧 tea.", "安喜欢绿茶。", "Ann likes tea. " * 7_000],
+)
+def test_odd_texts_are_thought_about(memory: Memory, text: str) -> None:
+    def read(turn: Turn) -> list[Claim]:
+        end = min(len(turn.text), 28)
+        return [claim(turn, turn.text[:end].strip(), 0, end)]
+
+    memory._keeper._post.thinker._read = read  # type: ignore[attr-defined]
+    tell(memory, says(text))
+
+    (one,) = memory.thoughts(user_id="ann")
+    assert one.text == text[:28].strip()
+    assert memory.recall("Ann", user_id="ann", kind="thought")[0].text == one.text
+    assert memory.doctor() == []
+
+
+def test_a_favourite_written_in_signs_is_replaced_by_another(memory: Memory) -> None:
+    def read(turn: Turn) -> list[Claim]:
+        return [claim(turn, turn.text, slot="language", tail=turn.text.split()[-1].rstrip("."))]
+
+    memory._keeper._post.thinker._read = read  # type: ignore[attr-defined]
+    tell(memory, says("Ann likes C.", 0), says("Ann likes C++.", 1), says("Ann likes C#.", 2))
+    assert (known(memory), len(everything(memory))) == (["Ann likes C#."], 3)
+
+
+def test_one_thought_may_have_thousands_of_sources(memory: Memory) -> None:
+    memory.remember([lives("Oslo", n, id=f"t{n}") for n in range(2_000)], user_id="ann")
+    memory.think(user_id="ann")
+    (one,) = memory.thoughts(user_id="ann")
+    assert (one.support, one.repeated_at) == (2_000, day(1_999))
+
+    memory.remember(lives("Rome", 1_000.5), user_id="ann")
+    memory.think(user_id="ann")
+    (now,) = memory.thoughts(user_id="ann")
+    assert [each.support for each in memory.history(now.id, user_id="ann")] == [1_001, 1, 999]
+    assert memory.recall("Ann lives", user_id="ann", kind="thought")[0].turn_ids == now.turn_ids
+
+
+def test_one_turn_may_make_a_thousand_claims(memory: Memory) -> None:
+    names = [f"word{n}x" for n in range(1_000)]
+    tell(memory, says("\n".join(f"Ann likes {name} {name[::-1]}." for name in names)))
+
+    assert memory.stats()["thoughts"] == 1_000
+    assert memory.doctor() == []
+
+
+# ---- counted
+
+
+def test_stats_count_thoughts_of_one_user_and_of_all(memory: Memory) -> None:
+    tell(memory, lives("Oslo", 0), lives("Rome", 1))
+    tell(memory, says("Ann likes tea."), user_id="bob")
+
+    assert [memory.stats(user_id=user)["thoughts"] for user in ("ann", "bob", "eve")] == [2, 1, 0]
+    assert memory.stats()["thoughts"] == 3
+
+
+# ---- scopes
+
+a_place = st.tuples(
+    st.sampled_from(["ann", "Ann", "%"]),
+    st.sampled_from([None, "s1", "s2"]),
+    st.sampled_from([None, "a1"]),
+    st.sampled_from([*CITIES, "tea", "milk"]),
+)
+
+
+def _of(scope: dict[str, str | None], turn: Turn) -> bool:
+    return all(value is None or getattr(turn, name) == value for name, value in scope.items())
+
+
+@settings(max_examples=50)
+@given(told=st.lists(a_place, min_size=1, max_size=10))
+def test_a_scope_shows_its_own_thoughts_and_of_them_its_own_sources(
+    told: list[tuple[str, str | None, str | None, str]],
+) -> None:
+    with opened() as memory:
+        for n, (user, session, agent, what) in enumerate(told):
+            one = lives(what, n) if what in CITIES else says(f"Ann has {what}.", n)
+            memory.remember(one, user_id=user, session_id=session, agent_id=agent)
+            memory.think(user_id=user)
+        for user in ("ann", "Ann", "%"):
+            turns = {turn.id: turn for turn in memory.turns(user_id=user)}
+            for session in (None, "s1", "s2"):
+                for agent in (None, "a1"):
+                    scope = {"session_id": session, "agent_id": agent}
+                    own = {id for id, turn in turns.items() if _of(scope, turn)}
+                    asked: dict[str, Any] = {"user_id": user, **scope}
+                    context = memory.context("Ann lives in Oslo and has tea", **asked)
+                    hits = memory.recall("Ann lives Oslo tea", kind="thought", **asked)
+                    seen: list[Any] = [*memory.thoughts(**asked), *context.thoughts, *hits]
+                    assert all(one.turn_ids and set(one.turn_ids) <= own for one in seen)
+                    assert {one.text for one in memory.thoughts(**asked)} == {
+                        one.text for one in memory.thoughts(user_id=user) if set(one.turn_ids) & own
+                    }
+
+
+def test_one_session_does_not_show_what_another_replaced(memory: Memory) -> None:
+    memory.remember(lives("Oslo", 0), user_id="ann", session_id="s1")
+    memory.remember(lives("Rome", 1), user_id="ann", session_id="s2")
+    memory.flush()
+
+    assert known(memory, session_id="s1") == []
+    assert memory.recall("Oslo", user_id="ann", session_id="s1", kind="thought") == []
+    assert known(memory, session_id="s2") == ["Ann lives in Rome."]
+
+
+def support_of(thoughts: list[Thought]) -> list[int]:
+    return [one.support for one in thoughts]
+
+
+def test_support_counts_what_the_scope_sees(memory: Memory) -> None:
+    for n, session in enumerate(["s1", "s2", "s2"]):
+        memory.remember(says("Ann likes tea.", n), user_id="ann", session_id=session)
+    memory.flush()
+
+    assert support_of(memory.thoughts(user_id="ann")) == [3]
+    assert support_of(memory.thoughts(user_id="ann", session_id="s2")) == [2]
