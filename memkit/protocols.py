@@ -288,11 +288,14 @@ class Summariser(Protocol):
 class Thinker(Protocol):
     """Draws claims from turns."""
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return what these turns claim, each claim with the place it comes from.
 
-        The turns follow one another in one session, oldest first. May raise anything: the turns
-        are thought about again later.
+        May raise anything: the turns are thought about again later.
+
+        Args:
+            turns: neighbours in one session, oldest first.
+            before: what was said before them there, to understand them by; it claims nothing.
         """
 
 

@@ -236,7 +236,9 @@ def test_questions_without_twenty_other_sessions_are_not_tested(tmp_path: Path) 
 
 
 def test_there_is_an_ablation_for_every_arm() -> None:
-    assert set(ABLATIONS) == {f"memkit without {part}" for part in {*rank.WEIGHTS, *TOGETHER}}
+    assert set(ABLATIONS) == {
+        f"memkit without {part}" for part in {*rank.WEIGHTS, *TOGETHER, "thoughts"}
+    }
     assert {arm for arms in TOGETHER.values() for arm in arms} <= set(rank.WEIGHTS)
 
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from thinkers import Reader, says, tell
+from thinkers import Reader, opened, says, tell
 
 import memkit
 from memkit.errors import InvalidInput, ScopeRequired
@@ -87,11 +87,16 @@ class Sharing(RuleBasedStateMachine):
         assert said_in(result) <= {user}, (USERS[user], result)
         return result
 
-    @rule(target=turns, user=a_user, words=some_words, session=a_session, day=a_day)
-    def remember(self, user: int, words: str, session: str | None, day: datetime | None) -> str:
+    @rule(
+        target=turns, user=a_user, words=some_words, session=a_session, day=a_day,
+        what=st.sampled_from(["said", "live in"]),
+    )  # fmt: skip
+    def remember(
+        self, *, user: int, words: str, session: str | None, day: datetime | None, what: str
+    ) -> str:
         self.count += 1
         id = f"{marker(user)}-{self.count}"
-        text = f"I said {marker(user)} {words}"
+        text = f"I {what} {marker(user)}{words}"
         turn = memkit.Turn(id=id, text=text, name=marker(user), said_at=day)
         ids = self.memory.remember([turn], user_id=USERS[user], session_id=session)
         self.stored[user][id] = text
@@ -138,19 +143,17 @@ class Sharing(RuleBasedStateMachine):
         self.only(user, [self.memory.summary(user_id=USERS[user], level=n) for n in (1, 2)])
 
     @rule(user=a_user, other=a_user, session=a_session, day=a_day)
-    def thoughts(
-        self, user: int, other: int, session: str | None, day: datetime | None
-    ) -> None:
+    def thoughts(self, user: int, other: int, session: str | None, day: datetime | None) -> None:
         own: dict[str, Any] = {"user_id": USERS[user], "session_id": session}
         found = self.memory.thoughts(as_of=day, **own)
         self.only(user, found)
         asked = f"lives {marker(other)}"
         hits = self.memory.recall(asked, kind="thought", as_of=day, **own)
         self.only(user, hits)
-        for one in [*found, *hits]:
-            turns = {turn.id for turn in self.memory.turns(**own)}
-            assert one.turn_ids
-            assert set(one.turn_ids) <= turns
+        turns = {turn.id for turn in self.memory.turns(**own)}
+        for turn_ids in [one.turn_ids for one in found] + [hit.turn_ids for hit in hits]:
+            assert turn_ids
+            assert set(turn_ids) <= turns
 
     @rule(user=a_user, other=a_user, retract=st.booleans())
     def another_users_thought(self, user: int, other: int, retract: bool) -> None:
@@ -211,7 +214,7 @@ def test_no_sequence_of_calls_shows_a_user_what_another_said() -> None:
 
 
 def test_the_eye_of_this_test_sees_markers_wherever_they_are(tmp_path: Path) -> None:
-    with memkit.open(str(tmp_path / "a.db"), embedder=HashEmbedder()) as memory:
+    with opened(tmp_path / "a.db") as memory:
         memory.remember(f"{marker(1)} of ann", user_id="ann")
         memory.think(user_id="ann")
 
@@ -219,6 +222,8 @@ def test_the_eye_of_this_test_sees_markers_wherever_they_are(tmp_path: Path) -> 
         assert said_in(memory.context("ann", user_id="ann")) == {1}
         assert said_in(memory.summary(user_id="ann")) == {1}
         assert said_in(list(memory.turns(user_id="ann"))) == {1}
+        assert said_in(memory.thoughts(user_id="ann")) == {1}
+        assert said_in(memory.recall("ann", user_id="ann", kind="thought")) == {1}
         assert said_in({"a": [("b", marker(7))]}) == {7}
 
 
@@ -249,15 +254,18 @@ def call(method: Callable[..., Any], **scope: Any) -> object:
         for one in parameters
         if one.name in ARGUMENTS and (one.default is one.empty or one.name == "everything")
     }
+    if "thought_id" in inspect.signature(method).parameters:
+        memory: Memory = method.__self__  # type: ignore[attr-defined]
+        needed["thought_id"] = memory.thoughts(user_id="ann")[0].id
     result = method(**needed, **scope)
     return list(result) if inspect.isgenerator(result) else result
 
 
 @pytest.fixture
 def memory() -> Any:
-    with memkit.open(":memory:", embedder=HashEmbedder()) as opened:
-        opened.remember("tea", user_id="ann")
-        yield opened
+    with opened() as made:
+        tell(made, says("tea"))
+        yield made
 
 
 @pytest.mark.parametrize("method", scoped_methods())

@@ -29,7 +29,7 @@ class Rules:
     def __init__(self) -> None:
         self.asked: list[Sequence[Turn]] = []
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
         self.asked.append(turns)
         return [RULED]
 

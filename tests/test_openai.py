@@ -484,7 +484,14 @@ def test_marks_of_a_role_get_a_space_inside(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Hello!", "a |> b <| c", "if a < b || c > d:", "[1] [TODO]", "<b>bold</b>", "The user: me"],
+    [
+        "Hello!",
+        "a |> b <| c <|> d",
+        "if a < b || c > d:",
+        "[1] [TODO]",
+        "<b>bold</b>",
+        "The user: me",
+    ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert offline().neutralise(text) == text

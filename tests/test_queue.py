@@ -230,7 +230,7 @@ def test_flush_ends_whatever_the_thinker_does() -> None:
 @pytest.mark.parametrize("answer", [None, 7, [None], ["text"], [Claim]])
 def test_a_thinker_that_returns_no_claims_has_failed(answer: Any) -> None:
     class Confused:
-        def think(self, _: list[Turn]) -> Any:
+        def think(self, _: list[Turn], __: Any = ()) -> Any:
             return answer
 
     with opened(thinker=Confused()) as memory:
@@ -253,8 +253,8 @@ def test_a_thinker_that_fails_once_is_tried_again_in_the_background(
     monkeypatch.setattr("memkit.thoughts.post._FIRST_PAUSE", timedelta(seconds=0.2))
 
     class Stumbles(Reader):
-        def think(self, turns: Any) -> list[Claim]:
-            found = super().think(turns)
+        def think(self, turns: Any, before: Any = ()) -> list[Claim]:
+            found = super().think(turns, before)
             if len(self.batches) == 1:
                 raise RuntimeError("not yet")
             return found

@@ -221,7 +221,7 @@ def test_a_second_run_embeds_nothing_and_finds_the_same(options: command.Options
 def test_a_run_tells_how_far_it_is_and_asks_every_system_every_question(tmp_path: Path) -> None:
     stages: dict[str, int] = {}
 
-    def watch(stage: str, done: int, total: int) -> None:
+    def watch(stage: str, done: int, _: int) -> None:
         stages[stage] = done
 
     with CachedEmbedder(HashEmbedder(), tmp_path) as cached:

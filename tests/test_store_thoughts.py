@@ -70,7 +70,7 @@ def test_one_that_failed_comes_alone_last_and_not_before_its_time(store: Backend
     store.write(ANN, adding(turn("1", "a"), turn("2", "b"), turn("3", "c")))
     store.write(ANN, thinking(["1", "2"], failure="no", again_at=later))
 
-    assert [one.turn.id for one in store.waiting(ANN, 9, NOON)] == ["3"]
+    assert [one.turn.id for one in store.waiting(ANN, 9, NOON)] == waiting(store) == ["3"]
     store.write(ANN, thinking(["3"]))
     assert store.waiting(ANN, 9, NOON) == []
     (one,) = store.waiting(ANN, 9, later)
@@ -287,5 +287,6 @@ def test_a_verdict_on_what_was_closed_meanwhile_changes_nothing(store: Backend) 
     store.write(ANN, Changes(settled=[("c", "gone", True), ("a", "b", False)]))
 
     assert [one.id for one in store.thoughts(ANN)] == ["c"]
-    assert [one.id for one in store.history(ANN, "a")] == ["a", "b", "c"]
+    chain = [(one.id, one.closed_by) for one in store.history(ANN, "a")]
+    assert chain == [("a", "b"), ("b", "c"), ("c", None)]
     assert store.check() == []

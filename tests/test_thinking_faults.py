@@ -25,7 +25,7 @@ with opened() as warm:
     tell(warm, says("Ann likes tea."))  # imports what thinking needs, once for all forks
 
 class Slow(Reader):
-    def think(self, turns):
+    def think(self, turns, before=()):
         time.sleep(0.002)
         return super().think(turns)
 

@@ -450,7 +450,7 @@ def memorybank(folder: Path) -> Path:
         exchanges = [{"query": said, "response": "Good."}, {"query": " ", "response": "Bye."}]
         people = {"Ann": {"history": {"2023-04-27": exchanges}, "summary": {"x": "never read"}}}
         (folder / f"memory_bank_{code}.json").write_text(json.dumps(people, ensure_ascii=False))
-        asked = json.dumps({"Ann": ["Where do I live?", "我住在哪里？"]}, ensure_ascii=False)
+        asked = json.dumps({" Ann ": ["Where do I live?", "我住在哪里？"]}, ensure_ascii=False)
         (folder / f"probing_questions_{code}.jsonl").write_text(asked + "\n")
     return folder
 

@@ -53,7 +53,7 @@ class Reader:
     def seen(self) -> list[str]:
         return [id for batch in self.batches for id in batch]
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
         self.batches.append([str(turn.id) for turn in turns])
         return [one for turn in turns for one in self._read(turn)]
 
@@ -65,8 +65,8 @@ class Fails(Reader):
         super().__init__()
         self.at = set(at)
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
-        found = super().think(turns)
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
+        found = super().think(turns, before)
         if bad := self.at & {turn.id for turn in turns}:
             raise RuntimeError(f"cannot read {sorted(map(str, bad))}")
         return found
@@ -79,8 +79,8 @@ class Hangs(Reader):
         super().__init__()
         self.at, self.hanging, self.let_go = set(at), Event(), Event()
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
-        found = super().think(turns)
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
+        found = super().think(turns, before)
         if self.at & {turn.id for turn in turns}:
             self.hanging.set()
             self.let_go.wait(60)

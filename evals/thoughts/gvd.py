@@ -90,14 +90,18 @@ def read(folder: Path, code: str) -> Iterator[Person]:
     try:
         people = json.loads(bank.read_text(encoding="utf-8"))
         lines = asked.read_text(encoding="utf-8").splitlines()
-        questions = {k: v for line in lines if line.strip() for k, v in json.loads(line).items()}
+        asked_of = [json.loads(line) for line in lines if line.strip()]
+        questions = {name.strip(): of for one in asked_of for name, of in one.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise InvalidInput(f"{folder} is not MemoryBank's: {error}") from error
     for n, (name, person) in enumerate(people.items(), start=1):
         days = member(person, "history", dict, f"{bank.name}, person {n}")
         turns = [turn for date, said in days.items() for turn in _turns(date, said)]
         yield Person(
-            language=LANGUAGES[code], number=n, turns=turns, questions=questions.get(name, [])
+            language=LANGUAGES[code],
+            number=n,
+            turns=turns,
+            questions=questions.get(name.strip(), []),
         )
 
 

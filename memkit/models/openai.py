@@ -30,7 +30,7 @@ _PER_PROMPT = 64  # and around them all: some templates have a preamble of their
 _WORD = re.compile(r"( ?)(?<![A-Za-z0-9])([A-Za-z]{1,24})(?![A-Za-z0-9])")
 
 _MARKS = re.compile(
-    r"<[|｜][^\s<>|｜]{0,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
+    r"<[|｜][^\s<>|｜]{1,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
     r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE
     r"|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|IMG)\]"
     r"|</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"

@@ -21,7 +21,7 @@ def holding(thoughts: Sequence[Recalled], *, without: Collection[str]) -> list[R
     once: dict[str, Recalled] = {}
     for one in thoughts:
         if one.now is not None and not set(one.now.turn_ids) <= set(without):
-            once.setdefault(one.now.id, one)
+            once.setdefault(one.now.text, one)  # one sentence may fill several slots
     return list(once.values())
 
 

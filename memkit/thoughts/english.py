@@ -244,12 +244,12 @@ class _Telling:
         """Return whether it is the second verb of "lives and works at"."""
         if low not in BASE or n < 2 or n + 2 >= len(self._tokens):
             return False
-        return (
-            self._tokens[n - 2].lower() in {"and", "or", "but", "then"}
-            and self._tokens[n + 2].lower() in _COMPLEMENT
+        return self._tokens[n - 2].lower() in {"and", "or", "but", "then"} and (
+            low in _OF_TASTE or self._tokens[n + 2].lower() in _COMPLEMENT
         )
 
 
+_OF_TASTE = frozenset(["dislike", "enjoy", "hate", "love", "prefer"])
 _PERSONS = frozenset(
     [
         "i",

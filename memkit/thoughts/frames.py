@@ -36,7 +36,7 @@ _STOP = re.compile(
     r"to|if|for|during|from|than|like|especially|over|on|at|in|and (?:\w+(?:s|ed)|is|was|has|"
     r"an?|one|two|three|four|five|\d+|some|my)|"
     r"(?:this|last|next) \w+|yesterday|today|tomorrow|tonight|when|every|each|\w+ (?:times|"
-    r"ago)|lately|recently|named|called|now|right|yet|anymore|"
+    r"ago)|lately|recently|named|called|now|right|yet|anymore|any (?:more|longer)|"
     r"again|together|too|a lot|so far|more|much|first|near|about|of mine)\b"
 )
 _PLACE_STOP = re.compile(

@@ -84,7 +84,7 @@ class ModelThinker:
     def __init__(self, model: Model, fallback: Thinker, *, at_once: int = 1) -> None:
         self._model, self._fallback, self._at_once = model, fallback, at_once
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
         """Return what these turns claim, each claim with the sentence that supports it best.
 
         Claims that nothing supports are returned too, for the caller to reject and count. What the

@@ -17,7 +17,7 @@ _RACE = re.compile(r"\b\d+ ?(?:[kK]|km|m|meters?|miles?)\b|\b(?:half[- ])?marath
 _VALUE = re.compile(
     r"(?!\S+'s )(?:an?\b|the\b|[$\u20ac\u00a3]?\d|(?:about|around|over) [$\u20ac\u00a3]?\d|"
     r"[A-Z]|on\b|"
-    r"at\b|in\b|named\b|called\b|(?:red|blue|green|black|white|pink|"
+    r"[\w.+-]+@|at\b|in\b|named\b|called\b|(?:red|blue|green|black|white|pink|"
     r"purple|yellow|orange|brown|gr[ae]y|teal|silver|gold)\b)"
 )
 _NAMES = {
@@ -27,6 +27,28 @@ _NAMES = {
     "nickname": "nickname",
     "age": "age",
 }
+_MOST_OF_A_NAME = 4  # words
+_NO_NAME = frozenset(
+    [
+        "it",
+        "that",
+        "this",
+        "they",
+        "these",
+        "those",
+        "when",
+        "how",
+        "what",
+        "who",
+        "where",
+        "so",
+        "to",
+        "not",
+        "also",
+        "still",
+        "being",
+    ]
+)
 _END = re.compile(r",|\s(?:because|since|so|but|which|who|and (?:it|I|is|was)|where|when|as)\b")
 _LITTLE = (
     VAGUE
@@ -69,6 +91,19 @@ def owned(thing: str, predicate: str) -> Found | None:
     if not _VALUE.match(value) or key(thing).split()[-1] in _LITTLE:
         return None
     return Found(relation=f"{thing} is", tail=value, slot=f"{key(thing)} | is")
+
+
+def is_favorite(thing: str, predicate: str) -> bool:
+    """Return whether a predicate says which one of its kind is somebody's favourite.
+
+    >>> is_favorite("favorite color", "is green"), is_favorite("favorite part", "is the end")
+    (True, False)
+    """
+    favorite, said = _FAVORITE.fullmatch(thing), _IS.fullmatch(predicate)
+    if not favorite or not said or key(favorite["what"]).split()[-1] in _LITTLE:
+        return False
+    value = said["value"].split()
+    return len(value) <= _MOST_OF_A_NAME and value[0].lower() not in _NO_NAME
 
 
 def record(said: str, around: str) -> Found | None:

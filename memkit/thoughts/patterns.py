@@ -82,6 +82,8 @@ ROWS: tuple[tuple[str, str, str | None], ...] = (
         rf"got laid off from|was laid off from) {_A} (?:\w+ ){{0,3}}?(?P<tail>job|position)\b.*",
         "works at",
     ),
+    ("no longer works at", r"no longer works (?:at|for) (?P<tail>.+)", "works at"),
+    ("no longer lives in", r"no longer lives in (?P<tail>.+)", "lives in"),
     ("is aged", r"(?:is|turned|has turned) (?P<tail>\d{1,3})(?: years old)?(?: .*)?", "age"),
     (
         "is",

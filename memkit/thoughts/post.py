@@ -6,11 +6,12 @@ each is thought about exactly once, whatever crashes; one that keeps failing is 
 
 import uuid
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from memkit.protocols import Changes, Embedder, Judge, Store, Thinker, Thinking
+from memkit.protocols import Changes, Embedder, Judge, Store, Thinker, Thinking, Window
 from memkit.records import Claim, Scope, Thought, Turn
 from memkit.thoughts import times
 from memkit.thoughts.bands import bands
@@ -18,6 +19,7 @@ from memkit.thoughts.ground import supported
 from memkit.worker import within
 
 ATTEMPTS = 5  # then a turn is given up until somebody asks for it
+_BEFORE = 8  # turns of context
 _TURNS, _CHARACTERS = 32, 12_000  # of a batch: what is held in memory is bounded
 _FIRST_PAUSE = timedelta(seconds=30)  # before a second attempt; each further one waits four times
 _THOUGHTFUL = ("user", "assistant")  # roles whose turns say something of the world
@@ -59,7 +61,8 @@ class PostThinking:
             return None
         batch = _first([one.turn for one in waiting])
         told = [turn for turn in batch if turn.role in _THOUGHTFUL]
-        concluded = within(self.seconds, lambda: self._conclude(told, now), stopped)
+        before = self._before(scope, batch[0])
+        concluded = within(self.seconds, lambda: self._conclude(told, before, now), stopped)
         if concluded is None:
             return None
         ids = [turn.id or "" for turn in batch]
@@ -71,10 +74,20 @@ class PostThinking:
         self.store.write(scope, Changes(thinking=done))
         return Attempt()
 
-    def _conclude(self, told: Sequence[Turn], now: datetime) -> tuple[list[Thought], int]:
+    def _before(self, scope: Scope, first: Turn) -> list[Turn]:
+        """Return what was said before a turn in its session, so that batches change nothing."""
+        session = Scope(user_id=scope.user_id, session_id=first.session_id)
+        window = Window(until=first.said_at, last=_BEFORE + 1)
+        said = [one for one in self.store.turns(session, window) if one.role in _THOUGHTFUL]
+        return [one for one in said if (one.position or 0) < (first.position or 0)]
+
+    def _conclude(
+        self, told: Sequence[Turn], before: Sequence[Turn], now: datetime
+    ) -> tuple[list[Thought], int]:
         """Return what the turns say, and how many claims they do not support."""
-        claims = list(self.thinker.think(told)) if told else []
-        thoughts = _held(claims, told, now)
+        claims = list(self.thinker.think(told, before)) if told else []
+        names = {turn.name for turn in (*before, *told) if turn.name}
+        thoughts = _held(claims, told, names, now)
         for one in thoughts:
             bands(one.text)  # kept for the store, which is held while it needs them
         return thoughts, len(claims) - len(thoughts)
@@ -119,14 +132,16 @@ def _first(turns: Sequence[Turn]) -> list[Turn]:
     return batch
 
 
-def _held(claims: Sequence[Claim], told: Sequence[Turn], now: datetime) -> list[Thought]:
+def _held(
+    claims: Sequence[Claim], told: Sequence[Turn], names: AbstractSet[str], now: datetime
+) -> list[Thought]:
     """Return the claims that hold against the turns they come from, as thoughts."""
     by_id = {turn.id: turn for turn in told}
     pairs = [(claim, by_id.get(claim.source.turn_id)) for claim in claims]
     return [
         _thought(claim, turn, now)
         for claim, turn in pairs
-        if turn and _writable(claim) and supported(claim, turn, listener=_listener(turn, told))
+        if turn and _writable(claim) and supported(claim, turn, listener=_listener(turn, names))
     ]
 
 
@@ -140,10 +155,10 @@ def _writable(claim: Claim) -> bool:
     return claim.valid_from is None or claim.valid_from.utcoffset() is not None
 
 
-def _listener(turn: Turn, told: Sequence[Turn]) -> str | None:
-    """Return whom a turn was said to, if there is one other person in the batch."""
-    others = {other.name for other in told if other.name and other.name != turn.name}
-    return others.pop() if len(others) == 1 else None
+def _listener(turn: Turn, names: AbstractSet[str]) -> str | None:
+    """Return whom a turn was said to, if one other person talks there."""
+    others = names - {turn.name}
+    return next(iter(others)) if len(others) == 1 else None
 
 
 def _pause(failed: int) -> timedelta | None:

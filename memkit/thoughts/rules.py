@@ -17,7 +17,7 @@ from memkit.thoughts.english import People, is_past
 from memkit.thoughts.frames import Found, frames, frequency, key
 from memkit.thoughts.instructions import instructions
 from memkit.thoughts.lexicon import KIN, NUMBERS, wordset
-from memkit.thoughts.owned import owned, record
+from memkit.thoughts.owned import is_favorite, owned, record
 from memkit.thoughts.sentences import Clause, Sentence, clauses, plain, sentences
 from memkit.thoughts.subjects import Statement, stated, third_person
 from memkit.thoughts.worth import telling
@@ -48,22 +48,24 @@ _LEAD_TIME = re.compile(r"(?:^|[,;.]\s*|\b(?:and|but|so|then|also)\s+)([^,;.]{3,
 class RuleThinker:
     """Draws claims from English turns. Holds nothing, so that it can be shared."""
 
-    def think(self, turns: Sequence[Turn]) -> list[Claim]:
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return what these turns claim, each claim with the place it comes from.
 
         Turns without an id make no claims, since a claim names its turn; nor do those of a system
         or a tool. An assistant without a name is believed only in what it says of the user.
         """
-        names = {name for turn in turns if (name := _person(turn))}
+        told = [*before, *turns]
+        names = {name for turn in told if (name := _person(turn))}
         claims: list[Claim] = []
         rules: dict[tuple[str, str | None], str | None] = {}  # who was the first to set one
-        for turn in turns:
+        for turn in told:
             for claim in _claims(turn, _people(turn, names), claims):
                 _, mark, rule = (claim.slot or "").partition("'s rule | ")
                 first = rules.setdefault((rule, claim.tail), claim.slot) if mark else claim.slot
                 if first == claim.slot:  # or else it is said again only to agree with it
                     claims.append(claim)
-        return claims
+        asked = {turn.id for turn in turns}
+        return [claim for claim in claims if claim.source.turn_id in asked]
 
 
 def _person(turn: Turn) -> str | None:
@@ -104,12 +106,17 @@ def _stated(
 ) -> Iterator[Claim]:
     for clause in (_filled(one, text) for one in clauses(sentence)):
         statement = stated(clause, people, serves=serves)
-        if statement and telling(statement):
+        if statement and (telling(statement) or _favors(statement)):
             yield from _read(statement, clause, turn)
     if not serves:
         for clause, statement in [*third_person(sentence, turn.text), *asides(sentence, people)]:
             if telling(statement):
                 yield from _read(statement, clause, turn)
+
+
+def _favors(statement: Statement) -> bool:
+    """Return whether a statement names a favourite, whatever it is."""
+    return statement.thing is not None and is_favorite(statement.thing[1], statement.bare)
 
 
 def _filled(clause: Clause, text: str) -> Clause:

@@ -25,8 +25,9 @@ _FUNCTION_WORDS = (
     "theirs them then there these they this those though to too up us ve very was we were what "
     "when where which while who whom whose why will with would you your yours yes other "
     "others themself themselves himself herself myself yourself "
-    # what only frames a fact, as in "is named", "is 8 years old", "said that"
-    "name names named called age aged old year years says said told mentioned asks asked"
+    # what only frames a fact, as in "is named", "is 8 years old", "said that", "a rule: always"
+    "name names named called age aged old year years says said told mentioned asks asked "
+    "rule always"
 )
 FUNCTION = frozenset(_FUNCTION_WORDS.split())
 SPEAKERS = {
@@ -36,7 +37,7 @@ SPEAKERS = {
 YOU = frozenset(("you", "your", "yours", "yourself", "你", "您"))
 _NEGATION_WORDS = (
     "not never no none nobody nothing neither nor without cannot stop stops stopped quit quits "
-    "former formerly ex nicht nie kein keine 不 没 沒 未"
+    "former formerly ex avoid avoids avoiding refrain instead nicht nie kein keine 不 没 沒 未"
 )
 NEGATIONS = frozenset(_NEGATION_WORDS.split())
 _UNSPACED = [one for one in {*NEGATIONS, *YOU}.union(*SPEAKERS.values()) if pairs(one)]
