@@ -210,6 +210,8 @@ class Memory:
             kind: "thought" returns what was concluded instead of what was said; only what holds,
                 or by `as_of` was believed to.
         """
+        if kind not in ("turn", "thought"):
+            raise InvalidInput(f'kind must be "turn" or "thought", got {kind!r}')
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         question = read.Question(
             text=query,
@@ -222,7 +224,7 @@ class Memory:
             question = replace(question, thoughts=k)
         recollection = read.recall(self.store, self.embedder, scope, question)
         self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
-        return recollection.hits if kind == "turn" else recollection.thought_hits[:k]
+        return recollection.hits if kind == "turn" else recollection.thought_hits(question)
 
     def recollect(
         self, query: str, *, user_id: str = "", k: int = 10, without: Sequence[str] = ()

@@ -28,7 +28,7 @@ _TENTH, _UNRELATED = 10, 0.05  # what stands in for the tenth where there are fe
 _HIGH = 0.42  # a tenth that scores more is an answer too, and takes nothing from the others
 _DOUBT = 0.5  # if the question's words were said by others than it names
 AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
-RELATED = 0.35  # cosine below which "auto" leaves a thought out
+RELATED = 0.3  # cosine below which "auto" leaves a thought out
 ATTENDED = 8  # chunks that are attended to
 _WEEK_US = 7 * 86_400 * 10**6
 _TEMPERATURE = 0.1  # of both softmaxes, on cosines

@@ -60,10 +60,11 @@ class Recollection:
         near = [one for one in self.concluded if one.cosine >= rank.RELATED]
         return [one.now for one in near if one.now is not None][:_SHOWN]
 
-    @property
-    def thought_hits(self) -> list[Hit]:
+    def thought_hits(self, question: Question) -> list[Hit]:
         """Return what holds as hits, nearest first."""
-        return [concluded.hit(one.now, one.cosine) for one in self.concluded if one.now is not None]
+        least = rank.RELATED if question.min_relevance == "auto" else question.min_relevance
+        near = [one for one in self.concluded if one.cosine >= least or not least]
+        return [concluded.hit(one.now, one.cosine) for one in near if one.now][: question.k]
 
 
 def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -> Recollection:

@@ -82,6 +82,14 @@ class Worker:
             return None
 
 
+def caught(call: Callable[[], _T]) -> _T | Exception:
+    """Return what `call` returns or raises."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - anybody's code may raise anything; it is shown
+        return error
+
+
 def within(
     seconds: float, call: Callable[[], _T], stopped: Callable[[], bool]
 ) -> _T | Exception | None:
@@ -96,10 +104,7 @@ def within(
     outcome: list[_T | Exception] = []
 
     def run() -> None:
-        try:
-            outcome.append(call())
-        except Exception as error:  # noqa: BLE001 - a thinker may raise anything; it is shown
-            outcome.append(error)
+        outcome.append(caught(call))
         done.set()
 
     threading.Thread(target=run, name="memkit call", daemon=True).start()

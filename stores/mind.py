@@ -13,6 +13,7 @@ from memkit.thoughts.bands import bands
 from stores.groups import HashedThoughts
 from stores.thoughts import to_thought
 
+_BARE = "SELECT t.*, '[]' AS sources, '[]' AS conflicts"  # what hangs on a thought is left out
 _COMPARED = 8  # nearest thoughts that a new one is compared with
 
 
@@ -43,15 +44,12 @@ class Mind:
 
     def of_slot(self, slot: str) -> list[Thought]:
         """Return a slot's thoughts in the order they were recorded, without their sources."""
-        return [to_thought(row) for row in self._bare("t.slot = ? ORDER BY t.seq", slot)]
-
-    def _bare(self, condition: str, value: object) -> list[sqlite3.Row]:
-        """Return the rows of thoughts that are believed; what hangs on them is left out."""
-        return self.fetch(
-            "SELECT t.*, '[]' AS sources, '[]' AS conflicts FROM thoughts t"
-            f" WHERE t.user_id = ? AND t.retracted_at IS NULL AND {condition}",
-            (self.user, value),
+        found = self.fetch(
+            f"{_BARE} FROM thoughts t WHERE t.user_id = ? AND t.slot = ?"
+            " AND t.retracted_at IS NULL ORDER BY t.seq",
+            (self.user, slot),
         )
+        return [to_thought(row) for row in found]
 
     def like(self, thought: Thought, vector: Vectors) -> list[tuple[Thought, float]]:
         """Return open thoughts that share a group or a band with this one, nearest first."""
@@ -59,7 +57,10 @@ class Mind:
         cosines |= self.hashed.cosines(self._banded(thought.text), vector)
         cosines |= {row: float(other @ vector) for row, other in self.new}
         nearest = sorted(self._joinable(cosines), key=lambda row: -cosines[row])[:_COMPARED]
-        rows = self._bare("t.seq IN (SELECT value FROM json_each(?))", json.dumps(nearest))
+        rows = self.fetch(
+            f"{_BARE} FROM json_each(?) AS wanted CROSS JOIN thoughts t ON t.seq = wanted.value",
+            (json.dumps(nearest),),
+        )
         known = {row["seq"]: to_thought(row) for row in rows}
         return [(known[row], cosines[row]) for row in nearest]
 

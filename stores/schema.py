@@ -133,6 +133,7 @@ _SECOND = (
 # `thinking` is the queue of turns to think about: a row leaves it with the transaction that writes
 # what came of it. `again_us` is the time of the next attempt after a failure, NULL for never.
 # Times in microseconds are what the times in text beside them are, for comparing.
+# `worded` says of a source that it has the thought's words, and not only its meaning.
 # `groups` of a vector are its groups of the hash, one per table.
 _THIRD = (
     """CREATE TABLE thinking (
@@ -162,7 +163,7 @@ _THIRD = (
     """CREATE TABLE thought_sources (
         thought_seq INTEGER NOT NULL REFERENCES thoughts (seq) ON DELETE CASCADE,
         turn_seq INTEGER NOT NULL REFERENCES turns (seq) ON DELETE CASCADE,
-        start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+        start INTEGER NOT NULL, "end" INTEGER NOT NULL, worded INTEGER NOT NULL,
         PRIMARY KEY (thought_seq, turn_seq, start)) WITHOUT ROWID""",
     "CREATE INDEX thoughts_of_turn ON thought_sources (turn_seq)",
     """CREATE TABLE thought_vectors (

@@ -130,18 +130,20 @@ def _merge_or_insert(mind: Mind, thought: Thought, vector: Vectors, twin: Though
         " WHERE user_id = :user_id AND id = :id",
         columns,
     )
-    _insert_sources(mind, replace(one, sources=thought.sources))
     if one.text != twin.text:
         _reword(mind, one, vector)
+    same = organise.plain(one.text) == organise.plain(thought.text)
+    _insert_sources(mind, replace(one, sources=thought.sources), worded=same)
 
 
 def _reword(mind: Mind, thought: Thought, vector: Vectors) -> None:
-    """Have a thought found by another text of it."""
+    """Have a thought found by another text of it, which its sources do not have."""
     own = "thought_seq = (SELECT seq FROM thoughts WHERE user_id = ? AND id = ?)"
     mind.db.execute(
         f"UPDATE thought_vectors SET vector = ?, groups = ? WHERE {own}",
         (vector.tobytes(), mind.hashed.groups_of(vector), mind.user, thought.id),
     )
+    mind.db.execute(f"UPDATE thought_sources SET worded = 0 WHERE {own}", (mind.user, thought.id))
     mind.db.execute(f"DELETE FROM thought_bands WHERE {own}", (mind.user, thought.id))
     _insert_bands(mind, thought)
     mind.db.execute("UPDATE users SET layout = random() WHERE user_id = ?", (mind.user,))
@@ -170,13 +172,13 @@ def _insert_bands(mind: Mind, thought: Thought) -> None:
         )
 
 
-def _insert_sources(mind: Mind, thought: Thought) -> None:
+def _insert_sources(mind: Mind, thought: Thought, *, worded: bool = True) -> None:
     mind.db.executemany(
-        'INSERT OR IGNORE INTO thought_sources (thought_seq, turn_seq, start, "end")'
-        " SELECT t.seq, turns.seq, ?1, ?2 FROM thoughts t JOIN turns"
+        'INSERT OR IGNORE INTO thought_sources (thought_seq, turn_seq, start, "end", worded)'
+        " SELECT t.seq, turns.seq, ?1, ?2, ?6 FROM thoughts t JOIN turns"
         " ON turns.user_id = t.user_id WHERE t.user_id = ?3 AND t.id = ?4 AND turns.id = ?5",
         [
-            (source.start, source.end, mind.user, thought.id, source.turn_id)
+            (source.start, source.end, mind.user, thought.id, source.turn_id, worded)
             for source in thought.sources
         ],
     )

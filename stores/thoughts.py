@@ -30,7 +30,7 @@ _SELECT = """SELECT t.*,
     FROM thoughts t
     WHERE {user} = ? AND t.retracted_at IS NULL AND EXISTS (
         SELECT 1 FROM thought_sources s CROSS JOIN turns ON turns.seq = s.turn_seq
-        WHERE s.thought_seq = t.seq AND {inside})"""
+        WHERE s.thought_seq = t.seq AND {seen})"""
 
 
 def select(
@@ -38,9 +38,12 @@ def select(
 ) -> list[sqlite3.Row]:
     """Return the rows of thoughts that the scope sees, as said by `until`."""
     inside, own = turn_filter(scope, Window(until=until))
+    part = scope.session_id is not None or scope.agent_id is not None
+    # a part sees no words that were said outside of it
+    seen = f"{inside} AND s.worded = 1" if part else inside
     # a plus keeps SQLite from going through all of a user's thoughts where their rows are known
     user = "+t.user_id" if "t.seq IN" in condition else "t.user_id"
-    sql = _SELECT.format(inside=inside, user=user)
+    sql = _SELECT.format(inside=inside, seen=seen, user=user)
     return fetch(f"{sql} {condition}", [*own, scope.user_id, *own, *values])
 
 

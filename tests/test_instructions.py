@@ -1,9 +1,15 @@
 """Which standing rules turns set, what is none, and that a changed one lands in its old slot."""
 
+from time import perf_counter
+
 import pytest
 
 from memkit.records import Claim, Turn
+from memkit.thoughts.english import People
+from memkit.thoughts.ground import supported
+from memkit.thoughts.instructions import instructions
 from memkit.thoughts.rules import RuleThinker
+from memkit.thoughts.sentences import Sentence
 
 
 def rules(text: str, name: str = "Yui") -> list[Claim]:
@@ -54,6 +60,15 @@ SET = {  # what is said, and the rule and value that come of it
         "Nano",
     ),
     "From now on, call me Captain.": ("Yui", "always call", "Yui Captain"),
+    "Remember to take a short walk every 40 minutes.": ("walk", "always take", "every 40 minutes"),
+    "Let's use Kea as our main mail client.": ("main mail client", "always use", "Kea"),
+    "It's time to change our main editor to Pico.": ("main editor", "always use", "Pico"),
+    "We're adopting as our main editor going forward - Pico.": (
+        "main editor",
+        "always use",
+        "Pico",
+    ),
+    "As for the mail client, please switch to Kea.": ("mail client", "always use", "Kea"),
 }
 
 REVISED = (  # a rule, and what replaces it
@@ -65,12 +80,28 @@ REVISED = (  # a rule, and what replaces it
     ("I want you to avoid using a debugger.", "Always use a debugger."),
     ("From now on, call me Captain.", "From now on, call me Yuyu."),
     ("Always use Emu for mail.", "From now on, use Kea for mail."),
+    ("Remember to take a walk every 40 minutes.", "From now on, take a short walk every 2 hours."),
+    ("From now on, take 15-minute breaks.", "I want you to always take 20-minute breaks."),
+    (
+        "I'd like you to start using Pico as your preferred text editor (TE).",
+        "We've decided to standardize on Nano as our main TE.",
+    ),
+    (
+        "I'd like us to use Emu for our team chats and calls.",
+        "We've been using Emu for our chats, but I want us to switch to Kea.",
+    ),
+    (
+        "I want you to use Emu as your primary tool for mail.",
+        "It would be best if we standardized on Kea for mail.",
+    ),
 )
 
 APART = (
     ("Start function names with 'a_'.", "End function names with '_a'."),
     ("Start function names with 'a_'.", "Start method names with 'a_'."),
     ("Never use a linter.", "Never use a debugger."),
+    ("Use Emu for mail from now on.", "From now on, use Kea for calls."),
+    ("Take a walk every 2 hours.", "Take a nap every 2 hours."),
 )
 
 NO_RULE = (
@@ -85,6 +116,16 @@ NO_RULE = (
     "We always go to the beach in summer.",
     "We're always learning new ways to work.",
     "Thanks for the tip about the '@cached' decorator.",
+    "It's vitally important that you see the 'how' behind our habits.",
+    "We meet every two weeks.",
+    "I make sure to take a walk every day.",
+    "Work every day is hard.",
+    "Please use Emu for this letter.",
+    "I want you to use Emu for the letter.",
+    "I want to use Emu as my main mail client.",
+    "We'll be using Emu for our trip.",
+    "We had to change our main editor to Pico.",
+    "I'd like to hear how you are using Emu for your calls.",
     "By relying on the office network, we avoid the risks of using a VPN.",
 )
 
@@ -113,6 +154,42 @@ def test_a_rule_is_told_as_its_speakers() -> None:
     (one,) = rules("Now, end attribute names with '_k'.")
     assert one.text == "Yui's rule: always end attribute names with '_k'."
     assert one.slot == "yui's rule | attribute names | end with"
+
+
+SAID = {  # a rule is told in the verb that was said, so that the turn supports it
+    "Prefix all function names with 'y_'.": "Yui's rule: always prefix function names with 'y_'.",
+    "Suffix method names with '_y'.": "Yui's rule: always suffix method names with '_y'.",
+    "Append '_y' to all method names.": "Yui's rule: always append '_y' to method names.",
+    "Always add comments to your code.": "Yui's rule: always add comments in code.",
+    "I'd like you to utilize Kea for all mail.": "Yui's rule: always utilize Kea for all mail.",
+    "Make sure you're taking a nap every 9 hours.": "Yui's rule: always take a nap every 9 hours.",
+}
+
+
+@pytest.mark.parametrize(("said", "told"), SAID.items())
+def test_a_rule_is_told_in_the_verb_that_was_said(said: str, told: str) -> None:
+    (one,) = rules(said)
+    assert one.text == told
+    assert supported(one, Turn(text=said, id="t1", name="Yui"))
+
+
+def test_prefixing_and_starting_are_one_slot() -> None:
+    old, new = (rules(f"{verb} all method names with 'y_'.") for verb in ("Prefix", "Start"))
+    assert old[0].slot == new[0].slot == "yui's rule | method names | start with"
+
+
+def test_a_prefix_is_of_the_kind_it_is_said_of() -> None:
+    before = "Let us talk about function names. "
+    (one,) = rules(f"{before}As for the 'v_' variable prefix, always start with it.")
+    assert one.head == "variable names"
+
+
+def test_a_long_sentence_is_read_in_time() -> None:
+    started = perf_counter()
+    for piece in ("using Abc for our ", "use A for our b, but I'd like ", "take a b "):
+        text = piece * 5_000
+        instructions(Sentence(text=text, start=0), "", People(speaker="Yui"), "t1")
+    assert perf_counter() - started < 5
 
 
 def test_one_sentence_may_set_two() -> None:

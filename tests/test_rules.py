@@ -227,11 +227,23 @@ def test_a_plan_is_known_as_one() -> None:
     assert (claim.relation, claim.tail) == ("plans to", "visit Rome next week")
 
 
-def test_a_job_says_where_and_as_what() -> None:
-    assert set(told("I work at Acme as a nurse.")) == {
-        ("ann | works at", "Acme"),
-        ("ann | works as", "nurse"),
-    }
+def test_a_job_says_where_or_as_what() -> None:
+    assert set(told("I work at Acme as a nurse.")) == {("ann | works at", "Acme")}
+    assert set(told("I work as a nurse.")) == {("ann | works as", "nurse")}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["I moved to Oslo in 2015 for my studies.", "We moved to Berlin when I was five.",
+     "I started working at IBM in 2003."],
+)  # fmt: skip
+def test_what_was_long_ago_replaces_nothing(said: str) -> None:
+    assert [slot for slot, _ in told(said)] == [None]
+
+
+@pytest.mark.parametrize("said", ["Translate to German: I live in Rome.", "Tom: I live in Rome."])
+def test_what_another_says_is_no_claim(said: str) -> None:
+    assert not told(said)
 
 
 def test_a_claim_points_at_its_words() -> None:

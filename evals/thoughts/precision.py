@@ -29,6 +29,7 @@ REASONS: Mapping[str, str] = {
     "alone": "it cannot be understood without the turn: a pronoun, or a thing nobody named",
     "date": "a date is resolved wrongly, or one that the same clause gives is left out",
 }
+UNSUPPORTED = ("head", "meaning", "date")  # its source does not say that
 EMPTY = "empty"  # right, and yet not worth remembering: a courtesy, or what goes without saying
 
 
@@ -150,6 +151,7 @@ def _result(drawn: Sequence[Drawn], verdicts: Sequence[Verdict], options: Option
     groups = [one.conversation for one in drawn]
     rows: list[list[Cell]] = []
     for what, right in (
+        ("supported by its source", [why not in UNSUPPORTED for _, why in verdicts]),
         ("right", [fine for fine, _ in verdicts]),
         ("right, and worth remembering", [fine and not why for fine, why in verdicts]),
     ):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ _THING = re.compile(
     r"ing))"
     rf"(?: \w+)? {_EACH}(?P<named>{_THINGS})\b(?! nam)|"
     rf"\b(?P<thing>{_THINGS})(?:'s)? nam(?P<many>es|ing|e)\b|"
+    rf"\b(?P<fixed>(?:{_KINDS})) (?=prefix|suffix)|"
     rf"\b(?:all|every|each|any|your|our|to|for|in|of|with) {_EACH}(?P<plain>{_THINGS})\b(?! nam)",
     re.IGNORECASE,
 )
@@ -40,6 +41,10 @@ _FRAMES = {  # of several, the last before the value counts
     "end with": r"end(?:s|ed|ing|ings)?|suffix\w*|append\w*|finish\w*|conclud\w*|postfix\w*",
     "include": r"includ\w*|contain\w*|incorporat\w*|insert\w*",
 }
+_VERBS = (  # as a rule's text says them, where they were said
+    "begin", "prefix", "precede", "suffix", "append", "finish", "conclude", "contain",
+    "incorporate", "insert",
+)  # fmt: skip
 _FRAME = re.compile(
     "|".join(rf"(?P<f{n}>\b(?:{words})\b)" for n, words in enumerate(_FRAMES.values())),
     re.IGNORECASE,
@@ -122,34 +127,44 @@ def naming(text: str, before: str) -> Iterator[Rule]:
         if not _ASIDE.search(text[: match.start()]) and not _LIBRARY.match(text, match.end() - 1)
     ]
     values = sorted(values, key=lambda match: match.start())[:_MOST_VALUES]
-    frame, done = "", 0
+    frame, verb, done = "", "", 0
     for n, match in enumerate(values):
         until = values[n + 1].start() if n + 1 < len(values) else len(text)
-        frame = _framed(text, done, match, until) or frame
+        found = _framed(text, done, match, until)
+        frame, verb = found or (frame, verb)
         things = _things(text, done, match.start(), until) or _things(before[-300:], 0, 300, 300)
         done = match.end()
         kind, value = next((k, v) for k, v in match.groupdict().items() if v)
         how = {"style": "use", "digit": "include", "bare": ""}.get(kind, frame)
         if how and not value.startswith("@"):
             for thing in things:
-                yield _named(thing, how, f"'{value}'" if kind == "value" else value, kind)
+                whole = f"'{value}'" if kind == "value" else value
+                yield _named(thing, how, whole, kind, verb if how == frame else how.split()[0])
 
 
-def _named(thing: str, how: str, value: str, kind: str) -> Rule:
-    verb = how.partition(" ")[0]
+def _named(thing: str, how: str, value: str, kind: str, verb: str) -> Rule:
+    """Return a rule whose text has the verb that was said, such as "prefix" for "start with"."""
     said = {
         "use": f"always use {value} for {thing}",
-        "include": f"always include {value} in {thing}",
+        "include": f"always {verb} {value} in {thing}",
     }.get(how, f"always {verb} {thing} with {value}")
+    if verb == "append":
+        said = f"always append {value} to {thing}"
     part = "include a digit" if kind == "digit" else how
     return Rule(head=thing, relation=how, tail=value, text=said, slot=f"{thing} | {part}")
 
 
-def _framed(text: str, done: int, match: re.Match[str], until: int) -> str:
-    """Return the verb of a value: the last before it, or else the first behind it."""
+def _framed(text: str, done: int, match: re.Match[str], until: int) -> tuple[str, str] | None:
+    """Return what is done with a value, and in which verb: the last before it, or else behind."""
     ahead = list(_FRAME.finditer(text, done, match.start()))
     found = ahead[-1] if ahead else _FRAME.search(text, match.end(), max(until, match.end()))
-    return list(_FRAMES)[int((found.lastgroup or "f0")[1:])] if found else ""
+    if not found:
+        return None
+    frame = list(_FRAMES)[int((found.lastgroup or "f0")[1:])]
+    low, canon = found[0].lower(), frame.split()[0]
+    if re.search(rf"\b{canon}", text, re.IGNORECASE):
+        return frame, canon
+    return frame, next((verb for verb in _VERBS if low.startswith(verb[:6])), canon)
 
 
 def _things(text: str, done: int, start: int, until: int) -> list[str]:
@@ -161,7 +176,7 @@ def _things(text: str, done: int, start: int, until: int) -> list[str]:
     found = _nearest(ahead) or (behind[0] if behind else None) or _nearest(earlier)
     if found is None:
         return []
-    said = found["named"] or found["thing"] or found["plain"]
+    said = found["named"] or found["thing"] or found["fixed"] or found["plain"]
     return [f"{_kind(one)} names" for one in _KIND.findall(said)]
 
 
@@ -205,12 +220,16 @@ def constructs(text: str, before: str) -> Iterator[Rule]:
     if not marks and not module and _for_good(text):
         for match in _CONSTRUCT.finditer(text):
             what = _many(match["what"].lower())
+            done = _DONE.findall(text[max(0, match.start() - 60) : match.start()])
             for place in _places(text, match.start(), before):
-                yield _used(what, f"{how} use", f"in {place}", f"{what} | {place}")
+                rule = _used(what, f"{how} use", f"in {place}", f"{what} | {place}")
+                said = f"{how} {done[-1]} {what} in {place}" if done else rule.text
+                yield replace(rule, text=said)
 
 
+_DONE = re.compile(r"\b(add|include|incorporate|write|provide)\b")
 _MODULE = re.compile(
-    r"\bimport\w*\b[^.;'\"`]{0,60}['\"`](?P<name>[\w.]+)['\"`]|"
+    r"\bimport(?:s|ed|ing)?\b[^.;'\"`]{0,60}['\"`](?P<name>[\w.]+)['\"`]|"
     r"['\"`](?P<other>[\w.]+)['\"`] module\b[^.;]{0,80}\bimport"
 )
 _THIS = re.compile(r"\b(?:this|the|that) decorator\b|\b(?:add|use|apply|include) (?:it|them)\b")

@@ -164,12 +164,13 @@ def _things(text: str) -> str | None:
 def key(text: str) -> str:
     """Return a text as slots hold it: without case and articles.
 
-    >>> key("The User"), key("a new Red bike")
-    ('user', 'red bike')
+    >>> key("The User"), key("a new Red bike"), key("favourite colour")
+    ('user', 'red bike', 'favorite color')
     """
     while (shorter := _ARTICLE.sub("", text)) != text:
         text = shorter
-    return re.sub(r"[^\w'%@#+.:-]+", " ", text).casefold().strip(" .")
+    text = re.sub(r"[^\w'%@#+.:-]+", " ", text).casefold().strip(" .")
+    return re.sub(r"(?<=vo|lo|bo)ur(?=s?\b|ite|ites)", "r", text)
 
 
 def _concrete(tail: str, groups: dict[str, str | None]) -> bool:

@@ -5,6 +5,7 @@ What is asked for once, and what is agreed to, is no rule.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from memkit.records import Claim, Source
 from memkit.thoughts.conventions import Rule, constructs, naming
@@ -22,7 +23,9 @@ _AGREES = re.compile(
 _WANTS = re.compile(
     r"\bI(?:'d| would|'ll| also| just| now| really| do)*(?: also| just| now| really)? (?:want|"
     r"need|like|"
-    r"expect|ask|prefer|require|encourage|recommend|suggest|insist|love) (?:that )?you\b|"
+    r"expect|ask|prefer|require|encourage|recommend|suggest|insist|love) (?:that )?(?:you|us)\b|"
+    r"\bit(?:'s| is) time (?:for us )?to\b|"
+    r"\b(?:best|better|beneficial) (?:if we|for (?:us|you) to)\b|"
     r"\b(?:we|I) (?:want|need|require|prefer|expect) (?:all|every|that)\b"
 )
 _ACTS = (
@@ -69,7 +72,7 @@ _GENERAL = (  # the cue leads to the act, or stands behind an act that is asked 
     ),
 )
 _AS = re.compile(
-    r"(?P<value>.+?) (?:as|for) (?:(?:all|the|your|our|my|an?) )*(?P<what>[\w' -]{2,50})"
+    r"(?P<value>.+?) (?:as|for) (?:(?:all|the|your|our|my|an?) )*(?P<what>[\w'() -]{2,60})"
 )
 _TIMED = re.compile(
     r"\s+(?:from now on|(?:going|moving) forward|please|instead(?! of)|from here on)\b.*"
@@ -77,8 +80,9 @@ _TIMED = re.compile(
 _AFTER = re.compile(
     r" (?:when|while|if|because|since|to|for|instead|in|as|with|at|during|on|every) "
 )
-_PLAIN = re.compile(r"^(?:main|primary|preferred|default|standard|new) ")
+_UNIQUE = r"(?:main|primary|preferred|default|standard|official|go-to)"
 _YOU_TO = re.compile(rf"(?:{_ASKED}|habit|rule|important|remember|sure)\s*\Z")
+_COUNTED = re.compile(r"\b\d+(?=[- ](?:second|minute|hour|day|week|month|time)s?\b)")
 _OTHERS = re.compile(r"\b(?:I|we|he|she|they|it|them|this|that|these|those)\b")
 
 
@@ -87,8 +91,8 @@ def instructions(sentence: Sentence, before: str, people: People, turn_id: str) 
     text = sentence.text
     if sentence.asks or (_AGREES.search(text) and not _WANTS.search(text)):
         return []
-    rules = [*naming(text, before), *constructs(text, before)] or list(
-        _general(text, people.speaker)
+    rules = [*naming(text, before), *constructs(text, before)] or (
+        [*_every(text), *_roles(text)] or list(_general(text, people.speaker))
     )
     whose = possessive(people.speaker)
     said = Source(turn_id=turn_id, start=sentence.start, end=sentence.start + len(text))
@@ -134,10 +138,162 @@ def _general(text: str, speaker: str) -> Iterator[Rule]:
         relation=f"{how} {verb}",
         tail=use["value"] if use else rest,
         text=f"{how} {verb} {rest}",
-        slot=f"use as {_PLAIN.sub('', use['what'])}" if use else f"{verb} {_one(thing)}",
+        slot=_role(use["what"]) if use else f"{verb} {_one(_COUNTED.sub('n', thing))}",
     )
 
 
 def _one(thing: str) -> str:
     """Return "linter" for "linters"; what has a capital may be a name."""
     return thing.removesuffix("s") if thing.islower() and not thing.endswith("ss") else thing
+
+
+# ---- which thing is used for what, and how often something is to be done
+
+_NAME = r"(?P<value>[A-Z][\w.+#-]*(?: [A-Z][\w.+#-]*){0,2})"
+_WHAT = r"(?P<what>[\w'-]+(?: [\w'-]+){0,6}(?: \([A-Z]{2,6}\))?)"
+_TAKEN = re.compile(  # "switch to Kea as our main mail client"
+    r"(?<!been )(?<!was )(?<!were )\b(?i:(?P<verb>(?:use|adoption) of|use|using|utili[sz](?:e|ing)|"
+    r"adopt(?:ing)?|incorporat(?:e|ing)|(?:transition|switch|mov|migrat|shift)(?:e|ing)? to|"
+    r"standardi[sz](?:e|ed|ing) on|focus(?:ing)? on|stick(?:ing)? (?:to|with))(?: using)?) "
+    rf"{_NAME} (?P<role>(?:as|for) (?P<whose>(?:(?:all|the|your|our|my|any|an?) )*){_WHAT})"
+)
+_TO = r"(?:start |begin )?(?:transition|switch|mov|migrat|shift)(?:e|ing)? to(?: using)?"
+_ONWARD = r"from now on|(?:going|moving) forward|from here on"
+_TURNED = (
+    re.compile(  # "it's time to change our main editor to Pico"
+        r"\b(?:(?i:it's time to|let's|please)|I(?:'d like| want| need) (?:you|us) to|we'll|we're) "
+        r"(?:update|chang|switch|mov)(?:e|ing)? (?:our|your|the) "
+        rf"(?P<what>{_UNIQUE} [\w-]+(?: [\w-]+){{0,3}}?) to {_NAME}"
+    ),
+    re.compile(  # "we've been using Emu for mail, but I'd like us to switch to Kea"
+        r"\busing [A-Z][\w ]{1,30} (?:as|for) (?:(?:all|the|your|our|my) )*"
+        rf"{_WHAT}, (?:but|so|and) [^.;!?]{{0,40}}?\b(?:I'd like|I want|I need|let's|we'll|we're)"
+        rf"(?: (?:us|you|now|be))*(?: to)? {_TO} {_NAME}"
+    ),
+    re.compile(  # "as for the mail client, please use Kea"
+        rf"(?i:\b(?:regarding|concerning|as for|when it comes to)) (?:the|our|your) {_WHAT}, "
+        rf"(?:[^.;!?]{{0,60}}, )?(?:please|let's|I'd like|I want|I need)(?: (?:us|you))?(?: to)? "
+        rf"{_TO} {_NAME}"
+    ),
+    re.compile(  # "our main editor from now on: Pico"
+        rf"\b(?i:our|your) (?P<what>{_UNIQUE} [\w-]+(?: [\w-]+){{0,3}}?)"
+        rf"(?: will be| is now| (?:{_ONWARD})(?: ?[-–—:]| is| will be)) {_NAME}"
+    ),
+)
+_STRONG = (
+    r"\b(?:I|we)(?:'d| would| now| also| just| really)* (?:want|like|need|expect|prefer|recommend|"
+    r"suggest|encourage|ask) (?:that )?(?:you|us|everyone|the team)\b|"
+    r"\b(?:I'm|we're|we've been) (?:now )?(?:encouraging|recommending|asking)\b|"
+    rf"\b(?:{_ONWARD})\b|"
+    r"\b(?:it(?:'s| is) time|best|better|beneficial) (?:if we|to|for (?:us|you) to)\b"
+)
+_WEAK = (
+    r"\b(?:please|let's|I'd like to|I want to|we'll|we're|we've decided to|our(?= adoption)|"
+    r"(?:I|we)(?: now)? (?:recommend|suggest|encourage))\b"
+)
+_REMIND = (
+    r"\b(?:please|let's|remember to|make sure|be sure to|ensure|don't forget to|important to|"
+    r"set a timer and)\b"
+)
+_BRIDGE = (
+    r"(?:,|\s|\b(?:that|you|you're|we|to|be|are|start|begin|consider|try|now|also|actually|in the|"
+    r"process of|the|primarily|mainly|only|all|should|starting)\b)*\Z"
+)
+_STRONGLY, _WEAKLY, _REMINDED = (
+    re.compile(rf"(?:{cue}){_BRIDGE}", re.IGNORECASE) for cue in (_STRONG, _WEAK, _REMIND)
+)
+_FIRST = re.compile(r"(?:(?:and|so|also|now|then|first\w*|\w+ly|always|try to),? )*", re.IGNORECASE)
+_TELLS = re.compile(r"\b(?:I|he|she|they|we|who)\b")  # "I make sure to walk every day": a habit
+_VAGUE = frozenset(("tool", "platform", "means", "way", "solution", "choice", "option", "app"))
+_OFTEN = re.compile(
+    rf"\b(?P<verb>{_ACTS}|taking|meet|rest|stretch) (?P<what>(?:[\w'-]+ ){{0,4}}?)"
+    r"(?P<often>every (?:(?:\d+|other|two|three|four|five|six|ten|few) )?(?:minute|hour|day|week|"
+    r"month|morning|evening|night)s?)\b(?! (?:is|was|can|will|has|helps?|makes?|keeps?)\b)",
+    re.IGNORECASE,
+)
+_ONCE = re.compile(r"(?:now|this|that|these|those|today|tonight|it|them|me|us)\b")
+_MOST = 8  # looked at, of one sentence
+_WHOLE = frozenset(("adopt", "transition", "switch", "shift", "focus", "stick"))
+
+
+def _roles(text: str) -> Iterator[Rule]:
+    """Yield what is to be used for what: by its name, so that only one thing can have that role."""
+    onward = re.search(_ONWARD, text)
+    for match in islice(_TAKEN.finditer(text), _MOST):
+        ahead, own = _ahead(text, match), {*match["whose"].split()}
+        lasting = re.match(_UNIQUE, match["what"]) or "all" in own or onward
+        weakly = own & {"our", "your", "all"} and lasting and _WEAKLY.search(ahead)
+        once = _ONCE.match(match["what"]) or (
+            match["role"].startswith("for") and own & {"the", "my", "a", "an"} and not lasting
+        )
+        if not once and (weakly or _STRONGLY.search(ahead)):
+            said = f"{_taking(match['verb'])} {match['value']} {_trimmed(match['role'])}"
+            topic = _TURNED[2].search(text)
+            yield _used(match["value"], topic["what"] if topic else _trimmed(match["what"]), said)
+            return
+    for turned in filter(None, (pattern.search(text) for pattern in _TURNED)):
+        how = "as" if re.match(_UNIQUE, turned["what"]) else "for"
+        said = f"always use {turned['value']} {how} {turned['what']}"
+        yield _used(turned["value"], turned["what"], said)
+        return
+
+
+def _ahead(text: str, match: re.Match[str]) -> str:
+    return text[max(0, match.start() - 200) : match.start()]
+
+
+def _taking(verb: str) -> str:
+    """Return "always use" for "the use of", "switch to" for "switching to"."""
+    word, _, rest = verb.lower().partition(" ")
+    stem = re.sub(r"(?:e|ing|(?<=adopt)ion|ed)$", "", word)
+    whole = stem if stem in _WHOLE else f"{stem}e"
+    return f"{whole} {rest}" if rest and rest != "of" else f"always {whole}"
+
+
+def _trimmed(what: str) -> str:
+    """Return a purpose without what follows it: "the main editor while travelling"."""
+    what = re.split(
+        rf" (?:{_ONWARD}|from|when|while|if|because|since|instead|to|in|at|during|on|until|that|"
+        r"which|especially|with|and \w+ly)\b",
+        what,
+    )[0]
+    return re.sub(r"\byour\b", "the", what)
+
+
+def _used(value: str, what: str, said: str) -> Rule:
+    return Rule(head=what, relation="always use", tail=value, text=said, slot=_role(what))
+
+
+def _role(what: str) -> str:
+    """Return the slot of a purpose: the same for "our primary editor (IDE)" and "preferred IDE"."""
+    short = re.search(r"\(([A-Z]{2,6})\)", what)
+    if short:
+        return f"use as {short[1].lower()}"
+    said = re.sub(rf"^(?:(?:{_UNIQUE}|new|team|regular|future|own) )+", "", what.lower())
+    said = re.sub(r" (?:from (?:now|today)|for (?:our|the|this|your|now)\b).*", "", said)
+    said = re.sub(r" (?:needs|purposes)\b", "", said)
+    head, _, of = re.sub(r" (?:for|of) ", "\n", said, count=1).partition("\n")
+    said = of if of and head in _VAGUE else said
+    return f"use as {_one(said.partition(' and ')[0])}"
+
+
+def _every(text: str) -> Iterator[Rule]:
+    """Yield how often something is to be done: "take a short break every 50 minutes"."""
+    for match in islice(_OFTEN.finditer(text), _MOST):
+        ahead = _ahead(text, match)
+        reminds = _REMINDED.search(ahead) and not _TELLS.search(_WANTS.sub("", ahead))
+        if not (reminds or _STRONGLY.search(ahead) or _FIRST.fullmatch(ahead)):
+            continue
+        said = match["verb"].lower()
+        verb, what = base_of(said) or said, re.sub(r"\byour\b", "the", match["what"])
+        if _OTHERS.search(what):
+            continue
+        thing = f" {_one(what.split()[-1])}" if what else ""
+        yield Rule(
+            head=thing.strip() or verb,
+            relation=f"always {verb}",
+            tail=match["often"],
+            text=f"always {verb} {what}{match['often']}",
+            slot=f"{verb}{thing} | every",
+        )
+        return

@@ -167,7 +167,7 @@ def closed(thought: Thought, closer: Thought | None) -> Thought:
     said, begun = max(closer.said_at, thought.said_at), closer.valid_from
     return replace(
         thought,
-        valid_to=begun if begun > thought.valid_from else max(said, thought.valid_from),
+        valid_to=max(begun, thought.valid_from),  # at no time do both hold
         closed_at=said,
         closed_by=closer.id,
     )

@@ -111,6 +111,12 @@ ROWS: tuple[tuple[str, str, str | None], ...] = (
         "relationship status",
     ),
     ("is named", r"(?:is|was) (?:named|called) (?P<tail>[A-Z].*)", "name"),
+    (
+        "is not allergic to",
+        r"(?:is not|isn't|is no longer) (?:\w+ )?allergic to "
+        r"(?P<tail>.+?)(?: after all| any ?more)?",
+        "allergic to | {tail}",
+    ),
     ("is allergic to", r"(?:is|became) (?:\w+ )?allergic to (?P<tail>.+)", "allergic to | {tail}"),
     ("does not like", rf"{_DISLIKES} (?P<tail>.+)", "likes | {tail}"),
     ("likes", rf"{_LIKES} (?P<tail>.+)", "likes | {tail}"),
@@ -133,7 +139,11 @@ ROWS: tuple[tuple[str, str, str | None], ...] = (
         r"out|from|off)\b).*)",
         "{habits} | {tail}",
     ),
-    ("gave up", r"(?:quit|gave up|has quit|has given up|cut out) (?P<tail>.+)", "likes | {tail}"),
+    (
+        "gave up",
+        r"(?:quit|gave up|has quit|has given up|cut out) (?P<tail>(?!.*\bago\b|last\b).+)",
+        "likes | {tail}",
+    ),
     ("needs", rf"needs (?P<tail>{_NUMBER} (?:more )?(?P<things>.+))", "number of {things} needed"),
     (
         "has",

@@ -16,7 +16,7 @@ from memkit.records import Claim, Scope, Thought, Turn
 from memkit.thoughts import times
 from memkit.thoughts.bands import bands
 from memkit.thoughts.ground import supported
-from memkit.worker import within
+from memkit.worker import caught, within
 
 ATTEMPTS = 5  # then a turn is given up until somebody asks for it
 _BEFORE = 8  # turns of context
@@ -69,17 +69,23 @@ class PostThinking:
         if isinstance(concluded, Exception):
             return self._put_off(scope, ids, concluded, _pause(waiting[0].attempts), now)
         thoughts, rejected = concluded
-        vectors = self.embedder.embed([one.text for one in thoughts]) if thoughts else None
+        texts = [one.text for one in thoughts]
+        vectors = caught(lambda: self.embedder.embed(texts)) if texts else None
+        if isinstance(vectors, Exception):
+            return self._put_off(scope, ids, vectors, _pause(waiting[0].attempts), now)
         done = Thinking(turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected)
         self.store.write(scope, Changes(thinking=done))
         return Attempt()
 
     def _before(self, scope: Scope, first: Turn) -> list[Turn]:
         """Return what was said before a turn in its session, so that batches change nothing."""
+        if first.session_id is None:
+            return []
         session = Scope(user_id=scope.user_id, session_id=first.session_id)
         window = Window(until=first.said_at, last=_BEFORE + 1)
         said = [one for one in self.store.turns(session, window) if one.role in _THOUGHTFUL]
-        return [one for one in said if (one.position or 0) < (first.position or 0)]
+        earlier = [one for one in said if (one.position or 0) < (first.position or 0)]
+        return [one for one in earlier if one.agent_id == first.agent_id]
 
     def _conclude(
         self, told: Sequence[Turn], before: Sequence[Turn], now: datetime
@@ -111,13 +117,17 @@ class PostThinking:
         """
         if self.judge is None:
             return None
+        error: Exception | None = None
         for older, newer in self.store.disputes(scope):
             ask = partial(self.judge.contradict, older.text, newer.text)
             verdict = within(self.seconds, ask, stopped)
-            if verdict is None or isinstance(verdict, Exception):
-                return verdict
-            self.store.write(scope, Changes(settled=[(older.id, newer.id, verdict)]))
-        return None
+            if verdict is None:
+                break
+            if isinstance(verdict, Exception):
+                error = verdict  # the others may be decided all the same
+            else:
+                self.store.write(scope, Changes(settled=[(older.id, newer.id, verdict)]))
+        return error
 
 
 def _first(turns: Sequence[Turn]) -> list[Turn]:

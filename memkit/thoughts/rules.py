@@ -7,7 +7,7 @@ third person. Questions, wishes, conditions, politeness and what hangs on an "it
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from memkit.dates import spans
 from memkit.records import Claim, Source, Turn
@@ -35,7 +35,9 @@ _PLAYS = re.compile(
     r"\b(?:act as|act like|pretend|role-?play\w*|imagine (?:that |you|I|we)|you are now|play the "
     r"(?:role|part)|in character|(?:write|draft|compose|rewrite|translate|proofread|summari[sz]e)"
     r"(?: \w+){0,2} (?:story|poem|letter|essay|e-?mail|song|dialogue|script|paragraph|text|speech|"
-    r"post|article|review|bio|message|statement|following))\b",
+    r"post|article|review|bio|message|statement|following)|"
+    r"(?:translate|explain|proofread|correct|summari[sz]e) (?:the|this|these|to|into|it)|"
+    r"here(?: is|'s) (?:the|my|a|an) (?:text|essay|story|letter|draft|paragraph|e-?mail|song))\b",
     re.IGNORECASE,
 )
 _SOON = re.compile(
@@ -147,16 +149,18 @@ def _read(statement: Statement, clause: Clause, turn: Turn) -> Iterator[Claim]:
     if text.count('"') % 2:
         text += '"'
     said = Source(turn_id=turn.id or "", start=clause.start, end=clause.end)
-    for whose, one in found:
-        slot = one.slot and f"{key(whose)} | {one.slot}"
+    since = _since(statement, text, turn)
+    past = _is_past(text, since, turn)
+    for whose, one in found[:1]:  # of one sentence that fills two slots, the first alone can close
+        slot = one.slot and not past and f"{key(whose)} | {one.slot}"
         yield Claim(
             text=text[0].upper() + text[1:] + ".",
             source=said,
             head=whose,
             relation=one.relation,
             tail=one.tail or None,
-            slot=slot,
-            valid_from=_since(statement, text, turn) if slot else None,
+            slot=slot or None,
+            valid_from=since if one.slot else None,
         )
 
 
@@ -213,6 +217,23 @@ def _when(lead: str, turn: Turn) -> str:
     if times and times[0].start <= 6 and times[-1].end == len(words):
         return words
     return ""
+
+
+def _is_past(text: str, since: datetime | None, turn: Turn) -> bool:
+    """Return whether a sentence tells of a time long gone, after which much may have changed."""
+    if _ONCE.search(text):
+        return True
+    if since is None or turn.said_at is None or re.search(r"\bsince\b", text, re.IGNORECASE):
+        return False
+    return bool(turn.said_at - since > _LONG_AGO)
+
+
+_LONG_AGO = timedelta(days=400)
+_ONCE = re.compile(
+    r"\b(?:when \w+(?: \w+)? was|back then|back in|as a (?:child|kid|boy|girl|teenager)|"
+    r"years ago|in (?:college|childhood|high school))\b",
+    re.IGNORECASE,
+)
 
 
 def _since(statement: Statement, text: str, turn: Turn) -> datetime | None:

@@ -52,7 +52,7 @@ _ASKED = re.compile(  # and what stands directly behind
     re.IGNORECASE,
 )
 _LINK = re.compile(
-    r"(?:^|[,;:(\u2013\u2014]|\.\.\.|\u2026|-\s|\s-+)\s*(?:(?:and|but|so|because|as|since|"
+    r"(?:^|[,;(\u2013\u2014]|\.\.\.|\u2026|-\s|\s-+)\s*(?:(?:and|but|so|because|as|since|"
     r"though|although|plus|also|"
     r"then|considering|considering that|given that|now that|especially since|especially as|while|"
     r"by the way|btw|actually|speaking of which|in fact|well|yeah|yes|oh|basically|honestly|"

@@ -160,6 +160,9 @@ def _written(since: datetime, until: datetime) -> str:
     return f"{first.isoformat()} to {last.isoformat()}"
 
 
+_RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE)
+
+
 def _times(text: str, said_at: datetime) -> Iterator[_Time]:
     """Yield the times that a text speaks of, in order, none of them open, as its writer meant."""
     found: list[_Time] = []
@@ -170,6 +173,8 @@ def _times(text: str, said_at: datetime) -> Iterator[_Time]:
             continue
         time = _Time(span.start, span.end, span.text, *ends)
         undirected = not _SAYS_YEAR.search(span.text) and not _SAYS_WHICH.search(span.text)
+        if undirected and _RECURS.search(text) and not _SAYS_WHICH.search(span.text):
+            continue  # a birthday is of no year
         if undirected and _ahead(text, time):
             time = _next(time, said_at)
         found.append(time)
