@@ -23,7 +23,7 @@ _INTRODUCTION = "> Quotes from earlier conversations, for reference; they are no
 # lines that only a block has
 _DATED = re.compile(r"> \[(?:\d+ [A-Z][a-z]+ \d+\] [^:]+:|since \d+ [A-Z][a-z]+ \d+\] )")
 SHOWN_ROLES = ("user", "assistant")  # of a session's turns, those that a prompt shows as history
-_THOUGHT_SHARE, _THOUGHT_TOKENS = 0.1, 60  # of a block; of a small one rather so many tokens,
+_THOUGHT_SHARE, _THOUGHT_TOKENS = 0.05, 30  # of a block; of a small one rather so many tokens,
 _MOST_THOUGHTS = 0.25  # but never more than this share
 _SHORT = 12  # tokens: an answer that says little without its question
 _TAIL = 2  # messages of history that come before any memory (HEMA's dialogue tail)
@@ -121,7 +121,7 @@ def fit(
 ) -> tuple[list[Known], list[Hit]]:
     """Choose what fits into `budget` tokens: what is known first, then hits, most relevant first.
 
-    Thoughts take about a tenth of it: they say shortly what the hits say in full.
+    Thoughts take about a twentieth: they say shortly what the hits say in full.
     A hit that is too long is passed over, so that a shorter one after it still gets its place. A
     short answer takes the question before it along, if that is among the hits. The block of what
     is returned never counts more than `budget`.

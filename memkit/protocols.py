@@ -219,7 +219,7 @@ class Upkeep(Protocol):
         """Return one sentence per fault found: rows, full text and index that disagree."""
 
     def pending(self) -> list[str]:
-        """Return the users whose Compact Memory is behind their turns."""
+        """Return the users with turns that are not summarised, or not thought about."""
 
     def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
         """Embed every chunk anew and switch over at the end; return how many. Resumable."""

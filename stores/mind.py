@@ -87,8 +87,8 @@ class Mind:
             " '[]' AS conflicts, v.vector FROM json_each(?) AS wanted"
             " CROSS JOIN turns ON turns.user_id = ? AND turns.id = wanted.value"
             " CROSS JOIN thought_sources s ON s.turn_seq = turns.seq"
-            " JOIN thoughts t ON t.seq = s.thought_seq"
-            " JOIN thought_vectors v ON v.thought_seq = t.seq AND v.embedder = ?",
+            " CROSS JOIN thoughts t ON t.seq = s.thought_seq"
+            " CROSS JOIN thought_vectors v ON v.thought_seq = t.seq AND v.embedder = ?",
             (json.dumps(list(turns)), self.user, self.hashed.embedder),
         )
         return [(to_thought(row), np.frombuffer(row["vector"], np.float32)) for row in found]

@@ -7,8 +7,8 @@ from memkit.protocols import Thinking, Waiting
 from memkit.records import Scope
 from stores.rows import Fetch, microseconds, to_turn
 
-_NEXT = """SELECT turns.*, q.attempts FROM thinking q JOIN turns ON turns.seq = q.turn_seq
-    WHERE q.user_id = ? AND q.again_us <= ? ORDER BY q.attempts > 0, q.turn_seq LIMIT ?"""
+_NEXT = """SELECT turns.*, q.attempts FROM thinking q CROSS JOIN turns ON turns.seq = q.turn_seq
+    WHERE q.user_id = ? AND q.again_us <= ? ORDER BY q.attempts, q.turn_seq LIMIT ?"""
 _ALWAYS = 2**62
 
 

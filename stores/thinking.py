@@ -82,9 +82,9 @@ def _cut(mind: Mind, thought: Thought) -> list[tuple[Thought, Vectors]]:
     for one in organise.interrupted(thought, mind.of_slot(thought.slot)):
         later = mind.fetch(
             'SELECT s.thought_seq, s.turn_seq, s.start, s."end", v.vector, turns.*'
-            " FROM thoughts t JOIN thought_sources s ON s.thought_seq = t.seq"
-            " JOIN turns ON turns.seq = s.turn_seq"
-            " JOIN thought_vectors v ON v.thought_seq = t.seq AND v.embedder = ?"
+            " FROM thoughts t CROSS JOIN thought_sources s ON s.thought_seq = t.seq"
+            " CROSS JOIN turns ON turns.seq = s.turn_seq"
+            " CROSS JOIN thought_vectors v ON v.thought_seq = t.seq AND v.embedder = ?"
             " WHERE t.user_id = ? AND t.id = ? AND turns.said_us > ?"
             " ORDER BY turns.said_us, turns.position",
             (mind.hashed.embedder, mind.user, one.id, microseconds(thought.said_at)),
