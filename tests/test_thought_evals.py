@@ -493,10 +493,8 @@ def test_what_is_not_measured_is_an_error_that_names_what_is() -> None:
 
 def test_a_share_has_an_interval_by_group_and_none_of_nothing() -> None:
     found = figures.share([True, True, False, False], ["a", "a", "b", "b"], 0)
-
     assert found is not None
     assert (found.value, found.low, found.high, found.n) == (0.5, 0.0, 1.0, 4)
     assert figures.share([], [], 0) is None
-    assert figures.cells(figures.difference([1, 0], [0, 0], ["a", "b"], 0), signed=True)[0] == (
-        "+0.500"
-    )
+    half = figures.difference([1, 0], [0, 0], ["a", "b"], 0)
+    assert figures.cells(half, signed=True)[0] == "+0.500"

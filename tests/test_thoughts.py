@@ -3,19 +3,31 @@
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count, product
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thinkers import Reader, Says, claim, day, everything, known, lives, opened, says, tell, texts
+from thinkers import (
+    FISH,
+    Reader,
+    Says,
+    claim,
+    day,
+    everything,
+    known,
+    lives,
+    opened,
+    says,
+    tell,
+    texts,
+    texts_of,
+)
 
-import memkit
 from memkit import Turn
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
-from memkit.records import Claim, Role, Scope, Thought
+from memkit.records import Claim, Role, Thought
 
 users = map("user{}".format, count())
 
@@ -87,8 +99,6 @@ def test_a_fact_closed_many_times_over_is_still_joined_by_its_repeats() -> None:
 
 
 # ---- at odds
-
-FISH = (says("Ann will eat fish on the boat.", 0), says("Ann will not eat fish on the boat.", 1))
 
 
 def test_thoughts_that_may_contradict_each_other_are_both_marked(memory: Memory) -> None:
@@ -233,10 +243,6 @@ def test_what_is_said_of_its_beginning_counts_for_what_held_then() -> None:
         assert texts_of(found) == ["Ann lives in Oslo."]  # nobody had said so
 
 
-def texts_of(hits: list[memkit.Hit]) -> list[str]:
-    return [hit.text for hit in hits]
-
-
 def test_what_replaced_a_fact_stands_before_it(memory: Memory) -> None:
     turns = [lives("Oslo", 0), lives("Rome", 400), says("I live in fear of the dentist", 1)]
     turns[1] = says("I live in Rome since the winter, and the light here is a joy every day", 400)
@@ -363,128 +369,6 @@ def test_whatever_arrives_in_whatever_order_leaves_the_memory_in_order(turns: li
         assert memory.doctor() == []
         memory.flush()
         assert memory.doctor() == []
-
-
-# ---- forgotten
-
-
-def test_what_was_concluded_from_a_forgotten_turn_is_gone_from_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "ann.db"
-    with opened(path) as memory:
-        secret, *_ = tell(
-            memory, says("Ann plays the xylophone.\nI live in Zanzibar"), says("Ann likes tea.")
-        )
-        memory.recall("xylophone", user_id="ann")
-        memory.forget(user_id="ann", turn_ids=[secret])
-        memory.flush()
-
-        assert known(memory) == ["Ann likes tea."]
-        for file in [path, Path(f"{path}-wal"), *Path(f"{path}.index").glob("*")]:
-            held = file.read_bytes().lower() if file.exists() else b""
-            assert not any(word in held for word in (b"xylophone", b"zanzibar")), file
-    assert b"xylophone" not in path.read_bytes().lower()
-
-
-def test_a_failure_that_quotes_a_turn_is_forgotten_with_it(tmp_path: Path) -> None:
-    def read(turn: Turn) -> list[Claim]:
-        raise RuntimeError(f"cannot read {turn.text}")
-
-    path = tmp_path / "ann.db"
-    with opened(path, Reader(read)) as memory:
-        memory.remember([says("the xylophone", id="1"), says("tea", id="2")], user_id="ann")
-        memory._keeper._post.step(Scope(user_id="ann"), patient=True, stopped=lambda: False)
-        assert memory.store.waiting(Scope(user_id="ann"), 9)[0].attempts == 1
-        memory.forget(user_id="ann", turn_ids=["1"])
-    assert b"xylophone" not in path.read_bytes()
-
-
-def test_what_a_forgotten_fact_had_closed_holds_again(memory: Memory) -> None:
-    _, rome = tell(memory, lives("Oslo", 0), lives("Rome", 1))
-    memory.forget(user_id="ann", turn_ids=[rome])
-
-    (one,) = memory.thoughts(user_id="ann")
-    assert (one.text, one.valid_to, one.closed_by) == ("Ann lives in Oslo.", None, None)
-
-
-def test_what_was_also_said_elsewhere_is_drawn_anew_from_there(memory: Memory) -> None:
-    first, other = tell(memory, says("Ann likes tea.", 0), says("Ann likes the tea!", 1))
-    receipt = memory.forget(user_id="ann", turn_ids=[first])
-
-    assert (receipt.thoughts, known(memory)) == (1, [])
-    memory.flush()
-    (one,) = memory.thoughts(user_id="ann")
-    assert (one.text, one.turn_ids) == ("Ann likes the tea!", (other,))
-
-
-def test_what_else_a_turn_says_is_not_drawn_twice_when_it_is_thought_about_again() -> None:
-    with opened(judge=Says(True)) as memory:
-        first, *_ = tell(
-            memory,
-            says("Ann likes tea.", 0),
-            says(f"Ann likes tea.\n{FISH[0].text}\nI live in Oslo", 1),
-            says(f"{FISH[1].text}\nI live in Rome", 2),
-        )
-        before = {one.text for one in everything(memory)}
-        memory.forget(user_id="ann", turn_ids=[first])
-        memory.flush()
-
-        assert {one.text for one in everything(memory)} == before
-        assert set(known(memory)) == {"Ann likes tea.", FISH[1].text, "Ann lives in Rome."}
-
-
-def test_a_dry_run_counts_the_thoughts_and_changes_nothing(memory: Memory) -> None:
-    first, _ = tell(memory, says("Ann likes tea.\nI live in Oslo", 0), lives("Rome", 1))
-    before = everything(memory), memory.stats(), memory.store.pending()
-
-    dry = memory.forget(user_id="ann", turn_ids=[first], dry_run=True)
-    assert (everything(memory), memory.stats(), memory.store.pending()) == before
-    assert (dry.thoughts, memory.forget(user_id="ann", turn_ids=[first]).thoughts) == (2, 2)
-    assert memory.stats()["thoughts"] == 1
-
-
-def test_forgetting_everything_leaves_no_row_behind(memory: Memory) -> None:
-    tell(memory, *FISH, lives("Oslo"), lives("Rome"), says("Ann likes tea."))
-    memory.forget(user_id="ann", everything=True)
-
-    dump = "\n".join(memory.store._connection._raw.iterdump())  # type: ignore[attr-defined]
-    for word in ("Ann", "ann", "Rome", "likes"):
-        assert f"'{word}" not in dump
-    for table in ("thoughts", "thought_", "thinking", "conflicts", "hashes"):
-        assert f'INSERT INTO "{table}' not in dump
-
-
-# ---- taken back
-
-
-def test_a_retracted_thought_is_not_believed_and_what_it_closed_holds_again(
-    memory: Memory,
-) -> None:
-    tell(memory, lives("Oslo", 0), lives("Rome", 1), says("Ann likes tea.", 2))
-    rome, tea = memory.thoughts(user_id="ann")
-    for one in (rome, tea):
-        memory.retract(one.id, user_id="ann")
-
-    assert known(memory) == ["Ann lives in Oslo."]
-    assert texts_of(memory.recall("Rome tea", user_id="ann", kind="thought")) == [
-        "Ann lives in Oslo."
-    ]
-    assert len(memory.recall("Rome tea", user_id="ann")) == 3  # the turns stay
-    assert (memory.stats()["thoughts"], memory.doctor()) == (1, [])
-
-
-@pytest.mark.parametrize("text", ["Ann likes milk.", "I live in Oslo"])
-def test_thinking_again_about_the_same_turn_does_not_bring_back_what_was_retracted(
-    memory: Memory, text: str
-) -> None:
-    first, _ = tell(memory, says("Ann likes tea.", 0), says(f"Ann likes tea.\n{text}", 1))
-    wrong = memory.thoughts(user_id="ann")[-1]
-    memory.retract(wrong.id, user_id="ann")
-    memory.forget(user_id="ann", turn_ids=[first])  # the second is thought about again
-    memory.flush()
-    assert known(memory) == ["Ann likes tea."]
-
-    tell(memory, says(text, 2))
-    assert known(memory) == ["Ann likes tea.", wrong.text]
 
 
 # ---- odd texts

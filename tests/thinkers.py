@@ -144,3 +144,10 @@ def everything(memory: Memory, user_id: str = "ann") -> list[Thought]:
     for one in memory.thoughts(user_id=user_id):
         found |= {each.id: each for each in memory.history(one.id, user_id=user_id)}
     return list(found.values())
+
+
+FISH = (says("Ann will eat fish on the boat.", 0), says("Ann will not eat fish on the boat.", 1))
+
+
+def texts_of(hits: list[memkit.Hit]) -> list[str]:
+    return [hit.text for hit in hits]
