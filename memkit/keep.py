@@ -28,6 +28,8 @@ class Settings:
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # a thinker that takes longer for a batch has failed
 
+_LOOK_AGAIN_S = 30.0  # at turns that were put off; as long as the first pause
+
 
 class Keeper:
     """Does what waits for each user, in one background thread or when asked to.
@@ -98,8 +100,9 @@ class Keeper:
                     break
                 if attempt.error is not None:
                     errors.append(attempt.error)
-                if patient and self._settings.background and attempt.again_in is not None:
-                    self._worker.wake(scope.user_id, after_s=attempt.again_in.total_seconds())
+        # what was put off may be so by another process, or by one that has ended: look again
+        if patient and self._settings.background and self._store.waiting(scope, 1):
+            self._worker.wake(scope.user_id, after_s=_LOOK_AGAIN_S)
         return errors
 
     def _stopped(self) -> bool:
