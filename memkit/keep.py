@@ -28,6 +28,7 @@ class Settings:
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # a thinker that takes longer for a batch has failed
 
+
 _LOOK_AGAIN_S = 30.0  # at turns that were put off; as long as the first pause
 
 
