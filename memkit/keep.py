@@ -102,7 +102,8 @@ class Keeper:
                 if attempt.error is not None:
                     errors.append(attempt.error)
         # what was put off may be so by another process, or by one that has ended: look again
-        if patient and self._settings.background and self._store.waiting(scope, 1):
+        alive = self._settings.thoughts and self._settings.background and not self._stopped()
+        if patient and alive and self._store.waiting(scope, 1):
             self._worker.wake(scope.user_id, after_s=_LOOK_AGAIN_S)
         return errors
 

@@ -88,7 +88,7 @@ class ModelThinker:
         """Return what these turns claim, each claim with the sentence that supports it best.
 
         Claims that nothing supports are returned too, for the caller to reject and count. What the
-        model raises comes through.
+        model raises comes through. `before` is not shown to it: a small model would claim it again.
         """
         room = self._room()
         said = (one for turn in turns if _says_something(turn) for one in _cut(turn, room))

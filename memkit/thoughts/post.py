@@ -30,7 +30,6 @@ class Attempt:
     """How thinking about a batch went."""
 
     error: Exception | None = None
-    again_in: timedelta | None = None  # after an error; None: it was given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ class PostThinking:
             again_at=None if pause is None else now + pause,
         )
         self.store.write(scope, Changes(thinking=failure))
-        return Attempt(error=error, again_in=pause)
+        return Attempt(error=error)
 
     def settle(self, scope: Scope, stopped: Callable[[], bool]) -> Exception | None:
         """Have the judge, if there is one, decide about thoughts that may contradict each other.
