@@ -81,7 +81,7 @@ def test_another_spelling_of_a_model_has_the_same_name_and_weights(minilm: Any) 
     by_path = SentenceTransformerEmbedder(str(MODEL_DIR), device="cpu")
     assert by_path.fingerprint.dimension == 384
     assert by_path.fingerprint.revision != minilm.fingerprint.revision  # tensors, not the file
-    assert np.allclose(by_path.embed(["bees"]), minilm.embed(["bees"]), atol=1e-6)
+    assert np.allclose(by_path.embed(["bees"]), minilm.embed(["bees"]), atol=1e-5)
 
 
 @pytest.mark.slow
