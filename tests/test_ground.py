@@ -2,7 +2,6 @@
 
 import doctest
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -179,11 +178,9 @@ def test_sentences_cover_every_word_once(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["a. ", "not ", "“", "1,", "twenty-", "北", "Dr. ", "I'm used to ", "'a", "don't, "]
 )
-def test_a_very_long_turn_is_checked_quickly(piece: str) -> None:
-    said = piece * (60_000 // len(piece))
-    started = perf_counter()
-    check(piece * (290 // len(piece)), said)
-    assert perf_counter() - started < 5
+def test_a_very_long_turn_is_checked_to_its_end(piece: str) -> None:
+    # a pattern that backtracks for ever meets the test's time limit
+    check(piece * (290 // len(piece)), piece * (60_000 // len(piece)))
 
 
 @pytest.mark.parametrize("module", [ground, stems], ids=lambda one: one.__name__)

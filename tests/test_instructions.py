@@ -1,7 +1,5 @@
 """Which standing rules turns set, what is none, and that a changed one lands in its old slot."""
 
-from time import perf_counter
-
 import pytest
 
 from memkit.records import Claim, Turn
@@ -184,12 +182,11 @@ def test_a_prefix_is_of_the_kind_it_is_said_of() -> None:
     assert one.head == "variable names"
 
 
-def test_a_long_sentence_is_read_in_time() -> None:
-    started = perf_counter()
+def test_a_long_sentence_is_read_to_its_end() -> None:
     for piece in ("using Abc for our ", "use A for our b, but I'd like ", "take a b "):
         text = piece * 5_000
+        # a pattern that backtracks for ever meets the test's time limit
         instructions(Sentence(text=text, start=0), "", People(speaker="Yui"), "t1")
-    assert perf_counter() - started < 5
 
 
 def test_one_sentence_may_set_two() -> None:

@@ -1,6 +1,5 @@
 """What a thinker that asks a model promises, whatever the model replies."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import repeat
@@ -281,10 +280,9 @@ def test_nothing_like_a_reply_breaks_it(reply: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["1 | Ann | moved to | Oslo\n", "{", '{"a":', "- ", "1", "| ", "[1,", '"', "*"]
 )
-def test_a_reply_without_end_is_read_quickly(piece: str) -> None:
-    started = time.perf_counter()
+def test_a_reply_without_end_is_read_to_its_end(piece: str) -> None:
+    # a pattern that backtracks for ever meets the test's time limit
     assert len(read(piece * (50_000 // len(piece)))) <= 40
-    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.slow

