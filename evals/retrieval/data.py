@@ -27,6 +27,25 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """All that a memory is told of a question."""
+
+    text: str
+    asked_at: datetime | None = None  # what was said later is not there yet, for any system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a good reply says, where the data set tells; a memory never sees it."""
+
+    answers: tuple[str, ...] = ()  # any of them is right
+    stale: tuple[str, ...] = ()  # answers that were right once
+    stale_turns: tuple[str, ...] = ()  # ids of the turns that gave those
+    steps: tuple[str, ...] = ()  # turn ids in the order of what happened in them
+    foils: tuple[str, ...] = ()  # wrong answers of the same form, for recognition by likelihood
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A question about a haystack."""
 
@@ -36,6 +55,14 @@ class Asked:
     asked_at: datetime | None  # what was said later is not there yet, for any system
     golds: Mapping[str, Gold]  # by whose they are; always the published one
     answerable: bool
+    expected: Expected = Expected()
+    axes: Mapping[str, float] = field(default_factory=dict)  # what the data set varies: see card
+    after: int | None = None  # online: asked when so many turns were said; None: as evidence is in
+
+    @property
+    def query(self) -> Query:
+        """All that a memory is told of it."""
+        return Query(text=self.text, asked_at=self.asked_at)
 
     @property
     def group(self) -> str:
@@ -51,6 +78,7 @@ class Haystack:
     split: Split
     turns: Sequence[Turn]  # with unique ids, in the order they were said
     questions: Sequence[Asked]
+    forgotten: tuple[str, ...] = ()  # turn ids that the user has deleted before anything is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
