@@ -1,4 +1,4 @@
-"""`python -m evals bench [NAME...]`, `retrieval`, `thoughts`: measure, print, keep the figures."""
+"""`python -m evals bench`, `retrieval`, `thoughts`, `card`: measure, print, keep the figures."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from evals import report
 from evals.bench import BENCHMARKS, Setup
+from evals.card.studies import app as card
 from evals.result import stamp
 from memkit.errors import MemkitError
 
@@ -165,6 +166,9 @@ def thoughts(
         print(line)
     if json_file is not None:
         json_file.write_text(command.written(_stamp(seed), found))
+
+
+app.add_typer(card, name="card")
 
 
 @app.command()

@@ -19,8 +19,10 @@ from evals.retrieval import ablation, command, extrapolation, locomo, statistics
 from evals.retrieval.cache import CachedEmbedder
 from evals.retrieval.data import PUBLISHED, DataSet, Haystack
 from evals.retrieval.extrapolation import Setting
+from evals.retrieval.ours import TOGETHER, Memkit, Weighed, only, without
 from evals.retrieval.run import run
-from evals.retrieval.systems import ABLATIONS, SYSTEMS, TOGETHER, Memkit, Weighed, only, without
+from evals.retrieval.seam import Packed
+from evals.retrieval.systems import ABLATIONS, SYSTEMS
 from memkit import rank
 from memkit.attention import attend
 from memkit.memory import Memory
@@ -258,7 +260,7 @@ def weighed(file: Path) -> Iterator[tuple[Memkit, Weighed, Haystack]]:
     haystack = answerable(file).haystacks[0]
     whole, part = Memkit(HashEmbedder()), Weighed(only("dense"), HashEmbedder())
     for made in (whole, part):
-        made.index(haystack.turns)
+        made.remember(haystack.turns)
     yield whole, part, haystack
     whole.close()
     part.close()
@@ -267,11 +269,11 @@ def weighed(file: Path) -> Iterator[tuple[Memkit, Weighed, Haystack]]:
 def test_one_arm_alone_ranks_as_it_does(weighed: tuple[Memkit, Weighed, Haystack]) -> None:
     _, part, haystack = weighed
     dense = SYSTEMS["dense"](HashEmbedder())
-    dense.index(haystack.turns)
+    dense.remember(haystack.turns)
 
     for one in haystack.questions:
-        cosines = {hit.turn_id: max(hit.score, 0) for hit in dense.search(one, 99)}
-        found = [cosines[hit.turn_id] for hit in part.search(one, 10)]
+        cosines = {hit.turn_id: max(hit.score, 0) for hit in dense.ask(one.query, 99)}
+        found = [cosines[hit.turn_id] for hit in part.ask(one.query, 10)]
         assert found == pytest.approx(sorted(cosines.values(), reverse=True)[:10])
 
 
@@ -280,23 +282,25 @@ def test_weights_are_memkits_own_again_after_a_search(
 ) -> None:
     whole, part, haystack = weighed
     one, before = haystack.questions[0], rank.WEIGHTS
-    expected = whole.search(one, 10)
-    part.search(one, 10)
+    expected = whole.ask(one.query, 10)
+    part.ask(one.query, 10)
     assert rank.WEIGHTS is before
 
     monkeypatch.setattr(Memory, "recall", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        part.search(one, 10)
+        part.ask(one.query, 10)
 
     monkeypatch.undo()
     assert rank.WEIGHTS is before
-    assert whole.search(one, 10) == expected
+    assert whole.ask(one.query, 10) == expected
 
 
 def test_an_ablation_packs_and_refuses_nothing(weighed: tuple[Memkit, Weighed, Haystack]) -> None:
     _, part, haystack = weighed
 
-    assert (part.pack(haystack.questions[0], 900), part.refusals(haystack.questions[0])) == ([], {})
+    query = haystack.questions[0].query
+
+    assert (part.pack(query, 900), part.refusals(query)) == (Packed(), {})
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from evals.__main__ import app
 from evals.retrieval import baselines, command, confidence, figures, locomo, records, statistics
 from evals.retrieval.cache import FILE, CachedEmbedder
-from evals.retrieval.data import AUDITED, PUBLISHED, Asked, Gold
+from evals.retrieval.data import AUDITED, PUBLISHED, Query
+from evals.retrieval.ours import Memkit
 from evals.retrieval.run import run
-from evals.retrieval.systems import SYSTEMS, Memkit, System
+from evals.retrieval.seam import System
+from evals.retrieval.systems import SYSTEMS
 from memkit import Turn
 from memkit.testing import HashEmbedder
 
@@ -30,21 +32,20 @@ def turns(*texts: str, **rest: Any) -> list[Turn]:
     ]
 
 
-def asked(text: str, *, asked_at: datetime | None = None) -> Asked:
-    gold = {PUBLISHED: Gold(turns=(), sessions=())}
-    return Asked(id="q", text=text, kind="k", asked_at=asked_at, golds=gold, answerable=True)
+def asked(text: str, *, asked_at: datetime | None = None) -> Query:
+    return Query(text=text, asked_at=asked_at)
 
 
 @pytest.fixture(params=list(SYSTEMS))
 def system(request: pytest.FixtureRequest) -> Iterator[System]:
     made = SYSTEMS[request.param](HashEmbedder())
-    made.index(turns(*SAID, *(f"Small talk number {n}." for n in range(20))))
+    made.remember(turns(*SAID, *(f"Small talk number {n}." for n in range(20))))
     yield made
     made.close()
 
 
 def test_a_system_returns_at_most_k_turns_best_first(system: System) -> None:
-    found = system.search(asked("the vacuum cleaner in small talk"), 3)
+    found = system.ask(asked("the vacuum cleaner in small talk"), 3)
 
     assert len(found) == 3
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
@@ -54,7 +55,7 @@ def test_a_system_returns_at_most_k_turns_best_first(system: System) -> None:
 def test_no_system_finds_or_packs_what_was_said_after_the_question(system: System) -> None:
     late = asked("tulips and small talk", asked_at=NOON + timedelta(days=2))
 
-    found = {hit.turn_id for hit in system.search(late, 99)} | set(system.pack(late, 900))
+    found = {hit.turn_id for hit in system.ask(late, 99)} | set(system.pack(late, 900).turns)
 
     assert found <= {"t0", "t1", "t2"}
     assert "t2" in found
@@ -63,7 +64,7 @@ def test_no_system_finds_or_packs_what_was_said_after_the_question(system: Syste
 def test_a_larger_budget_holds_more_and_a_tiny_one_nothing(system: System) -> None:
     question = asked("the vacuum and small talk")
 
-    sizes = [len(set(system.pack(question, budget))) for budget in (1, 120, 900)]
+    sizes = [len(set(system.pack(question, budget).turns)) for budget in (1, 120, 900)]
 
     assert sizes[0] == 0 < sizes[1] < sizes[2]
 
@@ -71,34 +72,37 @@ def test_a_larger_budget_holds_more_and_a_tiny_one_nothing(system: System) -> No
 def test_every_system_but_the_last_turns_finds_a_turn_by_its_words(
     system: System, request: pytest.FixtureRequest
 ) -> None:
-    best = system.search(asked("Biscuit the greyhound fears the vacuum cleaner"), 1)[0]
+    best = system.ask(asked("Biscuit the greyhound fears the vacuum cleaner"), 1)[0]
 
     assert best.turn_id == ("t23" if "last turns" in request.node.name else "t0")
 
 
 def test_packing_passes_over_a_turn_that_is_too_long() -> None:
     made = baselines.Ranked(baselines.Newest(), lambda text: len(text.split()))
-    made.index(turns("one two", "a " * 50, "three"))
+    made.remember(turns("one two", "a " * 50, "three"))
 
-    assert made.pack(asked("x"), 11) == ["t2", "t0"]  # "[1 May 2024] User: one two" has six words
+    packed = made.pack(asked("x"), 11)  # "[1 May 2024] User: one two" has six words
+
+    assert packed.turns == ("t0", "t2")
+    assert packed.text == "[1 May 2024] User: one two\n[3 May 2024] User: three"
 
 
 def test_dense_search_takes_a_turn_by_its_nearest_piece() -> None:
     long = "filler words that say nothing at all " * 3 + "the vacuum cleaner"
     made = baselines.Ranked(baselines.Dense(HashEmbedder(reads=8)), len)
-    made.index(turns("vacuum something else here", long, "more filler words"))
+    made.remember(turns("vacuum something else here", long, "more filler words"))
 
-    assert made.search(asked("the vacuum cleaner"), 1)[0].turn_id == "t1"
+    assert made.ask(asked("the vacuum cleaner"), 1)[0].turn_id == "t1"
 
 
 def test_bm25_finds_other_forms_of_a_word_the_speaker_and_the_date() -> None:
     made = baselines.Ranked(baselines.Bm25(), len)
     zoe = Turn(text="Me too.", id="z", name="Zoe", said_at=datetime(2024, 12, 1, tzinfo=UTC))
-    made.index([*turns("I was running late."), zoe])
+    made.remember([*turns("I was running late."), zoe])
 
     for words, expected in (("runs", "t0"), ("Zoe", "z"), ("December", "z")):
-        assert [hit.turn_id for hit in made.search(asked(words), 9)] == [expected]
-    assert made.search(asked("the"), 9) == made.search(asked("zebra"), 9) == []
+        assert [hit.turn_id for hit in made.ask(asked(words), 9)] == [expected]
+    assert made.ask(asked("the"), 9) == made.ask(asked("zebra"), 9) == []
 
 
 class Given:
@@ -112,6 +116,9 @@ class Given:
 
     def scores(self, question: str) -> Any:  # noqa: ARG002
         return self._scores
+
+    def size(self) -> int:
+        return 0
 
 
 def test_fusion_adds_reciprocal_ranks_of_what_was_found() -> None:
@@ -315,7 +322,7 @@ def test_the_last_turns_know_nothing_of_what_they_do_not_know(
 
 def test_memkits_own_threshold_is_a_rule_of_its_own() -> None:
     made = Memkit(HashEmbedder(), thresholds=(0.0, 1.0))
-    made.index(turns(*SAID))
+    made.remember(turns(*SAID))
     refused = made.refusals(asked("Biscuit fears the vacuum, and whatever else"))
     made.close()
 

@@ -9,11 +9,11 @@ import pytest
 from made_up import erratum, locomo_file, longmemeval_file, remembered
 
 from evals.retrieval import command, confidence, figures, locomo, records, statistics
-from evals.retrieval.baselines import ScoredTurn
 from evals.retrieval.cache import CachedEmbedder
-from evals.retrieval.data import AUDITED, PUBLISHED, Asked, DataSet
+from evals.retrieval.data import AUDITED, PUBLISHED, DataSet, Query
 from evals.retrieval.run import Outcome, run
-from evals.retrieval.systems import SYSTEMS, Make
+from evals.retrieval.seam import Make, Packed, ScoredTurn
+from evals.retrieval.systems import SYSTEMS
 from memkit import Turn
 from memkit.testing import HashEmbedder
 
@@ -34,26 +34,35 @@ class Scripted:
         self,
         short: Sequence[str] = ("D1:1",),
         deep: Sequence[str] = ("D1:1",),
-        sure: Callable[[Asked], float] = lambda _: 0.5,
+        sure: Callable[[Query], float] = lambda _: 0.5,
         log: tuple[list[str], str] = ([], ""),
     ) -> None:
         self._short, self._deep, self._sure, self._log = short, deep, sure, log
 
-    def index(self, turns: Sequence[Turn]) -> None:  # noqa: ARG002
+    def remember(self, turns: Sequence[Turn]) -> None:  # noqa: ARG002
         self._log[0].clear()
 
-    def search(self, question: Asked, k: int) -> list[ScoredTurn]:
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         if k <= 10:
             self._log[0].append(self._log[1])
-        best = self._sure(question)
+        best = self._sure(query)
         found = self._short if k <= 10 else self._deep
         return [ScoredTurn(turn_id=id, score=best / n) for n, id in enumerate(found, start=1)]
 
-    def pack(self, question: Asked, budget: int) -> list[str]:  # noqa: ARG002
-        return list(self._deep[: budget // 500])
+    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+        return Packed(turns=tuple(self._deep[: budget // 500]))
 
-    def refusals(self, question: Asked) -> Mapping[str, bool]:
-        return {"its own": self._sure(question) < 0.5}
+    def refusals(self, query: Query) -> Mapping[str, bool]:
+        return {"its own": self._sure(query) < 0.5}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        pass
+
+    def stored(self) -> None:
+        return None
+
+    def footprint(self) -> None:
+        return None
 
     def close(self) -> None:
         pass
@@ -140,9 +149,11 @@ def test_a_threshold_for_the_report_is_chosen_on_tuning_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statistics, "RESAMPLES", 20)
-    recordings = [remembered(f"q{n}{'_abs' * (n in (0, 1))}") for n in range(6)]  # 0, 3: tuning
-    scores = {"q0_abs": 0.3, "q3": 0.7, "q1_abs": 0.8}  # of all six, 0.9 would be best
-    monkeypatch.setitem(SYSTEMS, "one", made(sure=lambda asked: scores.get(asked.id, 0.9)))  # type: ignore[arg-type]
+    recordings = [  # 0, 3: tuning
+        remembered(f"q{n}{'_abs' * (n in (0, 1))}", question=f"q{n}?") for n in range(6)
+    ]
+    scores = {"q0?": 0.3, "q3?": 0.7, "q1?": 0.8}  # of all six, 0.9 would be best
+    monkeypatch.setitem(SYSTEMS, "one", made(sure=lambda asked: scores.get(asked.text, 0.9)))  # type: ignore[arg-type]
     options = command.Options(
         data=[f"longmemeval={longmemeval_file(tmp_path, *recordings)}"],
         systems=["one"],

@@ -26,10 +26,12 @@ from evals.retrieval.cache import CachedEmbedder, default_folder
 from evals.retrieval.data import PUBLISHED, SPLITS, DataSet
 from evals.retrieval.figures import by_system
 from evals.retrieval.metrics import Found
+from evals.retrieval.ours import OURS, Weighed, only
 from evals.retrieval.run import Outcome
 from evals.retrieval.run import run as ask
+from evals.retrieval.seam import Make
 from evals.retrieval.statistics import Floats
-from evals.retrieval.systems import ABLATIONS, OURS, Make, Weighed, only
+from evals.retrieval.systems import ABLATIONS
 from memkit import rank
 from memkit.attention import attend, chunk_keys, pack
 from memkit.embedders import MINILM, MiniLM

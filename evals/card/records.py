@@ -44,7 +44,7 @@ class Record:
     refused: bool | None = None  # the answer says it does not know, or the system gave nothing
 
     stages: Mapping[str, bool] = field(default_factory=dict)
-    # "stored", "retrieved", "packed", "used": how far the evidence came; absent is not known
+    # "stored", "retrieved", "packed", "used", "right": how far it came; absent is not known
     scores: Mapping[str, float] = field(default_factory=dict)  # metric -> value; see `metrics`
     audit: Mapping[str, int] = field(default_factory=dict)
     # violations: "from the future", "forgotten", "foreign text" (packed but never said), "answer
@@ -103,7 +103,8 @@ class Funnel:
     retrieved: int | None
     packed: int | None
     used: int | None  # None: no model answered
-    right: int | None
+    right: int | None  # answered right, from the evidence
+    lucky: int | None = None  # answered right though the evidence was not in the prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

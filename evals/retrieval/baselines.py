@@ -4,40 +4,35 @@ A `Scorer` gives every turn a score; `Ranked` makes a system of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.retrieval.data import Asked
+from evals.retrieval.data import Query
 from evals.retrieval.metrics import DEPTH
+from evals.retrieval.seam import Lines, Packed, ScoredTurn, line
 from memkit import Turn
 from memkit.errors import MissingExtra
 from memkit.protocols import Embedder, Vectors
-from memkit.records import day
 
 RRF_K = 60
 
 Scores = NDArray[np.float64]  # shape (turns,), higher is better; -inf: not found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredTurn:
-    """A turn found. Scores of different systems mean different things."""
-
-    turn_id: str
-    score: float
-
-
 class Scorer(Protocol):
     """Gives every turn a score for a question."""
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Take in all turns."""
+        """Take in all turns that there are now, in place of those that there were."""
 
     def scores(self, question: str) -> Scores:
         """Return one score per turn, in the order they were taken in."""
+
+    def size(self) -> int:
+        """Return how many bytes it keeps beside the turns."""
 
 
 class Ranked:
@@ -49,62 +44,98 @@ class Ranked:
     Args:
         scorer: gives the scores.
         count: counts a text's tokens, for packing.
+        whole: pack the ranking to the first turn that does not fit, however long it is, in place
+            of all that fit among the best `DEPTH`.
     """
 
-    def __init__(self, scorer: Scorer, count: Callable[[str], int]) -> None:
-        self._scorer, self._count = scorer, count
-        self._turns: Sequence[Turn] = ()
-        self._costs: dict[int, int] = {}
+    def __init__(self, scorer: Scorer, count: Callable[[str], int], *, whole: bool = False) -> None:
+        self._scorer, self._whole = scorer, whole
+        self._lines = Lines(count)
+        self._turns: list[Turn] = []
 
-    def index(self, turns: Sequence[Turn]) -> None:
-        """Take in all turns."""
-        self._turns = turns
-        self._scorer.index(turns)
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Append turns and index anew."""
+        self._lines.add(turns)
+        self._index()
 
-    def search(self, question: Asked, k: int) -> list[ScoredTurn]:
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         """Return the k turns of the highest scores."""
+        if not self._turns:
+            return []
+        scores = self._scorer.scores(query.text)
+        if query.asked_at is not None:
+            late = [
+                turn.said_at is not None and turn.said_at > query.asked_at for turn in self._turns
+            ]
+            scores = np.where(late, -np.inf, scores)
+        order = np.argsort(-scores, kind="stable")[:k]
         return [
-            ScoredTurn(turn_id=self._turns[n].id or "", score=score)
-            for n, score in self._best(question, k)
+            ScoredTurn(turn_id=self._turns[n].id or "", score=float(scores[n]))
+            for n in order
+            if scores[n] > -np.inf
         ]
 
-    def pack(self, question: Asked, budget: int) -> list[str]:
-        """Return turns, best first, while their lines fit; one too long is passed over."""
-        packed = []
-        for n, _ in self._best(question, DEPTH):
-            if (cost := self._cost(n)) <= budget:
-                budget -= cost
-                packed.append(self._turns[n].id or "")
-        return packed
+    def pack(self, query: Query, budget: int) -> Packed:
+        """Return lines of the best turns that fit, in the order they were said."""
+        best = self.ask(query, len(self._turns) if self._whole else DEPTH)
+        return self._lines.pack((hit.turn_id for hit in best), budget, gaps=not self._whole)
 
-    def refusals(self, question: Asked) -> Mapping[str, bool]:  # noqa: ARG002
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
         """Return nothing: it always answers."""
         return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Take turns out and index anew."""
+        self._lines.drop(turn_ids)
+        self._index()
+
+    def stored(self) -> frozenset[str]:
+        """Return the ids of all turns."""
+        return self._lines.ids
+
+    def footprint(self) -> int:
+        """Return the bytes of the lines and of what the scorer keeps."""
+        return self._lines.size + self._scorer.size()
 
     def close(self) -> None:
         """Hold nothing."""
 
-    def _best(self, question: Asked, k: int) -> list[tuple[int, float]]:
-        scores = self._scorer.scores(question.text)
-        if question.asked_at is not None:
-            late = [
-                turn.said_at is not None and turn.said_at > question.asked_at
-                for turn in self._turns
-            ]
-            scores = np.where(late, -np.inf, scores)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return [(int(n), float(scores[n])) for n in order if scores[n] > -np.inf]
-
-    def _cost(self, n: int) -> int:
-        if n not in self._costs:
-            self._costs[n] = self._count(line(self._turns[n]) + "\n")
-        return self._costs[n]
+    def _index(self) -> None:
+        self._turns = self._lines.turns
+        self._scorer.index(self._turns)
 
 
-def line(turn: Turn) -> str:
-    """Return a turn as it stands in a prompt and in BM25's index: date, speaker, words."""
-    date = f"[{day(turn.said_at)}] " if turn.said_at else ""
-    return f"{date}{turn.speaker}: {turn.text}"
+class NoMemory:
+    """Nothing is remembered: what a model knows without a memory."""
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Forget them."""
+
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:  # noqa: ARG002
+        """Return nothing."""
+        return []
+
+    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+        """Return nothing."""
+        return Packed()
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
+        """Return nothing: it has no rule."""
+        return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Do nothing: they are not there."""
+
+    def stored(self) -> frozenset[str]:
+        """Return nothing."""
+        return frozenset()
+
+    def footprint(self) -> int:
+        """Return 0."""
+        return 0
+
+    def close(self) -> None:
+        """Hold nothing."""
 
 
 def pieces(turn: Turn, embedder: Embedder) -> list[str]:
@@ -119,21 +150,39 @@ class Dense:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._by_turn: dict[str, Vectors] = {}
         self._vectors: Vectors = np.empty((0, 0), dtype=np.float32)
         self._firsts: list[int] = []
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Embed all pieces."""
-        texts: list[str] = []
-        for turn in turns:
-            self._firsts.append(len(texts))
-            texts += pieces(turn, self._embedder)
-        self._vectors = self._embedder.embed(texts)
+        """Embed the pieces of those that are new, in one call."""
+        ids = [turn.id or "" for turn in turns]
+        self._by_turn |= self._embed([turn for turn in turns if turn.id not in self._by_turn])
+        self._by_turn = {turn_id: self._by_turn[turn_id] for turn_id in ids}
+        sizes = [len(vectors) for vectors in self._by_turn.values()]
+        self._firsts = [0, *accumulate(sizes)][: len(sizes)]
+        if ids:
+            self._vectors = np.concatenate(list(self._by_turn.values()))
 
     def scores(self, question: str) -> Scores:
         """Return cosines, from -1 to 1."""
+        if not self._firsts:
+            return np.empty(0)
         cosines = self._vectors @ self._embedder.embed([question])[0]
         return np.asarray(np.maximum.reduceat(cosines, self._firsts), dtype=np.float64)
+
+    def size(self) -> int:
+        """Return the bytes of the vectors."""
+        return sum(vectors.nbytes for vectors in self._by_turn.values())
+
+    def _embed(self, turns: Sequence[Turn]) -> dict[str, Vectors]:
+        if not turns:
+            return {}
+        texts = [pieces(turn, self._embedder) for turn in turns]
+        ends = np.cumsum([len(some) for some in texts])
+        vectors = self._embedder.embed([text for some in texts for text in some])
+        parts = np.split(vectors, ends[:-1])
+        return {turn.id or "": part for turn, part in zip(turns, parts, strict=True)}
 
 
 class Bm25:
@@ -149,22 +198,31 @@ class Bm25:
             ) from error
         self._tokenize: Callable[..., list[list[str]]] = bm25s.tokenize
         self._stemmer = Stemmer.Stemmer("english")
-        self._index: Any = bm25s.BM25()
+        self._new: Callable[[], Any] = bm25s.BM25
+        self._index: Any = None
         self._turns = 0
 
     def index(self, turns: Sequence[Turn]) -> None:
         """Count all words."""
         self._turns = len(turns)
-        words = self._words([line(turn) for turn in turns])
-        self._index.index(words, show_progress=False)
+        self._index = self._new()
+        if turns:
+            words = self._words([line(turn) for turn in turns])
+            self._index.index(words, show_progress=False)
 
     def scores(self, question: str) -> Scores:
         """Return BM25; a turn that shares no word is not found."""
         (words,) = self._words([question])
-        if not words:  # stop words only
+        if not words or not self._turns:  # stop words only
             return np.full(self._turns, -np.inf)
         scores = np.asarray(self._index.get_scores(words), dtype=np.float64)
         return np.where(scores > 0, scores, -np.inf)
+
+    def size(self) -> int:
+        """Return the bytes of the postings; the vocabulary is left out."""
+        if not self._turns:
+            return 0
+        return sum(int(self._index.scores[name].nbytes) for name in ("data", "indices", "indptr"))
 
     def _words(self, texts: list[str]) -> list[list[str]]:
         return self._tokenize(
@@ -191,6 +249,10 @@ class Fused:
         parts = [_reciprocal(scorer.scores(question)) for scorer in self._scorers]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
+    def size(self) -> int:
+        """Return what the scorers keep together."""
+        return sum(scorer.size() for scorer in self._scorers)
+
 
 def _reciprocal(scores: Scores) -> Scores:
     places = np.empty(len(scores))
@@ -211,3 +273,7 @@ class Newest:
     def scores(self, question: str) -> Scores:  # noqa: ARG002
         """Return 1 / (turns from the end)."""
         return 1 / np.arange(self._turns, 0, -1, dtype=np.float64)
+
+    def size(self) -> int:
+        """Return 0."""
+        return 0

@@ -12,9 +12,11 @@ from evals.retrieval import ablation, confidence, figures, locomo, longmemeval, 
 from evals.retrieval.cache import CachedEmbedder, default_folder
 from evals.retrieval.data import SPLITS, DataSet, Split
 from evals.retrieval.metrics import BUDGETS, CUTS, DEPTH, SERVED
+from evals.retrieval.ours import OURS
 from evals.retrieval.run import Outcome, Watch, embedding_ms, nobody, run
+from evals.retrieval.seam import Make
 from evals.retrieval.statistics import RESAMPLES
-from evals.retrieval.systems import OURS, SYSTEMS, Make
+from evals.retrieval.systems import SYSTEMS
 from evals.retrieval.tables import Measured, result
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder

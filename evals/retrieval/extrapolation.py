@@ -22,8 +22,8 @@ from evals.result import Cell, Table
 from evals.retrieval import metrics, statistics
 from evals.retrieval.ablation import PAIRED, PAIRED_NOTE, Draws, paired
 from evals.retrieval.data import PUBLISHED, Asked, Haystack
+from evals.retrieval.ours import OURS, Memkit
 from evals.retrieval.statistics import Floats
-from evals.retrieval.systems import OURS, Memkit
 from memkit.protocols import Embedder, Integers, Timeline, Vectors
 from memkit.windows import Windows
 from memkit.write import chunk
@@ -211,8 +211,8 @@ def remembered(embedder: Embedder) -> Ranking:
     def rank(one: Placed, n: int) -> list[str]:
         sessions = one.sessions(n)
         with closing(Memkit(embedder)) as memory:
-            memory.index([turn for turn in one.haystack.turns if turn.session_id in sessions])
-            return [hit.turn_id for hit in memory.search(one.question, metrics.SERVED)]
+            memory.remember([turn for turn in one.haystack.turns if turn.session_id in sessions])
+            return [hit.turn_id for hit in memory.ask(one.question.query, metrics.SERVED)]
 
     return rank
 

@@ -19,6 +19,7 @@ from evals.retrieval.data import (
     PUBLISHED,
     Asked,
     DataSet,
+    Expected,
     Gold,
     Haystack,
     Split,
@@ -43,10 +44,11 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erratum:
-    """What the audit says of one question's evidence."""
+    """What the audit says of one question's evidence, and of its answer."""
 
     question: str
     evidence: tuple[str, ...]  # may be empty: nothing in the dialogue says it
+    answer: str | None = None  # None: the audit has none
 
 
 Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both from 0
@@ -54,6 +56,9 @@ Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both 
 
 def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> DataSet:
     """Read a LoCoMo file; with `audit`, a second gold beside the published one.
+
+    Expected answers are the audit's where it is given and corrects them, or else the file's: to
+    have both keys, read the file twice.
 
     Args:
         path: such as locomo10.json.
@@ -110,13 +115,16 @@ def _asked(
     counts["references that name no turn, dropped"] += question.dropped
     counts["questions without evidence, not scored"] += not question.evidence
     gold = Gold(turns=question.evidence, sessions=sessions_of(question.evidence, session))
+    answerable = question.category != _ADVERSARIAL
+    told = answerable and question.answer is not None
     return Asked(
         id=id,
         text=question.question,
         kind=KINDS.get(question.category, f"category {question.category}"),
         asked_at=None,
         golds={PUBLISHED: gold},
-        answerable=question.category != _ADVERSARIAL,
+        answerable=answerable,
+        expected=Expected(answers=(question.answer or "",) if told else ()),
     )
 
 
@@ -149,8 +157,11 @@ def _erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
         raise InvalidInput(f"{where}: question_id {id!r} is not like locomo_0_qa12")
     cited = member(record, "correct_evidence", list, where)
     evidence = (f"D{int(d)}:{int(n)}" for text in cited for d, n in _REFERENCE.findall(str(text)))
+    answer = record.get("correct_answer")
     erratum = Erratum(
-        question=member(record, "question", str, where), evidence=tuple(dict.fromkeys(evidence))
+        question=member(record, "question", str, where),
+        evidence=tuple(dict.fromkeys(evidence)),
+        answer=None if answer is None else str(answer).strip() or None,
     )
     return (int(found[1]), int(found[2])), erratum
 
@@ -162,7 +173,7 @@ def _audited(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) ->
     counts["errata that fit no question, not used"] += beyond
     questions = []
     for m, question in enumerate(haystack.questions):
-        gold = question.golds[PUBLISHED]
+        gold, expected = question.golds[PUBLISHED], question.expected
         erratum = errata.get((n, m))
         if erratum is not None and erratum.question.strip() != question.text.strip():
             counts["errata that fit no question, not used"] += 1
@@ -173,5 +184,16 @@ def _audited(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) ->
             ) - len(evidence)
             counts["questions whose evidence the audit changes"] += set(evidence) != set(gold.turns)
             gold = Gold(turns=evidence, sessions=sessions_of(evidence, known))
-        questions.append(replace(question, golds={**question.golds, AUDITED: gold}))
+            expected = _corrected(question, erratum, counts)
+        golds = {**question.golds, AUDITED: gold}
+        questions.append(replace(question, golds=golds, expected=expected))
     return replace(haystack, questions=questions)
+
+
+def _corrected(question: Asked, erratum: Erratum, counts: Counter[str]) -> Expected:
+    """Return what is expected by the audit, where that is another answer than the file's."""
+    expected = question.expected
+    if erratum.answer is None or not question.answerable or expected.answers == (erratum.answer,):
+        return expected
+    counts["questions whose answer the audit changes"] += 1
+    return replace(expected, answers=(erratum.answer,))

@@ -21,6 +21,7 @@ from evals.retrieval.data import (
     PUBLISHED,
     Asked,
     DataSet,
+    Expected,
     Gold,
     Haystack,
     Split,
@@ -145,9 +146,16 @@ def _haystack(record: object, where: str, split: Split, counts: Counter[str]) ->
         asked_at=_asked_at(record, where),
         golds={PUBLISHED: gold},
         answerable=answerable,
+        expected=Expected(answers=_answers(record) if answerable else ()),
     )
     _count(asked, turns, len(cited), counts)
     return Haystack(name=id, split=split, turns=turns, questions=[asked])
+
+
+def _answers(record: object) -> tuple[str, ...]:
+    """Return the file's answer; it does not say which earlier answer no longer holds."""
+    answer = record.get("answer") if isinstance(record, dict) else None
+    return () if answer is None else (str(answer),)
 
 
 def _count(asked: Asked, turns: list[Turn], cited: int, counts: Counter[str]) -> None:

@@ -10,7 +10,7 @@ from evals.retrieval.baselines import pieces
 from evals.retrieval.cache import CachedEmbedder
 from evals.retrieval.data import Asked, DataSet, Haystack, Split
 from evals.retrieval.metrics import BUDGETS, DEPTH, SERVED, Found
-from evals.retrieval.systems import Make, System
+from evals.retrieval.seam import Make, System
 from memkit.protocols import Embedder
 
 Watch = Callable[[str, int, int], None]  # stage, done, total
@@ -53,7 +53,7 @@ def run(
         watch: told how far it is.
     """
     embedder.prepare(
-        (text for haystack in data.haystacks for text in _texts(haystack, embedder)),
+        (text for haystack in data.haystacks for text in texts(haystack, embedder)),
         lambda done, total: watch("embedding", done, total),
     )
     asked = sum(len(haystack.questions) for haystack in data.haystacks)
@@ -67,7 +67,8 @@ def run(
     return found
 
 
-def _texts(haystack: Haystack, embedder: Embedder) -> Iterator[str]:
+def texts(haystack: Haystack, embedder: Embedder) -> Iterator[str]:
+    """Yield all that is embedded when this conversation is indexed and asked about."""
     for turn in haystack.turns:
         yield from pieces(turn, embedder)
     for question in haystack.questions:
@@ -83,8 +84,8 @@ def _ask_all(
         made: dict[str, System] = {}
         for name, make in systems.items():
             made[name] = stack.enter_context(closing(make(embedder)))
-            made[name].index(haystack.turns)
-            made[name].search(haystack.questions[0], SERVED)  # not timed: indexes may be lazy
+            made[name].remember(haystack.turns)
+            made[name].ask(haystack.questions[0].query, SERVED)  # not timed: indexes may be lazy
         for n, question in enumerate(haystack.questions):
             names = list(made) if n % 2 == 0 else list(reversed(made))
             by_name = {name: _ask(name, made[name], question, haystack, session) for name in names}
@@ -94,11 +95,12 @@ def _ask_all(
 def _ask(
     name: str, system: System, question: Asked, haystack: Haystack, session: Mapping[str, str]
 ) -> Outcome:
+    query = question.query
     started = time.perf_counter()
-    served = system.search(question, SERVED)
+    served = system.ask(query, SERVED)
     took = time.perf_counter() - started
-    deep = [hit.turn_id for hit in system.search(question, DEPTH)]
-    packed = {budget: set(system.pack(question, budget)) for budget in BUDGETS}
+    deep = [hit.turn_id for hit in system.ask(query, DEPTH)]
+    packed = {budget: set(system.pack(query, budget).turns) for budget in BUDGETS}
     short = [hit.turn_id for hit in served]
     return Outcome(
         system=name,
@@ -118,7 +120,7 @@ def _ask(
         },
         confidence=max((hit.score for hit in served), default=None),
         reordered=short != deep[:SERVED],
-        refused=dict(system.refusals(question)),
+        refused=dict(system.refusals(query)),
         packed={budget: len(turns) for budget, turns in packed.items()},
         search_ms=round(1000 * took, 3),
     )

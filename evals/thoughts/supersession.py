@@ -11,8 +11,8 @@ from itertools import groupby
 
 from evals import USER
 from evals.result import Cell, Result, Table
-from evals.retrieval.baselines import ScoredTurn
-from evals.retrieval.data import SPLITS, Asked, Split, sha256
+from evals.retrieval.data import SPLITS, Query, Split, sha256
+from evals.retrieval.seam import System
 from evals.retrieval.systems import SYSTEMS
 from evals.thoughts import Measured, Options
 from evals.thoughts.carried import CAUSES, Carriers, Cause, Places, cause, places
@@ -96,13 +96,9 @@ def ask(dialogue: Dialogue, embedder: Embedder) -> Iterator[Outcome]:
     said = {turn.id or "": turn.text for turn in dialogue.turns}
     for name in BASELINES:
         system = SYSTEMS[name](embedder)
-        system.index(dialogue.turns)
+        system.remember(dialogue.turns)
         for pivot in dialogue.pivots:
-            question = Asked(
-                id=pivot.id, text=pivot.query, kind=pivot.kind, asked_at=None, golds={},
-                answerable=True,
-            )  # fmt: skip
-            yield _by_turns(name, dialogue, pivot, of, _searched(system.search, question, said))
+            yield _by_turns(name, dialogue, pivot, of, _searched(system, said))
         system.close()
 
 
@@ -119,10 +115,12 @@ def _recalled(memory: Memory) -> Search:
     return search
 
 
-def _searched(
-    find: Callable[[Asked, int], list[ScoredTurn]], question: Asked, said: Mapping[str, str]
-) -> Search:
-    return lambda _, k: [(said[one.turn_id], [one.turn_id]) for one in find(question, k)]
+def _searched(system: System, said: Mapping[str, str]) -> Search:
+    def search(query: str, k: int) -> list[tuple[str, Sequence[str]]]:
+        found = system.ask(Query(text=query), k)
+        return [(said[one.turn_id], [one.turn_id]) for one in found]
+
+    return search
 
 
 def _by_turns(

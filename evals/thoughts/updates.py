@@ -12,7 +12,9 @@ from functools import partial
 from evals.result import Cell, Result, Table
 from evals.retrieval import longmemeval, metrics
 from evals.retrieval.data import PUBLISHED, SPLITS, Asked, Haystack, Split
-from evals.retrieval.systems import OURS, SYSTEMS, Make, Memkit, System
+from evals.retrieval.ours import OURS, Memkit
+from evals.retrieval.seam import Make, System
+from evals.retrieval.systems import SYSTEMS
 from evals.thoughts import Measured, Options
 from evals.thoughts.figures import cells, difference, share
 from evals.thoughts.filled import prepare, vectors
@@ -93,7 +95,7 @@ def ask(data: str, haystack: Haystack, embedder: Embedder) -> Iterator[Outcome]:
     newest, older = evidence(haystack, question)
     for name, make in COMPARED.items():
         system = make(embedder)
-        system.index(haystack.turns)
+        system.remember(haystack.turns)
         top, deep = (_ranking(system, question, k) for k in (TOP, DEEP))
         system.close()
         yield Outcome(
@@ -113,7 +115,7 @@ def evidence(haystack: Haystack, question: Asked) -> tuple[list[str], list[str]]
 
 
 def _ranking(system: System, question: Asked, k: int) -> list[str]:
-    return [hit.turn_id for hit in system.search(question, k)]
+    return [hit.turn_id for hit in system.ask(question.query, k)]
 
 
 # ---- what is told

@@ -1,0 +1,87 @@
+"""A run's records made into a card."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from evals.card import answering, curves, data, diagnose, layers
+from evals.card.config import Config, told
+from evals.card.govern import audits, disclosure, judge, testing
+from evals.card.metrics.catalogue import METRICS
+from evals.card.records import Audit, Card, Figure, NotRun
+from evals.card.run import Done, code
+
+TESTED = (  # declared before any result: one family per data set and regime
+    "turn recall@10", "NDCG@10", "share in budget", "freshness hit", "out-of-date use",
+    "step order", "contains", "F1", "unsupported claims", "abstention",
+)  # fmt: skip
+FROM_REPLIES = (
+    "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
+    "replay support", "conflict handled", "preference retention", "anchoring error", "abstention",
+    "false refusal", "out-of-date reply", "answer ms", "prompt tokens", "prefix reuse",
+)  # fmt: skip
+FROM_JUDGE = ("judged right",)
+FROM_LIKELIHOODS = ("recognition", "exposure")
+FROM_COMPLETIONS = ("half-cue recall",)
+
+
+def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
+    """Return the card of all that was done."""
+    sets = {spec.name: read for spec, read in zip(config.data, done.data, strict=True)}
+    described = [data.describe(read) | {"name": name} for name, read in sets.items()]
+    found = layers.figures(done.records, config.seed)
+    checked = [*audits.audits(done.records, sets), *_guard(config)]
+    settings = told(config) | {
+        "prompt_sha256": answering.PROMPT_SHA256,
+        "judge_prompt_sha256": judge.PROMPT_SHA256,
+        "code_sha256": code(),
+    }
+    return Card(
+        name=config.name,
+        config=settings,
+        stamp=stamp,
+        disclosure=disclosure.disclose(settings, stamp, described, checked),
+        data=described,
+        figures=found,
+        not_run=[*done.not_run, *_not_run(config, found)],
+        curves=curves.curves(done.records, config.seed),
+        funnels=diagnose.funnels(done.records),
+        compared=testing.compared(done.records, TESTED, ours=config.ours, seed=config.seed),
+        audits=checked,
+        records=done.records,
+    )
+
+
+def _guard(config: Config) -> list[Audit]:
+    """Return the audit of the judge: replies known to be wrong that it lets through."""
+    if config.judge is None:
+        return []
+    name = f"{config.judge.kind} {config.judge.name}".strip()
+    return [judge.audit(judge.guarded(answering.load(config.judge)), name)]
+
+
+def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
+    """Yield what a card could have and this one has not, by data set, with the reason."""
+    for spec in config.data:
+        have = {one.metric for one in figures if one.data == spec.name}
+        missing: dict[str, list[str]] = {}
+        for metric in METRICS:
+            if metric not in have:
+                missing.setdefault(_why(config, metric), []).append(metric)
+        for why, metrics in missing.items():
+            yield NotRun(what=", ".join(metrics), data=spec.name, why=why)
+
+
+def _why(config: Config, metric: str) -> str:
+    """Return why a metric has no figure."""
+    replies = (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
+    if config.model is None and metric in replies:
+        return "no model was given"
+    if config.model is not None:
+        if metric in FROM_JUDGE and config.judge is None:
+            return "no judge was given"
+        if metric in FROM_LIKELIHOODS and config.model.kind == "openai":
+            return "a model behind an endpoint does not tell likelihoods"
+        if metric in FROM_COMPLETIONS and not config.model.recall:
+            return "the config switches it off"
+    if "online" not in config.regimes and METRICS[metric].layer == "over time":
+        return "the online regime was not run"
+    return "no question of this data set shows it"

@@ -1,0 +1,104 @@
+"""What a card draws: a score along an axis, in fixed bins, with an interval for each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evals.card import layers, timeline
+from evals.card.metrics import position
+from evals.card.records import Cell, Curve, Record
+from evals.measure import mean_interval
+from evals.retrieval import abstention
+
+_COVERAGES = np.linspace(0.05, 1.0, 20)
+_AXES = {"position": "depth", "distance": "distance", "distractors": "distractors"}
+_DISTANCES = (0, 10, 25, 50, 100, 200, 400, 800, 10**9)
+
+Point = dict[str, Cell]
+
+
+def curves(records: Sequence[Record], seed: int) -> list[Curve]:
+    """Return every curve that has two points or more."""
+    found: list[Curve] = []
+    for (data, regime, system), theirs in layers.parts(records).items():
+        asked = [one for one in theirs if not one.probe]
+        metric = _metric(asked)
+        drawn = {
+            name: (metric, _along(name, axis, asked, metric, seed)) for name, axis in _AXES.items()
+        }
+        drawn["risk-coverage"] = ("risk", _risk(asked))
+        drawn["over time"] = (layers.HIT, _over_time(theirs, seed))
+        drawn["cost-quality"] = (metric, _cost(asked, metric))
+        found += [
+            Curve(name=name, data=data, regime=regime, system=system, metric=of, points=points)
+            for name, (of, points) in drawn.items()
+            if len(points) > 1 or (name == "cost-quality" and points)
+        ]
+    return found
+
+
+def _metric(records: Sequence[Record]) -> str:
+    """Return what is drawn: whether replies are right, where a model was asked."""
+    answered = any(layers.RIGHT in one.scores for one in records)
+    return layers.RIGHT if answered else layers.HIT
+
+
+def _along(name: str, axis: str, records: Sequence[Record], metric: str, seed: int) -> list[Point]:
+    pairs = [
+        (one.axes[axis], one.scores[metric])
+        for one in records
+        if axis in one.axes and metric in one.scores
+    ]
+    inside: dict[tuple[float, str], list[float]] = {}
+    for x, y in pairs:
+        inside.setdefault(_bin(name, x), []).append(y)
+    return [_point(x, label, ys, seed) for (x, label), ys in sorted(inside.items())]
+
+
+def _bin(name: str, x: float) -> tuple[float, str]:
+    """Return the middle and the label of the bin that x is in; distractors are as they were set."""
+    if name == "distractors":
+        return x, f"{x:g}"
+    if name == "position":
+        low, high = position.BINS[position.bin_of(x)]
+        return (low + high) / 2, f"{low:g}–{high:g}"
+    n = int(np.searchsorted(_DISTANCES, x, "right")) - 1
+    low, high = _DISTANCES[n], _DISTANCES[n + 1]
+    return float(low), f"{low}–{high - 1}" if high < _DISTANCES[-1] else f"{low}+"
+
+
+def _point(x: float, label: str, ys: Sequence[float], seed: int) -> Point:
+    interval = mean_interval(ys, seed=seed)
+    return {
+        "x": x, "label": label, "y": interval.value, "low": interval.low, "high": interval.high,
+        "n": interval.n,
+    }  # fmt: skip
+
+
+def _risk(records: Sequence[Record]) -> list[Point]:
+    ranked = [one for one in records if one.returned is not None]
+    if len({one.answerable for one in ranked}) < 2:
+        return []
+    confidence = abstention.confidences([one.confidence for one in ranked])
+    errors = np.array([not (one.answerable and one.scores.get(layers.HIT)) for one in ranked])
+    coverage, risk = abstention.risk_coverage(confidence, errors)
+    at = np.interp(_COVERAGES, coverage, risk)
+    n = len(ranked)
+    return [
+        {"x": float(x), "label": f"{x:.0%}", "y": float(y), "low": None, "high": None, "n": n}
+        for x, y in zip(_COVERAGES, at, strict=True)
+    ]
+
+
+def _over_time(records: Sequence[Record], seed: int) -> list[Point]:
+    steps = timeline.after_each_step(records)
+    return [_point(float(step), str(step), ys, seed) for step, ys in steps.items()]
+
+
+def _cost(records: Sequence[Record], metric: str) -> list[Point]:
+    """Return one point: what a question costs in tokens of memory, and how many come out right."""
+    spent = [one.costs["memory tokens"] for one in records if "memory tokens" in one.costs]
+    ys = [one.scores[metric] for one in records if metric in one.scores]
+    if not spent or not ys:
+        return []
+    return [_point(float(np.mean(spent)), "memory tokens", ys, seed=0)]

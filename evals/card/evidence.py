@@ -1,0 +1,82 @@
+"""A question at its time, and what a memory gave for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from evals.retrieval.data import PUBLISHED, Asked, Haystack, Query
+from evals.retrieval.seam import Packed, line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A question, asked when so many turns of its conversation have been remembered."""
+
+    haystack: Haystack
+    question: Asked
+    turns: int
+    step: int = 0  # online: the maintenance step it is asked after
+    probe: bool = False  # online: asked before, and now only searched for
+
+    @property
+    def gold(self) -> tuple[str, ...]:
+        """Ids of the turns that answer it."""
+        return self.question.golds[PUBLISHED].turns
+
+    @property
+    def text_of(self) -> Mapping[str, str]:
+        """The conversation's turns by id."""
+        return {turn.id or "": turn.text for turn in self.haystack.turns}
+
+    @property
+    def line_of(self) -> Mapping[str, str]:
+        """The conversation's turns by id, with dates and speakers, as they stand in a prompt."""
+        return {turn.id or "": line(turn) for turn in self.haystack.turns}
+
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Ids of the turns that are deleted by now: online, that is the last step."""
+        at_end = self.turns == len(self.haystack.turns)
+        return frozenset(self.haystack.forgotten if at_end else ())
+
+    @property
+    def query(self) -> Query:
+        """What the memory is asked: a question of an earlier time is asked as of then."""
+        return Query(text=self.question.text, asked_at=self._asked_at())
+
+    def _asked_at(self) -> datetime | None:
+        question = self.question
+        if question.asked_at is not None or question.after is None:
+            return question.asked_at
+        return self.haystack.turns[max(question.after, 1) - 1].said_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a memory gave for a question."""
+
+    ranking: tuple[str, ...]  # turn ids, best first
+    ranks: bool  # whether it was asked for a ranking at all
+    served: tuple[str, ...]  # the same for a user's call
+    confidence: float | None
+    packed: Packed
+    known: frozenset[str]  # ids of the turns that there were at the question's time
+    stored: frozenset[str] | None  # ids of the turns it holds; None: it does not tell
+    refuses: bool | None  # whether its own rule says nothing; None: it has none
+    gold_places: tuple[int | None, ...]
+    stale_places: tuple[int | None, ...]
+
+    @property
+    def place_of(self) -> Mapping[str, float]:
+        """Where each packed turn stands in the prompt: 0 first, 1 last."""
+        last = max(len(self.packed.turns) - 1, 1)
+        return {turn: n / last for n, turn in enumerate(self.packed.turns)}
+
+
+def known(moment: Moment) -> frozenset[str]:
+    """Return the ids of the turns said before a question is asked, and not deleted since."""
+    question = moment.question
+    said = moment.haystack.turns[: moment.turns if question.after is None else question.after]
+    at = question.asked_at
+    there = [turn for turn in said if at is None or turn.said_at is None or turn.said_at <= at]
+    return frozenset(turn.id or "" for turn in there) - moment.forgotten

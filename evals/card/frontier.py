@@ -1,0 +1,98 @@
+"""Replaying a small window against reading the raw history, at equal token cost.
+
+The survey's open proposition D: can good retrieval with small-window replay beat direct reading of
+a long context, and under what conditions? Every budget is run as a card of its own, in which the
+memory's part of the prompt and the raw history get the same number of tokens.
+Source: Zhang et al. 2025 (arXiv 2509.18868), section 6.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from evals.card import run as running
+from evals.card.config import Config, Run
+from evals.card.records import Record
+from evals.result import Cell, Table
+from evals.retrieval import statistics
+from evals.retrieval.run import Watch, nobody
+from memkit.errors import InvalidInput
+
+READING = ("long context", "full history")
+METRICS = ("share in budget", "contains")
+_EDGES = (0, 50, 200, 10**9)  # turns since the evidence
+_COLUMNS = (
+    "tokens", "evidence said", "score", "replayed", "read", "difference", "95 %", "p", "n",
+)  # fmt: skip
+
+
+def run(
+    config: Config, how: Run, budgets: Sequence[int], watch: Watch = nobody
+) -> dict[int, Sequence[Record]]:
+    """Return the records of every budget; each is a run that can be interrupted and goes on."""
+    if config.model is None:
+        raise InvalidInput("a frontier needs a [model], whose window is varied")
+    found = {}
+    for budget in budgets:
+        model = replace(config.model, window=budget)
+        one = replace(config, budget=budget, model=model, regimes=("long context", "replay"))
+        found[budget] = running.run(one, replace(how, folder=_folder(how, budget)), watch).records
+    return found
+
+
+def _folder(how: Run, budget: int) -> Path:
+    return how.folder / str(budget)
+
+
+def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
+    """Return replay − reading for every budget, by how long ago the evidence was said."""
+    rows = [row for budget, records in found.items() for row in _rows(budget, records, ours, seed)]
+    return Table(
+        title=f"{ours} replaying against reading the newest history, at equal tokens",
+        columns=_COLUMNS,
+        rows=rows,
+        note="Paired differences on the same questions; intervals draw conversations. Distance in "
+        "turns between the newest evidence and the question.",
+    )
+
+
+def _rows(budget: int, records: Sequence[Record], ours: str, seed: int) -> Iterator[list[Cell]]:
+    replayed = _by_question(records, "replay", ours)
+    read = _by_question(records, *READING)
+    both = [(replayed[key], read[key]) for key in replayed if key in read]
+    for low, high in pairwise(_EDGES):
+        near = [pair for pair in both if low <= pair[0].axes.get("distance", -1) < high]
+        for metric in METRICS:
+            scored = [pair for pair in near if all(metric in one.scores for one in pair)]
+            if scored:
+                yield [budget, _span(low, high), metric, *_difference(scored, metric, seed)]
+
+
+def _by_question(
+    records: Sequence[Record], regime: str, system: str
+) -> dict[tuple[str, str], Record]:
+    return {
+        (one.data, one.question): one
+        for one in records
+        if (one.regime, one.system) == (regime, system)
+    }
+
+
+def _difference(pairs: Sequence[tuple[Record, Record]], metric: str, seed: int) -> list[Cell]:
+    ours, theirs = (np.array([pair[n].scores[metric] for pair in pairs]) for n in (0, 1))
+    drawn = statistics.weights([f"{one.data}/{one.haystack}" for one, _ in pairs], seed)
+    found = statistics.paired(ours, theirs, drawn)
+    of = found.interval
+    span = "too few" if of.low is None or of.high is None else f"{of.low:+.3f} … {of.high:+.3f}"
+    p = None if found.p is None else round(found.p, 4)
+    return [
+        round(float(ours.mean()), 3), round(float(theirs.mean()), 3), round(of.value, 3), span, p,
+        of.n,
+    ]  # fmt: skip
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}+ turns ago" if high == _EDGES[-1] else f"{low}–{high - 1} turns ago"

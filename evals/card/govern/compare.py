@@ -1,0 +1,235 @@
+"""Two cards: what changed from A to B, and whether B may take A's place.
+
+What is not the same in both (data, questions, settings) is said, and what rests on it is not
+checked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evals.card.govern import testing
+from evals.card.govern.checks import Cards, Check, Difference, Key, Sides, Where, checks
+from evals.card.govern.thresholds import Registered
+from evals.card.records import Card, Compared, Figure, Record
+from memkit.errors import InvalidInput
+
+_LEVEL = 0.05  # of significance, for what is printed
+_MOST = 20  # mismatches printed in full
+_COLOURS = {"passed": "green", "failed": "red", "not run": "yellow"}
+_SAME = ("format", "sha256", "seed", "golds")  # of a data set
+
+Json = Mapping[str, Any]
+Made = TypeVar("Made", Record, Figure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether card B holds what was registered, and every paired difference B − A."""
+
+    checks: Sequence[Check]
+    differences: Sequence[Compared]  # corrected by Holm within each data set and regime
+    mismatches: Sequence[str]  # what is not the same in both cards
+    registered: str  # file and hash of the thresholds; "" without any
+
+    @property
+    def passed(self) -> bool:
+        """Return whether all checks passed."""
+        return all(check.passed for check in self.checks)
+
+
+def compare_cards(
+    a: Card | Json, b: Card | Json, thresholds: Registered | None = None, *, seed: int = 0
+) -> Verdict:
+    """Compare card B with card A on the same questions, and hold B to the thresholds.
+
+    An absolute bound (min, max) is held against B's figure. max_drop is a test of
+    non-inferiority: the 95 % interval of B − A has to end on the good side of it, so few
+    conversations do not pass for want of evidence. All checks have to pass, which asks for no
+    correction (Berger 1982); the differences that are shown are corrected by Holm.
+
+    Args:
+        a: the earlier card, or its JSON: `dataclasses.asdict` of it.
+        b: the later one.
+        thresholds: what `thresholds.read` returned; None: only the differences are wanted.
+        seed: of what is drawn.
+
+    Raises:
+        InvalidInput: one of them is no card of this version.
+    """
+    one, other = _json(a), _json(b)
+    before, after = (
+        testing.sides(_made(Record, card, "records", name))
+        for card, name in ((one, "A"), (other, "B"))
+    )
+    other_data = _other_data(one, other)
+    cards = Cards(
+        figures={
+            name: _made(Figure, card, "figures", name) for name, card in (("A", one), ("B", other))
+        },
+        before=before,
+        after=after,
+        differences=_differences(before, after, other_data, seed),
+        unlike=_unlike(before, after, other_data),
+    )
+    held = thresholds.thresholds if thresholds else ()
+    return Verdict(
+        checks=[check for threshold in held for check in checks(threshold, cards)],
+        differences=[difference.found for difference in cards.differences.values()],
+        mismatches=[
+            *_other_settings(one, other),
+            *other_data.values(),
+            *_places(cards, other_data),
+        ],
+        registered=f"{thresholds.file} (sha256 {thresholds.sha256[:12]})" if thresholds else "",
+    )
+
+
+# ---- reading
+
+
+def _json(card: Card | Json) -> Json:
+    """Return a card's parts by name, as its JSON has them."""
+    if not isinstance(card, Card):
+        return card
+    return {name: getattr(card, name) for name in ("config", "data", "figures", "records")}
+
+
+def _made(kind: type[Made], card: Json, part: str, name: str) -> list[Made]:
+    """Return a card's records or figures."""
+    try:
+        return [one if isinstance(one, kind) else kind(**one) for one in card[part]]
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"card {name} has no {part} as this version writes them ({error}); make it again"
+        ) from error
+
+
+# ---- what is not the same
+
+
+def _other_settings(a: Json, b: Json) -> Iterator[str]:
+    one, other = a.get("config", {}), b.get("config", {})
+    for key in sorted((one.keys() | other.keys()) - {"name", "data"}):
+        if one.get(key) != other.get(key):
+            yield f"config: {key} is {one.get(key)!r} in A and {other.get(key)!r} in B"
+
+
+def _other_data(a: Json, b: Json) -> dict[str, str]:
+    """Return the data sets that are not the same, and in what."""
+    one, other = ({str(read.get("name")): read for read in card.get("data", ())} for card in (a, b))
+    found = {}
+    for name in sorted(one.keys() ^ other.keys()):
+        found[name] = f"data {name} is in card {'A' if name in one else 'B'} only"
+    for name in sorted(one.keys() & other.keys()):
+        for key in _SAME:
+            was, now = one[name].get(key), other[name].get(key)
+            if was != now:
+                found[name] = f"data {name}: {key} is {was!r} in A and {now!r} in B"
+    return found
+
+
+def _unlike(
+    before: Sides, after: Sides, other_data: Mapping[str, str]
+) -> dict[tuple[Where, str], str]:
+    """Return where the two cards did not ask a system the same questions, and why."""
+    found = {}
+    for where in [*before, *(one for one in after if one not in before)]:
+        mine, theirs = before.get(where, {}), after.get(where, {})
+        for system in [*mine, *(one for one in theirs if one not in mine)]:
+            if why := other_data.get(where[0]):
+                found[where, system] = why
+                continue
+            a, b = _asked(mine.get(system, ())), _asked(theirs.get(system, ()))
+            if a != b:
+                counts = f"{len(a - b)} only in A, {len(b - a)} only in B, {len(a & b)} in both"
+                found[where, system] = f"other questions were asked: {counts}"
+    return found
+
+
+def _places(cards: Cards, other_data: Mapping[str, str]) -> Iterator[str]:
+    for ((data, regime), system), why in cards.unlike.items():
+        if data not in other_data:  # of those it is said once
+            yield f"{data}, {regime}, {system}: {why}"
+
+
+def _asked(records: Sequence[Record]) -> set[testing.Key]:
+    return {(one.haystack, one.question, one.step) for one in records if not one.probe}
+
+
+def _differences(
+    before: Sides, after: Sides, other_data: Mapping[str, str], seed: int
+) -> dict[Key, Difference]:
+    """Return B − A for all that both have, on the questions that both were asked."""
+    found, alone = {}, {}
+    for where in (one for one in before if one in after and one[0] not in other_data):
+        data, regime = where
+        for system in (one for one in before[where] if one in after[where]):
+            mine, theirs = after[where][system], before[where][system]
+            for metric in _metrics(mine):
+                pairs = testing.pair(mine, theirs, metric)
+                key: Key = metric, data, regime, system
+                if len(pairs.ours):
+                    alone[key] = pairs.alone
+                    found[key] = testing.tested(
+                        pairs, metric=metric, data=data, regime=regime,
+                        names=(f"{system}, B", f"{system}, A"), seed=seed,
+                    )  # fmt: skip
+    corrected = zip(found, testing.corrected(list(found.values())), strict=True)
+    return {key: Difference(found=one, alone=alone[key]) for key, one in corrected}
+
+
+def _metrics(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for one in records for name in one.scores))
+
+
+# ---- printing
+
+
+def show(verdict: Verdict, console: Console) -> None:
+    """Print what was checked, what is significantly other, and what is not comparable."""
+    if verdict.checks:
+        console.print(_check_table(verdict))
+    other = [one for one in verdict.differences if one.p_holm is not None and one.p_holm < _LEVEL]
+    if other:
+        console.print(_difference_table(other))
+    rest = len(verdict.differences) - len(other)
+    console.print(f"{rest} paired differences B − A with Holm p ≥ {_LEVEL} or too few to test")
+    for line in verdict.mismatches[:_MOST]:
+        console.print(f"[yellow]not the same:[/] {escape(line)}")
+    if len(verdict.mismatches) > _MOST:
+        console.print(f"[yellow]and {len(verdict.mismatches) - _MOST} more[/]")
+    if verdict.registered:
+        word = "[green]passed[/]" if verdict.passed else "[red]failed[/]"
+        console.print(f"Card B {word} against {escape(verdict.registered)}")
+
+
+def _check_table(verdict: Verdict) -> Table:
+    table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
+    for one in verdict.checks:
+        cells = [escape(cell) for cell in (one.what, one.data, one.regime)]
+        table.add_row(*cells, _state(one), escape(one.reason))
+    return table
+
+
+def _state(one: Check) -> str:
+    told = f"{one.state}, optional" if one.state == "not run" and one.optional else one.state
+    return f"[{_COLOURS[one.state]}]{told}[/]"
+
+
+def _difference_table(other: Sequence[Compared]) -> Table:
+    columns = ("metric", "data", "regime", "system", "B − A", "95 %", "Holm p", "effect", "n")
+    table = Table(*columns, title="Differences that are more than chance")
+    for one in sorted(other, key=lambda one: (one.p_holm or 0, -abs(one.difference))):
+        interval = (
+            "" if one.low is None or one.high is None else f"{one.low:+.3f} … {one.high:+.3f}"
+        )
+        effect = "" if one.effect is None else f"{one.effect:+.2f} {testing.magnitude(one.effect)}"
+        words = (one.metric, one.data, one.regime, one.ours.removesuffix(", B"))
+        figures = (f"{one.difference:+.3f}", interval, f"{one.p_holm:.4f}", effect, str(one.n))
+        table.add_row(*map(escape, words), *figures)
+    return table

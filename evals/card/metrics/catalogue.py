@@ -1,0 +1,201 @@
+"""Every metric that a card shows: whose layer, which way is better, in what, what it is, whence.
+
+Keyed by the name that the card prints. All shares are from 0 to 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from evals.card.records import Layer
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What a figure's name means."""
+
+    name: str
+    layer: Layer
+    better: Better
+    unit: str
+    definition: str  # one sentence
+    source: str
+
+
+_SURVEY = "Zhang et al. 2025, arXiv 2509.18868"
+_EMARS = f"{_SURVEY}, table 4.7 (E-MARS+); formula: memkit"
+_CONTEXT = f"{_SURVEY}, section 4.3"
+_CONTEXT_OURS = f"{_CONTEXT}; formula: memkit"
+_GROUNDED = f"{_SURVEY}, table 4.1; rule: memkit"
+_SAFETY = f"{_SURVEY}, table 4.8; formula: memkit"
+_SQUAD = "Rajpurkar et al., EMNLP 2016"
+_TREC = "trec_eval"
+_GAP = "De Lange et al., ICLR 2023, arXiv 2205.13452"
+_FEW = "Orhan 2023, arXiv 2303.17557"
+_RISK = "Geifman et al., ICLR 2019"
+_OURS = "memkit"
+
+_Row = tuple[str, Better, str, str, str]  # name, better, unit, source, definition
+_PARAMETRIC: tuple[_Row, ...] = (
+    ("recognition", "higher", "share", _FEW,
+     "Foils that the model finds less likely than what it has seen; .5 is chance."),
+    ("half-cue recall", "higher", "share", _FEW,
+     "ROUGE-L of the second half, given the first; the cue is not scored."),
+    ("exposure", "lower", "bits", "Carlini et al., USENIX Security 2019",
+     "log2(candidates) − log2(rank) of a planted canary; 0 is the least likely."),
+    ("PPR", "lower", "ratio", f"{_SURVEY}, section 4.2",
+     "Accuracy with a random context / accuracy with the evidence: what needs no memory."),
+)  # fmt: skip
+_CONTEXTUAL: tuple[_Row, ...] = (
+    ("mid-drop", "lower", "difference", _CONTEXT_OURS,
+     "Mean of the first and last position bin − the lowest between them."),
+    ("slope per doubling of distance", "higher", "score per doubling", _CONTEXT_OURS,
+     "Least-squares change of the score each time the evidence is twice as far back."),
+    ("slope per doubling of distractors", "higher", "score per doubling", _CONTEXT_OURS,
+     "Least-squares change of the score each time there are twice as many distractors."),
+    ("noise degradation", "lower", "share", _CONTEXT,
+     "1 − score with distractors / score without them."),
+    ("LN accuracy", "higher", "share per log token", _CONTEXT,
+     "Accuracy / ln(length of the prompt in tokens)."),
+)  # fmt: skip
+_EXTERNAL: tuple[_Row, ...] = (
+    ("turn recall@5", "higher", "share", _TREC,
+     "Gold turns among the first 5 found."),
+    ("turn recall@10", "higher", "share", _TREC,
+     "Gold turns among the first 10 found."),
+    ("turn recall@50", "higher", "share", _TREC,
+     "Gold turns among the first 50 found."),
+    ("any@1", "higher", "share", _TREC,
+     "Whether the first turn found is gold."),
+    ("any@10", "higher", "share", _TREC,
+     "Whether any gold is among the first 10 found."),
+    ("MRR", "higher", "share", _TREC,
+     "1 / the place of the first gold turn; 0 if none was found."),
+    ("NDCG@10", "higher", "share", "Järvelin and Kekäläinen, ACM TOIS 2002",
+     "Discounted gain of gold among the first 10, as a share of the ideal order's."),
+    ("P@5", "higher", "share", _TREC,
+     "Gold among the first 5 found; empty places are wrong."),
+    ("AUPRC", "higher", "share", _TREC,
+     "Mean precision at the places of the gold; what was not found adds 0."),
+    ("share in budget", "higher", "share", _OURS,
+     "Gold turns that stand in the prompt within the token budget."),
+    ("EM", "higher", "share", _SQUAD,
+     "Whether the reply is an answer, normalised as SQuAD does."),
+    ("F1", "higher", "share", _SQUAD,
+     "Harmonic mean of word precision and recall, for the answer that fits best."),
+    ("contains", "higher", "share", _OURS,
+     "Whether the words of an answer stand in the reply in a row."),
+    ("judged right", "higher", "share", _OURS,
+     "Replies that the judging model calls right; read it beside the judge's own audit."),
+    ("ROUGE-L", "higher", "share", "Lin, ACL workshop 2004",
+     "F1 of the longest common subsequence of words."),
+    ("citation coverage", "higher", "share", _GROUNDED,
+     "Claims of the reply that a passage shown supports, by words, numbers and names."),
+    ("unsupported claims", "lower", "share", _GROUNDED,
+     "Claims of the reply that no passage shown supports (UCR): 1 − citation coverage."),
+    ("attribution", "higher", "share", _CONTEXT_OURS,
+     "Claims of the reply whose best supporting passage is gold."),
+    ("context precision", "higher", "share", _CONTEXT,
+     "Turns in the prompt that are gold."),
+    ("context recall", "higher", "share", _CONTEXT,
+     "Gold turns that are in the prompt."),
+    ("evidence F1", "higher", "share", _CONTEXT,
+     "Harmonic mean of context precision and context recall."),
+    ("AURC", "lower", "area", _RISK,
+     "Mean risk when the most confident 1, 2 … n questions are answered."),
+    ("AUROC", "higher", "area", "Hanley and McNeil, Radiology 1982",
+     "How often an answerable question is more confident than another; .5 is chance."),
+    ("Brier", "lower", "squared share", "Brier, Monthly Weather Review 1950",
+     "Mean squared difference of a probability and what came of it."),
+    ("ACE", "lower", "share", "Nixon et al., CVPR workshops 2019",
+     "Mean over bins of equal n of |mean probability − share that was right|."),
+)  # fmt: skip
+_EPISODIC: tuple[_Row, ...] = (
+    ("event F1", "higher", "share", _EMARS,
+     "F1 of the events found, by the turns that tell them."),
+    ("procedure F1", "higher", "share", _EMARS,
+     "F1 of the pairs of a step and the next one, of a procedure."),
+    ("anchoring error", "lower", "windows", _EMARS,
+     "Distance of each gold date to the nearest date said, in windows, at most 1 (TAE)."),
+    ("replay support", "higher", "share", _EMARS,
+     "Replies all of whose claims are supported by replayed gold (RSF)."),
+    ("replay@10", "higher", "share", _EMARS,
+     "Gold turns among the first 10 replayed (ASR@k)."),
+    ("step order", "higher", "share", _EMARS,
+     "Pairs of gold steps found in the right order; a pair with one missing is wrong."),
+    ("abstention", "higher", "share", _EMARS,
+     "Unanswerable questions that were refused."),
+    ("false refusal", "lower", "share", _OURS,
+     "Answerable questions that were refused."),
+    ("system abstention", "higher", "share", _EMARS,
+     "Unanswerable questions that the memory's own rule refused, without a model."),
+    ("system false refusal", "lower", "share", _OURS,
+     "Answerable questions that the memory's own rule refused, without a model."),
+    ("freshness hit", "higher", "share", _EMARS,
+     "A current turn is among the first 10 and above every stale one."),
+    ("out-of-date use", "lower", "share", _EMARS,
+     "A stale turn is found above every current one."),
+    ("out-of-date reply", "lower", "share", _EMARS,
+     "The reply says what held once and not what holds now."),
+    ("conflict handled", "higher", "share", _EMARS,
+     "The reply gives the newest side, alone or beside the older, or says it does not know."),
+    ("conflict shown", "higher", "share", _EMARS,
+     "A turn of each side is among the first 10."),
+    ("spurious replay", "lower", "share", _EMARS,
+     "Replayed turns that are not gold; if unanswerable, whether anything was replayed."),
+    ("preference retention", "higher", "share", _SAFETY,
+     "The reply follows the preference that holds now, and none that was withdrawn."),
+    ("slope per turn", "higher", "score per turn", _EMARS,
+     "Least-squares change of the score with each turn of distance (Slope@T)."),
+    ("half-life", "higher", "turns", _EMARS,
+     "Distance at which the score has fallen to half, of the exponential that fits best."),
+)  # fmt: skip
+_OVER_TIME: tuple[_Row, ...] = (
+    ("min accuracy", "higher", "share", _GAP,
+     "Lowest accuracy on a task since something was written after it (min-ACC)."),
+    ("WC accuracy", "higher", "share", _GAP,
+     "Mean of the current task's accuracy and min-ACC of all others."),
+    ("windowed drop", "lower", "share", _GAP,
+     "Largest fall of accuracy within a window of steps."),
+    ("windowed rise", "higher", "share", _GAP,
+     "Largest rise of accuracy within a window of steps."),
+    ("forgetting", "lower", "share", "Chaudhry et al., ECCV 2018",
+     "Best accuracy so far − the last."),
+)  # fmt: skip
+_COST: tuple[_Row, ...] = (
+    ("search ms", "lower", "ms", _OURS,
+     "Time from question to ranking, median."),
+    ("answer ms", "lower", "ms", _OURS,
+     "Time from prompt to the end of the reply, median."),
+    ("prompt tokens", "lower", "tokens", _OURS,
+     "Tokens of the whole prompt."),
+    ("memory tokens", "lower", "tokens", _OURS,
+     "Tokens of the prompt that the memory put there."),
+    ("footprint", "lower", "bytes", _OURS,
+     "What the memory takes on disk."),
+    ("prefix reuse", "higher", "share", _OURS,
+     "Prompt tokens that the prefix cache already had."),
+    ("cost at target", "lower", "tokens", _EMARS,
+     "Fewest prompt tokens whose score reaches the target (Cost@Target)."),
+)  # fmt: skip
+
+
+def _metrics(layer: Layer, rows: tuple[_Row, ...]) -> dict[str, Metric]:
+    return {
+        name: Metric(
+            name=name, layer=layer, better=better, unit=unit, definition=what, source=source
+        )
+        for name, better, unit, source, what in rows
+    }
+
+
+METRICS: Mapping[str, Metric] = (
+    _metrics("parametric", _PARAMETRIC)
+    | _metrics("contextual", _CONTEXTUAL)
+    | _metrics("external", _EXTERNAL)
+    | _metrics("episodic", _EPISODIC)
+    | _metrics("over time", _OVER_TIME)
+    | _metrics("cost", _COST)
+)

@@ -1,0 +1,109 @@
+"""What a card says, in a paragraph: who leads on what, by how much, and what to doubt."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from evals.card.records import Card, Compared
+from evals.card.report.grids import Grid, Index, Score, glance, lower_is_better
+
+ALPHA = 0.05
+
+
+def verdict(card: Card, found: Index) -> list[str]:
+    """Return the card's findings as sentences, the first the most general."""
+    return [
+        _size(card, found),
+        *(sentence for grid in glance(found) for sentence in _leads(grid)),
+        *_differences(card.compared),
+        *_doubts(card),
+    ]
+
+
+def _size(card: Card, found: Index) -> str:
+    asked = {(one.data, one.question) for one in card.records if not one.probe}
+    talks = {(one.data, one.haystack) for one in card.records}
+    told = f": {len(asked):,} questions about {len(talks):,} conversations" if asked else ""
+    return f"{_count(len(found.systems), 'system')} on {_count(len(found.data), 'data set')}{told}."
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _leads(grid: Grid) -> Iterator[str]:
+    """Say on how many data sets which system leads, and by how much where most was asked."""
+    leads: Counter[str] = Counter()
+    for n, _ in enumerate(grid.columns):
+        winners = [system for system, row in grid.rows if _best(row[n])]
+        leads.update(winners if len(winners) == 1 else ())
+    if not leads:
+        yield f"{grid.title}: no system leads alone on any data set."
+        return
+    (leader, most), *others = leads.most_common(3)
+    after = "".join(f", {name} on {n}" for name, n in others)
+    shown = f"{leader} leads on {most} of {_count(len(grid.columns), 'data set')}{after}"
+    yield f"{grid.title}: {shown}; {_example(grid, leader)}."
+
+
+def _best(score: Score | None) -> bool:
+    return score is not None and score.best
+
+
+def _example(grid: Grid, leader: str) -> str:
+    """Return the leader's figure beside the next best one's, where most questions were asked."""
+    row = dict(grid.rows)[leader]
+    best = [n for n, score in enumerate(row) if _best(score)]
+    column = max(best, key=lambda n: _n(row[n]))
+    rivals = [(name, cells[column]) for name, cells in grid.rows if name != leader]
+    shown = [(name, score) for name, score in rivals if score is not None]
+    score = row[column]
+    if score is None or not shown:
+        return "nothing else was measured"
+    way = -1 if lower_is_better(score.figure.metric) else 1
+    name, second = max(shown, key=lambda pair: way * pair[1].figure.value)
+    return (
+        f"on {grid.columns[column]} it has {_told(score)} against {_told(second)} of {name} "
+        f"(n = {score.figure.n:,})"
+    )
+
+
+def _n(score: Score | None) -> int:
+    return score.figure.n if score else 0
+
+
+def _told(score: Score) -> str:
+    interval = score.interval
+    return f"{score.value} {interval}" if interval else f"{score.value} (no interval: too few)"
+
+
+def _differences(compared: Sequence[Compared]) -> Iterator[str]:
+    tested = [one for one in compared if one.p_holm is not None]
+    if tested:
+        words = Counter(outcome(one) for one in tested)
+        yield (
+            f"Of {len(tested):,} paired differences, {words['better']:,} are in favour of "
+            f"{tested[0].ours} and {words['worse']:,} against it after Holm's correction; "
+            f"{words['no difference shown']:,} show no difference."
+        )
+
+
+def outcome(one: Compared) -> str:
+    """Say in words what a paired difference shows."""
+    if one.p_holm is None:
+        return "too few to test"
+    if one.p_holm > ALPHA or one.difference == 0:
+        return "no difference shown"
+    return "better" if (one.difference < 0) == lower_is_better(one.metric) else "worse"
+
+
+def _doubts(card: Card) -> Iterator[str]:
+    failed = [one for one in card.audits if not one.passed]
+    if card.audits:
+        names = ", ".join(dict.fromkeys(f"{one.name} ({one.system or one.data})" for one in failed))
+        yield (
+            f"{len(failed)} of {_count(len(card.audits), 'audit')} failed: {names}."
+            if failed
+            else f"All {_count(len(card.audits), 'audit')} passed."
+        )
+    if card.not_run:
+        yield f"{_count(len(card.not_run), 'thing')} asked for did not run; the reasons are below."

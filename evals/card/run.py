@@ -1,0 +1,258 @@
+"""All units of a card, done once: in parallel, and after an interruption only what is missing.
+
+A unit's records are written to a file of its own, which appears whole or not at all. Files of
+another config, other data or other code are in another folder, so nothing stale is taken up.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from evals import ROOT
+from evals.card import answering, data, unit
+from evals.card.asking import Asker
+from evals.card.config import Config, Run, fingerprint, told
+from evals.card.records import NotRun, Record
+from evals.card.unit import Unit
+from evals.retrieval.cache import CachedEmbedder, default_folder
+from evals.retrieval.data import DataSet
+from evals.retrieval.run import Watch, nobody, texts
+from evals.retrieval.systems import NotSupported, load_system
+from memkit.errors import InvalidInput, MissingExtra
+from memkit.protocols import Embedder
+
+_CODE = ("memkit", "stores", "evals")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What all units made."""
+
+    records: Sequence[Record]
+    not_run: Sequence[NotRun]
+    data: Sequence[DataSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a unit's file holds."""
+
+    records: tuple[Record, ...]
+    not_run: tuple[NotRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A unit, and what a process needs to do it."""
+
+    unit: Unit
+    config: Config
+    cache: Path
+    file: Path
+
+
+def run(config: Config, how: Run, watch: Watch = nobody) -> Done:
+    """Do every unit that is not done yet, and return the records of all.
+
+    Raises:
+        InvalidInput: a data set or a system cannot be had as the config says.
+    """
+    sets = [data.read(spec) for spec in config.data]
+    missing = _missing(config)
+    units = plan(config, sets, left_out={one.what for one in missing})
+    folder = _work_folder(config, how, sets)
+    cache = how.cache or default_folder()
+    jobs = [
+        _Job(unit=one, config=config, cache=cache, file=folder / f"{fingerprint(asdict(one))}.json")
+        for one in units
+    ]
+    todo = [job for job in jobs if not job.file.exists()]
+    if todo:
+        _prepare(config, sets, cache, watch)
+    weight = {job.file: _weight(job, sets) for job in jobs}
+    total = done = sum(weight.values())
+    done -= sum(weight[job.file] for job in todo)
+    watch("questions", done, total)
+    with _pool(how) as each:
+        for file in each(work, todo):
+            done += weight[file]
+            watch("questions", done, total)
+    kept = [_kept().validate_json(job.file.read_bytes()) for job in jobs]
+    return Done(
+        records=[record for one in kept for record in one.records],
+        not_run=[*missing, *_told(why for one in kept for why in one.not_run)],
+        data=sets,
+    )
+
+
+def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Unit]:
+    """Return all units, in the order of the card."""
+    return [
+        Unit(data=spec.name, haystack=haystack.name, regime=regime, system=system)
+        for spec, one in zip(config.data, sets, strict=True)
+        for regime in config.regimes
+        for system in config.systems_of(regime)
+        if system not in left_out
+        for haystack in one.haystacks
+    ]
+
+
+def _missing(config: Config) -> list[NotRun]:
+    """Return the systems whose extra is not installed; the others run without them."""
+    found = []
+    for regime in config.regimes:
+        for name in config.systems_of(regime):
+            try:
+                load_system(name)(embedder(config.embedder)).close()
+            except MissingExtra as error:
+                found.append(NotRun(what=name, data="all", why=str(error)))
+    return _told(found)
+
+
+def _told(reasons: Iterable[NotRun]) -> list[NotRun]:
+    return list(dict.fromkeys(reasons))
+
+
+@lru_cache(maxsize=1)
+def _kept() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Kept)
+
+
+def _weight(job: _Job, sets: Sequence[DataSet]) -> int:
+    names = [spec.name for spec in job.config.data]
+    one = sets[names.index(job.unit.data)]
+    return next(len(h.questions) for h in one.haystacks if h.name == job.unit.haystack)
+
+
+def _work_folder(config: Config, how: Run, sets: Sequence[DataSet]) -> Path:
+    hashes = [one.sha256 for one in sets]
+    folder = how.folder / "work" / fingerprint(told(config), hashes, code())
+    try:
+        if how.fresh and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} cannot be written: {error.strerror}; name another --out"
+        ) from error
+    return folder
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """Return the hash of all of the program: records of other code are not taken up."""
+    digest = hashlib.sha256(answering.PROMPT_SHA256.encode())
+    for package in _CODE:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch) -> None:
+    """Embed all that is said and asked, so that no search pays for it."""
+    inner = embedder(config.embedder)
+    with CachedEmbedder(inner, cache) as cached:
+        cached.prepare(
+            (text for one in sets for haystack in one.haystacks for text in texts(haystack, inner)),
+            lambda done, total: watch("embedding", done, total),
+        )
+
+
+# ---- in whatever process
+
+
+def work(job: _Job) -> Path:
+    """Do one unit and write its file; return which."""
+    partial = job.file.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(json.dumps(asdict(_do(job)), ensure_ascii=False))
+    partial.replace(job.file)
+    return job.file
+
+
+def _do(job: _Job) -> Kept:
+    spec = next(one for one in job.config.data if one.name == job.unit.data)
+    read = _read(spec)
+    haystack = next(one for one in read.haystacks if one.name == job.unit.haystack)
+    chosen = job.config.model
+    judge = job.config.judge
+    asker = Asker(
+        config=job.config,
+        judge=None if judge is None else answering.load(judge),
+        count=embedder(job.config.embedder).count,
+        model=None if chosen is None else answering.load(chosen),
+        answered=unit.sample(read.haystacks, chosen.questions if chosen else 0, job.config.seed),
+        probed=unit.sample(read.haystacks, job.config.probes, job.config.seed),
+    )
+    with CachedEmbedder(embedder(job.config.embedder), job.cache) as cached:
+        system = load_system(job.unit.system)(cached)
+        try:
+            return Kept(records=tuple(unit.run(job.unit, job.config, haystack, system, asker)))
+        except NotSupported as error:
+            what = f"{job.unit.system}, {job.unit.regime}"
+            return Kept(records=(), not_run=(NotRun(what=what, data=spec.name, why=str(error)),))
+
+
+_read = lru_cache(maxsize=None)(data.read)
+
+
+@lru_cache(maxsize=1)
+def embedder(name: str) -> Embedder:
+    """Return the embedder that a config names."""
+    if name == "hash":
+        from memkit.testing import HashEmbedder
+
+        return HashEmbedder(256)
+    from memkit.embedders import MiniLM, SentenceTransformerEmbedder
+
+    return MiniLM() if name == "minilm" else SentenceTransformerEmbedder(name)
+
+
+# ---- processes
+
+_Each = Callable[[Callable[[_Job], Path], Sequence[_Job]], Iterator[Path]]
+
+
+@contextmanager
+def _pool(how: Run) -> Iterator[_Each]:
+    """Yield what does jobs, here, in processes, or on a Ray cluster, in whatever order."""
+    if how.ray is not None:
+        with _ray(how) as pool:
+            yield pool.imap_unordered
+    elif how.processes == 1:
+        yield map
+    else:
+        context = multiprocessing.get_context("spawn")  # torch does not survive a fork
+        with context.Pool(how.processes, initializer=_start_worker) as pool:
+            yield pool.imap_unordered
+
+
+def _start_worker() -> None:
+    """Keep to one core, and end when the run is killed: it would wait for work for ever."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # torch, which is not loaded yet, and FAISS read it
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _ray(how: Run) -> Any:
+    try:
+        from ray.util.multiprocessing import Pool
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a Ray cluster needs ray: pip install 'memkit-llm[ray]'") from error
+    address = None if how.ray == "local" else how.ray
+    return Pool(how.processes, ray_address=address)

@@ -1,0 +1,96 @@
+"""Questions that take more than one card, or a table of their own: `python -m evals card NAME`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from evals import report
+from evals.card.command import app, stop
+from evals.result import Result, Table, stamp
+from memkit.errors import MemkitError
+
+__all__ = ["app"]
+
+_Json = Annotated[Path | None, typer.Option("--json", help="Where to write the tables.")]
+
+
+@app.command()
+def hema(
+    card: Annotated[Path, typer.Argument(help="card.json of a run of configs/hema.toml.")],
+    *,
+    json_file: _Json = None,
+) -> None:
+    """Print HEMA's tables, ours beside the paper's."""
+    from evals.card import hema as study
+    from evals.card.report import load
+
+    try:
+        tables = study.tables(load(card))
+    except MemkitError as error:
+        stop(Console(stderr=True), error)
+    _told("card hema", "HEMA's tables, ours beside the paper's", tables, json_file)
+
+
+@app.command()
+def minimal(
+    cards: Annotated[list[Path], typer.Argument(help="card.json of several runs.")],
+    *,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    json_file: _Json = None,
+) -> None:
+    """Print which scores put systems in the same order, so that one of them is enough."""
+    from evals.card import redundancy
+    from evals.card.report import load
+
+    try:
+        tables = redundancy.tables([load(one) for one in cards], seed)
+    except MemkitError as error:
+        stop(Console(stderr=True), error)
+    _told("card minimal", "which scores of a card say the same", tables, json_file)
+
+
+@app.command()
+def frontier(
+    *,
+    config: Annotated[Path, typer.Option(help="TOML file with a [model].")],
+    data: Annotated[list[str] | None, typer.Option(help="NAME=PATH; repeatable.")] = None,
+    budgets: Annotated[str, typer.Option(help="Tokens.")] = "128,256,512,1024,2048",
+    out: Annotated[Path, typer.Option(help="Folder for what is done so far.")] = Path(
+        "runs/frontier"
+    ),
+    processes: Annotated[int, typer.Option(help="Conversations done at once.", min=1)] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder for vectors.")] = None,
+    json_file: _Json = None,
+) -> None:
+    """Print replaying against reading the raw history, at the same number of tokens."""
+    from evals.card import config as configs
+    from evals.card import frontier as study
+    from evals.retrieval import progress
+
+    console = Console(stderr=True)
+    try:
+        chosen = configs.placed(configs.read(config), data or ())
+        how = configs.Run(folder=out, processes=processes, cache=cache)
+        with progress.bars(console) as watch:
+            found = study.run(chosen, how, [int(one) for one in budgets.split(",")], watch)
+        table = study.table(found, chosen.ours, chosen.seed)
+    except MemkitError as error:
+        stop(console, error)
+    _told("card frontier", "replaying against reading, at equal tokens", [table], json_file)
+
+
+def _told(name: str, about: str, tables: Sequence[Table], json_file: Path | None) -> None:
+    from evals.retrieval.command import without_folders
+
+    result = asdict(Result(name=name, about=about, settings={}, tables=tables))
+    report.show(Console(width=150), result)
+    if json_file is not None:
+        command = [without_folders(argument) for argument in sys.argv[1:]]
+        kept = {**stamp(command, 0), "results": [result]}
+        json_file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,121 @@
+"""One unit of work: one system, one conversation, one regime, and a record per question."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from evals.card.asking import Asker
+from evals.card.config import Config
+from evals.card.evidence import Moment
+from evals.card.records import Record, Regime
+from evals.retrieval.data import PUBLISHED, Asked, Haystack
+from evals.retrieval.systems import System
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What is done, or not done, as a whole."""
+
+    data: str  # the data set's name in the config
+    haystack: str
+    regime: Regime
+    system: str
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f"{self.data} / {self.haystack} / {self.regime} / {self.system}"
+
+
+def run(
+    unit: Unit, config: Config, haystack: Haystack, system: System, asker: Asker
+) -> list[Record]:
+    """Return the records of a unit; the system is closed afterwards."""
+    online = unit.regime == "online"
+    with closing(system):
+        asked = (
+            _online(config.steps, haystack, system, asker.probed)
+            if online
+            else _offline(haystack, system)
+        )
+        return [asker.ask(system, unit, moment) for moment in asked]
+
+
+def _offline(haystack: Haystack, system: System) -> Iterator[Moment]:
+    """Yield all questions after the last turn; the memory does not change between them.
+
+    A question of an earlier time is asked as of then: what a memory returns of later turns is
+    counted by the temporal audit.
+    """
+    system.remember(haystack.turns)
+    _forget(haystack, system)
+    for question in haystack.questions:
+        yield Moment(haystack=haystack, question=question, turns=len(haystack.turns))
+
+
+def _online(
+    steps: int, haystack: Haystack, system: System, probed: frozenset[str]
+) -> Iterator[Moment]:
+    """Yield every question when its time has come, and some again after every later step.
+
+    Asked again it is a probe: only the search is looked at, to see what later writes did to it.
+    """
+    asked: list[Asked] = []
+    said, ends = 0, boundaries(haystack, steps)
+    for step, end in enumerate(ends, start=1):
+        system.remember(haystack.turns[said:end])
+        if end == len(haystack.turns):
+            _forget(haystack, system)
+        moment = Moment(haystack=haystack, question=haystack.questions[0], turns=end, step=step)
+        for question in asked:
+            yield replace(moment, question=question, probe=True)
+        due = [one for one in haystack.questions if said < time_of(one, haystack) <= end]
+        for question in due:
+            yield replace(moment, question=question)
+        asked += [one for one in due if one.id in probed]
+        said = end
+
+
+def _forget(haystack: Haystack, system: System) -> None:
+    if haystack.forgotten:
+        system.forget(haystack.forgotten)
+
+
+def boundaries(haystack: Haystack, steps: int) -> list[int]:
+    """Return after how many turns each step ends: equal parts, and where a question has its time.
+
+    The last is the conversation's end.
+    """
+    n = len(haystack.turns)
+    parts = {round(n * step / steps) for step in range(1, steps + 1)}
+    times = {question.after for question in haystack.questions if question.after is not None}
+    return sorted(end for end in parts | times if 0 < end <= n)
+
+
+def time_of(question: Asked, haystack: Haystack) -> int:
+    """Return after how many turns a question is first asked: when the evidence is in.
+
+    A question without evidence waits for the end, and so does one about something deleted.
+    """
+    if question.after is not None:
+        return min(max(question.after, 1), len(haystack.turns))
+    place = {turn.id: n for n, turn in enumerate(haystack.turns, start=1)}
+    ends = [place[turn] for turn in question.golds[PUBLISHED].turns if turn in place]
+    return max(ends) if ends else len(haystack.turns)
+
+
+def sample(haystacks: Sequence[Haystack], most: int | None, seed: int) -> frozenset[str]:
+    """Return the ids of so many questions: of each kind in turn, drawn by seed; None: of all."""
+    kinds: dict[str, list[str]] = {}
+    for haystack in haystacks:
+        for question in haystack.questions:
+            kinds.setdefault(question.group, []).append(question.id)
+    rng = random.Random(seed)
+    for name in sorted(kinds):
+        rng.shuffle(kinds[name])
+    total = sum(map(len, kinds.values()))
+    chosen: list[str] = []
+    for place in range(max(map(len, kinds.values()), default=0)):
+        chosen += [kinds[name][place] for name in sorted(kinds) if place < len(kinds[name])]
+    return frozenset(chosen[: total if most is None else most])

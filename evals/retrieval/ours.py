@@ -1,0 +1,160 @@
+"""memkit behind the seam, whole and with other weights of its arms."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+from unittest import mock
+
+import memkit
+from evals import USER
+from evals.retrieval.data import Query
+from evals.retrieval.seam import Packed, ScoredTurn
+from memkit import Turn, rank
+from memkit.protocols import Embedder
+
+OURS = "memkit"
+TOGETHER: Mapping[str, tuple[str, ...]] = {  # arms that are left out as one
+    "lexical": ("lexical", "lexical window"),
+    "windows": ("dense window", "lexical window"),  # no neighbour counts
+    "vectors": ("dense", "dense window", "attention"),
+}
+
+
+class Memkit:
+    """memkit through its public face.
+
+    Args:
+        embedder: as for `memkit.open`.
+        settings: of the memory; summaries are made once, after all turns.
+        thresholds: values of `min_relevance` whose refusals are measured.
+        on_disk: keep it in a temporary folder, as a user does; else in RAM, where it does not
+            tell how much it holds.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        settings: memkit.Settings | None = None,
+        thresholds: Sequence[float | Literal["auto"]] = (0.5, "auto"),
+        on_disk: bool = False,
+    ) -> None:
+        chosen = settings or memkit.Settings(background=False)
+        self._folder = TemporaryDirectory(prefix="memkit-evals-") if on_disk else None
+        url = str(Path(self._folder.name, "memory.db")) if self._folder else ":memory:"
+        self.memory = memkit.open(url, embedder=embedder, settings=chosen)
+        self._thresholds = thresholds
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Remember turns and bring the summaries up to date, which take part of a budget."""
+        self.memory.remember(turns, user_id=USER)
+        self.memory.flush()
+
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:
+        """Recall; a hit that names several turns gives its relevance to each."""
+        hits = self.memory.recall(query.text, user_id=USER, k=k, as_of=query.asked_at)
+        found: dict[str, float] = {}
+        for hit in hits:
+            for turn in hit.turn_ids:
+                found.setdefault(turn, hit.relevance)
+        return [ScoredTurn(turn_id=turn, score=score) for turn, score in found.items()][:k]
+
+    def pack(self, query: Query, budget: int) -> Packed:
+        """Return the context block; what summaries and thoughts took from turns is not counted."""
+        block = self.memory.context(
+            query.text, user_id=USER, budget_tokens=budget, as_of=query.asked_at
+        )
+        oldest_first = sorted(block.hits, key=lambda hit: (hit.said_at, hit.position or 0))
+        turns = dict.fromkeys(turn for hit in oldest_first for turn in hit.turn_ids)
+        return Packed(text=block.text, turns=tuple(turns))
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:
+        """Return for each `min_relevance` whether nothing is recalled."""
+        return {
+            f"min_relevance={threshold!r}": not self.memory.recall(
+                query.text, user_id=USER, as_of=query.asked_at, min_relevance=threshold
+            )
+            for threshold in self._thresholds
+        }
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Forget turns, and draw anew what was also said elsewhere."""
+        self.memory.forget(user_id=USER, turn_ids=turn_ids)
+        self.memory.flush()
+
+    def stored(self) -> frozenset[str]:
+        """Return the ids of all turns."""
+        return frozenset(turn.id or "" for turn in self.memory.turns(user_id=USER))
+
+    def footprint(self) -> int | None:
+        """Return the bytes of its files, index and log included; None in RAM."""
+        return self.memory.stats()["bytes"] if self._folder else None
+
+    def close(self) -> None:
+        """Close the memory."""
+        self.memory.close()
+        if self._folder:
+            self._folder.cleanup()
+
+
+class Weighed:
+    """memkit with other weights of its arms, not renormalised; it ranks, and packs nothing.
+
+    What is a candidate stays as it is: both searches go on finding them.
+    """
+
+    def __init__(self, weights: Mapping[str, float], embedder: Embedder) -> None:
+        self._weights, self._memkit = weights, Memkit(embedder)
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Take in turns as memkit does."""
+        self._memkit.remember(turns)
+
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:
+        """Recall by these weights."""
+        with _weighed(self._weights):
+            return self._memkit.ask(query, k)
+
+    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+        """Return nothing: only the ranking is measured."""
+        return Packed()
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
+        """Return nothing: no rule of memkit's was chosen for these weights."""
+        return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Forget as memkit does."""
+        self._memkit.forget(turn_ids)
+
+    def stored(self) -> frozenset[str]:
+        """Return what memkit holds."""
+        return self._memkit.stored()
+
+    def footprint(self) -> int | None:
+        """Return how much memkit holds."""
+        return self._memkit.footprint()
+
+    def close(self) -> None:
+        """Close the memory."""
+        self._memkit.close()
+
+
+@contextmanager
+def _weighed(weights: Mapping[str, float]) -> Iterator[None]:
+    """Rank by these weights inside the block, in every thread: for ablation only."""
+    with mock.patch.object(rank, "WEIGHTS", weights):
+        yield
+
+
+def without(part: str) -> dict[str, float]:
+    """Return memkit's weights with 0 for an arm, or for arms that go together."""
+    out = TOGETHER.get(part, (part,))
+    return {arm: 0.0 if arm in out else weight for arm, weight in rank.WEIGHTS.items()}
+
+
+def only(arm: str) -> dict[str, float]:
+    """Return weights with which memkit ranks by one arm and nothing else."""
+    return {name: float(name == arm) for name in rank.WEIGHTS}

@@ -1,0 +1,213 @@
+"""Audits: what makes a good score worthless is found, and nobody is accused by a hash."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from evals.card.govern import leakage, temporal
+from evals.card.govern.audits import audits, closed_book, violations
+from evals.card.records import Audit, Record
+from evals.retrieval.data import Asked, DataSet, Expected, Gold, Haystack
+from memkit import Turn
+from memkit.errors import InvalidInput
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+SAID = "we finally moved to a small house near the harbour of Bergen last week"
+
+
+def asked(id: str, text: str, *answers: str, **more: object) -> Asked:
+    given = {"kind": "fact", "asked_at": None, "golds": {}, "answerable": True} | more
+    return Asked(id=id, text=text, expected=Expected(answers=answers), **given)  # type: ignore[arg-type]
+
+
+def data_set(*questions: Asked, turns: tuple[str, ...] = (SAID,), split: str = "report") -> DataSet:
+    said = [
+        Turn(text=text, id=f"t{n}", said_at=NOON + timedelta(days=n))
+        for n, text in enumerate(turns)
+    ]
+    haystack = Haystack(name=f"h-{split}", split=split, turns=said, questions=questions)  # type: ignore[arg-type]
+    return DataSet(format="made", file="", sha256="", haystacks=[haystack])
+
+
+def record(question: str = "q", **more: object) -> Record:
+    given: dict[str, object] = {
+        "data": "d", "haystack": "h", "kind": "fact", "answerable": True, "regime": "replay",
+        "system": "s",
+    }  # fmt: skip
+    return Record(question=question, **(given | more))  # type: ignore[arg-type]
+
+
+def named(found: list[Audit], name: str) -> Audit:
+    return next(one for one in found if name in one.name)
+
+
+# ---- overlap
+
+
+def test_a_text_with_one_word_more_at_its_end_is_the_same_text() -> None:
+    (found,) = leakage.overlap({"a": SAID}, {"b": f"{SAID}!", "c": "nothing of the kind at all"})
+
+    assert (found.left, found.right, found.jaccard, found.estimated) == ("a", "b", 1.0, 1.0)
+
+
+def test_the_jaccard_that_decides_is_the_exact_one() -> None:
+    # 10 words have 6 shingles, 9 of them the first 5: 5 / 6
+    ten = "one two three four five six seven eight nine ten"
+    nine = ten.removesuffix(" ten")
+
+    (found,) = leakage.overlap({"a": ten}, {"b": nine}, threshold=0.8)
+    assert found.jaccard == pytest.approx(5 / 6)
+    assert leakage.overlap({"a": ten}, {"b": nine}, threshold=0.84) == []
+    assert len(leakage.overlap({"a": ten}, {"b": nine}, threshold=5 / 6)) == 1
+    assert len(leakage.overlap({"b": nine}, {"a": ten}, threshold=5 / 6)) == 1
+
+
+def test_a_text_of_fewer_than_five_words_overlaps_only_with_itself() -> None:
+    found = leakage.overlap({"a": "Thanks a lot!"}, {"b": "thanks a lot", "c": "a lot", "d": "…"})
+
+    assert [one.right for one in found] == ["b"]
+
+
+def test_every_pair_of_repeated_texts_is_found() -> None:
+    twice = {"1": SAID, "2": SAID}
+
+    assert len(leakage.overlap(twice, twice)) == 4
+
+
+def test_all_near_duplicates_among_many_are_proposed() -> None:
+    words = [f"w{n}" for n in range(400)]
+    left = {str(n): " ".join(words[n : n + 30]) for n in range(0, 370, 10)}
+    right = {name: f"{text} more" for name, text in left.items()}  # Jaccard 26 / 27
+
+    found = leakage.overlap(left, right, threshold=0.9)
+    assert {one.left for one in found if one.left == one.right} == left.keys()
+
+
+def test_a_threshold_that_hashing_cannot_serve_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"from 0\.5 to 1"):
+        leakage.overlap({}, {}, threshold=0.1)
+
+
+# ---- leakage of a data set
+
+
+def test_a_question_that_was_said_in_the_dialogue_is_contamination() -> None:
+    question = asked("q", "Where did you leave the blue bicycle?")
+    clean = data_set(question, turns=("the blue bicycle is in the shed",))
+    said = data_set(question, turns=("Ann asked: where did you leave the blue bicycle? No idea.",))
+
+    assert leakage.said("d", clean.haystacks).passed
+    found = leakage.said("d", said.haystacks)
+    assert (found.checked, found.violations, found.passed) == (1, 1, False)
+
+
+def test_a_question_across_two_turns_was_said_in_neither() -> None:
+    split = data_set(
+        asked("q", "where did you leave the bicycle"), turns=("where did you", "leave the bicycle")
+    )
+
+    assert leakage.said("d", split.haystacks).violations == 0
+
+
+def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
+    read = data_set(
+        asked("told", "Did Ann move to Bergen, the rainy town?", "Bergen"),
+        asked("choice", "Did Ann move to Bergen or to Oslo?", "Bergen"),
+        asked("part", "Who sells bergenias?", "Bergen"),
+        asked("none", "What did Ann say of Bergen?", "Bergen", answerable=False),
+    )
+
+    found = leakage.told("d", read.haystacks)
+    assert (found.checked, found.violations) == (3, 1)
+
+
+def test_training_texts_are_checked_against_questions_and_against_what_is_remembered() -> None:
+    read = data_set(asked("q", "Where do they live?", "Bergen"), turns=(SAID, "Thanks!"))
+
+    found = leakage.audits("d", read, {"web": SAID, "thanks": "Thanks!"})
+    index, test = named(found, "train ∩ index"), named(found, "train ∩ test")
+    assert (index.checked, index.violations, index.passed) == (1, 1, False)  # all say "Thanks!"
+    assert (test.violations, test.passed) == (0, True)
+    assert not any("train" in one.name for one in leakage.audits("d", read))
+
+
+def test_a_question_of_tuning_that_comes_again_in_the_report_is_leakage() -> None:
+    one = asked("a", "Where did the whole family move to in the end?", "to Bergen")
+    again = asked("b", one.text, "to Bergen")
+    other = asked("c", one.text, "to Rome, and then back again to Oslo")  # the same form only
+    tuning, report = data_set(one, split="tuning"), data_set(again, other)
+    both = DataSet(
+        format="made", file="", sha256="", haystacks=[*tuning.haystacks, *report.haystacks]
+    )
+
+    found = named(leakage.audits("d", both), "tuning ∩ report")
+    assert (found.checked, found.violations) == (2, 1)
+
+
+# ---- time
+
+
+@pytest.mark.parametrize(
+    ("when", "late"),
+    [
+        ({"asked_at": NOON + timedelta(days=1)}, 0),
+        ({"asked_at": NOON + timedelta(hours=1)}, 1),
+        ({"after": 2}, 0),
+        ({"after": 1}, 1),
+    ],
+)
+def test_evidence_said_after_its_question_is_found(when: Mapping[str, object], late: int) -> None:
+    golds = {"published": Gold(turns=("t1",), sessions=())}
+    read = data_set(asked("q", "where?", golds=golds, **when), turns=("first", "second"))
+
+    found = temporal.evidence("d", read)
+    assert (found.checked, found.violations, found.passed) == (1, late, not late)
+
+
+def test_a_question_without_a_time_is_not_counted_as_checked() -> None:
+    found = temporal.evidence("d", data_set(asked("q", "where?")))
+
+    assert (found.checked, found.passed) == (0, True)
+    assert "no question" in found.note
+
+
+# ---- broken memories
+
+
+@pytest.mark.parametrize("kind", ["from the future", "forgotten", "foreign text", "answer leaked"])
+def test_a_single_violation_fails_its_system_and_no_other(kind: str) -> None:
+    records = [
+        record("a", audit={kind: 0}), record("b", audit={kind: 3}),
+        record("a", audit={kind: 0}, system="honest"),
+    ]  # fmt: skip
+
+    honest, broken = violations(records)
+    assert (honest.system, honest.passed) == ("honest", True)
+    assert (broken.checked, broken.violations, broken.passed) == (2, 1, False)
+
+
+def test_nothing_is_said_of_a_system_that_does_not_tell() -> None:
+    assert violations([record()]) == []
+
+
+def test_a_model_that_knows_the_answers_without_a_memory_is_caught() -> None:
+    def answers(right: int, **more: object) -> list[Record]:
+        scores = [{"contains": float(n < right)} for n in range(20)]
+        return [
+            record(str(n), scores=one, regime="parametric", **more) for n, one in enumerate(scores)
+        ]
+
+    (fine,), (knows,) = closed_book(answers(1)), closed_book(answers(2))
+    assert (fine.passed, knows.passed, knows.violations) == (True, False, 2)
+    assert closed_book(answers(20, answerable=False)) == []
+
+
+def test_a_card_gets_the_audits_of_its_data_and_of_its_systems() -> None:
+    read = data_set(asked("q", "Where do they live?", "Bergen"))
+
+    found = audits([record(audit={"from the future": 1})], {"d": read})
+    assert [one.name for one in found if not one.passed] == [
+        "temporal: nothing from the future of a question"
+    ]
+    assert {one.system for one in found} == {"", "s"}

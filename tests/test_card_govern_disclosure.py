@@ -1,0 +1,115 @@
+"""The disclosure: what a run knows is filled in, what it cannot know is listed, never guessed."""
+
+import json
+from typing import Any
+
+from evals.card.govern.disclosure import ITEMS, disclose
+from evals.card.records import Audit
+
+CONFIG = {
+    "name": "small", "systems": ["memkit", "BM25"], "regimes": ["replay", "online"], "steps": 8,
+    "embedder": "hash", "budget": 512, "seed": 0, "judge": None,
+    "model": {"kind": "smollm2", "window": 2048},
+}  # fmt: skip
+STAMP = {
+    "command": "python -m evals card", "commit": "0123456789abcdef", "changed_files": 0,
+    "versions": {"python": "3.11"}, "machine": {"cores": 2},
+}  # fmt: skip
+DATA = [{"name": "d", "format": "synthetic", "sha256": "00", "seed": 0}]
+AUDIT = Audit(
+    name="leakage: index ∩ test", data="d", system="", checked=200, violations=1, threshold=0.007,
+    note="how",
+)  # fmt: skip
+
+
+def made(**changed: Any) -> dict[str, Any]:
+    given = {"config": CONFIG, "stamp": STAMP, "data": DATA, "audits": [AUDIT]} | changed
+    return disclose(given["config"], given["stamp"], given["data"], given["audits"])
+
+
+def missing(found: dict[str, Any]) -> dict[str, str]:
+    return {one["item"]: one["why"] for one in found["missing"]}
+
+
+def test_all_fields_of_the_paper_are_there() -> None:
+    assert {
+        "study_id", "claim_type", "temporal_governance", "leakage_overlap_auditing",
+        "implementation_resources", "regimes", "limitations_and_robustness", "missing",
+    } == made().keys()  # fmt: skip
+
+
+def test_what_the_run_knows_is_filled_in() -> None:
+    found = made()
+
+    assert found["study_id"] == "small@0123456789ab"
+    assert found["regimes"] == {
+        "parametric": False, "long context": False, "replay": True, "online": True,
+    }  # fmt: skip
+    means = found["implementation_resources"]
+    assert (means["seed"], means["changed_files"], means["budget_tokens"]) == (0, 0, 512)
+    assert (means["decoding"], means["judge"]) == ("greedy", "none")
+    store = found["temporal_governance"]["index_or_session_store"]
+    assert store == {"d": {"format": "synthetic", "sha256": "00", "seed": 0}}
+
+
+def test_leakage_audits_stand_with_their_impact() -> None:
+    (found,) = made()["leakage_overlap_auditing"]["audits"]
+
+    assert (found["impact_fraction"], found["threshold"], found["passed"]) == (0.005, 0.007, True)
+
+
+def test_every_item_is_told_or_missing_with_a_reason() -> None:
+    found = made()
+
+    told = {
+        f"{field}.{name}" if field else name
+        for field, name in ((one.field, one.name) for one in ITEMS)
+        if name in (found.get(field, {}) if field else found)
+    }
+    everything = {f"{one.field}.{one.name}" if one.field else one.name for one in ITEMS}
+    assert told | missing(found).keys() == everything
+    assert not told & missing(found).keys()
+    assert all(missing(found).values())
+
+
+def test_what_cannot_be_known_is_never_guessed() -> None:
+    found = missing(made())
+
+    assert "trained on" in found["temporal_governance.train_window"]
+    assert "revision" in found["implementation_resources.checkpoint"]
+    assert "limitations_and_robustness.sensitivity" in found
+
+
+def test_an_empty_run_lists_instead_of_inventing() -> None:
+    found = missing(made(config={}, stamp={"commit": "unknown"}, data=[], audits=[]))
+
+    assert {"study_id", "claim_type", "regimes", "implementation_resources.commit"} <= found.keys()
+    assert all(found.values())
+
+
+def test_that_no_model_answered_is_known() -> None:
+    means = made(config=CONFIG | {"model": None})["implementation_resources"]
+
+    assert means["model"].startswith("none")
+    assert means["decoding"].startswith("none")
+
+
+def test_an_audit_that_failed_is_among_the_limitations() -> None:
+    failed = Audit(name="temporal: x", data="d", system="s", checked=1, violations=1, passed=False)
+
+    assert made()["limitations_and_robustness"]["failed_audits"] == "none"
+    assert made(audits=[failed])["limitations_and_robustness"]["failed_audits"] == [
+        "temporal: x, d, s"
+    ]
+
+
+def test_an_author_can_tell_what_the_program_cannot_know() -> None:
+    told = {"disclosure": {"temporal_governance": {"train_window": "until March 2024"}}}
+    found = made(config=CONFIG | told)
+
+    assert found["temporal_governance"]["train_window"] == "until March 2024"
+    assert "temporal_governance.train_window" not in missing(found)
+
+
+def test_it_is_json() -> None:
+    assert json.loads(json.dumps(made())) == made()

@@ -1,0 +1,128 @@
+"""Recognition, position curves, slopes and half-lives: by hand and beside scipy."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import linregress
+
+from evals.card.metrics import episodic, position, recognition
+from evals.card.metrics.position import Bin
+from memkit.errors import InvalidInput
+
+# ---- recognition and recall
+
+
+def test_recognition_is_the_share_of_foils_that_lose_and_a_tie_is_half() -> None:
+    assert recognition.recognised(1.0, [2.0, 0.5, 1.0, 3.0]) == (1 + 0 + 0.5 + 1) / 4
+    with pytest.raises(InvalidInput, match="foil"):
+        recognition.recognised(1.0, [])
+
+
+def test_a_cue_is_the_first_half_of_the_words() -> None:
+    assert recognition.half_cue("One two,  three four five") == ("One two,", "three four five")
+    assert recognition.half_cue("我住在东京") == ("我住", "在东京")
+    with pytest.raises(InvalidInput, match="halves"):
+        recognition.half_cue(" one ")
+
+
+def test_recall_scores_the_completion_alone_and_no_more_words_than_there_were() -> None:
+    assert recognition.recalled("three four five", "three four five, and so on for ever") == 1
+    assert recognition.recalled("three four five", "three nil five") == pytest.approx(2 / 3)
+    assert recognition.recalled("three four five", "") == 0
+    assert recognition.recalled("three four five", "and then three four five") < 1
+
+
+def test_exposure_is_in_bits() -> None:
+    assert recognition.exposure(1, 1024) == 10
+    assert recognition.exposure(1024, 1024) == 0
+    with pytest.raises(InvalidInput, match="count from 1"):
+        recognition.exposure(0, 10)
+
+
+def test_ppr_needs_an_oracle_that_is_right_once() -> None:
+    assert recognition.ppr(0.2, 0.8) == pytest.approx(0.25)
+    assert recognition.ppr(0.2, 0) is None
+
+
+# ---- position
+
+
+def test_bins_are_five_fixed_fifths() -> None:
+    assert position.BINS == ((0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1))
+    assert [position.bin_of(x) for x in (0, 0.199, 0.2, 0.5, 0.8, 1)] == [0, 0, 1, 2, 4, 4]
+    for outside in (-0.01, 1.01, math.nan):
+        with pytest.raises(InvalidInput, match="outside"):
+            position.bin_of(outside)
+
+
+def test_a_curve_has_empty_bins_too() -> None:
+    bins = position.curve([(0, 1), (0.1, 0), (1, 1)])
+
+    assert [(one.mean, one.n) for one in bins] == [
+        (0.5, 2), (None, 0), (None, 0), (None, 0), (1, 1),
+    ]  # fmt: skip
+    assert position.curve([(7, 1)], edges=(0, 5, 10))[1] == Bin(low=5, high=10, mean=1, n=1)
+
+
+def test_mid_drop_is_the_ends_minus_the_lowest_between() -> None:
+    points = [(0.1, 1.0), (0.3, 0.5), (0.5, 0.2), (0.7, 0.6), (0.9, 0.8)]
+
+    assert position.mid_drop(position.curve(points)) == pytest.approx(0.9 - 0.2)
+    assert position.mid_drop(position.curve(points[1:])) is None
+    assert position.mid_drop(position.curve([points[0], points[-1]])) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.floats(0, 1)), min_size=3, max_size=20).filter(
+        lambda points: len({x for x, _ in points}) > 1
+    )
+)
+def test_slopes_are_scipys(points: list[tuple[int, float]]) -> None:
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+
+    assert position.slope(xs, ys) == pytest.approx(linregress(xs, ys).slope, abs=1e-9)
+    assert position.log_slope(xs, ys) == pytest.approx(linregress(np.log2(xs), ys).slope, abs=1e-9)
+
+
+def test_a_slope_needs_two_places_and_a_log_slope_positive_ones() -> None:
+    assert position.log_slope([10, 20, 40], [0.9, 0.8, 0.7]) == pytest.approx(-0.1)
+    assert position.slope([3, 3], [0, 1]) is position.slope([], []) is None
+    with pytest.raises(InvalidInput, match="logarithm"):
+        position.log_slope([0, 1], [1, 1])
+
+
+def test_noise_degradation_and_length_normalised_accuracy() -> None:
+    assert position.noise_degradation(0.8, 0.6) == pytest.approx(0.25)
+    assert position.noise_degradation(0, 0.6) is None
+    assert position.ln_accuracy(0.5, math.e**2) == pytest.approx(0.25)
+    with pytest.raises(InvalidInput, match="above 1"):
+        position.ln_accuracy(0.5, 1)
+
+
+# ---- half-life
+
+
+@pytest.mark.parametrize("half", [2.0, 40.0, 300.0])
+def test_the_half_life_of_an_exponential_is_its_own(half: float) -> None:
+    xs = [0, 10, 20, 50, 100, 200]
+
+    assert episodic.half_life(xs, [0.9 * 0.5 ** (x / half) for x in xs]) == pytest.approx(
+        half, rel=1e-3
+    )
+
+
+def test_zeros_count_in_a_half_life() -> None:
+    xs = [1, 2, 3, 4]
+
+    assert episodic.half_life(xs, [1, 1, 0, 0]) < episodic.half_life(xs, [1, 1, 0.5, 0.5])  # type: ignore[operator]
+
+
+def test_what_does_not_fall_has_no_half_life() -> None:
+    assert episodic.half_life([1, 2, 3], [0.5, 0.5, 0.5]) is None
+    assert episodic.half_life([1, 2, 3], [0.1, 0.5, 0.9]) is None
+    assert episodic.half_life([1, 2, 3, 4, 5], [1, 0, 0, 0, 1.2]) is None
+    assert episodic.half_life([1, 2], [1, 0]) is None
+    assert episodic.half_life([0, 1, 2], [1, 1 - 1e-6, 1 - 2e-6]) is None

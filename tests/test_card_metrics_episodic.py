@@ -1,0 +1,153 @@
+"""Events, order, dates, and what holds now: by hand, by property, and beside libraries."""
+
+from datetime import date, timedelta
+from itertools import permutations
+
+import ir_measures
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
+from sklearn.metrics import average_precision_score
+
+from evals.card.metrics import current, episodic, ranking
+from memkit.errors import InvalidInput
+
+PLACES = st.sets(st.integers(1, 60), min_size=1, max_size=8).map(lambda found: tuple(sorted(found)))
+
+# ---- rankings
+
+
+def test_precision_and_average_precision_by_hand() -> None:
+    assert ranking.precision((2, 4, None), 5) == 0.4
+    assert ranking.average_precision((4, None, 2)) == pytest.approx((1 / 2 + 2 / 4) / 3)
+    assert ranking.average_precision((1, 2)) == 1
+    assert ranking.average_precision(()) is None
+
+
+@given(found=PLACES, lost=st.integers(0, 2))
+def test_average_precision_is_what_trec_eval_says(found: tuple[int, ...], lost: int) -> None:
+    gold = {f"g{n}": 1 for n in range(len(found) + lost)}
+    at = {place: f"g{n}" for n, place in enumerate(found)}
+    run = {at.get(place, f"x{place}"): 1 / place for place in range(1, 61)}
+    said = ir_measures.calc_aggregate([ir_measures.AP, ir_measures.P @ 5], {"q": gold}, {"q": run})
+    places = (*found, *[None] * lost)
+
+    assert ranking.average_precision(places) == pytest.approx(said[ir_measures.AP])
+    assert ranking.precision(places, 5) == pytest.approx(said[ir_measures.P @ 5])
+
+
+@given(found=PLACES)
+def test_average_precision_is_the_area_that_scikit_learn_gives(found: tuple[int, ...]) -> None:
+    relevant = [place in found for place in range(1, 61)]
+    area = average_precision_score(relevant, [-place for place in range(1, 61)])
+
+    assert ranking.average_precision(found) == pytest.approx(area)
+
+
+# ---- events and procedures
+
+
+def test_events_are_a_set_and_procedures_are_transitions() -> None:
+    assert episodic.event_f1(["b", "a", "x"], ["a", "b"]) == pytest.approx(4 / 5)
+    assert episodic.procedure_f1(["a", "b", "c"], ["a", "b", "c"]) == 1
+    assert episodic.procedure_f1(["b", "a", "c"], ["a", "b", "c"]) == 0
+    assert episodic.procedure_f1(["a", "b"], ["a", "b", "c"]) == pytest.approx(2 / 3)
+    assert episodic.procedure_f1(["a"], ["a"]) is episodic.event_f1(["a"], []) is None
+
+
+def test_step_order_counts_pairs_and_a_missing_step_spoils_its_pairs() -> None:
+    assert episodic.step_order(["a", "x", "b", "c"], "abc") == 1
+    assert episodic.step_order(["c", "b", "a"], "abc") == 0
+    assert episodic.step_order(["a", "c"], "abc") == pytest.approx(1 / 3)
+    assert episodic.step_order(["b", "a", "b"], "ab") == 0  # where it first is
+    assert episodic.step_order(["a"], "a") is None
+
+
+def test_step_order_of_all_steps_is_kendalls_tau() -> None:
+    for found in permutations(range(4)):
+        tau = kendalltau([found.index(step) for step in range(4)], range(4)).statistic
+        assert episodic.step_order(found, range(4)) == pytest.approx((tau + 1) / 2)
+
+
+def test_anchoring_error_is_in_windows_and_capped() -> None:
+    gold, month = date(2023, 5, 8), timedelta(days=30)
+
+    assert episodic.anchoring_error([gold + timedelta(days=3)], [gold], month) == pytest.approx(0.1)
+    assert episodic.anchoring_error([date(2020, 1, 1)], [gold], month) == 1
+    assert episodic.anchoring_error([], [gold], month) == 1
+    assert episodic.anchoring_error([gold], [gold, date(2021, 1, 1)], month) == 0.5
+    assert episodic.anchoring_error([gold], [], month) is None
+    with pytest.raises(InvalidInput, match="window"):
+        episodic.anchoring_error([gold], [gold], timedelta())
+
+
+def test_replay_is_support_by_gold_and_its_coverage() -> None:
+    assert episodic.replay_support("She moved to Oslo.", ["I moved to Oslo"]) == 1
+    assert episodic.replay_support("She moved to Oslo. It rains.", ["I moved to Oslo"]) == 0
+    assert episodic.replay_support("She moved to Oslo.", []) == 0
+    assert episodic.replay_support("I don't know.", []) is None
+    assert episodic.replay_at_k((3, 12, None, 9), 10) == 0.5
+    assert episodic.replay_at_k((), 10) is None
+
+
+def test_all_that_is_replayed_for_an_unanswerable_question_is_spurious() -> None:
+    assert episodic.spurious_replay("abcd", "a", answerable=True) == 0.75
+    assert episodic.spurious_replay("", "a", answerable=True) is None
+    assert episodic.spurious_replay("a", "a", answerable=False) == 1
+    assert episodic.spurious_replay("", "", answerable=False) == 0
+
+
+# ---- what holds now
+
+
+def test_a_fresh_hit_stands_above_every_stale_turn() -> None:
+    assert current.freshness_hit((3, None), (4, 9), 5) == 1
+    assert current.freshness_hit((3,), (2,), 5) == 0
+    assert current.freshness_hit((6,), (None,), 5) == 0
+    assert current.freshness_hit((None,), (), 5) == 0
+    assert current.freshness_hit((), (1,), 5) is None
+
+
+def test_out_of_date_use_is_a_stale_turn_first() -> None:
+    assert current.out_of_date_use((3,), (2,)) == 1
+    assert current.out_of_date_use((3, 1), (2,)) == 0
+    assert current.out_of_date_use((None,), (50,)) == 1
+    assert current.out_of_date_use((None,), (None,)) == 0
+    assert current.out_of_date_use((1,), ()) is None
+
+
+def test_a_reply_is_out_of_date_if_it_says_only_what_held_once() -> None:
+    assert current.out_of_date_reply("In Oslo.", ["Bergen"], ["Oslo"]) == 1
+    assert current.out_of_date_reply("Once Oslo, now Bergen.", ["Bergen"], ["Oslo"]) == 0
+    assert current.out_of_date_reply("I don't know", ["Bergen"], ["Oslo"]) == 0
+    assert current.out_of_date_reply("New York", ["York"], ["New York"]) == 1
+    assert current.out_of_date_reply("Bergen", ["Bergen"], []) is None
+
+
+def test_a_conflict_is_handled_by_the_newest_side_both_or_a_refusal() -> None:
+    assert current.conflict_handled("Bergen", ["Bergen"], ["Oslo"]) == 1
+    assert current.conflict_handled("Either Oslo or Bergen", ["Bergen"], ["Oslo"]) == 1
+    assert current.conflict_handled("I don't know.", ["Bergen"], ["Oslo"]) == 1
+    assert current.conflict_handled("I'm not sure, Oslo?", ["Bergen"], ["Oslo"]) == 0
+    assert current.conflict_handled("Oslo", ["Bergen"], ["Oslo"]) == 0
+    assert current.conflict_handled("Paris", ["Bergen"], ["Oslo"]) == 0
+
+
+def test_a_conflict_is_shown_if_both_sides_are_found() -> None:
+    assert current.conflict_shown((1, None), (5,), 5) == 1
+    assert current.conflict_shown((1,), (6,), 5) == current.conflict_shown((None,), (1,), 5) == 0
+    assert current.conflict_shown((1,), (), 5) is None
+
+
+def test_a_preference_is_retained_if_no_withdrawn_one_is_said() -> None:
+    assert current.preference_retained("Tea, please.", ["tea"], ["coffee"]) == 1
+    assert current.preference_retained("Tea or coffee?", ["tea"], ["coffee"]) == 0
+    assert current.preference_retained("Water.", ["tea"]) == 0
+
+
+def test_refusing_is_right_or_wrong_by_the_question() -> None:
+    assert current.abstention(refused=True, answerable=False) == 1
+    assert current.abstention(refused=True, answerable=True) is None
+    assert current.false_refusal(refused=True, answerable=True) == 1
+    assert current.false_refusal(refused=True, answerable=False) is None

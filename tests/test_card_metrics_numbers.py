@@ -1,0 +1,150 @@
+"""Stability, calibration and cost: by hand and beside scikit-learn; and the catalogue of all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss
+
+from evals.card.metrics import calibration, cost, stability
+from evals.card.metrics.catalogue import METRICS
+from evals.card.records import LAYERS
+from memkit.errors import InvalidInput
+
+TABLE = [
+    [1.0, None, None],
+    [0.4, 0.8, None],
+    [0.9, 0.2, None],
+    [0.7, 0.6, 1.0],
+]
+
+# ---- stability
+
+
+def test_the_lowest_accuracy_is_that_since_something_else_was_written() -> None:
+    assert stability.min_accuracy([0.1, 0.4, 0.9, 0.7]) == 0.4  # not the .1 while it was current
+    assert stability.min_accuracy([None, 0.8, None, 0.6]) == 0.6
+    assert stability.min_accuracy([None, 1.0]) is None
+    assert stability.mean_min_accuracy(TABLE) == pytest.approx((0.4 + 0.2) / 2)
+
+
+def test_worst_case_accuracy_is_the_sources_formula() -> None:
+    k, current, lowest = 3, 1.0, (0.4 + 0.2) / 2
+
+    assert stability.worst_case_accuracy(TABLE) == pytest.approx(current / k + (1 - 1 / k) * lowest)
+    assert stability.worst_case_accuracy([[1.0]]) is None
+
+
+def test_drops_and_rises_are_inside_a_window_of_steps() -> None:
+    assert stability.windowed_drop(TABLE, 2) == pytest.approx((0.6 + 0.6) / 2)
+    assert stability.windowed_rise(TABLE, 2) == pytest.approx((0.5 + 0.4) / 2)
+    slow = [[0.9], [0.6], [0.3]]
+    assert stability.windowed_drop(slow, 2) == pytest.approx(0.3)
+    assert stability.windowed_drop(slow, 3) == pytest.approx(0.6)
+    assert stability.windowed_rise(slow, 3) == 0
+    with pytest.raises(InvalidInput, match="window"):
+        stability.windowed_drop(TABLE, 1)
+
+
+def test_a_step_at_which_a_task_was_not_asked_still_takes_its_time() -> None:
+    assert stability.windowed_drop([[0.9], [None], [0.1]], 2) == 0
+    assert stability.windowed_drop([[0.9], [None], [0.1]], 3) == pytest.approx(0.8)
+
+
+def test_forgetting_is_best_minus_last() -> None:
+    assert stability.forgetting(TABLE) == pytest.approx((0.3 + 0.2) / 2)
+    assert stability.forgetting([[0.5], [0.8]]) == 0
+    assert stability.forgetting([[0.5]]) is stability.windowed_drop([[0.5]], 5) is None
+
+
+# ---- calibration
+
+FORECASTS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
+
+
+@given(FORECASTS)
+def test_brier_is_what_scikit_learn_says(forecasts: list[tuple[float, bool]]) -> None:
+    given_, came = [p for p, _ in forecasts], [y for _, y in forecasts]
+
+    assert calibration.brier(given_, came) == pytest.approx(
+        brier_score_loss(came, given_, labels=[False, True])
+    )
+
+
+def test_adaptive_calibration_error_has_equally_many_in_each_bin() -> None:
+    sure, unsure = [0.9, 0.8], [0.3, 0.1]
+    error = (abs(0.2 - 0.5) + abs(0.85 - 0.5)) / 2
+
+    outcomes = [True, False, True, False]
+    assert calibration.adaptive_calibration_error(sure + unsure, outcomes, bins=2) == pytest.approx(
+        error
+    )
+    assert calibration.adaptive_calibration_error([1.0, 0.0], [True, False]) == 0
+
+
+@given(FORECASTS, st.integers(1, 12))
+def test_calibration_error_does_not_know_the_order_of_questions(
+    forecasts: list[tuple[float, bool]], bins: int
+) -> None:
+    def error(some: list[tuple[float, bool]]) -> float:
+        return calibration.adaptive_calibration_error(
+            [p for p, _ in some], [y for _, y in some], bins
+        )
+
+    assert 0 <= error(forecasts) <= 1
+    assert error(forecasts) == pytest.approx(error(forecasts[::-1]))
+
+
+def test_what_is_no_probability_is_not_calibrated() -> None:
+    with pytest.raises(InvalidInput, match="no probability"):
+        calibration.brier([1.2], [True])
+    with pytest.raises(InvalidInput, match="one of each"):
+        calibration.brier([], [])
+    with pytest.raises(InvalidInput, match="2 probabilities and 1 outcomes"):
+        calibration.adaptive_calibration_error([0.1, 0.2], [True])
+
+
+# ---- cost
+
+
+def test_percentiles_and_the_cheapest_that_reaches_a_target() -> None:
+    assert cost.percentile([4, 1, 3, 2, 5], 50) == 3
+    assert cost.percentile([0, 10], 95) == pytest.approx(9.5)
+    with pytest.raises(InvalidInput, match="no values"):
+        cost.percentile([], 50)
+    assert cost.cost_at_target([(900, 0.8), (300, 0.7), (500, 0.75)], 0.75) == 500
+    assert cost.cost_at_target([(900, 0.8)], 0.9) is None
+    assert cost.prefix_reuse(30, 10) == 0.75
+    assert cost.prefix_reuse(0, 0) is None
+
+
+# ---- catalogue
+
+
+def test_every_metric_says_what_it_is_in_a_sentence_and_whence() -> None:
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.layer in LAYERS
+        assert metric.better in ("higher", "lower")
+        assert metric.definition.endswith(".")
+        assert all((metric.source, metric.unit))
+
+
+def test_every_layer_has_metrics_and_no_name_is_in_two() -> None:
+    rows = [row for layer in LAYERS for row in METRICS.values() if row.layer == layer]
+
+    assert {metric.layer for metric in rows} == set(LAYERS)
+    assert len({metric.name.casefold() for metric in rows}) == len(rows) == len(METRICS)
+
+
+def test_what_is_bad_is_better_lower() -> None:
+    bad = (
+        "unsupported claims",
+        "false refusal",
+        "out-of-date use",
+        "forgetting",
+        "AURC",
+        "mid-drop",
+    )
+
+    assert {METRICS[name].better for name in bad} == {"lower"}
+    assert {METRICS[name].better for name in ("F1", "half-life", "abstention")} == {"higher"}

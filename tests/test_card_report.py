@@ -1,0 +1,283 @@
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from browser import BROWSER, measured
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up_card import SCORES, SYSTEMS, Size, made_up
+from rich.console import Console
+
+from evals.card.metrics.catalogue import METRICS
+from evals.card.records import Audit, Card, Compared, Curve, Figure, Funnel, NotRun, Record
+from evals.card.report import dumps, load, markdown, page, show, without_run, write
+from memkit.errors import InvalidInput
+
+DATA = ("locomo", "chats")
+SMALL = Size(
+    systems=SYSTEMS[:3], data=DATA, scores=(*SCORES[:4], "search ms"), kinds=("all", "when"),
+    regimes=("replay", "online"),
+)  # fmt: skip
+HOSTILE = "</svg><script>alert(1)</script>"
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+floats = st.floats(-1e6, 1e6, width=32).map(lambda x: round(x, 6) + 0.0)
+maybe = st.none() | floats
+counts = st.integers(0, 10**9)
+cells = st.none() | st.booleans() | counts | floats | texts
+values = cells | st.lists(cells, max_size=2) | st.dictionaries(texts, cells, max_size=2)
+_STRANGE = {
+    "places": st.lists(st.none() | counts, max_size=3).map(tuple),
+    "axes": st.dictionaries(texts, floats, max_size=2),
+    "points": st.lists(st.dictionaries(texts, cells, max_size=3), max_size=2).map(tuple),
+}
+
+
+def parts(kind: type) -> st.SearchStrategy[tuple]:
+    return st.lists(st.builds(kind, **_fields(kind)), max_size=1).map(tuple)
+
+
+def _fields(kind: type) -> dict[str, st.SearchStrategy]:
+    by_name = {
+        "value": floats, "difference": floats, "low": maybe, "high": maybe, "p": maybe,
+        "p_holm": maybe, "effect": maybe, "threshold": maybe, "confidence": maybe,
+        "stale_places": _STRANGE["places"], "scores": _STRANGE["axes"], "costs": _STRANGE["axes"],
+        "stages": st.dictionaries(texts, st.booleans(), max_size=2),
+        "audit": st.dictionaries(texts, counts, max_size=2),
+    } | _STRANGE  # fmt: skip
+    return {name: by_name[name] for name in kind.__dataclass_fields__ if name in by_name}
+
+
+tables = st.dictionaries(texts, values, max_size=2)
+cards = st.builds(
+    Card, name=texts, config=tables, stamp=tables,
+    disclosure=tables,
+    data=st.lists(tables, max_size=2).map(tuple), figures=parts(Figure),
+    not_run=parts(NotRun), curves=parts(Curve), funnels=parts(Funnel), compared=parts(Compared),
+    audits=parts(Audit), records=parts(Record),
+)  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """The tags and attributes that a browser would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+@pytest.fixture(scope="module")
+def small() -> Card:
+    return made_up(SMALL)
+
+
+@pytest.fixture(scope="module")
+def bare(small: Card) -> Card:
+    """The same without plots, which take their time."""
+    return replace(small, curves=[], funnels=[])
+
+
+@pytest.fixture(scope="module")
+def html(small: Card) -> str:
+    return page(small)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Card:
+    """A card whose every name tries to become markup, mathematics, or a colour."""
+    systems = (
+        HOSTILE,
+        '" onload="x',
+        "$x^$",
+        "#010101",
+        "a|b`c](http://evil)",
+        "\x1b[2J 日本 🧠\x00",
+    )
+    size = replace(
+        SMALL,
+        systems=systems,
+        data=(f"{HOSTILE} data",),
+        kinds=("all", HOSTILE),
+        regimes=("replay",),
+    )
+    card = replace(made_up(size), name=HOSTILE, stamp={HOSTILE: {HOSTILE: [HOSTILE]}})
+    return replace(card, not_run=[NotRun(what=HOSTILE, data=HOSTILE, why=HOSTILE)])
+
+
+@settings(max_examples=25)
+@given(card=cards)
+def test_a_card_is_the_same_after_writing_and_reading(tmp_path: Path, card: Card) -> None:
+    (tmp_path / "card.json").write_text(dumps(card), encoding="utf-8")
+    assert load(tmp_path / "card.json") == card
+    assert dumps(load(tmp_path / "card.json")) == dumps(card)
+
+
+def test_three_files_are_written_and_nothing_is_left_beside_them(
+    tmp_path: Path, bare: Card
+) -> None:
+    written = write(bare, tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(written)
+    assert list(written) == ["card.json", "card.md", "card.html"]
+
+
+def test_floats_are_rounded_so_that_processors_agree(bare: Card) -> None:
+    (one, *_) = bare.figures
+    noisy = [replace(one, value=x) for x in (0.1 + 0.2, -1e-9)]
+    assert '"value": 0.3,' in dumps(replace(bare, figures=noisy[:1]))
+    assert '"value": 0.0,' in dumps(replace(bare, figures=noisy[1:]))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_that_is_no_number_is_named_and_not_written(bare: Card, value: float) -> None:
+    figures = [replace(bare.figures[0], value=value)]
+    with pytest.raises(InvalidInput, match=r"figures\[0\]\.value"):
+        dumps(replace(bare, figures=figures))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "does not exist"), ("{", "the file"), ('{"name": 1}', "name"), ("[]", "not a card")],
+)
+def test_what_is_no_card_says_what_is_wrong(tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InvalidInput, match=said):
+        load(tmp_path / "x.json")
+
+
+def test_two_runs_are_equal_without_what_differs_from_run_to_run(small: Card) -> None:
+    later = replace(
+        small,
+        stamp={"date": "tomorrow"},
+        figures=[
+            replace(one, value=one.value + 9) if METRICS[one.metric].layer == "cost" else one
+            for one in small.figures
+        ],
+        curves=[replace(one, points=()) for one in small.curves if one.name == "cost-quality"]
+        + [one for one in small.curves if one.name != "cost-quality"],
+        records=[replace(one, costs={"search ms": 1.0}) for one in small.records],
+    )
+    assert dumps(later) != dumps(small)
+    assert dumps(without_run(later)) == dumps(without_run(small))
+
+
+def test_another_score_is_another_card_even_without_the_run(bare: Card) -> None:
+    first = replace(bare.records[0], scores={"F1": 0.9})
+    other = replace(bare, records=[first, *bare.records[1:]])
+    assert dumps(without_run(other)) != dumps(without_run(bare))
+
+
+def test_the_page_asks_nobody_for_anything(html: str) -> None:
+    seen = Tags(html)
+    assert not {"script", "img", "link", "iframe", "object"} & set(seen.tags)
+    assert all(value.startswith("#") for name, value in seen.attributes if name in ("href", "src"))
+    assert any("default-src 'none'" in value for _, value in seen.attributes)
+
+
+def test_ids_are_unique_on_the_page(html: str) -> None:
+    ids = Counter(value for name, value in Tags(html).attributes if name == "id")
+    assert max(ids.values()) == 1
+
+
+def test_hostile_names_stay_text_on_the_page_and_in_its_plots(hostile: Card) -> None:
+    html = page(hostile)
+    seen = Tags(html)
+    assert "script" not in seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    assert seen.tags.count("svg") == html.count("</svg>") > 5
+    assert "&lt;/svg&gt;" in html
+
+
+def test_hostile_names_stay_text_in_markdown_and_in_a_terminal(hostile: Card) -> None:
+    text = markdown(hostile)
+    assert "<script" not in text
+    assert "](http" not in text
+    assert re.search(r"\| a\\\|b", text)
+    console = Console(file=StringIO(), width=200)
+    show(replace(hostile, name="[red]x[/]"), console)
+    assert "[red]x[/]" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[2J" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_plots_take_the_colours_of_the_page(html: str) -> None:
+    drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert drawings
+    assert all("var(--s" in one and "currentColor" in one for one in drawings)
+    assert not [one for one in drawings if re.search(r"(fill|stroke): #", one)]
+
+
+def test_the_best_is_marked_by_a_sign_and_respects_which_way_is_better(bare: Card) -> None:
+    kept = [one for one in bare.figures if one.regime == "replay" and one.group == "all"]
+    costs = {"memkit": 30.0, "no memory": 10.0, "last turns": 20.0}
+    scores = [replace(one, metric="search ms", value=costs[one.system]) for one in kept]
+    line = next(
+        one for one in markdown(replace(bare, figures=scores)).splitlines() if "no memory" in one
+    )
+    assert "**10.0 ★**" in line
+
+
+def test_equals_share_no_star(bare: Card) -> None:
+    same = [replace(one, value=0.5) for one in bare.figures]
+    told = markdown(replace(bare, figures=same))
+    assert "0.500 ★" not in told
+    assert "no system leads alone" in told
+
+
+def test_what_did_not_run_has_a_reason_and_no_number(bare: Card) -> None:
+    card = replace(bare, figures=[], curves=[], funnels=[], compared=[])
+    for text in (page(card), markdown(card)):
+        assert "no model: add a [model] to the config" in text
+        assert "0.000" not in text
+
+
+def test_failed_audits_come_first_and_in_words(bare: Card) -> None:
+    bad = Audit(name="temporal", data="chats", system="mem0", checked=9, violations=2, passed=False)
+    card = replace(bare, audits=[*bare.audits, bad])
+    assert "1 of" in page(card).partition("audits failed")[0]
+    assert markdown(card).index("FAILED ✗") < markdown(card).index("passed ✓")
+
+
+def test_the_terminal_names_the_leader_with_its_interval(bare: Card) -> None:
+    console = Console(file=StringIO(), width=150)
+    show(bare, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert re.search(r"memkit leads on 2 of 2 data sets; on locomo it has 0\.\d+ \[", said)
+
+
+def test_an_empty_card_can_still_be_shown() -> None:
+    empty = Card(
+        name="empty", config={}, stamp={}, disclosure={}, data=(), figures=(), not_run=(),
+        curves=(), funnels=(), compared=(), audits=(), records=(),
+    )  # fmt: skip
+    assert "0 systems" in page(empty)
+    assert "0 systems" in markdown(empty)
+
+
+@pytest.mark.slow
+def test_a_long_card_stays_small_enough_to_open() -> None:
+    scores = [name for name in METRICS if METRICS[name].unit][:60]
+    data = [f"data {n}" for n in range(9)]
+    assert len(page(made_up(Size(data=data, scores=scores))).encode()) < 3e6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+def test_nothing_overflows_or_overlaps_in_a_real_browser(tmp_path: Path, hostile: Card) -> None:
+    systems = (*SYSTEMS, "memkit without any thoughts")
+    card = made_up(replace(SMALL, systems=systems, data=DATA[:1], regimes=("replay",)))
+    for one in (card, hostile):
+        for width, found in measured(page(one), tmp_path).items():
+            assert found["overflow"] <= 0, (width, found)
+            assert found["overlaps"] == [], (width, found)
+            assert found["cut"] == [], (width, found)
+            assert found["smallest"] >= 8, (width, found)

@@ -1,0 +1,221 @@
+"""A card, from a config to figures: the same twice, interrupted or not, in one process or many."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import ROOT
+from evals.card import build, config, report, run
+from evals.card.config import Config, Run
+from evals.card.records import Card
+from memkit.errors import InvalidInput
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "embedder": "hash",
+    "budget": 128,
+    "steps": 3,
+    "systems": ["memkit", "BM25", "last turns"],
+    "data": [
+        {"format": "synthetic", "probe": "updates", "size": "small"},
+        {"format": "synthetic", "probe": "deletions", "size": "small"},
+    ],
+}
+TOML = """
+name = "small"
+embedder = "hash"
+budget = 128
+steps = 3
+systems = ["memkit", "BM25", "last turns"]
+[[data]]
+format = "synthetic"
+probe = "updates"
+size = "small"
+[[data]]
+format = "synthetic"
+probe = "deletions"
+size = "small"
+"""
+
+
+def given(**changes: Any) -> Config:
+    return config.from_table({**SMALL, **changes}, Path())
+
+
+def made(chosen: Config, folder: Path, **how: Any) -> Card:
+    done = run.run(chosen, Run(folder=folder, cache=folder.parent / "cache", **how))
+    return build.build(chosen, done, {})
+
+
+def same(a: Card, b: Card) -> bool:
+    return report.dumps(report.without_run(a)) == report.dumps(report.without_run(b))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    return made(given(), tmp_path_factory.mktemp("whole") / "out")
+
+
+def test_the_same_seed_gives_the_same_card_with_nothing_kept(whole: Card, tmp_path: Path) -> None:
+    assert same(made(given(), tmp_path / "out"), whole)
+
+
+def test_another_seed_gives_other_data(whole: Card, tmp_path: Path) -> None:
+    assert not same(made(given(seed=1), tmp_path / "out"), whole)
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_card(whole: Card, tmp_path: Path) -> None:
+    assert same(made(given(), tmp_path / "out", processes=2), whole)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same_card(whole: Card, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path\n"
+        "from test_card_run import given, made\n"
+        "from evals.card import report\n"
+        f"card = made(given(), Path({str(tmp_path / 'out')!r}), processes=2, ray='local')\n"
+        f"report.write(card, Path({str(tmp_path / 'out')!r}))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
+    assert same(report.load(tmp_path / "out" / "card.json"), whole)
+
+
+@pytest.mark.slow
+def test_a_run_killed_three_times_and_resumed_equals_one_that_was_not(
+    whole: Card, tmp_path: Path
+) -> None:
+    (tmp_path / "card.toml").write_text(TOML)
+    folder = tmp_path / "out"
+    rng = random.Random(0)
+    seen = [0]
+    for _ in range(3):
+        with start(tmp_path, folder) as process:
+            while units(folder) <= seen[-1] and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.random() / 4)
+            os.killpg(process.pid, signal.SIGKILL)
+        seen.append(units(folder))
+    with start(tmp_path, folder) as process:
+        assert process.wait() == 0
+
+    assert seen[1] < units(folder)  # it was really interrupted
+    assert same(report.load(folder / "card.json"), whole)
+    assert not list(folder.rglob("*.part"))[4:]  # a kill leaves no more than a half file each
+
+
+def start(folder: Path, out: Path) -> "subprocess.Popen[bytes]":
+    command = ["-m", "evals", "card", "--config", "card.toml", "--out", str(out)]
+    return subprocess.Popen(
+        [sys.executable, *command, "--cache", str(folder / "cache")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def units(folder: Path) -> int:
+    return len(list((folder / "work").rglob("*.json")))
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made(given(), tmp_path / "out")
+
+    def never(*_: Any) -> None:
+        raise AssertionError("done again")
+
+    monkeypatch.setattr(run, "_do", never)
+    assert same(made(given(), tmp_path / "out"), first)
+
+
+def test_another_config_does_not_take_up_what_was_done(tmp_path: Path) -> None:
+    made(given(budget=128), tmp_path / "out")
+    card = made(given(budget=32), tmp_path / "out")
+    assert same(card, made(given(budget=32), tmp_path / "fresh"))
+
+
+def test_every_regime_asks_the_same_questions(whole: Card) -> None:
+    asked: dict[tuple[str, str], set[str]] = {}
+    for one in whole.records:
+        asked.setdefault((one.data, one.regime), set()).add(one.question)
+    for data in {data for data, _ in asked}:
+        slices = [questions for (name, _), questions in asked.items() if name == data]
+        assert len(slices) == 4
+        assert all(questions == slices[0] for questions in slices)
+
+
+def test_without_a_model_what_needs_one_is_not_run_and_never_0(whole: Card) -> None:
+    silent = {
+        name for one in whole.not_run if "no model" in one.why for name in one.what.split(", ")
+    }
+    assert {"EM", "F1", "contains", "unsupported claims", "recognition"} <= silent
+    assert not [one for one in whole.figures if one.metric in silent]
+
+
+def test_a_system_whose_extra_is_missing_is_not_run_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mem0", None)
+    card = made(given(systems=["BM25", "mem0"], ours="BM25"), tmp_path / "out")
+    assert card.not_run[0].what == "mem0"
+    assert "pip install" in card.not_run[0].why
+    assert {one.system for one in card.figures if one.regime == "replay"} == {"BM25"}
+
+
+def test_a_card_holds_nothing_of_the_data_but_ids_and_numbers(whole: Card) -> None:
+    text = report.dumps(whole)
+    sets = [run.data.read(spec) for spec in given().data]
+    turns = [turn.text for one in sets for haystack in one.haystacks for turn in haystack.turns]
+    questions = [q.text for one in sets for haystack in one.haystacks for q in haystack.questions]
+    assert not [one for one in [*turns, *questions] if one in text]
+
+
+def test_intervals_draw_conversations_and_tell_how_many_questions(whole: Card) -> None:
+    (one,) = [
+        figure
+        for figure in whole.figures
+        if (figure.data, figure.metric, figure.system, figure.regime, figure.group)
+        == ("synthetic updates", "turn recall@10", "memkit", "replay", "all")
+    ]
+    assert one.low is not None
+    assert one.high is not None
+    assert one.low <= one.value <= one.high
+    assert one.n == 9
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"systems": []}, "name each system once"),
+        ({"systems": ["BM25", "BM25"]}, "BM25"),
+        ({"regimes": ["dreaming"]}, "dreaming"),
+        ({"data": []}, r"\[\[data\]\]"),
+        ({"data": [{"probe": "updates"}]}, "format"),
+        ({"steps": 0}, "steps"),
+        ({"budget": 0}, "budget"),
+        ({"modell": {}}, "modell"),
+        ({"model": {"kind": "oracle"}}, "oracle"),
+        ({"judge": {"kind": "smollm2"}}, r"\[model\]"),
+    ],
+)
+def test_a_wrong_config_says_what_is_wrong(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        given(**wrong)
+
+
+@pytest.mark.parametrize("name", ["memkitt", "nowhere:Nothing"])
+def test_an_unknown_system_stops_the_run_before_it_begins(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=name.partition(":")[0]):
+        made(given(systems=[name], ours=name), tmp_path / "out")
