@@ -51,7 +51,8 @@ class Asker:
             text, spent = replied
             costs |= spent
             scores |= score.reply(moment, evidence, text) | self._judged(moment, text)
-            scores |= self._likelihoods(moment, evidence, unit.regime)
+            if unit.regime != "online":  # as in replay, at three times the cost
+                scores |= self._likelihoods(moment, evidence, unit.regime)
         question = moment.question
         return Record(
             data=unit.data, haystack=unit.haystack, question=question.id, kind=question.kind,
@@ -137,7 +138,7 @@ class Asker:
                 found |= score.recognition(lost[0], lost[1:])
                 canary = regime == "parametric"
                 found |= score.exposure(lost[0], lost[1:]) if canary else {}
-        if self._spec.recall and len(moment.gold) == 1 and regime != "online":
+        if self._spec.recall and len(moment.gold) == 1:
             found |= self._recall(moment, notes, model)
         return found
 
