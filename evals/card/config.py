@@ -100,15 +100,21 @@ def from_table(given: Mapping[str, Any], folder: Path) -> Config:
 
 def _made(kind: type[Table], given: object, where: str) -> Table:
     """Return the dataclass that a table fills, or say which key is wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
     if not isinstance(given, Mapping):
         raise InvalidInput(f"{where} is no table")
     known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     if unknown := sorted(set(given) - set(known)):
         raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(known)}")
     try:
-        return kind(**given)
-    except TypeError as error:  # a key without a default is missing
-        raise InvalidInput(f"{where}: {error}") from error
+        return TypeAdapter(kind).validate_python(dict(given))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        own = first.get("ctx", {}).get("error")  # what the dataclass itself has checked
+        wrong = own or f"{key}: {first['msg']}, got {first['input']!r}"
+        raise InvalidInput(f"{where}: {wrong}") from error
 
 
 def _spec(given: object, folder: Path, seed: int) -> Spec:
@@ -121,8 +127,12 @@ def _spec(given: object, folder: Path, seed: int) -> Spec:
             named[key] = folder / Path(str(named[key])).expanduser()
     options = {key: value for key, value in given.items() if key not in _SPEC}
     if given["format"] == "pooled":
-        options |= {key: str(folder / options[key]) for key in POOLED if key in options}
-    return Spec(**{"seed": seed, **named}, options=options)
+        options |= {
+            key: str(folder / Path(str(options[key])).expanduser())
+            for key in POOLED
+            if key in options
+        }
+    return _made(Spec, {"seed": seed, **named, "options": options}, "[[data]]")
 
 
 def placed(config: Config, places: Sequence[str]) -> Config:
@@ -141,7 +151,7 @@ def placed(config: Config, places: Sequence[str]) -> Config:
         moved = {
             part[1:]: paths[spec.name + part] for part in _parts(spec) if spec.name + part in paths
         }
-        path = Path(paths[spec.name]) if spec.name in paths else spec.path
+        path = Path(paths[spec.name]).expanduser() if spec.name in paths else spec.path
         data.append(replace(spec, path=path, options={**spec.options, **moved}))
     return replace(config, data=data)
 
@@ -152,8 +162,6 @@ def _parts(spec: Spec) -> list[str]:
 
 
 def _check(config: Config) -> None:
-    if unknown := [one for one in config.regimes if one not in REGIMES]:
-        raise InvalidInput(f"no regime {unknown[0]!r}; there are {', '.join(REGIMES)}")
     for one in (config.model, config.judge):
         if one is not None and one.kind not in KINDS:
             raise InvalidInput(f"no model {one.kind!r}; there are {', '.join(KINDS)}")
@@ -162,6 +170,9 @@ def _check(config: Config) -> None:
     for name, least in (("budget", 1), ("steps", 1)):
         if getattr(config, name) < least:
             raise InvalidInput(f"{name} must be at least {least}")
+    names = [spec.name for spec in config.data]
+    if alike := [one for one in names if names.count(one) > 1]:
+        raise InvalidInput(f"two data sets are called {alike[0]!r}; give each a name of its own")
     twice = [one for one in config.systems if list(config.systems).count(one) > 1]
     if twice or not config.systems:
         raise InvalidInput(f"name each system once, at least one; twice: {twice[:1]}")

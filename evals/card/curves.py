@@ -7,7 +7,6 @@ import numpy as np
 from evals.card import layers, timeline
 from evals.card.metrics import position
 from evals.card.records import Cell, Curve, Record
-from evals.measure import mean_interval
 from evals.retrieval import abstention
 
 _COVERAGES = np.linspace(0.05, 1.0, 20)
@@ -22,13 +21,13 @@ def curves(records: Sequence[Record], seed: int) -> list[Curve]:
     found: list[Curve] = []
     for (data, regime, system), theirs in layers.parts(records).items():
         asked = [one for one in theirs if not one.probe]
-        metric = _metric(asked)
+        metric = layers.right_by(asked)
         drawn = {
             name: (metric, _along(name, axis, asked, metric, seed)) for name, axis in _AXES.items()
         }
         drawn["risk-coverage"] = ("risk", _risk(asked))
         drawn["over time"] = (layers.HIT, _over_time(theirs, seed))
-        drawn["cost-quality"] = (metric, _cost(asked, metric))
+        drawn["cost-quality"] = (metric, _cost(asked, metric, seed))
         found += [
             Curve(name=name, data=data, regime=regime, system=system, metric=of, points=points)
             for name, (of, points) in drawn.items()
@@ -37,22 +36,12 @@ def curves(records: Sequence[Record], seed: int) -> list[Curve]:
     return found
 
 
-def _metric(records: Sequence[Record]) -> str:
-    """Return what is drawn: whether replies are right, where a model was asked."""
-    answered = any(layers.RIGHT in one.scores for one in records)
-    return layers.RIGHT if answered else layers.HIT
-
-
 def _along(name: str, axis: str, records: Sequence[Record], metric: str, seed: int) -> list[Point]:
-    pairs = [
-        (one.axes[axis], one.scores[metric])
-        for one in records
-        if axis in one.axes and metric in one.scores
-    ]
-    inside: dict[tuple[float, str], list[float]] = {}
-    for x, y in pairs:
-        inside.setdefault(_bin(name, x), []).append(y)
-    return [_point(x, label, ys, seed) for (x, label), ys in sorted(inside.items())]
+    inside: dict[tuple[float, str], list[Record]] = {}
+    for one in records:
+        if axis in one.axes and metric in one.scores:
+            inside.setdefault(_bin(name, one.axes[axis]), []).append(one)
+    return [_point(x, label, some, metric, seed) for (x, label), some in sorted(inside.items())]
 
 
 def _bin(name: str, x: float) -> tuple[float, str]:
@@ -67,8 +56,8 @@ def _bin(name: str, x: float) -> tuple[float, str]:
     return float(low), f"{low}–{high - 1}" if high < _DISTANCES[-1] else f"{low}+"
 
 
-def _point(x: float, label: str, ys: Sequence[float], seed: int) -> Point:
-    interval = mean_interval(ys, seed=seed)
+def _point(x: float, label: str, records: Sequence[Record], metric: str, seed: int) -> Point:
+    (interval,) = layers.means(records, [metric], seed)
     return {
         "x": x, "label": label, "y": interval.value, "low": interval.low, "high": interval.high,
         "n": interval.n,
@@ -92,13 +81,12 @@ def _risk(records: Sequence[Record]) -> list[Point]:
 
 def _over_time(records: Sequence[Record], seed: int) -> list[Point]:
     steps = timeline.after_each_step(records)
-    return [_point(float(step), str(step), ys, seed) for step, ys in steps.items()]
+    return [_point(float(step), str(step), some, layers.HIT, seed) for step, some in steps.items()]
 
 
-def _cost(records: Sequence[Record], metric: str) -> list[Point]:
+def _cost(records: Sequence[Record], metric: str, seed: int) -> list[Point]:
     """Return one point: what a question costs in tokens of memory, and how many come out right."""
     spent = [one.costs["memory tokens"] for one in records if "memory tokens" in one.costs]
-    ys = [one.scores[metric] for one in records if metric in one.scores]
-    if not spent or not ys:
+    if not spent or not any(metric in one.scores for one in records):
         return []
-    return [_point(float(np.mean(spent)), "memory tokens", ys, seed=0)]
+    return [_point(float(np.mean(spent)), "memory tokens", records, metric, seed)]

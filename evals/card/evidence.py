@@ -74,9 +74,10 @@ class Evidence:
 
 
 def known(moment: Moment) -> frozenset[str]:
-    """Return the ids of the turns said before a question is asked, and not deleted since."""
-    question = moment.question
-    said = moment.haystack.turns[: moment.turns if question.after is None else question.after]
-    at = question.asked_at
+    """Return the ids of the turns said before a question is asked, and not deleted since.
+
+    By the time that the memory was told: where turns have no dates, it cannot know what is later.
+    """
+    at, said = moment.query.asked_at, moment.haystack.turns[: moment.turns]
     there = [turn for turn in said if at is None or turn.said_at is None or turn.said_at <= at]
     return frozenset(turn.id or "" for turn in there) - moment.forgotten

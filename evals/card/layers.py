@@ -13,10 +13,9 @@ from evals.measure import Interval
 from evals.retrieval import abstention, statistics
 
 ALL = "all"
-HIT, RIGHT = (
-    "any@10",
-    "contains",
-)  # what is right if only the search is looked at; if a model answers
+HIT = "any@10"  # what is right if only the search is looked at
+RIGHT = "contains"  # and if a model answers
+PACKED = "share in budget"  # and if there is neither
 _TIMES = ("search ms", "answer ms")
 
 Part = tuple[str, Regime, str]  # data, regime, system
@@ -30,8 +29,12 @@ def figures(records: Sequence[Record], seed: int) -> list[Figure]:
         asked = [one for one in theirs if not one.probe]
         for group, some in groups(asked).items():
             found += _means(part, group, some, seed)
-        for metric, statistic in _DERIVED.items():
+        for metric, statistic in _SELECTIVE.items():
             found += _derived(part, metric, asked, statistic, seed)
+        right = right_by(asked)
+        scored = [one for one in asked if right in one.scores]
+        for metric, statistic in _ALONG.items():
+            found += _derived(part, metric, scored, statistic, seed)
         found += [_figure(part, ALL, *one) for one in timeline.figures(theirs, seed)]
         found += [_figure(part, ALL, *one) for one in _costs(asked, seed)]
     return found
@@ -47,10 +50,10 @@ def parts(records: Sequence[Record]) -> dict[Part, list[Record]]:
 
 def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return records by kind of question, and all of them if there is more than one kind."""
-    found: dict[str, list[Record]] = {ALL: list(records)}
+    kinds: dict[str, list[Record]] = {}
     for one in records:
-        found.setdefault(one.kind, []).append(one)
-    return found if len(found) > 2 else {ALL: list(records)}
+        kinds.setdefault(one.kind, []).append(one)
+    return {ALL: list(records)} | (kinds if len(kinds) > 1 and ALL not in kinds else {})
 
 
 def _figure(part: Part, group: str, metric: str, interval: Interval) -> Figure:
@@ -122,12 +125,16 @@ def _derived(
         yield _figure(part, ALL, metric, interval)
 
 
-def right(record: Record) -> float | None:
-    """Return whether a question came out right: its reply if there is one, else its search."""
-    return record.scores.get(RIGHT, record.scores.get(HIT))
+def right_by(records: Sequence[Record]) -> str:
+    """Return by which score questions came out right: the one that most of them have.
+
+    Of equals: of replies first, then of the search; without a search, the evidence in the prompt.
+    """
+    counts = {name: sum(name in one.scores for one in records) for name in (RIGHT, HIT, PACKED)}
+    return max(counts, key=counts.__getitem__)
 
 
-def _selective(
+def _of_confidence(
     of: Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], float | None],
 ) -> Statistic:
     def statistic(records: Sequence[Record]) -> float | None:
@@ -143,10 +150,10 @@ def _selective(
 
 
 def along(records: Sequence[Record], axis: str) -> tuple[list[float], list[float]]:
-    """Return where questions stand on an axis, and whether they came out right."""
-    pairs = [(one.axes[axis], right(one)) for one in records if axis in one.axes]
-    kept = [(x, y) for x, y in pairs if y is not None]
-    return [x for x, _ in kept], [y for _, y in kept]
+    """Return where questions stand on an axis, and whether they came out right, by one score."""
+    metric = right_by(records)
+    kept = [one for one in records if axis in one.axes and metric in one.scores]
+    return [one.axes[axis] for one in kept], [one.scores[metric] for one in kept]
 
 
 def _slope(axis: str) -> Statistic:
@@ -171,9 +178,13 @@ def _noise(records: Sequence[Record]) -> float | None:
     return position.noise_degradation(sum(clean) / len(clean), sum(noisy) / len(noisy))
 
 
-_DERIVED: Mapping[str, Statistic] = {
-    "AURC": _selective(lambda confidence, errors, _: abstention.aurc(confidence, errors)),
-    "AUROC": _selective(lambda confidence, _, answerable: abstention.auroc(confidence, answerable)),
+_SELECTIVE: Mapping[str, Statistic] = {
+    "AURC": _of_confidence(lambda confidence, errors, _: abstention.aurc(confidence, errors)),
+    "AUROC": _of_confidence(
+        lambda confidence, _, answerable: abstention.auroc(confidence, answerable)
+    ),
+}
+_ALONG: Mapping[str, Statistic] = {
     "mid-drop": _mid_drop,
     "slope per doubling of distance": _slope("distance"),
     "slope per doubling of distractors": _slope("distractors"),

@@ -1,7 +1,7 @@
 """Several data sets' conversations as one large memory: HEMA's 10,000 chunks, real questions."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -63,11 +63,17 @@ def _moved(turn: Turn, name: str) -> Turn:
 
 
 def _renamed(question: Asked, name: str) -> Asked:
+    def moved(ids: Iterable[str]) -> tuple[str, ...]:
+        return tuple(f"{name}/{one}" for one in ids)
+
+    expected = replace(
+        question.expected,
+        stale_turns=moved(question.expected.stale_turns),
+        steps=moved(question.expected.steps),
+    )
     golds = {
-        whose: Gold(
-            turns=tuple(f"{name}/{one}" for one in gold.turns),
-            sessions=tuple(f"{name}/{one}" for one in gold.sessions),
-        )
+        whose: Gold(turns=moved(gold.turns), sessions=moved(gold.sessions))
         for whose, gold in question.golds.items()
     }
-    return replace(question, golds=golds, asked_at=None, after=None)
+    id = f"{name}/{question.id}"
+    return replace(question, id=id, golds=golds, expected=expected, asked_at=None, after=None)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Regime = Literal["parametric", "long context", "replay", "online"]
 REGIMES: tuple[Regime, ...] = ("parametric", "long context", "replay", "online")
@@ -158,3 +161,14 @@ class Card:
     compared: Sequence[Compared]
     audits: Sequence[Audit]
     records: Sequence[Record]
+
+    def _repr_html_(self) -> str:
+        from evals.card.report import page
+        from memkit.show.html import framed
+
+        return framed(page(self))
+
+    def __rich__(self) -> "RenderableType":
+        from evals.card.report.terminal import summary
+
+        return summary(self)

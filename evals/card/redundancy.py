@@ -28,11 +28,11 @@ Orders = Mapping[str, Order]  # by metric
 def orders(cards: Sequence[Card]) -> Orders:
     """Return every score of the systems, higher being better, where enough of them differ."""
     found: dict[str, dict[Place, dict[str, float]]] = {}
-    for card in cards:
+    for n, card in enumerate(cards, start=1):  # two of them may have one name
         for one in card.figures:
             if one.group == "all" and METRICS[one.metric].layer not in _SKIPPED:
                 sign = 1.0 if METRICS[one.metric].better == "higher" else -1.0
-                place = (f"{card.name}/{one.data}", one.regime)
+                place = (f"{n} {card.name}/{one.data}", one.regime)
                 systems = found.setdefault(one.metric, {}).setdefault(place, {})
                 systems[one.system] = sign * one.value
     return {
@@ -53,7 +53,7 @@ def correlation(
     from scipy.stats import kendalltau
 
     found = []
-    for place in a.keys() & b.keys():
+    for place in sorted(a.keys() & b.keys()):  # in one order, so that the same is drawn
         systems = sorted(a[place].keys() & b[place].keys())
         xs, ys = ([of[place][one] for one in systems] for of in (a, b))
         if len(systems) >= LEAST and len(set(xs)) > 1 and len(set(ys)) > 1:

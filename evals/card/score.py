@@ -200,7 +200,7 @@ def axes(moment: Moment, evidence: Evidence) -> Scores:
         if moment.probe:  # more has been said since it was first asked
             found.pop("distance", None)
             found.pop("depth", None)
-        found.setdefault("distance", float(max(said - max(gold), 0)))
+        found.setdefault("distance", float(max(said - 1 - max(gold), 0)))
         found.setdefault("depth", min(max(gold) / max(said - 1, 1), 1.0))
     shown = [evidence.place_of[turn] for turn in moment.gold if turn in evidence.place_of]
     return found | ({"place": min(shown)} if shown else {})

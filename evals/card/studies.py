@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from evals import report
-from evals.card.command import app, stop
+from evals.card.command import app, keep, stop
 from evals.result import Result, Table, stamp
-from memkit.errors import MemkitError
+from memkit.errors import InvalidInput, MemkitError
 
 __all__ = ["app"]
 
@@ -78,11 +78,18 @@ def frontier(
         chosen = configs.placed(configs.read(config), data or ())
         how = configs.Run(folder=out, processes=processes, cache=cache)
         with progress.bars(console) as watch:
-            found = study.run(chosen, how, [int(one) for one in budgets.split(",")], watch)
+            found = study.run(chosen, how, _numbers(budgets), watch)
         table = study.table(found, chosen.ours, chosen.seed)
     except MemkitError as error:
         stop(console, error)
     _told("card frontier", "replaying against reading, at equal tokens", [table], json_file)
+
+
+def _numbers(budgets: str) -> list[int]:
+    found = [int(one) for one in budgets.split(",") if one.strip().isdecimal()]
+    if len(found) != budgets.count(",") + 1 or 0 in found:
+        raise InvalidInput(f"--budgets {budgets!r} are not tokens, such as 128,256")
+    return found
 
 
 def _told(name: str, about: str, tables: Sequence[Table], json_file: Path | None) -> None:
@@ -93,4 +100,7 @@ def _told(name: str, about: str, tables: Sequence[Table], json_file: Path | None
     if json_file is not None:
         command = [without_folders(argument) for argument in sys.argv[1:]]
         kept = {**stamp(command, 0), "results": [result]}
-        json_file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        try:
+            keep(json_file, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        except MemkitError as error:
+            stop(Console(stderr=True), error)

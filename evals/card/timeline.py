@@ -33,7 +33,7 @@ def figures(records: Sequence[Record], seed: int) -> Iterator[tuple[str, Interva
         column = np.array([[np.nan if value is None else value] for value in values])
         if not np.isnan(column).all():
             yield metric, statistics.means(column, statistics.weights(names, seed))[0]
-    probed = [one for one in records if one.step and HIT in one.scores]
+    probed = [one for one in records if one.step and HIT in one.scores and "distance" in one.axes]
     for metric, along in _ALONG.items():
         found = statistics.bootstrap(
             lambda rows, along=along: along(  # type: ignore[misc]
@@ -63,12 +63,12 @@ def accuracy(records: Sequence[Record]) -> Accuracy:
     ]
 
 
-def after_each_step(records: Sequence[Record]) -> dict[int, list[float]]:
-    """Return what was found of all questions asked so far, after each step."""
-    found: dict[int, list[float]] = {}
+def after_each_step(records: Sequence[Record]) -> dict[int, list[Record]]:
+    """Return the questions asked after each step, first or again, that the search can hit."""
+    found: dict[int, list[Record]] = {}
     for one in records:
         if one.step and HIT in one.scores:
-            found.setdefault(one.step, []).append(one.scores[HIT])
+            found.setdefault(one.step, []).append(one)
     return dict(sorted(found.items()))
 
 

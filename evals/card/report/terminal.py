@@ -1,8 +1,9 @@
 """The card in a terminal: what it says, the scores, and what failed."""
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from evals.card.records import Card
 from evals.card.report import lists
@@ -12,17 +13,21 @@ from evals.card.report.verdict import verdict
 
 
 def show(card: Card, console: Console) -> None:
-    """Print the verdict, the scores at a glance, failed audits and what was not run."""
+    """Print the summary."""
+    console.print(summary(card))
+
+
+def summary(card: Card) -> RenderableType:
+    """Return the verdict, the scores at a glance, failed audits and what was not run."""
     found = index(card)
-    console.print(f"[bold]{_safe(card.name)}[/bold]")
-    for sentence in verdict(card, found):
-        console.print(plain(sentence), markup=False)
-    for grid in glance(found):
-        console.print(_grid(grid))
+    parts: list[RenderableType] = [Text(plain(card.name), style="bold")]
+    parts += [Text(plain(sentence)) for sentence in verdict(card, found)]
+    parts += map(_grid, glance(found))
     failed = lists.audits(one for one in card.audits if not one.passed)
     for title, rows in (("failed audits", failed), ("not run", lists.not_run(card))):
         if rows.rows:
-            console.print(_table(title, rows))
+            parts.append(_table(title, rows))
+    return Group(*parts)
 
 
 def _grid(grid: Grid) -> Table:

@@ -1,0 +1,228 @@
+"""`python -m evals card`: what it writes, what it says of bad input, and the exit codes for CI."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_card_run import given
+from typer.testing import CliRunner, Result
+
+from evals.card import config, report
+from evals.card.studies import app
+from memkit.errors import InvalidInput
+
+TOML = """
+name = "tiny"
+embedder = "hash"
+systems = ["BM25", "last turns"]
+ours = "BM25"
+regimes = ["replay"]
+[[data]]
+format = "synthetic"
+probe = "updates"
+size = "small"
+conversations = 2
+"""
+POOLED: dict[str, Any] = {"format": "pooled", "name": "pool", "locomo": "a.json"}
+
+
+def card(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a card that the command made."""
+    folder = tmp_path_factory.mktemp("card")
+    (folder / "tiny.toml").write_text(TOML)
+    done = card("--config", folder / "tiny.toml", "--out", folder / "out", "--cache", folder / "c")
+    assert done.exit_code == 0, done.output
+    return folder / "out"
+
+
+def said(done: Result) -> str:
+    return " ".join(done.output.split())
+
+
+def bound(tmp_path: Path, metric: str, least: float) -> Path:
+    file = tmp_path / "held.toml"
+    file.write_text(f'[[threshold]]\nmetric = "{metric}"\nsystem = "last turns"\nmin = {least}\n')
+    return file
+
+
+# ---- a run
+
+
+def test_a_run_writes_json_markdown_and_a_page_and_prints_the_scores(made: Path) -> None:
+    assert {one.name for one in made.iterdir()} == {"card.json", "card.md", "card.html", "work"}
+    assert {one.system for one in report.load(made / "card.json").records} == {"BM25", "last turns"}
+
+
+def test_a_run_again_goes_on_with_what_is_done(made: Path, tmp_path: Path) -> None:
+    before = (made / "card.json").read_text()
+    file = made.parent / "tiny.toml"
+    done = card("--config", file, "--out", made, "--cache", tmp_path / "another")
+    assert done.exit_code == 0
+    assert not (tmp_path / "another").exists()  # nothing was embedded
+    after = report.load(made / "card.json")
+    (tmp_path / "before.json").write_text(before)
+    assert after.records == report.load(tmp_path / "before.json").records
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "--config"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+        (("compare", "nowhere.json", "nowhere.json"), "nowhere.json"),
+        (("summary", "nowhere.json", "out.json"), "nowhere.json"),
+        (("agreement", "nowhere.csv"), "nowhere.csv"),
+        (("hema", "nowhere.json"), "nowhere.json"),
+        (("minimal", "nowhere.json"), "nowhere.json"),
+        (("frontier", "--config", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_bad_input_is_named_and_ends_with_2(
+    arguments: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = card(*arguments)
+    assert done.exit_code == 2
+    assert named in said(done)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "named"), [("128,many", "--budgets"), ("0", "--budgets"), ("64", "[model]")]
+)
+def test_a_frontier_says_what_it_needs(budgets: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TOML)
+    done = card("frontier", "--config", tmp_path / "tiny.toml", "--budgets", budgets)
+    assert done.exit_code == 2
+    assert named in said(done)
+
+
+# ---- two cards
+
+
+def test_a_card_that_holds_its_thresholds_passes(made: Path, tmp_path: Path) -> None:
+    file = made / "card.json"
+    assert card("compare", file, file).exit_code == 0
+    assert card("compare", file, file, "--thresholds", bound(tmp_path, "MRR", 0)).exit_code == 0
+
+
+def test_a_missed_threshold_ends_with_1(made: Path, tmp_path: Path) -> None:
+    file = made / "card.json"
+    done = card("compare", file, file, "--thresholds", bound(tmp_path, "MRR", 1))
+    assert done.exit_code == 1
+    assert "MRR" in done.output
+
+
+def test_thresholds_that_cannot_be_read_end_with_2(made: Path, tmp_path: Path) -> None:
+    file = made / "card.json"
+    done = card("compare", file, file, "--thresholds", bound(tmp_path, "beauty", 1))
+    assert done.exit_code == 2
+    assert "beauty" in said(done)
+
+
+def test_a_summary_is_the_card_without_a_line_per_question(made: Path, tmp_path: Path) -> None:
+    assert card("summary", made / "card.json", tmp_path / "small.json").exit_code == 0
+    whole, small = report.load(made / "card.json"), report.load(tmp_path / "small.json")
+    assert whole.records
+    assert not small.records
+    assert (small.figures, small.disclosure) == (whole.figures, whole.disclosure)
+
+
+def test_where_nothing_can_be_written_it_is_said(made: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "no" / "small.json"
+    for arguments in (["summary"], ["hema", "--json"]):
+        done = card(arguments[0], made / "card.json", *arguments[1:], nowhere)
+        assert done.exit_code == 2
+        assert "small.json cannot be written" in said(done)
+
+
+# ---- raters and studies
+
+
+def test_agreement_is_printed_as_json(tmp_path: Path) -> None:
+    rows = ["item,rater,rating", *(f"{n},{who},{n % 2}" for n in range(8) for who in "ab")]
+    (tmp_path / "r.csv").write_text("\n".join(rows) + "\n")
+    done = card("agreement", tmp_path / "r.csv")
+    assert done.exit_code == 0
+    assert json.loads(done.output)["alpha"]["value"] == pytest.approx(1)
+
+
+def test_studies_print_tables_and_keep_them(made: Path, tmp_path: Path) -> None:
+    for study in ("hema", "minimal"):
+        kept = tmp_path / f"{study}.json"
+        done = card(study, made / "card.json", "--json", kept)
+        assert done.exit_code == 0
+        (result,) = json.loads(kept.read_text())["results"]
+        assert result["tables"]
+
+
+# ---- the config
+
+
+def test_a_file_may_be_elsewhere_than_the_config_says() -> None:
+    there = given(data=[{"format": "locomo", "path": "a.json"}, POOLED | {"longmemeval": "b.json"}])
+    moved = config.placed(there, ["locomo=/x/l.json", "pool.locomo=/y/l.json"])
+    locomo, pool = moved.data
+    assert (locomo.path, pool.options["locomo"]) == (Path("/x/l.json"), "/y/l.json")
+    assert pool.options["longmemeval"] == "b.json"
+    assert config.placed(there, []) == there
+
+
+@pytest.mark.parametrize("place", ["locomo", "locom=x", "locomo.locomo=x", "pool.gvd=x"])
+def test_a_place_of_no_data_set_is_refused_with_the_names_there_are(place: str) -> None:
+    there = given(data=[{"format": "locomo"}, POOLED])
+    with pytest.raises(InvalidInput, match=r"locomo, pool, pool\.locomo"):
+        config.placed(there, [place])
+
+
+def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        'name = "c"\nsystems = ["memkit"]\n[[data]]\nformat = "locomo"\npath = "sub/l.json"\n'
+        '[[data]]\nformat = "pooled"\nlocomo = "sub/p.json"\n'
+    )
+    read = config.read(tmp_path / "c.toml")
+    assert read.data[0].path == tmp_path / "sub/l.json"
+    assert read.data[1].options["locomo"] == str(tmp_path / "sub/p.json")
+    assert str(tmp_path) not in json.dumps(config.told(read))
+    assert config.told(read)["data"][0]["path"] == "l.json"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"budget": "many"}, "budget.*many"),
+        ({"systems": "BM25"}, "systems"),
+        ({"model": {"kind": "openai", "window": "wide"}}, r"\[model\]: window"),
+        ({"model": {}}, r"\[model\]: kind"),
+        ({"data": [{"format": "jsonl", "limit": "few"}]}, r"\[\[data\]\]: limit"),
+        ({"data": [{"format": "jsonl", "limit": 0}]}, "at least 1"),
+        ({"data": [{"format": "jsonl"}, {"format": "jsonl"}]}, "called 'jsonl'"),
+    ],
+)
+def test_a_value_of_the_wrong_sort_is_named(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        given(**wrong)
+
+
+@pytest.mark.parametrize("text", ["name = ", "\xff"])
+def test_what_is_no_toml_names_the_file(text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InvalidInput, match=r"c\.toml is no TOML"):
+        config.read(tmp_path / "c.toml")
+
+
+def test_two_regimes_have_an_answerer_of_their_own() -> None:
+    chosen = given()
+    assert chosen.systems_of("parametric") == ("no memory",)
+    assert chosen.systems_of("long context") == ("full history",)
+    assert chosen.systems_of("online") == tuple(chosen.systems)
+
+
+def test_a_fingerprint_is_of_the_values_and_not_of_their_order() -> None:
+    assert config.fingerprint({"a": 1, "b": 2}) == config.fingerprint({"b": 2, "a": 1})
+    assert config.fingerprint({"a": 1}) != config.fingerprint({"a": 2})

@@ -1,0 +1,248 @@
+"""What one question is scored by, worked out by hand; what does not apply is absent."""
+
+from dataclasses import replace
+from datetime import date
+from math import log2
+
+import pytest
+from scripted_memory import asked, evidence, moment, talk
+
+from evals.card import audited, score
+from evals.card.evidence import known
+from evals.retrieval.seam import Packed, line
+
+FILL = [f"t{n}" for n in (1, 3, 6, 7, 8, 9)]  # turns that are nobody's evidence
+
+
+def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
+    at = moment(asked("t2", "t5"))
+    ranking = ["t5", *FILL, *(f"x{n}" for n in range(4)), "t2"]  # places 1 and 12
+    found = score.search(at, evidence(at, ranking))
+    ideal = 1 + 1 / log2(3)
+    assert found == pytest.approx(
+        {
+            "turn recall@5": 0.5, "turn recall@10": 0.5, "turn recall@50": 1, "any@1": 1,
+            "any@10": 1, "MRR": 1, "NDCG@10": 1 / ideal, "P@5": 0.2,
+            "AUPRC": (1 / 1 + 2 / 12) / 2, "share in budget": 0,
+        }
+    )  # fmt: skip
+
+
+def test_what_stands_in_the_prompt_is_scored_without_a_ranking_too() -> None:
+    at = moment(asked("t2", "t5"))
+    found = score.search(at, evidence(at, packed=["t1", "t2", "t3"], ranks=False))
+    assert found == pytest.approx(
+        {"share in budget": 1 / 2, "context precision": 1 / 3, "spurious replay": 2 / 3}
+    )
+
+
+@pytest.mark.parametrize(("packed", "spurious"), [((), 0.0), (("t1",), 1.0)])
+def test_for_an_unanswerable_question_only_restraint_counts(
+    packed: tuple[str, ...], spurious: float
+) -> None:
+    at = moment(asked())
+    found = score.search(at, evidence(at, ["t1"], packed=packed, refuses=False))
+    assert found == {"system abstention": 0, "spurious replay": spurious}
+
+
+def test_a_memory_without_a_rule_of_its_own_has_no_refusals() -> None:
+    at = moment(asked("t2"))
+    assert not [name for name in score.search(at, evidence(at, ["t2"])) if "system" in name]
+    ruled = score.search(at, evidence(at, ["t2"], refuses=True))
+    assert ruled["system false refusal"] == 1
+    assert "system abstention" not in ruled
+
+
+@pytest.mark.parametrize(
+    ("ranking", "fresh", "old"), [(["t4", "t0"], 1, 0), (["t0", "t4"], 0, 1), (["t1"], 0, 0)]
+)
+def test_what_holds_now_has_to_come_before_what_held_once(
+    ranking: list[str], fresh: float, old: float
+) -> None:
+    at = moment(asked("t4", stale=("Oslo",), stale_turns=("t0",)))
+    found = score.search(at, evidence(at, ranking))
+    assert (found["freshness hit"], found["out-of-date use"]) == (fresh, old)
+
+
+def test_without_a_stale_turn_freshness_cannot_be_shown() -> None:
+    at = moment(asked("t4"))
+    assert not {"freshness hit", "out-of-date use"} & score.search(at, evidence(at, ["t4"])).keys()
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("conflict", True), ("fact", False)])
+def test_a_conflict_is_shown_if_both_sides_are_found(kind: str, shown: bool) -> None:
+    at = moment(asked("t0", "t4", kind=kind))
+    assert ("conflict shown" in score.search(at, evidence(at, ["t4"]))) == shown
+    if shown:
+        assert score.search(at, evidence(at, ["t4"]))["conflict shown"] == 0
+        assert score.search(at, evidence(at, ["t4", "t0"]))["conflict shown"] == 1
+
+
+def test_steps_are_scored_by_what_was_found_and_in_which_order_it_is_replayed() -> None:
+    at = moment(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
+    found = score.search(at, evidence(at, ["t4", "t1", "t0"], packed=["t2", "t1", "t4", "t0"]))
+    assert found["step order"] == pytest.approx(1 / 3)  # t2 before t4, and no other pair
+    assert found["procedure F1"] == pytest.approx(0.5)  # t2 → t4 of two transitions, two given
+    assert found["event F1"] == pytest.approx(2 * 2 / 6)  # t4 and t0 among the first three
+    assert found["replay@10"] == pytest.approx(2 / 3)
+
+
+# ---- replies
+
+
+def test_a_reply_is_compared_with_the_answer_that_fits_best() -> None:
+    at = moment(asked("t4", answers=("Norway", "in Bergen"), stale=("Oslo",)))
+    found = score.reply(at, evidence(at), "I think in Bergen.")
+    assert found == pytest.approx(
+        {
+            "false refusal": 0, "out-of-date reply": 0, "EM": 0, "contains": 1,
+            "F1": 2 * 2 / 6, "ROUGE-L": 2 * 2 / 6,
+        }
+    )  # fmt: skip
+    assert score.reply(at, evidence(at), "Oslo")["out-of-date reply"] == 1
+
+
+@pytest.mark.parametrize(("text", "right"), [("I don't know.", 1), ("", 1), ("Bergen", 0)])
+def test_an_unanswerable_question_is_scored_by_refusals_alone(text: str, right: float) -> None:
+    at = moment(asked(answers=("Bergen",)))
+    assert score.reply(at, evidence(at), text) == {"abstention": right}
+
+
+def test_a_deleted_value_in_a_reply_is_out_of_date() -> None:
+    at = moment(asked(stale=("Oslo",), stale_turns=("t0",)))
+    assert score.reply(at, evidence(at), "In Oslo.") == {"abstention": 0, "out-of-date reply": 1}
+
+
+def test_conflicts_and_preferences_are_known_by_their_kind() -> None:
+    both = moment(asked("t0", "t4", kind="conflict", answers=("Oslo", "Bergen")))
+    assert score.reply(both, evidence(both), "Bergen")["conflict handled"] == 1
+    assert score.reply(both, evidence(both), "Oslo")["conflict handled"] == 0
+    liked = moment(asked("t4", kind="preference", answers=("tea",), stale=("coffee",)))
+    assert score.reply(liked, evidence(liked), "tea or coffee")["preference retention"] == 0
+    assert score.reply(liked, evidence(liked), "tea")["preference retention"] == 1
+
+
+def test_half_a_month_off_is_half_an_anchoring_error() -> None:
+    at = moment(asked("t4", answers=("8 May 2023",)))
+    near = score.reply(at, evidence(at), "On May 23rd, 2023")["anchoring error"]
+    assert near == pytest.approx(0.5)
+    assert score.reply(at, evidence(at), "2021-01-01")["anchoring error"] == 1
+
+
+def test_a_claim_rests_on_the_gold_turn_that_was_shown_or_on_none() -> None:
+    at = moment(asked("t4", answers=("Bergen",)))
+    shown = evidence(at, packed=["t2", "t4"])
+    rests = score.reply(at, shown, "I moved to Bergen.")
+    names = ("citation coverage", "unsupported claims", "attribution", "replay support")
+    assert [rests[name] for name in names] == [1, 0, 1, 1]
+    invented = score.reply(at, shown, "I moved to Rome.")
+    assert [invented[name] for name in names] == [0, 1, 0, 0]
+    assert not set(names) & score.reply(at, evidence(at), "I moved to Bergen.").keys()
+
+
+def test_likelihoods_are_compared_with_those_of_the_foils() -> None:
+    assert score.recognition(1.0, [2.0, 0.5, 1.0, 3.0]) == {"recognition": (2 + 0.5) / 4}
+    assert score.exposure(1.0, [2.0, 0.5, 3.0]) == {"exposure": log2(4) - log2(2)}
+
+
+def test_days_are_read_in_every_usual_form_and_impossible_ones_passed_over() -> None:
+    texts = ["1 January of 2023", "the 3rd of June 2023, Feb 30, 2023", "2024-02-29 and may 4 2023"]
+    assert score.dates(texts) == {date(2023, 6, 3), date(2024, 2, 29), date(2023, 5, 4)}
+
+
+# ---- where a question stands, and how far its evidence came
+
+
+def test_axes_count_turns_since_the_newest_evidence() -> None:
+    at = moment(asked("t2", "t6"))
+    found = score.axes(at, evidence(at, packed=["t1", "t2", "t6"]))
+    assert found == pytest.approx({"turns": 10, "distance": 3, "depth": 6 / 9, "place": 0.5})
+
+
+def test_what_the_data_set_says_of_an_axis_holds_when_first_asked() -> None:
+    question = asked("t2", axes={"distance": 50.0, "distractors": 2.0}, after=5)
+    first = score.axes(moment(question, turns=5, step=1), evidence(moment(question)))
+    again = score.axes(moment(question, step=2, probe=True), evidence(moment(question)))
+    assert (first["distance"], first["distractors"]) == (50, 2)
+    assert (again["distance"], again["distractors"]) == (7, 2)  # t3 … t9 came after
+
+
+def test_a_question_of_an_earlier_time_is_as_far_from_its_evidence_as_it_was_then() -> None:
+    at = moment(asked("t2", after=5))
+    assert score.axes(at, evidence(at))["distance"] == 2
+
+
+def test_stages_tell_how_far_all_of_the_evidence_came() -> None:
+    at = moment(asked("t2", "t4", answers=("Bergen",)))
+    half = evidence(at, ["t2", "t4"], packed=["t4"], stored=frozenset({"t2", "t4"}))
+    assert score.stages(at, half, {}, answered=False) == {
+        "stored": True, "retrieved": True, "packed": False,
+    }  # fmt: skip
+    scores = {"contains": 1.0}
+    lucky = score.stages(at, half, scores, answered=True)
+    assert (lucky["used"], lucky["right"], lucky["lucky"]) == (True, True, True)
+
+
+def test_a_stage_that_nobody_tells_of_is_absent_and_not_false() -> None:
+    at = moment(asked("t4"))
+    told = score.stages(at, evidence(at, packed=["t4"], ranks=False), {}, answered=True)
+    assert told == {"packed": True}
+    assert score.stages(moment(asked()), evidence(at), {}, answered=True) == {}
+
+
+def test_evidence_that_a_wrong_reply_rests_on_was_used() -> None:
+    at = moment(asked("t4"))
+    shown = evidence(at, packed=["t4"])
+    told = score.stages(at, shown, {"contains": 0.0, "attribution": 0.5}, answered=True)
+    assert (told["retrieved"], told["used"], told["right"]) == (True, True, False)
+
+
+def test_the_reply_says_whether_a_question_was_refused_and_else_the_memory() -> None:
+    at = moment(asked())
+    own = evidence(at, refuses=True)
+    assert score.refused(own, None) is True
+    assert score.refused(own, "Bergen") is False
+    assert score.refused(evidence(at), "I don't know") is True
+    assert score.refused(evidence(at), None) is None
+
+
+# ---- violations
+
+
+def test_what_was_said_after_the_question_is_from_the_future() -> None:
+    at = moment(asked("t2", after=5))
+    late = evidence(at, ["t2", "t7"], packed=["t8"], known=known(at))
+    assert audited.violations(at, late)["from the future"] == 2
+
+
+def test_a_memory_that_cannot_know_the_time_is_not_blamed_for_it() -> None:
+    question = asked("t2", after=5)
+    undated = replace(moment(question).haystack, turns=talk(dated=False))
+    at = moment(question, haystack=undated)
+    assert known(at) == {turn.id for turn in talk()}
+
+
+def test_turns_said_at_the_same_moment_are_not_later() -> None:
+    question = asked("t2", asked_at=talk()[4].said_at)
+    assert known(moment(question)) == {f"t{n}" for n in range(5)}
+
+
+def test_what_was_deleted_is_found_by_id_and_by_its_value_in_other_words() -> None:
+    question = asked(stale=("Oslo",), stale_turns=("t0",))
+    base = moment(question)
+    at = moment(question, haystack=replace(base.haystack, forgotten=("t0",)))
+    held = evidence(at, ["t0"], known=known(at))
+    reworded = replace(evidence(at, packed=(), known=known(at)), packed=Packed(text="Home: Oslo"))
+    assert audited.violations(at, held)["forgotten"] == 1
+    assert audited.violations(at, reworded)["forgotten"] == 1
+    assert audited.violations(at, held)["from the future"] == 0
+
+
+def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
+    at = moment(asked("t4", answers=("Bergen",)))
+    said = line(talk()[4])
+    for text, leaked in [
+        (said, 0), (f"{said}\nThe right reply is Bergen.", 1), ("No such thing.", 0),
+    ]:  # fmt: skip
+        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        assert audited.violations(at, found)["answer leaked"] == leaked

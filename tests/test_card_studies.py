@@ -1,0 +1,220 @@
+"""Studies on cards: replay against reading, scores that say the same, HEMA's table, one memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_memory import asked, haystack, record, talk
+
+from evals.card import frontier, hema, pooled, redundancy, run
+from evals.card.config import Config, ModelSpec, Run
+from evals.card.data import Spec
+from evals.card.records import Card, Figure, Record
+from evals.card.run import Done
+from evals.result import Cell
+from evals.retrieval.data import DataSet
+from memkit.errors import InvalidInput
+
+# ---- replay against reading
+
+
+def at(distance: int, replayed: float, read: float, n: int = 0) -> list[Record]:
+    """Return both sides of a question."""
+    of = {"haystack": f"h{n}", "question": f"q{n}", "axes": {"distance": float(distance)}}
+    return [
+        record(scores={"share in budget": replayed}, **of),
+        record(
+            scores={"share in budget": read}, regime="long context", system="full history", **of
+        ),
+    ]
+
+
+def rows(*records: list[Record]) -> list[Mapping[str, Cell]]:
+    table = frontier.table({64: [one for some in records for one in some]}, "ours", seed=0)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def test_replay_is_compared_with_reading_on_the_same_questions_by_distance() -> None:
+    found = rows(at(10, 1, 1), at(49, 0, 1, n=1), at(300, 1, 0, n=2), at(300, 1, 0, n=3)[:1])
+    near, far = found
+    assert (near["tokens"], near["evidence said"], near["n"]) == (64, "0–49 turns ago", 2)
+    assert (near["replayed"], near["read"], near["difference"]) == (0.5, 1, -0.5)
+    assert (far["evidence said"], far["difference"], far["n"]) == ("200+ turns ago", 1, 1)
+    assert (far["95 %"], far["p"]) == ("too few", None)
+    assert str(near["95 %"]).startswith("-1.000")
+
+
+def test_every_budget_is_a_run_with_a_window_of_that_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[Config, Path]] = []
+
+    def keep(config: Config, how: Run, *_: object) -> Done:
+        ran.append((config, how.folder))
+        return Done(records=[record()], not_run=[], data=[])
+
+    monkeypatch.setattr(run, "run", keep)
+    config = Config(
+        name="c", data=[Spec(format="jsonl")], systems=["ours"], model=ModelSpec(kind="smollm2")
+    )
+    found = frontier.run(config, Run(folder=tmp_path), [64, 128])
+    assert found.keys() == {64, 128}
+    assert [(one.budget, one.model and one.model.window) for one, _ in ran] == [
+        (64, 64),
+        (128, 128),
+    ]
+    assert {one.regimes for one, _ in ran} == {("long context", "replay")}
+    assert len({folder for _, folder in ran}) == 2
+
+
+def test_a_frontier_without_a_model_names_what_is_missing(tmp_path: Path) -> None:
+    config = Config(name="c", data=[Spec(format="jsonl")], systems=["ours"])
+    with pytest.raises(InvalidInput, match=r"\[model\]"):
+        frontier.run(config, Run(folder=tmp_path), [64])
+
+
+# ---- scores that say the same
+
+METRIC_OF: Mapping[str, Sequence[float]] = {
+    "MRR": [0.1, 0.2, 0.3, 0.4, 0.5],
+    "any@1": [0.2, 0.3, 0.4, 0.5, 0.6],
+    "out-of-date use": [0.9, 0.8, 0.7, 0.6, 0.5],  # lower is better: the same order
+    "step order": [0.1, 0.5, 0.2, 0.4, 0.3],  # its own: τ 0.2
+    "AURC": [0.3, 0.3, 0.3, 0.3, 0.3],  # puts nobody in an order
+    "search ms": [1.0, 2.0, 3.0, 4.0, 5.0],  # no quality
+}
+
+
+def card(figures: Mapping[str, Sequence[float]] = METRIC_OF, **more: Any) -> Card:
+    given: dict[str, Any] = {
+        "name": "c", "config": {"seed": 0}, "stamp": {}, "disclosure": {}, "data": [],
+        "figures": [
+            Figure(layer="external", metric=metric, data="d", group="all", regime="replay",
+                   system=f"s{n}", value=value)
+            for metric, values in figures.items() for n, value in enumerate(values)
+        ],
+        "not_run": [], "curves": [], "funnels": [], "compared": [], "audits": [], "records": [],
+    }  # fmt: skip
+    return Card(**(given | more))
+
+
+def test_scores_that_order_systems_alike_are_one_group() -> None:
+    groups, pairs = redundancy.tables([card()], seed=0)
+    kept = {str(row[0]): row[2] for row in groups.rows}
+    assert len(kept) == 2
+    assert kept["step order"] == ""
+    (others,) = [told for name, told in kept.items() if name != "step order"]
+    assert len(str(others).split(", ")) == 2
+    assert [row[2] for row in pairs.rows] == [1, 1, 1]
+
+
+def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:
+    assert redundancy.orders([card()]).keys() == METRIC_OF.keys() - {"AURC", "search ms"}
+    assert redundancy.orders([card({"MRR": [0.1, 0.2, 0.3, 0.4]})]) == {}
+
+
+def test_correlation_is_kendalls_over_the_places_that_both_have() -> None:
+    found = redundancy.orders([card()])
+    assert redundancy.correlation(found["MRR"], found["step order"]) == [pytest.approx(0.2)]
+    assert redundancy.correlation(found["MRR"], {}) == []
+
+
+def test_two_cards_of_one_name_are_two_places() -> None:
+    mirrored = card({**METRIC_OF, "MRR": [0.5, 0.4, 0.3, 0.2, 0.1]})
+    found = redundancy.orders([card(), mirrored])
+    assert redundancy.correlation(found["MRR"], found["any@1"]) == pytest.approx([1, -1])
+
+
+def test_one_score_is_no_group_of_scores() -> None:
+    groups, pairs = redundancy.tables([card({"MRR": METRIC_OF["MRR"]})], seed=0)
+    assert (groups.rows, pairs.rows) == ([], [])
+
+
+# ---- HEMA's table
+
+
+def test_our_figures_stand_beside_the_papers_and_what_was_not_run_says_so() -> None:
+    scores = {"P@5": 0.2, "turn recall@50": 1.0, "AUPRC": 0.5}
+    records = [
+        *(record(data="pooled", system="memkit", scores=scores) for _ in range(3)),
+        record(
+            data="distance", system="memkit", axes={"distance": 50.0}, scores={"share in budget": 1}
+        ),
+    ]
+    search, recall = hema.tables(card(records=records))
+    ours = {row[0]: list(row[1:]) for row in search.rows}
+    assert ours["Compact + Vector"] == [
+        "0.200 [0.200, 0.200] (n 3)", "1.000 [1.000, 1.000] (n 3)", "0.500 [0.500, 0.500] (n 3)",
+        0.82, 0.74, 0.72,
+    ]  # fmt: skip
+    assert ours["Raw"][:3] == ["not run"] * 3
+    at_50 = [row for row in recall.rows if row[:2] == ["50 turns", "Compact + Vector"]]
+    assert at_50[0][2:] == ["1.000 [1.000, 1.000] (n 1)", "not run", 0.88]
+    assert len(recall.rows) == 9
+
+
+# ---- one memory of many
+
+
+def source(format: str, n: int, *, first_day: int = 0) -> DataSet:
+    stacks = [
+        haystack(
+            asked(
+                "t2", asked_at=talk()[3].said_at, after=4, stale_turns=("t0",), steps=("t0", "t2")
+            ),
+            asked(id="q1"),
+            name=f"{format}{m}",
+            turns=[
+                replace(
+                    turn,
+                    session_id="s",
+                    said_at=turn.said_at and turn.said_at.replace(month=1 + first_day + 2 * m),
+                )
+                for turn in talk()
+            ],
+        )
+        for m in range(n)
+    ]
+    return DataSet(format=format, file=f"{format}.json", sha256=format, haystacks=stacks)
+
+
+def pool(turns: int = 10_000, questions: int = 100, seed: int = 0) -> DataSet:
+    sets = [source("a", 3, first_day=1), source("b", 2)]
+    return pooled.pool(sets, turns=turns, questions=questions, seed=seed)
+
+
+def test_conversations_are_taken_in_turn_until_there_are_turns_enough() -> None:
+    (whole,) = pool(turns=25).haystacks
+    assert len(whole.turns) == 30
+    assert list(dict.fromkeys(str(turn.session_id) for turn in whole.turns)) == [
+        "b0/s",
+        "a0/s",
+        "a1/s",
+    ]
+    assert len(pool().haystacks[0].turns) == 50
+
+
+def test_no_name_meets_its_namesake_and_questions_know_all_that_was_said() -> None:
+    (whole,) = pool().haystacks
+    ids = {turn.id for turn in whole.turns}
+    assert len(ids) == 50
+    assert len(whole.questions) == 5  # those with evidence
+    for question in whole.questions:
+        assert set(question.golds["published"].turns) <= ids
+        assert {*question.expected.stale_turns, *question.expected.steps} <= ids
+        assert (question.asked_at, question.after) == (None, None)
+
+
+def test_questions_are_named_apart_and_drawn_by_seed() -> None:
+    (whole,) = pool().haystacks
+    assert len({question.id for question in whole.questions}) == 5
+    drawn = [one.id for one in pool(questions=2).haystacks[0].questions]
+    assert len(drawn) == 2
+    assert drawn == [one.id for one in pool(questions=2).haystacks[0].questions]
+
+
+def test_nothing_cannot_be_pooled() -> None:
+    with pytest.raises(InvalidInput, match="nothing to pool"):
+        pooled.pool([], turns=10, questions=1, seed=0)
