@@ -21,7 +21,19 @@ from memkit.protocols import (
     Thinker,
     Window,
 )
-from memkit.records import Context, Hit, Receipt, Scope, Summary, Thought, Turn, zoned
+from memkit.records import (
+    Context,
+    Hit,
+    Hits,
+    Receipt,
+    Scope,
+    Summary,
+    Thought,
+    Thoughts,
+    Turn,
+    zoned,
+)
+from memkit.show import Shown
 from memkit.thoughts.post import PostThinking
 from memkit.thoughts.rules import RuleThinker
 
@@ -105,7 +117,7 @@ def _several(ids: Iterable[str], what: str) -> frozenset[str]:
     return frozenset(ids)
 
 
-class Memory:
+class Memory(Shown):
     """A long-term memory of many users' turns. Safe to share between threads.
 
     Async code calls it through `await asyncio.to_thread(memory.recall, …)`.
@@ -224,7 +236,8 @@ class Memory:
             question = replace(question, thoughts=k)
         recollection = read.recall(self.store, self.embedder, scope, question)
         self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
-        return recollection.hits if kind == "turn" else recollection.thought_hits(question)
+        found = recollection.hits if kind == "turn" else recollection.thought_hits(question)
+        return Hits(found)
 
     def recollect(
         self, query: str, *, user_id: str = "", k: int = 10, without: Sequence[str] = ()
@@ -282,6 +295,7 @@ class Memory:
             hits=tuple(kept),
             thoughts=tuple(one for one in known if isinstance(one, Thought)),
             messages=({"role": "user", "content": text},) if text else (),
+            budget_tokens=budget_tokens,
         )
 
     def turns(
@@ -331,7 +345,8 @@ class Memory:
             as_of: what held at that time, as far as is known now.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        return list(self.store.thoughts(scope, None if as_of is None else zoned(as_of, "as_of")))
+        at = None if as_of is None else zoned(as_of, "as_of")
+        return Thoughts(self.store.thoughts(scope, at))
 
     def history(self, thought_id: str, *, user_id: str = "") -> list[Thought]:
         """Return a thought with all that it replaced and that replaced it, oldest first.
@@ -342,7 +357,7 @@ class Memory:
         found = self.store.history(Scope(user_id=user_id), thought_id)
         if not found:
             raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
-        return found
+        return Thoughts(found)
 
     def retract(self, thought_id: str, *, user_id: str = "") -> None:
         """Stop believing a thought that is wrong; what it had replaced holds again.

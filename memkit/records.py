@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
+from memkit.show import Shown, ShownList
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -128,7 +129,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Shown):
     """A version of HEMA's Compact Memory (level 1) or of its summary of summaries (level 2)."""
 
     id: str
@@ -163,7 +164,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thought:
+class Thought(Shown):
     """One conclusion drawn from turns.
 
     A newer one of its slot closes it; only forgetting a turn that it comes from deletes it. It has
@@ -201,8 +202,12 @@ class Thought:
         return tuple(dict.fromkeys(source.turn_id for source in self.sources))
 
 
+class Thoughts(ShownList[Thought]):
+    """A list of thoughts that is shown as a table."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(Shown):
     """Something recalled, and how relevant: higher is better, everywhere."""
 
     text: str
@@ -223,8 +228,12 @@ class Hit:
         return self.name or self.role.capitalize()
 
 
+class Hits(ShownList[Hit]):
+    """A list of hits that is shown as a table."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Shown):
     """What memory has to say to a question, packed into a token budget."""
 
     text: str  # the quoted block, ready to stand in front of the question; may be empty
@@ -232,6 +241,7 @@ class Context:
     hits: tuple[Hit, ...]
     messages: tuple[Mapping[str, str], ...]  # the same as chat messages, without the question
     thoughts: tuple[Thought, ...] = ()  # that hold, nearest first
+    budget_tokens: int | None = None  # most that it could have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """What people see: text made harmless, JSON, tables, and progress on stderr."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,21 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from memkit.show.text import HARMFUL, one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from memkit.records import Hit
 
-# control characters but for tab and newline, those that turn the direction of writing, and
-# halves of surrogate pairs: nothing that a remembered text may do to a terminal
-_HARMFUL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
 
 def clean(text: str) -> str:
     """Return `text` without what could command a terminal."""
-    return _HARMFUL.sub("", text)
+    return HARMFUL.sub("", text)
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -36,11 +31,6 @@ def note(text: str) -> None:
     typer.echo(clean(text), err=True)
 
 
-def one_line(text: str) -> str:
-    """Return `text` with every run of spaces and line breaks as one space."""
-    return " ".join(text.split())
-
-
 def error(error: Exception) -> None:
     """Print an error on one line of stderr."""
     note(f"memkit: {one_line(str(error))}")
@@ -49,7 +39,7 @@ def error(error: Exception) -> None:
 def to_json(value: object) -> str:
     """Return JSON on one line: UTF-8, with control characters escaped."""
     text = json.dumps(value, ensure_ascii=False)
-    return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def emit(value: object) -> None:

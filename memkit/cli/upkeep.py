@@ -4,6 +4,7 @@ import typer
 
 from memkit.cli import show
 from memkit.cli.options import DEFAULT_STORE, AsJson, Embedder, MaybeUser, StorePath, hush, store_at
+from memkit.show.text import one_line
 
 
 def stats(user: MaybeUser = None, store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
@@ -47,6 +48,6 @@ def doctor(store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
         show.emit({"ok": not faults, "faults": faults})
     else:
         for fault in faults or ["all is well"]:
-            show.say(show.one_line(fault))
+            show.say(one_line(fault))
     if faults:
         raise typer.Exit(1)
