@@ -9,6 +9,7 @@ from scripted_memory import asked, evidence, moment, talk
 
 from evals.card import audited, score
 from evals.card.evidence import known
+from evals.card.metrics import dates
 from evals.retrieval.seam import Packed, line
 
 FILL = [f"t{n}" for n in (1, 3, 6, 7, 8, 9)]  # turns that are nobody's evidence
@@ -147,7 +148,7 @@ def test_likelihoods_are_compared_with_those_of_the_foils() -> None:
 
 def test_days_are_read_in_every_usual_form_and_impossible_ones_passed_over() -> None:
     texts = ["1 January of 2023", "the 3rd of June 2023, Feb 30, 2023", "2024-02-29 and may 4 2023"]
-    assert score.dates(texts) == {date(2023, 6, 3), date(2024, 2, 29), date(2023, 5, 4)}
+    assert dates.days(texts) == {date(2023, 6, 3), date(2024, 2, 29), date(2023, 5, 4)}
 
 
 # ---- where a question stands, and how far its evidence came
@@ -243,6 +244,16 @@ def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
     said = line(talk()[4])
     for text, leaked in [
         (said, 0), (f"{said}\nThe right reply is Bergen.", 1), ("No such thing.", 0),
+    ]:  # fmt: skip
+        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        assert audited.violations(at, found)["answer leaked"] == leaked
+
+
+def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
+    at = moment(asked("t4", answers=("2024-05-02", "2 May 2024")))
+    said = talk()[4].text
+    for text, leaked in [
+        (f"since 2024-05-02: {said}", 0), ("It was on 2 May 2024, the dentist says.", 1),
     ]:  # fmt: skip
         found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
         assert audited.violations(at, found)["answer leaked"] == leaked

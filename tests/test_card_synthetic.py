@@ -159,11 +159,9 @@ def test_the_small_size_is_small(probe: str) -> None:
     assert all(len(haystack.questions) == 3 for haystack in data.haystacks)
 
 
-def test_every_third_conversation_is_for_tuning() -> None:
+def test_nothing_made_from_a_seed_is_for_tuning() -> None:
     data = PROBES["updates"](conversations=7, size="small")
-
-    splits = [haystack.split for haystack in data.haystacks]
-    assert splits == ["report", "report", "tuning", "report", "report", "tuning", "report"]
+    assert {haystack.split for haystack in data.haystacks} == {"report"}
 
 
 def test_more_conversations_begin_with_the_same() -> None:

@@ -46,7 +46,6 @@ def test_every_fact_is_at_every_depth_once() -> None:
 
     assert len(seen) == 25
     assert len({answers for answers, _ in seen}) == 5
-    assert {one.split for one in PROBES["position"](conversations=15).haystacks[10:]} == {"tuning"}
 
 
 def test_conversations_that_belong_together_differ_only_in_where_the_facts_are() -> None:

@@ -4,7 +4,7 @@ Three things a broken or dishonest memory does that a score alone would reward.
 """
 
 from evals.card.evidence import Evidence, Moment
-from evals.card.metrics import answers, grounding
+from evals.card.metrics import answers, dates, grounding
 from evals.retrieval.seam import line
 
 _HALF = 0.5
@@ -37,17 +37,19 @@ def _leaked(moment: Moment, evidence: Evidence) -> int:
     """Return how many packed sentences hold the answer and stem from nothing that had been said.
 
     A sentence stems from a turn that holds the answer too and has more than half of its content
-    words; that is how a derived sentence, which may say it otherwise, stays allowed.
+    words; that is how a derived sentence, which may say it otherwise, stays allowed. A day may be
+    worked out ("yesterday"), so there the turn needs to hold the rest of the sentence only.
     """
     given = moment.question.expected.answers
     if not given or not answers.contains(evidence.packed.text, given):
         return 0
     said = [line(turn) for turn in moment.haystack.turns if turn.id in evidence.known]
-    holding = [text for text in said if answers.contains(text, given)]
+    dated = bool(dates.days(given))
+    sources = said if dated else [text for text in said if answers.contains(text, given)]
     shown = [
-        one
+        dates.without(one) if dated else one
         for text in evidence.packed.text.splitlines()
         for one in grounding.sentences(text.replace("; ", ". "))
+        if answers.contains(one, given)
     ]
-    lines = [one for one in shown if answers.contains(one, given)]
-    return sum(not any(grounding.overlap(one, text) > _HALF for text in holding) for one in lines)
+    return sum(not any(grounding.overlap(one, text) > _HALF for text in sources) for one in shown)

@@ -3,12 +3,11 @@
 A score that does not apply to a question is absent, and never 0.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from evals.card.evidence import Evidence, Moment
-from evals.card.metrics import answers, current, episodic, grounding, ranking
+from evals.card.metrics import answers, current, dates, episodic, grounding, ranking
 from evals.card.metrics import recognition as recognised
 from evals.retrieval import metrics
 
@@ -141,8 +140,8 @@ def _right(moment: Moment, text: str) -> Scores:
         found["conflict handled"] = current.conflict_handled(text, given[-1:], given[:-1])
     if kind.startswith(PREFERENCE):
         found["preference retention"] = current.preference_retained(text, given, expected.stale)
-    if gold := dates(given):
-        found["anchoring error"] = episodic.anchoring_error(dates([text]), gold, WINDOW)
+    if gold := dates.days(given):
+        found["anchoring error"] = episodic.anchoring_error(dates.days([text]), gold, WINDOW)
     return _kept(found)
 
 
@@ -234,32 +233,3 @@ def stages(
 def halves(text: str) -> tuple[str, str]:
     """Return a text's first half, as a cue, and the rest."""
     return recognised.half_cue(text)
-
-
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
-_DATES = (
-    re.compile(r"\b(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)\b"),
-    re.compile(rf"\b{_DAY} (?:of )?{_MONTH}\.?,? {_YEAR}\b", re.IGNORECASE),
-    re.compile(rf"\b{_MONTH}\.? {_DAY},? {_YEAR}\b", re.IGNORECASE),
-)
-
-
-def dates(texts: Iterable[str]) -> set[date]:
-    """Return the days that texts name in full: 2023-05-08, 8 May 2023, May 8th, 2023.
-
-    >>> sorted(dates(["on 8 May 2023, or May 9th, 2023", "2023-13-40"]))
-    [datetime.date(2023, 5, 8), datetime.date(2023, 5, 9)]
-    """
-    found = set()
-    for text in texts:
-        for form in _DATES:
-            for match in form.finditer(text):
-                month = match["month"]
-                number = int(month) if month.isdigit() else 1 + _MONTHS.index(month[:3].lower())
-                try:
-                    found.add(datetime(int(match["year"]), number, int(match["day"])).date())  # noqa: DTZ001
-                except ValueError:  # no such day
-                    continue
-    return found

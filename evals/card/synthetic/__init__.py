@@ -1,9 +1,8 @@
 """Conversations made from a seed, with nothing to download: each set probes one thing.
 
 The same seed makes the same set, in any process. All is English chat of a user with an assistant:
-sessions a few days apart, small talk, and planted facts whose values occur nowhere else.
-
-Two conversations of three are for telling and one is for tuning.
+sessions a few days apart, small talk, and planted facts whose values occur nowhere else. All of
+them are for telling: nothing was tuned on them.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ from evals.card.synthetic import (
     updates,
 )
 from evals.card.synthetic.talk import Draft, Scale, asked
-from evals.retrieval.data import DataSet, Haystack, Split
+from evals.retrieval.data import DataSet, Haystack
 from memkit.errors import InvalidInput
 
 SIZES: Mapping[str, Scale] = {
@@ -46,7 +45,6 @@ SIZES: Mapping[str, Scale] = {
         distractors=(0, 1, 2),
     ),
 }
-_TUNING_EVERY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +96,10 @@ def _make(
 
 def _haystack(name: str, recipe: Recipe, seed: int, number: int, scale: Scale) -> Haystack:
     draft = recipe.draft(f"{seed}/{name}", number, scale)
-    group = number // recipe.together(scale)
-    split: Split = "report" if (group + 1) % _TUNING_EVERY else "tuning"
     title = f"{name}-{number}"
     return Haystack(
         name=title,
-        split=split,
+        split="report",
         turns=draft.turns,
         questions=[asked(f"{title}/q{n}", one, draft.turns) for n, one in enumerate(draft.probes)],
         forgotten=draft.forgotten,
