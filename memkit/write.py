@@ -15,7 +15,7 @@ from memkit.protocols import Changes, Embedder
 from memkit.records import Chunk, Scope, Turn
 
 Message = str | Mapping[str, Any] | Turn
-_KEYS = {"role", "content", "name", "timestamp", "id"}
+_KEYS = {"role", "content", "name", "timestamp", "id", "metadata"}
 _KINDS = "a string, a message dict or a Turn"
 _NAME = 40  # characters of a speaker's name that stand in front of a chunk
 
@@ -64,6 +64,7 @@ def _turn(message: object) -> Turn:
         name=message.get("name"),
         id=message.get("id"),
         said_at=parse_time(message.get("timestamp")),
+        metadata=message.get("metadata", {}),
     )
 
 

@@ -82,7 +82,7 @@ def _insert(
     count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
-        " said_at, said_us, stored_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        " said_at, said_us, stored_at, metadata) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         [from_turn(user, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user))

@@ -1,6 +1,7 @@
 """Turns as SQLite rows and back, and scopes as SQL conditions."""
 
 import hashlib
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,6 +76,7 @@ def from_turn(user: str, position: int, turn: Turn) -> tuple[Any, ...]:
     return (
         user, turn.id, position, turn.session_id, turn.agent_id, turn.role, turn.name, turn.text,
         turn.said_at.isoformat(), microseconds(turn.said_at), turn.stored_at.isoformat(),
+        json.dumps(dict(turn.metadata)) if turn.metadata else None,
     )  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def to_turn(row: sqlite3.Row) -> Turn:
         id=row["id"], role=cast(Role, row["role"]), name=row["name"], text=row["text"],
         said_at=datetime.fromisoformat(row["said_at"]), session_id=row["session_id"],
         agent_id=row["agent_id"], stored_at=datetime.fromisoformat(row["stored_at"]),
-        position=row["position"],
+        position=row["position"], metadata=json.loads(row["metadata"] or "{}"),
     )  # fmt: skip
 
 

@@ -55,6 +55,11 @@ def _thoughts(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations(name="0004_metadata")
+def _metadata(db: Database) -> None:
+    db.execute("ALTER TABLE turns ADD COLUMN metadata TEXT")  # JSON; NULL: none
+
+
 # `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
 # `layout` is drawn anew whenever rows leave or re-enter the searchable set other than at its end,
 # so that a vector index knows when appending is not enough. It is no counter: a restored copy

@@ -87,6 +87,7 @@ def test_every_field_of_a_line_is_kept(memory: memkit.Memory, tmp_path: Path) ->
     line = {
         "role": "assistant", "content": "hello", "name": "Eve", "timestamp": WHEN.isoformat(),
         "id": "t1", "session_id": "s", "agent_id": "a", "user_id": "ann",
+        "metadata": {"mood": ["fine", 1]},
     }  # fmt: skip
     fill(memory, write(tmp_path / "turns.jsonl", [line]))
     assert lines_of(memory) == [line]

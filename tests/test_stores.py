@@ -62,6 +62,7 @@ def test_a_turn_comes_back_with_all_it_was_given(store: Backend) -> None:
     given = turn(
         "1", "hi", role="tool", name="Ann", session_id="s", agent_id="a",
         said_at=datetime(2023, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5.5))),
+        metadata={"langchain": {"ids": ["\0", None, 0.5], "half": "\ud800"}},
     )  # fmt: skip
     store.write(ANN, adding(given))
 

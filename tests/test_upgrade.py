@@ -50,7 +50,7 @@ def insert(raw: sqlite3.Connection, user: str, n: int, one: Turn) -> None:
     seq = raw.execute(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
         " said_at, said_us, stored_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-        from_turn(user, n, one),
+        from_turn(user, n, one)[:11],  # what the first schema has
     ).lastrowid
     chunk = raw.execute(
         'INSERT INTO chunks (user_id, id, turn_seq, start, "end", text, said, scope)'

@@ -90,6 +90,8 @@ BAD = [
     ({"role": "robot", "content": "x"}, InvalidTurn, "user, assistant, system, tool"),
     ({"role": ["user"], "content": "x"}, InvalidTurn, "unknown role"),
     ({"role": "user", "content": "x", "mood": 1}, InvalidTurn, "unknown key mood"),
+    ({"role": "user", "content": "x", "metadata": "y"}, InvalidTurn, "must be a mapping, got str"),
+    ({"role": "user", "content": "x", "metadata": {"y": {1}}}, InvalidTurn, "what JSON can hold"),
     ({"content": "x"}, InvalidTurn, "needs role"),
     ({"role": "user"}, InvalidTurn, "needs content"),
     ({}, InvalidTurn, "needs content and role"),
