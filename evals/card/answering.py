@@ -122,10 +122,7 @@ def load(spec: ModelSpec | JudgeSpec) -> Model:
     if spec.kind == "smollm2":
         from memkit.models.bundled import smollm2
 
-        return HuggingFaceModel(*smollm2())
+        return HuggingFaceModel(*smollm2(), do_sample=False)
     if not spec.name:
         raise InvalidInput('a model of kind "huggingface" needs a name: a path or an id')
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(spec.name)
-    return HuggingFaceModel(AutoModelForCausalLM.from_pretrained(spec.name), tokenizer)
+    return HuggingFaceModel.from_pretrained(spec.name, do_sample=False)

@@ -1,125 +1,136 @@
-"""Any transformers causal language model: prompts, token counts, streaming, KV-prefix reuse."""
+"""Any transformers causal language model: prompts, token counts, replies alone and in batches."""
 
-import queue
-import re
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from collections.abc import Generator, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
-from memkit.errors import ModelError
-from memkit.prompt import defuse
+from memkit.errors import InvalidInput, ModelError
+from memkit.models import loading
+from memkit.models.generation import Generation
+from memkit.models.prefix import Prefix, why_no_reuse
+from memkit.models.running import Run, attempt
+from memkit.models.template import PLAIN_STOP, Template
 from memkit.protocols import Messages
 from memkit.records import Usage
-
-_PLAIN = {"system": "", "user": "User: ", "assistant": "Assistant: "}
-_PLAIN_STOP = ("\nUser:", "\nAssistant:")
-_BRACKETED = re.compile(r"<+[^<>]+>+|\[[^][]+\]")  # of "</s><s>[INST]", each mark alone
-_PLAIN_ROLE = re.compile(r"(?m)^(\s*)(User|Assistant):")
-_PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
 class HuggingFaceModel:
     """A transformers causal LM and its tokenizer, with or without a chat template.
 
     Keys and values of the last prompt are kept; the next prompt computes only what comes after
-    their common prefix. Tokens are the same as without (checked in the tests, float32).
+    their common prefix. In float32 the tokens are the same as without; in half precision, where
+    rounding depends on how much is computed at once, nearly always. `no_reuse` says why where
+    this cannot be done.
+
+    Replies are generated as the model's own generation config says, unless told otherwise here.
 
     Args:
         model: a loaded causal LM.
         tokenizer: its tokenizer.
         reuse_prefix: False recomputes every prompt from its start.
-        generate: options for `model.generate`, such as do_sample or temperature.
+        tools: functions or JSON schemas that the chat template shows to the model. A reply that
+            calls one holds the call as the model wrote it, special tokens too; running it is up
+            to the caller.
+        chat_template_kwargs: what else the chat template takes, such as enable_thinking=False.
+        seed: makes sampled replies repeatable; each one starts from it.
+        generate: what `model.generate` takes: generation_config, or its settings such as
+            do_sample and temperature, stop_strings (left out of the reply), stopping_criteria, …
+
+    Raises:
+        InvalidInput: the tools cannot be shown, or the settings ask for more than one reply.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, reuse_prefix: bool = True, **generate: Any
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        reuse_prefix: bool = True,
+        tools: Sequence[Any] | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        **generate: Any,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.usage: Usage | None = None  # of the last reply
-        self._generate = {"do_sample": False} | generate
+        self._template = Template(tokenizer, tools or (), chat_template_kwargs or {})
+        self._generation = Generation(
+            model, tokenizer, generate, seed=seed, special=bool(tools),
+            stops=PLAIN_STOP if self._template.is_plain else (),
+        )  # fmt: skip
+        why = why_no_reuse(model, self._generation.setting)
+        self._prefix = Prefix(why if reuse_prefix else "switched off")
         self._lock = threading.Lock()
         self._streaming_in: int | None = None  # the thread that reads a reply
-        self._cache: Any = None
-        self._cached: list[int] = []  # the tokens whose keys and values are in the cache
-        self.no_reuse = "switched off" if not reuse_prefix else _why_no_reuse(model)
         self._length = lru_cache(maxsize=4096)(self._single)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        dtype: str = "auto",
+        device_map: Any = None,
+        **options: Any,
+    ) -> "HuggingFaceModel":
+        """Load a model and its tokenizer.
+
+        Args:
+            name: a folder, or a Hugging Face id.
+            dtype: precision of the weights, such as "bfloat16"; "auto" is that of the files.
+            device_map: where the weights lie, see transformers; "auto" if there is a GPU.
+            options: as for the class.
+
+        Raises:
+            ModelError: there is no such model.
+            MissingExtra: there is a device map, or a GPU, and accelerate is not installed.
+        """
+        return cls(*loading.load(name, dtype=dtype, device_map=device_map), **options)
+
+    @classmethod
+    def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
+        """Take the model, the tokenizer and the generation options of a transformers pipeline.
+
+        Raises:
+            InvalidInput: it is no pipeline for "text-generation".
+        """
+        model, tokenizer, given = loading.unpack(pipeline)
+        return cls(model, tokenizer, **(given | options))
 
     @property
     def limit(self) -> int | None:
         """Most tokens of prompt and reply together, if the model says."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        config = self.model.config.get_text_config(decoder=True)
+        limit = getattr(config, "max_position_embeddings", None)
         return None if limit is None else int(limit)
+
+    @property
+    def max_new_tokens(self) -> int | None:
+        """Most tokens of a reply, if the generation config says."""
+        most: int | None = self._generation.setting("max_new_tokens")
+        return most
+
+    @property
+    def no_reuse(self) -> str:
+        """Why no prefix is reused; "" if it is."""
+        return self._prefix.no_reuse
 
     # ---- prompts
 
-    @cached_property
-    def has_system_role(self) -> bool:
-        """Whether the chat template shows a system message as given."""
-        if self.tokenizer.chat_template is None:
-            return True
-        try:
-            shown = self._template(_probe("system", "user"))
-        except ModelError:
-            return False
-        return _PROBES["system"] in shown
-
-    @cached_property
-    def marks(self) -> "re.Pattern[str] | None":
-        """What opens or closes a role in this model's prompts: special tokens, template text."""
-        found = set(self.tokenizer.all_special_tokens)
-        found |= {
-            str(token.content)
-            for token in self.tokenizer.added_tokens_decoder.values()
-            if token.special
-        }
-        if self.tokenizer.chat_template is not None:
-            roles = ["user", "assistant", "user"]
-            shown = self._template(_probe(*(["system"] if self.has_system_role else []), *roles))
-            before, *between = re.split("|".join(_PROBES.values()), shown)
-            # only the first line of what stands first: templates put notes of their own below
-            parts = " ".join([*before.strip().splitlines()[:1], *between]).split()
-            for part in parts:
-                found |= set(_BRACKETED.findall(part) or re.findall(r".*\W.*", part))
-        bare = {mark.strip() for mark in found}
-        kept = sorted((mark for mark in bare if len(mark) > 1), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, kept))) if kept else None
-
     def neutralise(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
-        if self.tokenizer.chat_template is None:
-            text = _PLAIN_ROLE.sub(r"\1\2 :", text)
-        return defuse(text, self.marks)
+        return self._template.neutralise(text)
 
     def render(self, messages: Messages) -> str:
         """Return the prompt as the model's template writes it, up to where the reply begins."""
-        if self.tokenizer.chat_template is None:
-            lines = [_PLAIN[message["role"]] + message["content"] for message in messages]
-            return "\n".join([*lines, "Assistant:"])
-        if messages and messages[0]["role"] == "system" and not self.has_system_role:
-            messages = _fold_system(messages)
-        return self._template(messages)
-
-    def _template(self, messages: Messages) -> str:
-        import jinja2
-
-        try:
-            prompt: str = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True
-            )
-        except jinja2.TemplateError as error:
-            raise ModelError(f"the model's chat template failed: {error}") from error
-        return prompt
+        return self._template.render(messages)
 
     def encode(self, messages: Messages) -> list[int]:
         """Return the prompt's tokens; templates write their own special tokens."""
-        special = self.tokenizer.chat_template is None
-        ids: list[int] = self.tokenizer(self.render(messages), add_special_tokens=special)[
-            "input_ids"
-        ]
-        return ids
+        return self._template.encode(messages)
 
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, template included."""
@@ -140,19 +151,18 @@ class HuggingFaceModel:
                 another reply of the same model open.
         """
         started = time.perf_counter()
-        if self._streaming_in == threading.get_ident():
-            raise ModelError("another reply of this model is open; read it to its end, or close it")
+        self._check_free()
         with self._lock:
             ids = self.encode(messages)
-            reused = self._prepare(ids)
-            run = _Run(self, ids, max_new_tokens)
+            reused = self._prefix.prepare(ids)
+            run = self._run(ids, max_new_tokens)
             self._streaming_in = threading.get_ident()
             try:
                 yield from run
             finally:
                 tokens = run.finish()
                 self._streaming_in = None
-                self._keep(tokens)
+                self._prefix.keep(tokens)
                 ended = time.perf_counter()
                 self.usage = Usage(
                     prompt_tokens=len(ids),
@@ -163,151 +173,44 @@ class HuggingFaceModel:
                 )
             run.raise_failure()
 
-    def _prepare(self, ids: Sequence[int]) -> int:
-        """Cut the cache down to what it shares with the new prompt; return how much that is."""
-        if self.no_reuse:
-            return 0
-        shared = _shared_prefix(self._cached, ids)
-        shared = min(shared, len(ids) - 1)  # the model needs one token to start from
-        if not shared:
-            from transformers import DynamicCache
+    def replies(
+        self, prompts: Sequence[Messages], *, max_new_tokens: int = 256, batch_size: int = 8
+    ) -> list[str]:
+        """Answer many prompts at once, as `stream` would one by one; for evaluation.
 
-            self._cache, self._cached = DynamicCache(config=self.model.config), []
-            return 0
-        if shared < len(self._cached):
-            self._cache.crop(shared - len(self._cached))
-        return shared
+        Padded on the left, those of about one length together. Greedy replies in float32 are the
+        same as one by one; sampled ones, and those in half precision, need not be.
 
-    def _keep(self, tokens: Sequence[int]) -> None:
-        length = self._cache.get_seq_length() if self._cache is not None and tokens else 0
-        self._cached = list(tokens[:length])
-        if not length:
-            self._cache = None
+        Raises:
+            ModelError: the model failed; or this thread has another reply of the same model open.
+        """
+        if batch_size < 1:
+            raise InvalidInput(f"batch_size must be at least 1, got {batch_size}")
+        self._check_free()
+        encoded = [self.encode(messages) for messages in prompts]
+        order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
+        said = [""] * len(encoded)
+        for first in range(0, len(order), batch_size):
+            batch = order[first : first + batch_size]
+            ids = [encoded[n] for n in batch]
+            with self._lock:
+                texts = attempt(partial(self._generation.several, ids, max_new_tokens))
+            for n, text in zip(batch, texts, strict=True):
+                said[n] = text
+        return said
 
-    def generate(self, ids: Sequence[int], **options: Any) -> list[int]:
-        """Run the model once over a prompt; return prompt and reply as tokens."""
-        import torch
+    def _check_free(self) -> None:
+        if self._streaming_in == threading.get_ident():
+            raise ModelError("another reply of this model is open; read it to its end, or close it")
 
-        prompt = torch.tensor([ids], device=self.model.device)
-        if self._cache is not None and not self.no_reuse:
-            options["past_key_values"] = self._cache
-        end = self.tokenizer.pad_token_id
-        with torch.inference_mode():
-            out = self.model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                pad_token_id=self.tokenizer.eos_token_id if end is None else end,
-                **self._generate,
-                **options,
+    def _run(self, ids: list[int], max_new_tokens: int) -> Run:
+        past = {} if self._prefix.cache is None else {"past_key_values": self._prefix.cache}
+
+        def generate(streamer: Any, stopped: Any) -> list[int]:
+            (new,) = self._generation(
+                [ids], max_new_tokens, criteria=[stopped], streamer=streamer, **past
             )
-        tokens: list[int] = out[0].tolist()
-        return tokens
+            return ids + new
 
-
-class _Run:
-    """One generation in a thread of its own, read piece by piece."""
-
-    def __init__(self, model: HuggingFaceModel, ids: list[int], max_new_tokens: int) -> None:
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
-
-        self._pieces: queue.Queue[str | None] = queue.Queue()
-        self._stop = threading.Event()
-        self.first_token_at: float | None = None
-        run = self
-
-        class Streamer(TextStreamer):  # type: ignore[misc]
-            def put(self, value: Any) -> None:
-                if not self.next_tokens_are_prompt and run.first_token_at is None:
-                    run.first_token_at = time.perf_counter()
-                super().put(value)
-
-            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
-                if text:
-                    run._pieces.put(text)
-                    run._said += text
-                if any(stop in run._said for stop in run._stops):
-                    run._stop.set()
-
-        class Stop(StoppingCriteria):  # type: ignore[misc]
-            def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
-                import torch
-
-                rows, device = input_ids.shape[0], input_ids.device
-                return torch.full((rows,), run._stop.is_set(), dtype=torch.bool, device=device)
-
-        self._said = ""
-        self._stops = _PLAIN_STOP if model.tokenizer.chat_template is None else ()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memkit-generate")
-        self._future = self._pool.submit(
-            model.generate,
-            ids,
-            max_new_tokens=max_new_tokens,
-            streamer=Streamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True),
-            stopping_criteria=StoppingCriteriaList([Stop()]),
-        )
-        self._future.add_done_callback(lambda _: self._pieces.put(None))
-
-    def __iter__(self) -> Iterator[str]:
-        return _until_stop(iter(self._pieces.get, None), self._stops)
-
-    def finish(self) -> list[int]:
-        """Stop the model if it still runs; return prompt and reply, or nothing if it failed."""
-        self._stop.set()
-        self._pool.shutdown(wait=True)
-        return [] if self._future.exception() else self._future.result()
-
-    def raise_failure(self) -> None:
-        """Raise what the model raised, in our words."""
-        error = self._future.exception()
-        if error is not None:
-            raise ModelError(
-                f"the language model failed: {type(error).__name__}: {error}"
-            ) from error
-
-
-def _until_stop(pieces: Iterator[str | None], stops: Sequence[str]) -> Iterator[str]:
-    """Yield text up to the first stop string, holding back what might be its beginning."""
-    held = ""
-    for piece in pieces:
-        held += piece or ""
-        ends = [held.index(stop) for stop in stops if stop in held]
-        if ends:
-            yield held[: min(ends)]
-            return
-        safe = len(held) - max((_overlap(held, stop) for stop in stops), default=0)
-        if safe:
-            yield held[:safe]
-            held = held[safe:]
-    if held:
-        yield held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return how many of the last characters of `text` are a beginning of `stop`."""
-    return next((n for n in range(len(stop), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-def _shared_prefix(old: Sequence[int], new: Sequence[int]) -> int:
-    pairs = zip(old, new, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
-
-
-def _why_no_reuse(model: Any) -> str:
-    """Return why this model's cache cannot be cut at any token, or "" if it can."""
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    layers = DynamicCache(config=model.config).layers
-    other = sorted({type(layer).__name__ for layer in layers if type(layer) is not DynamicLayer})
-    return f"{', '.join(other)} cannot be cut at any token" if other else ""
-
-
-def _probe(*roles: str) -> Messages:
-    return [{"role": role, "content": _PROBES[role]} for role in roles]
-
-
-def _fold_system(messages: Messages) -> Messages:
-    """Put the system text in front of the first user message, for templates without the role."""
-    system, first, *rest = messages
-    content = f"{system['content']}\n\n{first['content']}"
-    return [{"role": "user", "content": content}, *rest]
+        stops, special = self._generation.stops, self._generation.special
+        return Run(generate, self.tokenizer, stops=stops, special=special)

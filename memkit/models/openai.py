@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.prompt import defuse
+from memkit.models import unseen
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
@@ -24,20 +24,6 @@ _NO_KEY = "not-needed"  # without one, the client would send the key of the envi
 # these insist on the newer name, which Ollama silently ignores (ollama/ollama#7125)
 _NEWER_NAME = ("api.openai.com", ".azure.com")
 _MOST_WORDS = 300  # characters of what a server says about its failure
-
-_PER_MESSAGE = 8  # tokens that a chat template puts around a message, at most
-_PER_PROMPT = 64  # and around them all: some templates have a preamble of their own
-_WORD = re.compile(r"( ?)(?<![A-Za-z0-9])([A-Za-z]{1,24})(?![A-Za-z0-9])")
-
-_MARKS = re.compile(
-    r"<[|｜][^\s<>|｜]{1,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
-    r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE
-    r"|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|IMG)\]"
-    r"|</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"
-    r"|[BE]OS_TOKEN)>"
-    r"|###[ \t]*(?:Instruction|Input|Response|System|Human|User|Assistant):"  # Alpaca
-    r"|\b(?:SYSTEM|USER|ASSISTANT):"  # Vicuna
-)
 
 _ADVICE = {
     400: "if the prompt is too long for it, pass the model's window as limit=",
@@ -91,7 +77,9 @@ class OpenAIModel:
         self.name, self.limit = name, limit
         self.usage: Usage | None = None  # of the last reply
         self.estimated = False  # whether that was counted here, because the server did not say
-        self._length = lru_cache(maxsize=4096)(count or _estimate)  # packing asks again and again
+        self._length = lru_cache(maxsize=4096)(
+            count or unseen.estimate
+        )  # packing asks again and again
         self._options = options
         url = urlsplit(str(self._client.base_url))
         place = url.netloc.rpartition("@")[2]  # without a password
@@ -105,21 +93,17 @@ class OpenAIModel:
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, and rather more.
 
-        Without a `count` of your own a text's length is estimated, so that a budget holds: half a
-        token for a letter of a word, one for any other byte. That was enough for six tokenizers
-        (SmolLM2, Qwen 3, Llama 2, Mistral 7B, GPT-4, GPT-4o), 16 languages, code, JSON and base64;
-        not for words of random letters. It is about twice what English takes, so that a prompt
-        holds half of what it could: pass a `count`.
+        Without a `count` of your own a text's length is estimated (`memkit.models.unseen`), so that
+        a budget holds: about twice what English takes, half of what a prompt could hold.
         """
-        contents = [self._length(message["content"]) for message in messages]
-        return _PER_PROMPT + sum(contents) + _PER_MESSAGE * len(contents)
+        return unseen.count(messages, self._length)
 
     def neutralise(self, text: str) -> str:
         """Return `text` with a space inside the marks that open or close a role.
 
         The server does not tell its template: these are the marks of the common ones.
         """
-        return defuse(text, _MARKS)
+        return unseen.neutralise(text)
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.
@@ -271,9 +255,3 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while one is not None:
         yield one
         one = one.__cause__ or one.__context__
-
-
-def _estimate(text: str) -> int:
-    """Return how many tokens a text has, and rather more, as `OpenAIModel.count` says."""
-    spared = sum(len(space) + len(word) // 2 for space, word in _WORD.findall(text))
-    return len(text.encode(errors="replace")) - spared

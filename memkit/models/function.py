@@ -1,0 +1,77 @@
+"""Any function from messages to text."""
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache
+
+from memkit.errors import ModelError
+from memkit.models import unseen
+from memkit.protocols import Counter, Messages
+from memkit.records import Usage
+
+Answers = Callable[[list[dict[str, str]]], str | Iterable[str]]
+
+
+class FunctionModel:
+    """A function that answers messages, such as the client of a service.
+
+    It decides for itself how long its reply is. What it raises comes through as it is.
+
+    Args:
+        function: from [{"role": …, "content": …}, …] to the reply's text, or to its pieces.
+        limit: the model's window, in tokens of prompt and reply together.
+        count: counts a text's tokens; estimated if left out, so that a budget holds twice what a
+            prompt of English takes.
+    """
+
+    def __init__(
+        self, function: Answers, *, limit: int | None = None, count: Counter | None = None
+    ) -> None:
+        self.function, self.limit = function, limit
+        self.usage: Usage | None = None  # of the last reply
+        self._length = lru_cache(maxsize=4096)(count or unseen.estimate)
+
+    def count(self, messages: Messages) -> int:
+        """Return how many tokens the prompt of these messages has, and rather more."""
+        return unseen.count(messages, self._length)
+
+    def neutralise(self, text: str) -> str:
+        """Return `text` with a space inside the marks that open or close a role in most models."""
+        return unseen.neutralise(text)
+
+    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:  # noqa: ARG002
+        """Yield what the function returns: a text whole, several pieces one by one.
+
+        Raises:
+            ModelError: it returned something else than text.
+        """
+        started = time.perf_counter()
+        first_at: float | None = None
+        said: list[str] = []
+        try:
+            for piece in self._pieces(messages):
+                first_at = first_at or time.perf_counter()
+                said.append(piece)
+                yield piece
+        finally:
+            ended = time.perf_counter()
+            self.usage = Usage(
+                prompt_tokens=self.count(messages),
+                reused_tokens=0,
+                new_tokens=self._length("".join(said)),
+                first_token_s=(first_at or ended) - started,
+                total_s=ended - started,
+            )
+
+    def _pieces(self, messages: Messages) -> Generator[str]:
+        returned: object = self.function([dict(message) for message in messages])
+        pieces: Iterable[object] = [returned]
+        if isinstance(returned, Iterable) and not isinstance(returned, str):
+            pieces = returned
+        for piece in pieces:
+            if not isinstance(piece, str):
+                raise ModelError(
+                    f"the function answered with {type(piece).__name__}; it must return the "
+                    "reply's text"
+                )
+            yield piece

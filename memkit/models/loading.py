@@ -1,0 +1,47 @@
+"""A transformers model and its tokenizer, from a name or out of a pipeline."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import InvalidInput, MissingExtra, ModelError
+
+
+def load(name: str | Path, *, dtype: str = "auto", device_map: Any = None) -> tuple[Any, Any]:
+    """Return (model, tokenizer); see `HuggingFaceModel.from_pretrained`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if device_map is None and torch.cuda.is_available():
+        device_map = "auto"
+    if device_map is not None and find_spec("accelerate") is None:
+        raise MissingExtra(
+            "a device map needs accelerate: pip install 'memkit-llm[local]', or load the model "
+            "yourself and pass it with its tokenizer"
+        )
+    local = Path(name).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=dtype, device_map=device_map, local_files_only=local
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"no causal language model at {str(name)!r}: {error}; give a folder or a Hugging Face "
+            "id"
+        ) from error
+    return model.eval(), tokenizer
+
+
+def unpack(pipeline: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return model, tokenizer and what the pipeline would pass to `model.generate`."""
+    if pipeline.task != "text-generation":
+        raise InvalidInput(
+            f'a pipeline for {pipeline.task!r} does not chat; make pipeline("text-generation", …)'
+        )
+    # it has no public name for what it was made with
+    options = pipeline._prepare_generate_kwargs(dict(pipeline._forward_params))
+    options.pop("tokenizer", None)
+    if tools := pipeline._preprocess_params.get("tools"):
+        options["tools"] = tools
+    return pipeline.model, pipeline.tokenizer, options
