@@ -1,0 +1,41 @@
+"""A LangChain agent that remembers every conversation with a user, by one middleware."""
+
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_core.language_models import SimpleChatModel
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+
+import memkit
+from memkit.integrations.middleware import MemkitMiddleware
+
+
+class Mirror(SimpleChatModel):
+    """Answers with what it was shown, where a real chat model would stand."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "mirror"
+
+    def _call(self, messages: list[BaseMessage], *_: Any, **__: Any) -> str:
+        return f"I was shown: {messages[-1].content}"
+
+
+def main() -> None:
+    """Tell the agent something in one thread, and ask in another, as the same user and not."""
+    with memkit.open(":memory:") as memory:
+        agent = create_agent(Mirror(), middleware=[MemkitMiddleware(memory)])
+
+        def ask(user_id: str, thread_id: str, text: str) -> str:
+            config: RunnableConfig = {"configurable": {"user_id": user_id, "thread_id": thread_id}}
+            reply = agent.invoke({"messages": [HumanMessage(text)]}, config)
+            return str(reply["messages"][-1].content)
+
+        ask("ann", "monday", "I am allergic to peanuts.")
+        print(f"Ann's agent: {ask('ann', 'friday', 'What am I allergic to?')}\n")
+        print(f"Bob's agent: {ask('bob', 'friday', 'What am I allergic to?')}")
+
+
+if __name__ == "__main__":
+    main()

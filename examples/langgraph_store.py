@@ -1,0 +1,46 @@
+"""A LangGraph graph whose long-term store is a memory: found by meaning, and in chats too."""
+
+from typing import TypedDict
+
+from langgraph.graph import START, StateGraph
+from langgraph.store.base import BaseStore
+
+import memkit
+from memkit.integrations.langgraph import MemkitStore
+
+
+class Dinner(TypedDict):
+    """What the graph works on."""
+
+    guest: str
+    question: str
+    answer: str
+
+
+def look_up(state: Dinner, *, store: BaseStore) -> dict[str, str]:
+    """Answer from what was noted about this guest."""
+    found = store.search((state["guest"], "preferences"), query=state["question"], limit=1)
+    return {"answer": found[0].value["text"] if found else "nothing noted"}
+
+
+def main() -> None:
+    """Note two things about Ann, ask the graph about her and Bob, and recall them outside it."""
+    with memkit.open(":memory:") as memory:
+        store = MemkitStore(memory)
+        store.put(("ann", "preferences"), "food", {"text": "Ann likes her curry very hot."})
+        store.put(("ann", "preferences"), "seat", {"text": "Ann sits by the window."})
+
+        builder = StateGraph(Dinner)
+        builder.add_node("look_up", look_up)
+        builder.add_edge(START, "look_up")
+        graph = builder.compile(store=store)
+        for guest in ("ann", "bob"):
+            asked: Dinner = {"guest": guest, "question": "How spicy shall it be?", "answer": ""}
+            print(f"{guest}: {graph.invoke(asked)['answer']}")
+
+        (hit,) = memory.recall("How spicy shall dinner be?", user_id="ann", k=1)
+        print(f"recalled in a chat: {hit.text}")
+
+
+if __name__ == "__main__":
+    main()
