@@ -1,6 +1,7 @@
 """`python -m evals card`: what it writes, what it says of bad input, and the exit codes for CI."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from test_card_run import given
 from typer.testing import CliRunner, Result
 
 from evals.card import config, report
+from evals.card.config import ModelSpec
 from evals.card.studies import app
 from memkit.errors import InvalidInput
 
@@ -74,6 +76,7 @@ def test_a_run_again_goes_on_with_what_is_done(made: Path, tmp_path: Path) -> No
     ("arguments", "named"),
     [
         ((), "--config"),
+        (("compare", ".", "."), "Is a directory"),
         (("--config", "nowhere.toml"), "nowhere.toml"),
         (("compare", "nowhere.json", "nowhere.json"), "nowhere.json"),
         (("summary", "nowhere.json", "out.json"), "nowhere.json"),
@@ -166,7 +169,9 @@ def test_studies_print_tables_and_keep_them(made: Path, tmp_path: Path) -> None:
 
 def test_a_file_may_be_elsewhere_than_the_config_says() -> None:
     there = given(data=[{"format": "locomo", "path": "a.json"}, POOLED | {"longmemeval": "b.json"}])
-    moved = config.placed(there, ["locomo=/x/l.json", "pool.locomo=/y/l.json"])
+    places = ["locomo=/x/l.json", "locomo.audit=/x/a.json", "pool.locomo=/y/l.json"]
+    moved = config.placed(there, places)
+    assert moved.data[0].audit == Path("/x/a.json")
     locomo, pool = moved.data
     assert (locomo.path, pool.options["locomo"]) == (Path("/x/l.json"), "/y/l.json")
     assert pool.options["longmemeval"] == "b.json"
@@ -176,7 +181,7 @@ def test_a_file_may_be_elsewhere_than_the_config_says() -> None:
 @pytest.mark.parametrize("place", ["locomo", "locom=x", "locomo.locomo=x", "pool.gvd=x"])
 def test_a_place_of_no_data_set_is_refused_with_the_names_there_are(place: str) -> None:
     there = given(data=[{"format": "locomo"}, POOLED])
-    with pytest.raises(InvalidInput, match=r"locomo, pool, pool\.locomo"):
+    with pytest.raises(InvalidInput, match=r"locomo, locomo\.audit, pool, pool\.locomo"):
         config.placed(there, [place])
 
 
@@ -188,7 +193,8 @@ def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: 
     read = config.read(tmp_path / "c.toml")
     assert read.data[0].path == tmp_path / "sub/l.json"
     assert read.data[1].options["locomo"] == str(tmp_path / "sub/p.json")
-    assert str(tmp_path) not in json.dumps(config.told(read))
+    there = replace(read, embedder=str(tmp_path), model=ModelSpec(kind="x", name=str(tmp_path)))
+    assert str(tmp_path.parent) not in json.dumps(config.told(there))
     assert config.told(read)["data"][0]["path"] == "l.json"
 
 
@@ -202,6 +208,7 @@ def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: 
         ({"data": [{"format": "jsonl", "limit": "few"}]}, r"\[\[data\]\]: limit"),
         ({"data": [{"format": "jsonl", "limit": 0}]}, "at least 1"),
         ({"data": [{"format": "jsonl"}, {"format": "jsonl"}]}, "called 'jsonl'"),
+        ({"systems": ["BM25"]}, "'memkit', which is no system.*ours = 'BM25'"),
     ],
 )
 def test_a_value_of_the_wrong_sort_is_named(wrong: dict[str, Any], named: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evals.card.data import POOLED, Spec
+from evals.card.data import FORMATS, POOLED, Spec
 from evals.card.records import REGIMES, Regime
 from memkit.errors import InvalidInput
 
@@ -140,7 +140,8 @@ def placed(config: Config, places: Sequence[str]) -> Config:
 
     Args:
         config: as it was read.
-        places: NAME=PATH each, or NAME.FORMAT=PATH for a file of a pooled one.
+        places: NAME=PATH each, NAME.audit=PATH for the audit of one that has it, or
+            NAME.FORMAT=PATH for a file of a pooled one.
     """
     paths = dict(one.split("=", 1) for one in places if "=" in one)
     known = [f"{spec.name}{part}" for spec in config.data for part in ("", *_parts(spec))]
@@ -152,13 +153,16 @@ def placed(config: Config, places: Sequence[str]) -> Config:
             part[1:]: paths[spec.name + part] for part in _parts(spec) if spec.name + part in paths
         }
         path = Path(paths[spec.name]).expanduser() if spec.name in paths else spec.path
-        data.append(replace(spec, path=path, options={**spec.options, **moved}))
+        audit = Path(moved.pop("audit")).expanduser() if "audit" in moved else spec.audit
+        options = {**spec.options, **moved}
+        data.append(replace(spec, path=path, audit=audit, options=options))
     return replace(config, data=data)
 
 
 def _parts(spec: Spec) -> list[str]:
-    """Return the options of a data set that are files, with the dot before them."""
-    return [f".{one}" for one in spec.options if spec.format == "pooled" and one in POOLED]
+    """Return the further files of a data set, with the dot before them."""
+    audit = [".audit"] if spec.format in FORMATS and FORMATS[spec.format].audited else []
+    return audit + [f".{one}" for one in spec.options if spec.format == "pooled" and one in POOLED]
 
 
 def _check(config: Config) -> None:
@@ -176,6 +180,11 @@ def _check(config: Config) -> None:
     twice = [one for one in config.systems if list(config.systems).count(one) > 1]
     if twice or not config.systems:
         raise InvalidInput(f"name each system once, at least one; twice: {twice[:1]}")
+    if config.ours not in config.systems:
+        raise InvalidInput(
+            f"the others are compared with {config.ours!r}, which is no system of this card; "
+            f"add it to systems, or say ours = {config.systems[0]!r}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +207,15 @@ def told(config: Config) -> dict[str, Any]:
         for key in POOLED if one["format"] == "pooled" else ():
             if key in one["options"]:
                 one["options"][key] = Path(one["options"][key]).name
-    return kept
+    for one in (kept["model"], kept["judge"]):
+        if one is not None:
+            one["name"] = _without_folder(one["name"])
+    return kept | {"embedder": _without_folder(config.embedder)}
+
+
+def _without_folder(name: str) -> str:
+    """Return a model's id as it is, and of a path the last part."""
+    return Path(name).name if Path(name).exists() else name
 
 
 def fingerprint(*parts: object) -> str:

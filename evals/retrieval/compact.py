@@ -1,11 +1,11 @@
 """HEMA's Compact Memory alone: what a running sentence of sixty tokens keeps of a conversation."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from evals import USER
 from evals.retrieval.data import Query
-from evals.retrieval.ours import Memkit
+from evals.retrieval.ours import Memkit, OverMemkit
 from evals.retrieval.seam import Packed, ScoredTurn
 from memkit import Settings, Summary, Turn, prompt
 from memkit.protocols import Embedder
@@ -14,7 +14,7 @@ from memkit.records import Scope
 _WORD = re.compile(r"[^\W_]+")
 
 
-class Compact:
+class Compact(OverMemkit):
     """memkit's summaries and nothing else: no turn is searched, and none is shown.
 
     A turn counts as found if a clause of it stands in the summaries word by word, as their
@@ -24,14 +24,14 @@ class Compact:
 
     def __init__(self, embedder: Embedder) -> None:
         settings = Settings(background=False, thoughts=False)
-        self._memkit = Memkit(embedder, settings=settings, on_disk=True)
+        super().__init__(Memkit(embedder, settings=settings, on_disk=True))
         self._count = embedder.count
         self._turns: list[Turn] = []  # in the order memkit has them
         self._words: dict[str, str] = {}  # by turn
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Remember turns and bring the summaries up to date."""
-        self._memkit.remember(turns)
+        super().remember(turns)
         self._read()
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
@@ -50,26 +50,10 @@ class Compact:
         turns = dict.fromkeys(self._sources(shown))
         return Packed(text=prompt.block(shown, []), turns=tuple(turns))
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no rule."""
-        return {}
-
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Forget turns; summaries that took them in are made anew."""
-        self._memkit.forget(turn_ids)
+        super().forget(turn_ids)
         self._read()
-
-    def stored(self) -> frozenset[str]:
-        """Return the turns it was made from: they are kept, to make summaries anew."""
-        return self._memkit.stored()
-
-    def footprint(self) -> int | None:
-        """Return the bytes of memkit's files, of which it uses the summaries alone."""
-        return self._memkit.footprint()
-
-    def close(self) -> None:
-        """Close the memory."""
-        self._memkit.close()
 
     def _read(self) -> None:
         memory = self._memkit.memory

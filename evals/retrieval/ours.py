@@ -99,18 +99,46 @@ class Memkit:
             self._folder.cleanup()
 
 
-class Weighed:
+class OverMemkit:
+    """A system that keeps everything in memkit and searches in its own way."""
+
+    def __init__(self, memkit: Memkit) -> None:
+        self._memkit = memkit
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Take in turns as memkit does."""
+        self._memkit.remember(turns)
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
+        """Return nothing: it has no rule of its own."""
+        return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Forget as memkit does."""
+        self._memkit.forget(turn_ids)
+
+    def stored(self) -> frozenset[str]:
+        """Return what memkit holds, whatever of it is used."""
+        return self._memkit.stored()
+
+    def footprint(self) -> int | None:
+        """Return how much memkit holds, whatever of it is used."""
+        return self._memkit.footprint()
+
+    def close(self) -> None:
+        """Close the memory."""
+        self._memkit.close()
+
+
+class Weighed(OverMemkit):
     """memkit with other weights of its arms, not renormalised; it ranks, and packs nothing.
 
     What is a candidate stays as it is: both searches go on finding them.
     """
 
     def __init__(self, weights: Mapping[str, float], embedder: Embedder) -> None:
-        self._weights, self._memkit = weights, Memkit(embedder)
-
-    def remember(self, turns: Sequence[Turn]) -> None:
-        """Take in turns as memkit does."""
-        self._memkit.remember(turns)
+        super().__init__(Memkit(embedder))
+        self._weights = weights
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         """Recall by these weights."""
@@ -120,26 +148,6 @@ class Weighed:
     def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
         """Return nothing: only the ranking is measured."""
         return Packed()
-
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: no rule of memkit's was chosen for these weights."""
-        return {}
-
-    def forget(self, turn_ids: Sequence[str]) -> None:
-        """Forget as memkit does."""
-        self._memkit.forget(turn_ids)
-
-    def stored(self) -> frozenset[str]:
-        """Return what memkit holds."""
-        return self._memkit.stored()
-
-    def footprint(self) -> int | None:
-        """Return how much memkit holds."""
-        return self._memkit.footprint()
-
-    def close(self) -> None:
-        """Close the memory."""
-        self._memkit.close()
 
 
 @contextmanager

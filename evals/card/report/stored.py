@@ -43,6 +43,8 @@ def load(path: Path) -> Card:
         card: Card = _adapter().validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path} does not exist; `python -m evals card` writes one") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}; give a card.json") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
