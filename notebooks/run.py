@@ -4,6 +4,7 @@ python notebooks/run.py [--out FOLDER] [NAME …]
 """
 
 import argparse
+import base64
 import os
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def _keep_what_is_seen(output: nbformat.NotebookNode) -> None:
         data.pop("text/plain", None)
 
 
+def _keep_first_picture(notebook: nbformat.NotebookNode, file: Path) -> None:
+    """Write a notebook's first picture to a file: the README shows it."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    pictures = (one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {}))
+    file.write_bytes(base64.b64decode(next(pictures)))
+
+
 def main() -> None:
     """Run the notebooks that the command line names, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,7 +62,10 @@ def main() -> None:
     chosen = parser.parse_args()
     os.environ.update(_QUIET)
     for name in chosen.names or sorted(file.stem for file in HERE.glob("*.ipynb")):
-        nbformat.write(run(HERE / f"{name}.ipynb"), chosen.out / f"{name}.ipynb")
+        notebook = run(HERE / f"{name}.ipynb")
+        nbformat.write(notebook, chosen.out / f"{name}.ipynb")
+        if name == "inside_the_memory":
+            _keep_first_picture(notebook, chosen.out / "attention.png")
 
 
 if __name__ == "__main__":

