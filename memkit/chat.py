@@ -3,7 +3,7 @@
 The way of a turn: recall, compose, store the question, generate, store the reply.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,3 +168,51 @@ class Chat:
         if ids:
             self._turn_ids += ids
             self.history.append({"role": role, "content": strip(text)})
+
+
+def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:
+    """Answer one question in each of many sessions, in batches of the model; for evaluation.
+
+    As `Chat.reply` would, but all prompts are made before anything is said: no session sees what
+    is said here in another. There are no reports, since cost is that of all.
+
+    Args:
+        chats: of different sessions, all made with one `HuggingFaceModel`.
+        texts: a question for each.
+        batch_size: most prompts in one pass.
+
+    Raises:
+        InvalidInput: the chats cannot be answered together; nothing is stored.
+        BudgetExceeded: a question does not fit its budget; nothing is stored.
+        ModelError: the model failed; the questions are stored.
+    """
+    if len(chats) != len(texts):
+        raise InvalidInput(f"{len(texts)} texts for {len(chats)} chats; give each chat one")
+    if not chats:
+        return []
+    model = _shared_model(chats)
+    prompts = [chat._compose(text).messages for chat, text in zip(chats, texts, strict=True)]
+    for chat, text in zip(chats, texts, strict=True):
+        chat._say("user", text)
+    made: list[str] = model.replies(
+        prompts, max_new_tokens=chats[0].max_new_tokens, batch_size=batch_size
+    )
+    for chat, reply in zip(chats, made, strict=True):
+        chat.report = None
+        if reply.strip():
+            chat._say("assistant", reply.strip())
+    return made
+
+
+def _shared_model(chats: Sequence[Chat]) -> Any:
+    """Return the model that all chats have, or say why they cannot be answered together."""
+    model = chats[0].model
+    if not hasattr(model, "replies"):
+        raise InvalidInput(f"a {type(model).__name__} answers one prompt at a time: use Chat.reply")
+    if any(chat.model is not model for chat in chats):
+        raise InvalidInput("these chats have several models; make one HuggingFaceModel for all")
+    if len({chat.max_new_tokens for chat in chats}) > 1:
+        raise InvalidInput("these chats have several max_new_tokens; give all of them one")
+    if len({(id(chat.memory), chat.scope) for chat in chats}) < len(chats):
+        raise InvalidInput("two of these chats are one session; ask them one after the other")
+    return model

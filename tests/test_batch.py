@@ -4,11 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes import NOON
 from test_families import FAMILIES, LOUD, ask, user, whole
 
-from memkit.errors import InvalidInput, ModelError
+import memkit
+from memkit import chat
+from memkit.errors import BudgetExceeded, InvalidInput, ModelError
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.protocols import Messages
+from memkit.testing import HashEmbedder
 
 Tiny = Callable[..., Any]
 
@@ -118,3 +122,89 @@ def test_a_batch_while_a_reply_is_open_is_an_error_and_not_a_deadlock(
     with pytest.raises(ModelError, match="close it"):
         model.replies(PROMPTS)
     stream.close()
+
+
+# ---- sessions
+
+
+def sessions(memory: memkit.Memory, model: Any, **options: Any) -> list[memkit.Chat]:
+    """Return two sessions each of three users, who each told the memory something."""
+    for name in ("ann", "bob", "eve"):
+        memory.remember(f"{name}'s key is blue.", user_id=name, session_id="before")
+    return [
+        memkit.Chat(model, memory=memory, user_id=name, session_id=session, **options)
+        for name in ("ann", "bob", "eve")
+        for session in ("s1", "s2")
+    ]
+
+
+def said(memory: memkit.Memory, chats: list[memkit.Chat]) -> list[list[tuple[str, str]]]:
+    return [
+        [
+            (turn.role, turn.text)
+            for turn in memory.turns(user_id=one.scope.user_id, session_id=one.scope.session_id)
+        ]
+        for one in chats
+    ]
+
+
+def test_sessions_are_answered_together_as_one_by_one(
+    tokenizer: Any, tiny: Tiny, memory: memkit.Memory, embedder: HashEmbedder
+) -> None:
+    model = HuggingFaceModel(tiny("Llama", **LOUD), tokenizer)
+    chats = sessions(memory, model, max_new_tokens=8)[::2]  # one of each user
+    texts = [f"What colour is the key? {n}" for n in range(len(chats))]
+    quiet = memkit.Settings(background=False)
+    with memkit.open(":memory:", embedder=embedder, settings=quiet, clock=lambda: NOON) as apart:
+        alone = sessions(apart, model, max_new_tokens=8)[::2]
+        one_by_one = [one.reply(text) for one, text in zip(alone, texts, strict=True)]
+        assert chat.replies(chats, texts, batch_size=2) == one_by_one
+        assert said(memory, chats) == said(apart, alone)
+    again = chat.replies(chats, texts)
+    assert [one[2] for one in said(memory, chats)] == [("user", text) for text in texts]
+    assert len(again) == len(chats)
+
+
+def test_what_is_said_in_a_batch_is_not_seen_by_its_other_sessions(
+    tokenizer: Any, tiny: Tiny, memory: memkit.Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HuggingFaceModel(tiny("Llama", **LOUD), tokenizer)
+    asked: list[Messages] = []
+    monkeypatch.setattr(
+        model, "replies", lambda prompts, **_: asked.extend(prompts) or ["Blue."] * len(prompts)
+    )
+    chats = sessions(memory, model, max_new_tokens=8)
+    chat.replies(chats, [f"secret-{n}, key?" for n in range(len(chats))])
+    for n, messages in enumerate(asked):
+        shown = str(messages)
+        assert [m for m in range(len(chats)) if f"secret-{m}," in shown] == [n]
+        assert [name for name in ("ann", "bob", "eve") if f"{name}'s key" in shown] == [
+            chats[n].scope.user_id
+        ]
+
+
+def test_sessions_that_cannot_be_answered_together_are_refused_and_nothing_is_stored(
+    tokenizer: Any, tiny: Tiny, memory: memkit.Memory
+) -> None:
+    llama = tiny("Llama")
+    model = HuggingFaceModel(llama, tokenizer)
+    chats = sessions(memory, model, max_new_tokens=8)
+    other = memkit.Chat(
+        HuggingFaceModel(llama, tokenizer), memory=memory, user_id="x", max_new_tokens=8
+    )
+    longer = memkit.Chat(model, memory=memory, user_id="x", max_new_tokens=9)
+    spoken = memkit.Chat(lambda _: "Blue.", memory=memory, user_id="x")
+    for wrong, message in [
+        ([*chats, other], "make one HuggingFaceModel"),
+        ([*chats, longer], "several max_new_tokens"),
+        ([*chats, chats[0]], "one session"),
+        ([spoken, *chats], "one prompt at a time"),
+    ]:
+        with pytest.raises(InvalidInput, match=message):
+            chat.replies(wrong, ["Key?"] * len(wrong))
+    with pytest.raises(InvalidInput, match="1 texts for 6 chats"):
+        chat.replies(chats, ["Key?"])
+    with pytest.raises(BudgetExceeded):
+        chat.replies(chats, [*["Key?"] * 5, "key " * 5000])
+    assert said(memory, chats) == [[]] * len(chats)
+    assert chat.replies([], []) == []
