@@ -40,7 +40,7 @@ test-langchain: setup $(OUTSIDE)
 	  folder=.venv/langchain-$$version; \
 	  test -d $$folder || $(BIN)/python -m pip install --quiet --no-deps --target $$folder langchain-core==$$version && \
 	  PYTHONPATH=$$folder $(BIN)/python -m pytest tests/test_langchain.py tests/test_langchain_messages.py \
-	    tests/test_langchain_same.py || exit 1; \
+	    tests/test_langchain_prompts.py tests/test_langchain_same.py || exit 1; \
 	done
 
 lint: setup $(OUTSIDE)

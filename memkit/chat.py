@@ -10,6 +10,7 @@ from typing import Any
 from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.models.pick import pick
+from memkit.models.running import until_stop
 from memkit.prompt import (
     SHOWN_ROLES,
     Layout,
@@ -109,8 +110,12 @@ class Chat:
         """Answer, and remember both what was asked and what was answered."""
         return "".join(self.stream(text))
 
-    def stream(self, text: str) -> Generator[str]:
+    def stream(self, text: str, *, stop: Sequence[str] = ()) -> Generator[str]:
         """Answer piece by piece. What is said is stored even if generation fails or is stopped.
+
+        Args:
+            text: what is asked.
+            stop: texts that end the reply and do not belong to it.
 
         Raises:
             BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
@@ -122,7 +127,7 @@ class Chat:
         said: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
-            for piece in pieces:
+            for piece in until_stop(pieces, stop):
                 said.append(piece)
                 yield piece
         finally:

@@ -300,10 +300,10 @@ def _assemble(
     elif memory:
         question = f"{memory}\n\n{question}"
     opening = [{"role": "system", "content": system}] if system else []
-    return _alternate([*opening, *history, {"role": "user", "content": question}])
+    return alternate([*opening, *history, {"role": "user", "content": question}])
 
 
-def _alternate(messages: Sequence[Message]) -> list[Message]:
+def alternate(messages: Sequence[Message]) -> list[Message]:
     """Join neighbours of one role and drop a reply nobody asked for: templates insist on it."""
     joined: list[Message] = []
     for message in messages:

@@ -55,16 +55,15 @@ class Shuffled(_Broken):
 class Leaking(_Broken):
     """Was given the answers, and writes them into the prompt."""
 
-    answers: Mapping[str, str] = {}  # question -> answer; a test fills it
+    answers: Mapping[Query, str] = {}  # a test fills both
+    wording = "{answer}."
 
     def pack(self, query: Query, budget: int) -> Packed:
         packed = self._inner.pack(query, budget)
-        told = self.answers.get(query.text)
-        return (
-            packed
-            if told is None
-            else Packed(text=f"{packed.text}\nThe answer is {told}.", turns=packed.turns)
-        )
+        if (answer := self.answers.get(query)) is None:
+            return packed
+        told = self.wording.format(question=query.text, answer=answer)
+        return Packed(text=f"{packed.text}\n{told}", turns=packed.turns)
 
 
 class Stale(_Broken):
@@ -77,7 +76,13 @@ class Stale(_Broken):
 
 
 class Prophet(_Broken):
-    """Answers a question of an earlier time from what was said later."""
+    """Was given whole conversations, and remembers them before they are said."""
+
+    conversations: Sequence[Sequence[Turn]] = ()  # a test fills it
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        whole = [one for one in self.conversations if one[0].text == turns[0].text]
+        super().remember(whole[0] if whole else turns)
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         return self._inner.ask(Query(text=query.text), k)

@@ -35,8 +35,8 @@ class Request(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append(json.loads(body))
+        self.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(self.asked)
         self.server.headers.append({k.lower(): v for k, v in self.headers.items()})
         self.server.answer(self)
 
@@ -56,7 +56,9 @@ class Request(BaseHTTPRequestHandler):
         self.send(f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk'} | data)}\n\n")
 
     def piece(self, text: str | None, ended: str | None = None) -> None:
-        delta = {"content": text} if text is not None else {}
+        self.delta(ended, **({"content": text} if text is not None else {}))
+
+    def delta(self, ended: str | None = None, **delta: Any) -> None:
         self.event(choices=[{"index": 0, "delta": delta, "finish_reason": ended}])
 
     def say(self, *pieces: str, ended: str = "stop", usage: dict[str, Any] | None = None) -> None:

@@ -113,17 +113,6 @@ def test_a_batch_that_fails_is_a_model_error(
         model.replies(PROMPTS)
 
 
-def test_a_batch_while_a_reply_is_open_is_an_error_and_not_a_deadlock(
-    tokenizer: Any, tiny: Tiny
-) -> None:
-    model = HuggingFaceModel(tiny("Llama"), tokenizer)
-    stream = model.stream(user("hello"), max_new_tokens=8)
-    next(stream)
-    with pytest.raises(ModelError, match="close it"):
-        model.replies(PROMPTS)
-    stream.close()
-
-
 # ---- sessions
 
 

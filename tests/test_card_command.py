@@ -1,6 +1,7 @@
 """`python -m evals card`: what it writes, what it says of bad input, and the exit codes for CI."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from test_card_run import given
 from typer.testing import CliRunner, Result
 
-from evals.card import config, report
+from evals.card import answering, config, data, report
 from evals.card.config import ModelSpec
+from evals.card.data import Spec
 from evals.card.studies import app
-from memkit.errors import InvalidInput
+from memkit.errors import InvalidInput, ModelError
+from memkit.models import loading
 
 TOML = """
 name = "tiny"
@@ -26,6 +29,7 @@ probe = "updates"
 size = "small"
 conversations = 2
 """
+OPTIONS = {"probe": "updates", "size": "small", "conversations": 2}
 POOLED: dict[str, Any] = {"format": "pooled", "name": "pool", "locomo": "a.json"}
 
 
@@ -214,6 +218,82 @@ def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: 
 def test_a_value_of_the_wrong_sort_is_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidInput, match=named):
         given(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"regimes": ["replay", "replay"]}, "each regime once; 'replay' is there twice"),
+        ({"regimes": []}, "each regime once, at least one"),
+        ({"probes": -1}, "probes must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"model": {"kind": "smollm2", "questions": -1}}, r"model\.questions must be at least 1"),
+        ({"model": {"kind": "smollm2", "window": 0}}, r"model\.window must be at least 1"),
+        ({"model": {"kind": "smollm2", "new_tokens": 0}}, r"model\.new_tokens must be at least 1"),
+        ({"model": {"kind": "smollm2", "revision": "v1"}}, "revision is of a Hugging Face id"),
+        ({"train": "a.txt"}, "train is a list of files"),
+        ({"train": ["absent.txt"]}, r"absent\.txt is no file"),
+        ({"train": [__file__, __file__]}, "name each file once"),
+        ({"disclosure": {"temporal_governance": {"train_windw": "x"}}}, "train_windw"),
+        ({"disclosure": "x"}, "disclosure: "),
+    ],
+)
+def test_what_would_count_twice_or_nothing_is_refused(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        given(**wrong)
+
+
+def test_a_place_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"--data locomo\.audit is given twice"):
+        config.placed(
+            given(data=[{"format": "locomo"}]), ["locomo.audit=/x/a.json", "locomo.audit=/y/a.json"]
+        )
+
+
+def test_a_revision_is_the_one_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[dict[str, Any]] = []
+
+    def load(name: str, **how: Any) -> tuple[object, object]:
+        loaded.append({"name": name, **how})
+        raise ModelError("far enough")
+
+    monkeypatch.setattr(loading, "load", load)
+    for revision in ("v1.2", None):
+        spec = ModelSpec(kind="huggingface", name="some/model", revision=revision)
+        with pytest.raises(ModelError):
+            answering.load(spec)
+    assert [one["revision"] for one in loaded] == ["v1.2", "main"]
+
+
+# ---- what the author tells
+
+AUTHOR = """
+[disclosure.temporal_governance]
+train_window = "until March 2024"
+"""
+
+
+def test_what_the_author_tells_stands_in_the_card_and_no_unit_is_done_again_for_it(
+    made: Path, tmp_path: Path
+) -> None:
+    turn = next(iter(data.read(Spec(format="synthetic", options=OPTIONS)).haystacks)).turns[0]
+    (tmp_path / "tuned.txt").write_text(f"{turn.text}\n")
+    (tmp_path / "told.toml").write_text(f'train = ["tuned.txt"]\n{TOML}{AUTHOR}')
+    missing = report.load(made / "card.json").disclosure["missing"]
+    out = shutil.copytree(made, tmp_path / "out")
+    done = card("--config", tmp_path / "told.toml", "--out", out, "--cache", tmp_path / "another")
+
+    assert done.exit_code == 0, done.output
+    assert not (tmp_path / "another").exists()  # nothing was done
+    found = report.load(out / "card.json")
+    assert found.disclosure["temporal_governance"]["train_window"] == "until March 2024"
+    assert found.config["train"] == ["tuned.txt"]
+    (index,) = [one for one in found.audits if one.name == "leakage: train ∩ index"]
+    assert index.violations > 0
+    filled = {one["item"] for one in missing} - {one["item"] for one in found.disclosure["missing"]}
+    assert filled == {
+        "temporal_governance.train_window", "leakage_overlap_auditing.train ∩ test, train ∩ index",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["name = ", "\xff"])

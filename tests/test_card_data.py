@@ -10,6 +10,7 @@ from made_up import conversation, erratum, locomo_file, longmemeval_file, questi
 
 from evals.card import data
 from evals.card.data import FORMATS, Spec
+from evals.card.evidence import Moment
 from evals.retrieval.data import AUDITED, PUBLISHED, Asked, Expected, Gold
 from memkit.errors import InvalidInput
 
@@ -60,7 +61,26 @@ def test_the_audit_corrects_answers_too(tmp_path: Path) -> None:
     first, second = read.haystacks[0].questions
     assert (first.expected.answers, second.expected.answers) == (("the pond",), ())
     assert first.golds[AUDITED].turns == ("D1:3",)
-    assert read.counts["report"]["questions whose answer the audit changes"] == 1
+    told = data.describe(read, Spec(format="locomo", path=file, audit=audit))
+    assert told["dropped"]["report"] == {
+        "questions whose answer the audit changes": 1,
+        "questions whose evidence the audit changes": 2,
+    }
+
+
+def test_where_there_is_an_audit_its_evidence_is_what_a_card_scores_by(tmp_path: Path) -> None:
+    file, audit = locomo_file(tmp_path, "conv-99"), tmp_path / "errors.json"
+    audit.write_text(json.dumps([erratum("locomo_0_qa0", "What does Biscuit fear?", "D1:3")]))
+
+    found = {}
+    for spec in (Spec(format="locomo", path=file), Spec(format="locomo", path=file, audit=audit)):
+        read = data.read(spec)
+        (haystack,) = read.haystacks
+        golds = [Moment(haystack=haystack, question=q, turns=8).gold for q in haystack.questions]
+        found[data.describe(read, spec)["scored by"]] = golds[:2]
+
+    both = ("D1:3", "D2:3")  # the audit says nothing of this one
+    assert found == {"published": [("D1:1",), both], "audited": [("D1:3",), both]}
 
 
 def test_longmemeval_tells_answers_of_what_can_be_answered(tmp_path: Path) -> None:
@@ -199,13 +219,25 @@ def test_the_seed_and_the_options_reach_the_synthetic_set() -> None:
 
 
 def test_a_description_counts_and_tells_no_text(tmp_path: Path) -> None:
-    told = data.describe(data.read(Spec(format="jsonl", path=lines(tmp_path, BARE))), name="mine")
+    spec = Spec(format="jsonl", name="mine", path=lines(tmp_path, BARE))
+    told = data.describe(data.read(spec), spec)
 
     assert (told["name"], told["format"], told["file"]) == ("mine", "jsonl", "own.jsonl")
     assert (told["conversations"], told["turns"], told["deleted turns"]) == (1, 2, 1)
     assert told["questions"] == {"question": 1, "question, unanswerable": 1}
     assert told["with answers"] == 1
     assert "Oslo" not in json.dumps(told)
+    assert (told["first"], told["last"], told["seed"]) == (None, None, None)  # no turn has a date
+
+
+def test_a_description_tells_the_first_and_the_last_day_and_what_was_drawn(tmp_path: Path) -> None:
+    locomo = Spec(format="locomo", path=locomo_file(tmp_path, "conv-99"))
+    drawn = Spec(format="synthetic", seed=3, options={"probe": "updates", "size": "small"})
+    file, made = (data.describe(data.read(spec), spec) for spec in (locomo, drawn))
+
+    assert (file["first"], file["last"], file["seed"]) == ("2023-05-01", "2023-05-02", None)
+    assert made["seed"] == 3
+    assert made["first"] < made["last"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real data are not here")
@@ -215,7 +247,7 @@ def test_the_real_files_have_what_their_readme_says() -> None:
         Spec(format="memorycode", path=REAL / "memorycode" / "dialogues.jsonl.gz", limit=20),
         Spec(format="gvd", path=REAL / "memorybank-gvd", options={"language": "cn"}),
     ]
-    told = [data.describe(data.read(spec)) for spec in specs]
+    told = [data.describe(data.read(spec), spec) for spec in specs]
 
     assert sum(told[0]["questions"].values()) == 1986
     assert told[0]["turns"] == 5882

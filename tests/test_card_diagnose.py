@@ -42,10 +42,12 @@ def test_a_stage_that_is_not_known_is_none_and_loses_nobody() -> None:
     assert (found.used, found.right, found.lucky) == (None, None, None)
 
 
-def test_a_funnel_is_of_answerable_questions_and_of_the_answered_where_some_were() -> None:
-    asked = spread(record(), [{"stages": LOST[0]}, {"stages": {"packed": True}}])
+def test_a_sample_of_replies_takes_no_question_out_of_the_stages_before_them() -> None:
+    unanswered = {"stored": True, "retrieved": True, "packed": True}
+    asked = spread(record(), [{"stages": one} for one in (LOST[0], LOST[3], *[unanswered] * 4)])
     (found,) = diagnose.funnels([*asked, record(answerable=False, stages={})])
-    assert found.asked == 1
+    assert (found.asked, found.stored, found.retrieved, found.packed) == (6, 5, 5, 5)
+    assert (found.answered, found.used, found.right, found.lucky) == (2, 1, 1, 0)
     assert diagnose.funnels([record(probe=True, stages=LOST[0])]) == []
 
 

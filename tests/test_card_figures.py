@@ -8,6 +8,7 @@ from scripted_memory import record, spread
 
 from evals.card import curves, layers, timeline
 from evals.card.records import Curve, Figure, Record
+from evals.card.report import grids
 
 TOLD = {"low", "high"}
 
@@ -86,6 +87,10 @@ def test_times_are_medians_and_reuse_is_a_share_of_all_prompt_tokens() -> None:
     assert found["search ms", "all"].value == 2
     assert found["prefix reuse", "all"].value == pytest.approx(25 / 50)
     assert found["prompt tokens", "all"].value == pytest.approx(50 / 3)
+    for one in (found[name, "all"] for name in ("search ms", "prefix reuse")):
+        assert one.low is not None
+        assert one.high is not None
+        assert one.low < one.value < one.high
 
 
 def test_confidence_is_worth_something_if_what_cannot_be_answered_has_less() -> None:
@@ -103,6 +108,18 @@ def test_with_one_sort_of_question_confidence_cannot_tell_sorts_apart() -> None:
 def test_without_a_ranking_there_is_no_confidence_to_speak_of() -> None:
     silent = [replace(one, returned=None) for one in searched((None, True, True))]
     assert not {"AURC", "AUROC"} & {metric for metric, _ in figures(silent)}
+
+
+def test_a_question_without_gold_is_neither_right_nor_wrong_to_answer() -> None:
+    rows = searched((0.9, True, True), (0.8, True, False), (0.1, False, False))
+    unscored = [
+        replace(one, haystack="h8", question="q8", confidence=1.0, scores={}) for one in rows[:1]
+    ]
+    assert figures([*rows, *unscored])["AURC", "all"] == figures(rows)["AURC", "all"]
+    assert curve([*rows, *unscored], "risk-coverage") == curve(rows, "risk-coverage")
+    nothing = [*unscored, *rows[2:]]
+    assert ("AURC", "all") not in figures(nothing)
+    assert figures(nothing)["AUROC", "all"].value == 1  # which asks for no gold
 
 
 def placed(*rows: tuple[dict[str, float], dict[str, float]]) -> list[Record]:
@@ -130,8 +147,42 @@ def test_an_axis_is_never_scored_by_replies_here_and_by_the_search_there() -> No
         ({"distance": 3}, {"any@10": 1.0}),  # not answered
     ]
     found = figures(placed(*at))["slope per doubling of distance", "all"]
-    assert (found.value, found.n) == (0, 3)  # by the search, which all have
-    assert {point["y"] for point in curve(placed(*at), "distance").points} == {1}
+    assert (found.value, found.n, found.score) == (0, 2, "contains")  # of the answered
+    assert {point["y"] for point in curve(placed(*at), "distance").points} == {0}
+    searched = [replace(one, scores={"any@10": 1.0, "share in budget": 0.0}) for one in placed(*at)]
+    found = figures(searched)["slope per doubling of distance", "all"]
+    assert (found.n, found.score) == (3, "any@10")
+
+
+def in_window(*rows: tuple[float, float, float], metric: str) -> list[Record]:
+    """Return records of long context: (place in the prompt, depth in the history, score)."""
+    return [
+        replace(one, regime="long context", system="full history")
+        for one in placed(*(({"place": x, "depth": y}, {metric: score}) for x, y, score in rows))
+    ]
+
+
+def test_replies_to_a_long_context_are_binned_by_the_place_in_the_prompt() -> None:
+    rows = [(0.0, 0.95, 1.0), (0.5, 0.96, 0.0), (1.0, 0.97, 1.0)]  # the window holds the newest
+    read = in_window(*rows, metric="contains")
+    assert figures(read)["mid-drop", "all"].value == 1
+    assert [one["y"] for one in curve(read, "position in prompt").points] == [1, 0, 1]
+    assert "position" not in {one.name for one in curves.curves(read, seed=0)}
+
+
+def test_what_a_window_cuts_off_is_binned_by_the_place_in_the_history() -> None:
+    rows = [(0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (1.0, 1.0, 1.0)]
+    shown = in_window(*rows, metric="share in budget")
+    assert [one["y"] for one in curve(shown, "position").points] == [0, 0.5, 1]
+    assert figures(shown)["mid-drop", "all"].score == "share in budget"
+
+
+def test_the_length_slope_is_over_conversations_of_different_lengths() -> None:
+    at = [(100, 1.0), (200, 0.75), (400, 0.5)]
+    found = figures(placed(*(({"turns": x}, {"any@10": y}) for x, y in at)))
+    assert found["slope per doubling of length", "all"].value == pytest.approx(-0.25)
+    same = figures(placed(*(({"turns": 100}, {"any@10": y}) for _, y in at)))
+    assert ("slope per doubling of length", "all") not in same
 
 
 # ---- over time
@@ -178,13 +229,59 @@ def test_one_step_shows_no_change() -> None:
     assert not list(timeline.figures(hits(1, 0), seed=0))
 
 
-def test_the_slope_per_turn_takes_in_every_probe() -> None:
+def sampled(of: int, probed: int) -> list[Record]:
+    """Return a memory that never changes: of a task's questions, half are found, ever."""
+    return [
+        record(
+            haystack=f"h{n % 3}", question=f"q{n}", regime="online", step=step, probe=step > 1,
+            scores={"any@10": float(n % 2)}, axes={"distance": float(step)},
+        )
+        for n in range(of) for step in (1, 2, 3)
+        if step == 1 or n in range(0, 2 * probed, 2)  # by chance only what is not found
+    ]  # fmt: skip
+
+
+def test_a_memory_that_never_changes_forgets_nothing_though_a_sample_is_asked_again() -> None:
+    found = {metric: one for (metric, _), one in figures(sampled(24, 6)).items()}
+    assert found["any@10"].value == 0.5
+    changed = [found[name].value for name in ("forgetting", "windowed drop", "windowed rise")]
+    assert changed == [0, 0, 0]
+    assert found["slope per turn"].value == 0
+    points = curve(sampled(24, 6), "over time").points
+    assert [(one["y"], one["n"]) for one in points] == [(0, 6), (0, 6), (0, 6)]
+
+
+def test_a_half_life_that_some_resamples_have_not_has_no_upper_end() -> None:
+    fall = [(h, x, y) for h in "ab" for x, y in [(1, 1.0), (50, 0.0), (99, 0.0)]]
+    stay = [(h, x, 1.0) for h in "cd" for x in (1, 50, 99)]
+    records = [
+        record(
+            haystack=h, question=h, regime="online", step=step, probe=step > 1,
+            scores={"any@10": y}, axes={"distance": float(x)},
+        )
+        for step, (h, x, y) in enumerate([*fall, *stay], 1)
+    ]  # fmt: skip
+    found = figures(records)["half-life", "all"]
+    assert found.low is not None
+    assert found.low < found.value
+    assert found.high is None
+    assert grids.between(found.low, found.high).endswith(", ∞]")
+
+
+def test_conversations_that_share_what_was_said_are_resampled_as_one() -> None:
+    alone = hits(1, 0, 1)
+    together = [replace(one, cluster="a") for one in alone]
+    assert figures(alone)["any@10", "all"].low is not None
+    assert figures(together)["any@10", "all"].low is None
+
+
+def test_the_slope_per_turn_takes_in_every_score_of_what_is_asked_again() -> None:
     found = {metric: one for (metric, _), one in figures(over_time()).items()}
-    at = [(1, 1), (2, 0), (3, 1), (2, 1), (3, 0), (3, 1)]  # (distance, found)
-    mean_x, mean_y = 14 / 6, 4 / 6
+    at = [(1, 1), (2, 0), (3, 1), (2, 1), (3, 0)]  # (distance, found); not the last step's
+    mean_x, mean_y = 11 / 5, 3 / 5
     slope = sum((x - mean_x) * (y - mean_y) for x, y in at) / sum((x - mean_x) ** 2 for x, _ in at)
     assert found["slope per turn"].value == pytest.approx(slope)
-    assert found["slope per turn"].n == 6
+    assert found["slope per turn"].n == 5
 
 
 # ---- curves
@@ -218,11 +315,10 @@ def test_risk_rises_with_coverage_and_needs_both_sorts_of_question() -> None:
     rows = searched((0.9, True, True), (0.5, False, False))
     points = curve(rows, "risk-coverage").points
     assert (points[0]["y"], points[-1]["y"]) == (0, 0.5)
+    assert (points[-1]["low"], points[-1]["high"]) == (0, 1)
     assert not [one for one in curves.curves(rows[:1], seed=0) if one.name == "risk-coverage"]
 
 
-def test_over_time_counts_all_questions_asked_so_far() -> None:
+def test_the_curve_over_time_is_of_the_questions_that_are_asked_again() -> None:
     points = curve(over_time(), "over time").points
-    assert [(one["y"], one["n"]) for one in points] == [
-        (1, 1), (0.5, 2), (pytest.approx(2 / 3), 3),
-    ]  # fmt: skip
+    assert [(one["y"], one["n"]) for one in points] == [(1, 1), (0.5, 2), (0.5, 2)]

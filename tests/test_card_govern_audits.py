@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,30 @@ def record(question: str = "q", **more: object) -> Record:
 
 def named(found: list[Audit], name: str) -> Audit:
     return next(one for one in found if name in one.name)
+
+
+# ---- what was tuned on
+
+
+def test_a_text_is_a_line_and_of_json_lines_what_stands_together(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One.\n\nTwo.\n")
+    (tmp_path / "b.jsonl").write_text('{"question": "Who?", "answers": ["Ann"], "id": "q"}\n')
+
+    found = leakage.texts([tmp_path / "a.txt", tmp_path / "b.jsonl"])
+    assert list(found.values()) == ["One.", "Two.", "Who? Ann", "Who?", "Ann", "q"]
+    assert leakage.texts([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"), [("{", "line 1: not JSON"), ("\n", "holds no text"), ("[1]", "no text")]
+)
+def test_a_file_of_training_texts_that_says_nothing_is_named(
+    tmp_path: Path, content: str, named: str
+) -> None:
+    (tmp_path / "b.jsonl").write_text(content)
+
+    with pytest.raises(InvalidInput, match=named):
+        leakage.texts([tmp_path / "b.jsonl"])
 
 
 # ---- overlap

@@ -157,6 +157,12 @@ def test_another_file_of_the_same_name_is_never_paired() -> None:
     assert "sha256" in found.checks[0].reason
 
 
+def test_the_same_file_with_another_audit_is_never_paired() -> None:
+    a, b = (card(data={"notes": [f"audited gold: errors.json, sha256 {n}"]}) for n in "01")
+
+    assert states(verdict(a, b, max_drop=0.5)) == ["not run"]
+
+
 def test_a_data_set_of_one_card_only_is_reported() -> None:
     found = verdict(card(), replace(card(), data=[], records=[], figures=[]), max_drop=0.5)
 
@@ -164,11 +170,66 @@ def test_a_data_set_of_one_card_only_is_reported() -> None:
     assert not found.passed
 
 
-def test_settings_that_differ_are_reported() -> None:
-    found = verdict(card(), card(budget=1024), max_drop=0.5)
+MODEL = {"kind": "smollm2", "window": 512, "questions": 6}
 
-    assert found.mismatches == ["config: budget is 512 in A and 1024 in B"]
-    assert found.passed
+
+@pytest.mark.parametrize(
+    ("a", "b", "why"),
+    [
+        ({}, {"budget": 1024}, "budget is 512 in A and 1024 in B"),
+        ({"embedder": "hash"}, {"embedder": "minilm"}, "embedder is 'hash'"),
+        ({"prompt_sha256": "0"}, {"prompt_sha256": "1"}, "prompt_sha256 is '0'"),
+        ({"model": MODEL}, {"model": MODEL | {"window": 1024}}, "model.window is 512"),
+        ({"model": None}, {"model": MODEL}, "model.kind is None in A and 'smollm2' in B"),
+    ],
+)
+def test_no_drop_is_checked_across_settings_that_a_score_rests_on(
+    a: dict[str, Any], b: dict[str, Any], why: str
+) -> None:
+    found = verdict(card(**a), card(**b), max_drop=0.5)
+
+    assert (states(found), found.passed) == (["not run"], False)
+    assert why in found.checks[0].reason
+    assert any(why in one for one in found.mismatches)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ({"code_sha256": "0"}, {"code_sha256": "1"}),  # it is what two cards compare
+        ({"disclosure": {}}, {"disclosure": {"study_id": "x"}}),
+        ({"judge": None}, {"judge": {"kind": "openai"}}),
+        ({"model": MODEL}, {"model": MODEL | {"questions": 12}}),
+        ({"model": MODEL}, {"model": MODEL | {"revision": None}}),
+    ],
+)
+def test_other_settings_are_said_and_bar_nothing(a: dict[str, Any], b: dict[str, Any]) -> None:
+    assert verdict(card(**a), card(**b), max_drop=0.5).passed
+
+
+def test_what_another_judge_says_is_not_compared() -> None:
+    a, b = (card(metric="judged right", judge={"kind": kind}) for kind in ("openai", "smollm2"))
+
+    found = verdict(a, b, "judged right", max_drop=0.5)
+    assert (states(found), found.passed) == (["not run"], False)
+    assert "judge.kind" in found.checks[0].reason
+
+
+def test_a_bound_on_the_later_card_rests_on_nothing_of_the_earlier() -> None:
+    assert verdict(card(), card(budget=1024), min=0.8).passed
+
+
+@pytest.mark.parametrize("bare", ["A", "B", "AB"])
+def test_a_card_without_records_is_checked_by_its_figures_and_by_no_drop(bare: str) -> None:
+    whole, small = card(), replace(card(), records=[])
+    a, b = (small if name in bare else whole for name in "AB")
+
+    found = verdict(a, b, max_drop=0.5)
+    why = f"card {bare[0]} was written without records; pass the card.json of the run"
+    assert (states(found), found.passed) == (["not run"], False)
+    assert why in found.checks[0].reason
+    assert len(found.mismatches) == len(bare)
+    assert verdict(a, b, min=0.8).passed
 
 
 def test_questions_that_one_card_did_not_score_stand_in_the_reason() -> None:

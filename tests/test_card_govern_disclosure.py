@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
-from evals.card.govern.disclosure import ITEMS, disclose
+import pytest
+
+from evals.card.govern.disclosure import ITEMS, check, disclose
 from evals.card.records import Audit
+from memkit.errors import InvalidInput
 
 CONFIG = {
     "name": "small", "systems": ["memkit", "BM25"], "regimes": ["replay", "online"], "steps": 8,
@@ -109,6 +112,24 @@ def test_an_author_can_tell_what_the_program_cannot_know() -> None:
 
     assert found["temporal_governance"]["train_window"] == "until March 2024"
     assert "temporal_governance.train_window" not in missing(found)
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        (
+            {"temporal_governance": {"train_windw": "x"}},
+            "'temporal_governance.train_windw'.*_window",
+        ),
+        ({"trained": "2024"}, "no item 'trained'"),
+        ({"temporal_governance": "2024"}, "no item 'temporal_governance'"),
+        ({"temporal_governance": {"train_window": 2024}}, "is a sentence, got 2024"),
+        ({"implementation_resources": {"decoding": "greedy"}}, "tells .* itself"),
+    ],
+)
+def test_what_an_author_misspells_is_named(told: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        check(told)
 
 
 def test_it_is_json() -> None:

@@ -10,7 +10,7 @@ from openai_server import (  # noqa: F401 - some are fixtures
 )
 
 from evals.card.govern import judge
-from evals.card.govern.judge import Guarded, audit, described, guarded, parsed, verdict
+from evals.card.govern.judge import Guarded, audit, guarded, parsed, verdict
 from memkit.models.openai import OpenAIModel
 from memkit.testing import ScriptedModel
 
@@ -98,13 +98,6 @@ def test_what_is_no_verdict_is_counted_and_neither_accepted_nor_right() -> None:
     found = guarded(ScriptedModel(["hm"] * KNOWN))
 
     assert (found.accepted, found.rejected, found.unparseable) == (0, 4, KNOWN)
-    assert described(found, "hm", ["right", None]) == {
-        "model": "hm",
-        "prompt_sha256": judge.PROMPT_SHA256,
-        "false_acceptance": 0.0,
-        "verdicts": 2,
-        "unparseable": 1,
-    }
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

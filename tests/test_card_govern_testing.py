@@ -1,5 +1,7 @@
 """Paired tests: hand-computed, by conversation, corrected within a declared family."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,6 +120,8 @@ def test_records_are_paired_by_question_and_probes_are_left_out() -> None:
     found = pair(ours, theirs, "MRR")
     assert (found.ours.tolist(), found.theirs.tolist(), found.alone) == ([1, 1], [0, 0], 2)
     assert found.clusters == ["h0", "h1"]
+    shared = pair([replace(one, cluster="both") for one in ours], theirs, "MRR")
+    assert shared.clusters == ["both", "both"]
 
 
 def test_a_step_of_the_online_regime_is_paired_with_the_same_step() -> None:
@@ -143,6 +147,7 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
     first = found[0]
     assert (first.difference, first.p, first.n, first.effect) == (1, pytest.approx(1 / 8), 4, 1)
     assert first.p_holm == pytest.approx(4 / 8)  # of four in the family
+    assert (first.d, found[2].d) == (None, pytest.approx(0.5 / np.sqrt(1 / 3)))
 
 
 def test_families_are_corrected_apart() -> None:

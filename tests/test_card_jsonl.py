@@ -79,7 +79,8 @@ def test_gzipped_lines_are_the_same_lines(tmp_path: Path) -> None:
 def test_what_cannot_be_asked_is_counted(tmp_path: Path) -> None:
     file = lines(tmp_path, ANN, {"turns": [{"text": "Hi."}]}, {"questions": [{"question": "?"}]})
 
-    dropped = data.describe(data.read(Spec(format="jsonl", path=file)))["dropped"]["report"]
+    spec = Spec(format="jsonl", path=file)
+    dropped = data.describe(data.read(spec), spec)["dropped"]["report"]
 
     assert dropped == {
         "conversations without questions, dropped": 1,

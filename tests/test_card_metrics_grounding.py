@@ -32,7 +32,7 @@ def test_sentences_end_neither_at_titles_nor_inside_numbers() -> None:
 def test_a_claim_is_supported_by_the_passage_that_has_its_words(claim: str, passage: int) -> None:
     (sentence,) = grounding.sentences(claim)
 
-    assert grounding.support(sentence, PASSAGES) == passage
+    assert grounding.attribution(sentence, PASSAGES, {passage}) == 1
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,14 @@ def test_a_claim_is_supported_by_the_passage_that_has_its_words(claim: str, pass
     ],
 )
 def test_a_wrong_name_number_or_denial_is_not_supported(claim: str) -> None:
-    assert grounding.support(claim, PASSAGES) is None
+    assert not grounding.citation_coverage(claim, PASSAGES)
 
 
 def test_too_few_shared_words_are_no_support() -> None:
-    assert grounding.support("boats carry cold grey fish", ["carry cold grey bags"]) == 0
-    assert grounding.support("boats carry cold grey fish", ["carry cold bags"]) is None
+    claim = "boats carry cold grey fish"
+
+    assert grounding.citation_coverage(claim, ["carry cold grey bags"]) == 1
+    assert grounding.citation_coverage(claim, ["carry cold bags"]) == 0
 
 
 def test_coverage_and_unsupported_claims_add_up_to_all_claims() -> None:
@@ -79,9 +81,9 @@ def test_attribution_asks_for_the_gold_passage() -> None:
     assert grounding.attribution("She moved to Oslo. The cat sleeps.", PASSAGES, {0}) == 0.5
 
 
-def test_overlap_is_of_content_words_by_stem() -> None:
-    assert grounding.overlap("the dogs barked", "a dog sleeps") == 0.5
-    assert grounding.overlap("the", "the") == 0
+def test_content_is_words_that_tell_by_their_stem() -> None:
+    assert grounding.content("the dogs barked") == {"dog", "bark"}
+    assert grounding.content("the") == frozenset()
 
 
 def test_sets_of_evidence_by_hand() -> None:

@@ -38,8 +38,7 @@ class Least:
         self.turns += turns
 
     def ask(self, text: str, k: int) -> list[tuple[str, float]]:  # noqa: ARG002
-        found = [*self.turns, Turn(text="Never said.", id="made up")]
-        return [(turn.id or "", 1 / n) for n, turn in enumerate(found, start=1)][:k]
+        return [(turn.id or "", 1 / n) for n, turn in enumerate(self.turns, start=1)][:k]
 
     def close(self) -> None:
         self.turns.clear()
@@ -58,6 +57,20 @@ class Pretends(Least):
         return 7
 
 
+class BareIds(Least):
+    """It returns turns without scores."""
+
+    def ask(self, text: str, k: int) -> Any:  # noqa: ARG002
+        return [turn.id for turn in self.turns]
+
+
+class MadeUp(Least):
+    """It returns what it was never given."""
+
+    def ask(self, text: str, k: int) -> list[tuple[str, float]]:
+        return [*super().ask(text, k), ("made up", 0.0)]
+
+
 class Mute:
     def __init__(self, embedder: Embedder) -> None:
         pass
@@ -72,11 +85,31 @@ def test_three_methods_are_enough() -> None:
     asked = Query(text="tulips")
 
     assert [hit.turn_id for hit in memory.ask(asked, 2)] == ["a", "b"]
-    assert memory.ask(asked, 9)[-1].turn_id == "made up"  # left for the audit
     assert memory.pack(asked, 16).turns == ("a", "c")  # b's eight words do not fit then
     assert memory.pack(asked, 16).text.startswith("[1 May 2024] Ann: Tulips grow")
     assert memory.refusals(asked) == {}
     assert (memory.stored(), memory.footprint()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "BareIds",
+            r"BareIds\.ask returned \['a', 'b', 'c'\]; it has to return .*\(turn\.id, score\)",
+        ),
+        ("MadeUp", r"MadeUp\.ask returned the id 'made up', which no turn has"),
+    ],
+)
+def test_a_memory_that_returns_something_else_is_told_what_is_expected(
+    name: str, told: str
+) -> None:
+    memory = load_system(f"{__name__}:{name}")(HashEmbedder())
+    memory.remember(TURNS)
+
+    for call in (memory.ask, memory.pack):
+        with pytest.raises(InvalidInput, match=told):
+            call(Query(text="x"), 3)
 
 
 def test_a_memory_that_cannot_forget_says_so() -> None:

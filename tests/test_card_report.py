@@ -15,7 +15,7 @@ from rich.console import Console
 
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Compared, Curve, Figure, Funnel, NotRun, Record
-from evals.card.report import dumps, load, markdown, page, show, without_run, write
+from evals.card.report import dumps, load, markdown, page, plots, show, without_run, write
 from memkit.errors import InvalidInput
 
 DATA = ("locomo", "chats")
@@ -112,6 +112,22 @@ def hostile() -> Card:
     )
     card = replace(made_up(size), name=HOSTILE, stamp={HOSTILE: {HOSTILE: [HOSTILE]}})
     return replace(card, not_run=[NotRun(what=HOSTILE, data=HOSTILE, why=HOSTILE)])
+
+
+def test_markdown_has_the_bins_of_every_curve_with_their_n() -> None:
+    points = [{"x": x, "label": label, "y": y, "n": 7} for x, label, y in (
+        (0.1, "0–0.2", 0.5), (0.9, "0.8–1", 0.25))]  # fmt: skip
+    place = {"name": "position", "data": "d", "regime": "replay", "metric": "MRR"}
+    lines = [
+        Curve(system="memkit", points=points, **place),
+        Curve(system="BM25", points=points[1:], **place),
+    ]
+    text = markdown(replace(made_up(SMALL), curves=lines))
+
+    assert "## Does the place of the evidence matter? d, replay, MRR" in text
+    assert "| system | 0–0.2 | 0.8–1 |" in text
+    assert "| memkit | 0.500 (n 7) | 0.250 (n 7) |" in text
+    assert "| BM25 | – | 0.250 (n 7) |" in text
 
 
 @settings(max_examples=25)
@@ -231,6 +247,28 @@ def test_equals_share_no_star(bare: Card) -> None:
     told = markdown(replace(bare, figures=same))
     assert "0.500 ★" not in told
     assert "no system leads alone" in told
+
+
+def test_a_drop_says_which_score_it_is_of_and_an_open_interval_that_it_is(bare: Card) -> None:
+    first = bare.figures[0]
+    drop = replace(first, layer="contextual", metric="mid-drop", group="all", score="contains")
+    life = replace(drop, layer="episodic", metric="half-life", score="", low=12.0, high=None)
+    card = replace(bare, figures=[drop, life])
+    for text in (page(card), markdown(card)):
+        assert "mid-drop (contains)" in text
+        assert "[12.0, ∞]" in text
+
+
+def test_a_funnel_of_sampled_replies_gives_their_share_of_the_answered(small: Card) -> None:
+    funnel = Funnel(
+        data="locomo", group="all", regime="replay", system="memkit", asked=1986, stored=1986,
+        retrieved=993, packed=993, answered=12, used=9, right=9,
+    )  # fmt: skip
+    (plot,) = plots.losses([funnel], ["memkit"])
+    assert "used and right: of the 12 answered" in plot.title
+    assert "| 1,986 | 1,986 | 993 | 993 | 12 | 9 | 9 |" in markdown(
+        replace(small, funnels=[funnel])
+    )
 
 
 def test_what_did_not_run_has_a_reason_and_no_number(bare: Card) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 from dataclasses import replace
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from evals.card import build, config, report, run
 from evals.card.config import Config, Run
 from evals.card.records import Card
 from memkit.errors import InvalidInput
+from memkit.testing import HashEmbedder
 
 TOML = """
 name = "small"
@@ -31,6 +33,20 @@ format = "synthetic"
 probe = "updates"
 size = "small"
 conversations = 6
+"""
+MINE = """
+class Mine:
+    def __init__(self, embedder):
+        self.ids = []
+
+    def remember(self, turns):
+        self.ids += [turn.id for turn in turns]
+
+    def ask(self, text, k):
+        return [(one, 1.0) for one in self.ids{order}[:k]]
+
+    def close(self):
+        pass
 """
 TINY: dict[str, Any] = tomllib.loads(TOML)
 SMALL = TINY | {
@@ -155,6 +171,43 @@ def test_another_config_does_not_take_up_what_was_done(tiny_card: Card, tmp_path
     how = Run(folder=tmp_path / "out", cache=tmp_path / "cache")
     run.run(given(**TINY | {"budget": 32}), how)
     assert same(made(given(**TINY), tmp_path / "out"), tiny_card)
+
+
+def test_a_memory_that_was_edited_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    chosen = given(**TINY | {"systems": ["mine:Mine"], "ours": "mine:Mine", "regimes": ["replay"]})
+    returned = []
+    for order in ("", "[::-1]"):
+        (tmp_path / "mine.py").write_text(MINE.format(order=order) + "#" * len(order))
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        invalidate_caches()
+        card = made(chosen, tmp_path / "out")
+        returned.append([one.places for one in card.records])
+    assert returned[0] != returned[1]
+
+
+def test_two_models_of_one_name_in_two_folders_do_not_share_records(tmp_path: Path) -> None:
+    folders = []
+    for name in ("a", "b"):
+        (tmp_path / name / "model").mkdir(parents=True)
+        chosen = given(model={"kind": "huggingface", "name": str(tmp_path / name / "model")})
+        folders.append(run._work_folder(chosen, Run(folder=tmp_path / "out"), []))
+    assert folders[0] != folders[1]
+
+
+def test_the_timed_search_embeds_its_question_and_the_time_to_write_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = HashEmbedder(256)
+    monkeypatch.setattr(run, "embedder", lambda _: embedder)
+    chosen = given(**TINY | {"systems": ["dense"], "ours": "dense", "regimes": ["replay"]})
+    made(chosen, tmp_path / "out")
+    before = embedder.calls
+    card = made(chosen, tmp_path / "again")  # every vector is there
+    assert embedder.calls - before == len(card.records)
+    assert all(one.costs["write ms per turn"] > 0 for one in card.records)
 
 
 def test_every_regime_asks_the_same_questions(whole: Card) -> None:

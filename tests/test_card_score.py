@@ -97,7 +97,7 @@ def test_a_reply_is_compared_with_the_answer_that_fits_best() -> None:
     assert found == pytest.approx(
         {
             "false refusal": 0, "out-of-date reply": 0, "EM": 0, "contains": 1,
-            "F1": 2 * 2 / 6, "ROUGE-L": 2 * 2 / 6,
+            "F1": 2 * 2 / 6, "ROUGE-L": 2 * 2 / 6, "citation coverage": 0, "unsupported claims": 1,
         }
     )  # fmt: skip
     assert score.reply(at, evidence(at), "Oslo")["out-of-date reply"] == 1
@@ -106,18 +106,20 @@ def test_a_reply_is_compared_with_the_answer_that_fits_best() -> None:
 @pytest.mark.parametrize(("text", "right"), [("I don't know.", 1), ("", 1), ("Bergen", 0)])
 def test_an_unanswerable_question_is_scored_by_refusals_alone(text: str, right: float) -> None:
     at = moment(asked(answers=("Bergen",)))
-    assert score.reply(at, evidence(at), text) == {"abstention": right}
+    assert score.reply(at, evidence(at), text)["abstention"] == right
+    assert "contains" not in score.reply(at, evidence(at), text)
 
 
 def test_a_deleted_value_in_a_reply_is_out_of_date() -> None:
     at = moment(asked(stale=("Oslo",), stale_turns=("t0",)))
-    assert score.reply(at, evidence(at), "In Oslo.") == {"abstention": 0, "out-of-date reply": 1}
+    found = score.reply(at, evidence(at), "In Oslo.")
+    assert (found["abstention"], found["out-of-date reply"]) == (0, 1)
 
 
 def test_conflicts_and_preferences_are_known_by_their_kind() -> None:
     both = moment(asked("t0", "t4", kind="conflict", answers=("Oslo", "Bergen")))
-    assert score.reply(both, evidence(both), "Bergen")["conflict handled"] == 1
-    assert score.reply(both, evidence(both), "Oslo")["conflict handled"] == 0
+    assert score.reply(both, evidence(both), "Bergen or Oslo")["conflict handled"] == 1
+    assert score.reply(both, evidence(both), "Bergen")["conflict handled"] == 0
     liked = moment(asked("t4", kind="preference", answers=("tea",), stale=("coffee",)))
     assert score.reply(liked, evidence(liked), "tea or coffee")["preference retention"] == 0
     assert score.reply(liked, evidence(liked), "tea")["preference retention"] == 1
@@ -138,7 +140,35 @@ def test_a_claim_rests_on_the_gold_turn_that_was_shown_or_on_none() -> None:
     assert [rests[name] for name in names] == [1, 0, 1, 1]
     invented = score.reply(at, shown, "I moved to Rome.")
     assert [invented[name] for name in names] == [0, 1, 0, 0]
-    assert not set(names) & score.reply(at, evidence(at), "I moved to Bergen.").keys()
+
+
+def test_a_claim_without_anything_shown_is_unsupported() -> None:
+    at = moment(asked("t4", answers=("Bergen",)))
+    from_nothing = score.reply(at, evidence(at), "I moved to Bergen.")
+    assert (from_nothing["citation coverage"], from_nothing["unsupported claims"]) == (0, 1)
+    assert not {"attribution", "replay support"} & from_nothing.keys()
+    refusal = score.reply(at, evidence(at), "I don't know.")
+    assert "unsupported claims" not in refusal
+
+
+def test_a_claim_may_rest_on_a_summary_or_a_piece_of_a_turn() -> None:
+    at = moment(asked("t4", answers=("Bergen",)))
+    shown = replace(evidence(at), packed=Packed(text="> Lately: User: moved to Bergen"))
+    assert score.reply(at, shown, "I moved to Bergen.")["unsupported claims"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [("Oslo, then Tulip, then Bergen", 1), ("Tulip, Oslo", 0), ("Oslo, Tulip", 1 / 3)],
+)
+def test_a_reply_tells_steps_in_the_order_in_which_it_first_mentions_them(
+    text: str, order: float
+) -> None:
+    at = moment(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
+    assert score.reply(at, evidence(at), text)["reply step order"] == pytest.approx(order)
+    assert score.reply(at, evidence(at), text)["reply procedure F1"] == pytest.approx(
+        {1: 1, 0: 0, 1 / 3: 2 / 3}[order]
+    )
 
 
 def test_likelihoods_are_compared_with_those_of_the_foils() -> None:
@@ -169,7 +199,7 @@ def test_what_the_data_set_says_of_an_axis_holds_when_first_asked() -> None:
 
 
 def test_a_question_of_an_earlier_time_is_as_far_from_its_evidence_as_it_was_then() -> None:
-    at = moment(asked("t2", after=5))
+    at = moment(asked("t2", after=5), turns=5)
     assert score.axes(at, evidence(at))["distance"] == 2
 
 
@@ -211,7 +241,7 @@ def test_the_reply_says_whether_a_question_was_refused_and_else_the_memory() -> 
 
 
 def test_what_was_said_after_the_question_is_from_the_future() -> None:
-    at = moment(asked("t2", after=5))
+    at = moment(asked("t2", after=5), turns=5)
     late = evidence(at, ["t2", "t7"], packed=["t8"], known=known(at))
     assert audited.violations(at, late)["from the future"] == 2
 
@@ -249,6 +279,38 @@ def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
         assert audited.violations(at, found)["answer leaked"] == leaked
 
 
+@pytest.mark.parametrize(
+    ("said", "text", "leaked"),
+    [
+        ("I moved to Bergen, at last.", "[1 May 2024] User: I moved to Bergen", 0),
+        ("I moved to Bergen, at last.", "> [since 1 May 2024] User moved to Bergen.", 0),
+        ("I moved to Bergen, at last.", "> Lately: User: nice; User: moved to Bergen.", 0),
+        ("I moved to Bergen, at last.", "Bergen", 1),
+        ("I moved to Bergen, at last.", "[1 May 2024] User: Bergen.", 1),
+        ("I moved to Bergen, at last.", "Where do I live? Bergen", 1),
+        ("I moved to Bergen, at last.", "Where do I live: Bergen", 1),
+        ("I moved to Bergen, at last.", "The answer is Bergen.", 1),
+        ("Bergen, of course.", "User: Bergen, of course.", 0),
+        ("Bergen, of course.", "Bergen.", 0),
+    ],
+)
+def test_an_answer_without_anything_else_that_was_said_with_it_is_leaked(
+    said: str, text: str, leaked: int
+) -> None:
+    base = moment(asked("t4", answers=("Bergen",)))
+    turns = [*talk()[:4], replace(talk()[4], text=said)]
+    at = replace(base, haystack=replace(base.haystack, turns=turns))
+    found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+    assert audited.violations(at, found)["answer leaked"] == leaked
+
+
+def test_the_day_that_a_memory_writes_before_a_line_is_no_answer() -> None:
+    at = moment(asked("t4", answers=("1 May", "May 2024")))
+    text = "> [1 May 2024] User: The weather is fine.\n> [since 1 May 2024] Something new."
+    found = replace(evidence(at), packed=Packed(text=text, turns=()))
+    assert audited.violations(at, found)["answer leaked"] == 0
+
+
 def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
     at = moment(asked("t4", answers=("2024-05-02", "2 May 2024")))
     said = talk()[4].text
@@ -257,3 +319,7 @@ def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
     ]:  # fmt: skip
         found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
         assert audited.violations(at, found)["answer leaked"] == leaked
+
+
+def test_a_sentence_is_recognised_among_its_paraphrases() -> None:
+    assert score.wording(1.0, [2.0, 0.5]) == {"wording recognition": 0.5}

@@ -46,6 +46,15 @@ def test_replay_is_compared_with_reading_on_the_same_questions_by_distance() -> 
     assert str(near["95 %"]).startswith("-1.000")
 
 
+def test_a_frontiers_p_values_are_corrected_over_the_whole_table() -> None:
+    near = [at(10, 1, n / 9, n=n) for n in range(9)]
+    far = [at(300, n % 2, 0.5, n=10 + n) for n in range(9)]
+    first, second = rows(*near, *far)
+    assert isinstance(first["p"], float)
+    assert first["p Holm"] == pytest.approx(2 * first["p"])
+    assert second["p Holm"] == second["p"]
+
+
 def test_every_budget_is_a_run_with_a_window_of_that_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +117,9 @@ def test_scores_that_order_systems_alike_are_one_group() -> None:
     (others,) = [told for name, told in kept.items() if name != "step order"]
     assert len(str(others).split(", ")) == 2
     assert [row[2] for row in pairs.rows] == [1, 1, 1]
+    assert {row[3] for row in pairs.rows} == {"too few"}  # one place has no interval
+    _, twice = redundancy.tables([card(), card()], seed=0)
+    assert {(row[3], row[4]) for row in twice.rows} == {("1.00 … 1.00", 2)}
 
 
 def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:
@@ -151,8 +163,17 @@ def test_our_figures_stand_beside_the_papers_and_what_was_not_run_says_so() -> N
     ]  # fmt: skip
     assert ours["Raw"][:3] == ["not run"] * 3
     at_50 = [row for row in recall.rows if row[:2] == ["50 turns", "Compact + Vector"]]
-    assert at_50[0][2:] == ["1.000 [1.000, 1.000] (n 1)", "not run", 0.88]
+    assert at_50[0][2:] == ["1.000 too few to tell (n 1)", "not run", 0.88]
     assert len(recall.rows) == 9
+
+
+def test_facts_of_several_conversations_are_resampled_by_conversation() -> None:
+    far = {"data": "distance", "system": "memkit", "axes": {"distance": 50.0}}
+    of = [(haystack, float(haystack == "a")) for haystack in "ab" for _ in range(20)]
+    records = [record(haystack=h, scores={"contains": y}, **far) for h, y in of]
+    _, recall = hema.tables(card(records=records))
+    (row,) = [row for row in recall.rows if row[:2] == ["50 turns", "Compact + Vector"]]
+    assert row[3] == "0.500 [0.000, 1.000] (n 40)"
 
 
 # ---- one memory of many

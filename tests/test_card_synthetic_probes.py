@@ -48,6 +48,12 @@ def test_every_fact_is_at_every_depth_once() -> None:
     assert len({answers for answers, _ in seen}) == 5
 
 
+def test_conversations_that_belong_together_are_resampled_together() -> None:
+    clusters = [one.cluster for one in PROBES["position"](conversations=10).haystacks]
+    assert Counter(clusters) == {"position-group-0": 5, "position-group-1": 5}
+    assert {one.cluster for one in PROBES["distance"](conversations=2).haystacks} == {""}
+
+
 def test_conversations_that_belong_together_differ_only_in_where_the_facts_are() -> None:
     first, second = PROBES["position"](conversations=2).haystacks
     planted = {turn for one in first.questions for turn in evidence(one)}
@@ -177,3 +183,15 @@ def test_a_preference_is_not_named_by_what_asks_for_it() -> None:
     for question in haystack.questions:
         said = haystack.turns[evidence(question)[0]].text
         assert question.expected.answers[0] in said
+
+
+def test_a_paraphrase_says_the_same_in_other_words() -> None:
+    for probe in ("distance", "position", "distractors"):
+        for question in only(probe).questions:
+            said = {turn.id: turn.text for turn in only(probe).turns}[f"t{evidence(question)[0]}"]
+            (value,) = question.expected.answers
+            assert question.expected.paraphrases
+            assert said not in question.expected.paraphrases
+            for other in question.expected.paraphrases:
+                assert value in other
+                assert person(question) in other.lower()

@@ -275,3 +275,24 @@ def test_footprints_grow_where_they_are_told() -> None:
 def test_ours_is_the_first_of_the_card_and_those_of_the_retrieval_benchmark_are_on_it() -> None:
     assert next(iter(CARD_SYSTEMS)) == OURS
     assert set(SYSTEMS) < set(CARD_SYSTEMS)
+
+
+def test_turns_without_a_date_get_the_same_one_whatever_the_day_of_the_run() -> None:
+    one = made(OURS)
+    one.remember([Turn(id="t0", text="I like tulips.")])
+
+    assert "[1 January 2024] User: I like tulips." in one.pack(Query(text="tulips"), 200).text
+    one.close()
+
+
+def test_a_turn_counts_as_packed_only_if_all_of_it_stands_in_the_prompt() -> None:
+    one = made(OURS)
+    long = " ".join(f"Word{n} of a long talk about tulips." for n in range(200))
+    one.remember(turns("I like tulips.", long))
+
+    packed = one.pack(Query(text="tulips"), 2000)
+
+    assert "of a long talk" in packed.text
+    assert long not in packed.text
+    assert packed.turns == ("t0",)
+    one.close()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from scripted_memory import Scripted, asked, haystack
+from scripted_memory import Scripted, asked, haystack, talk
 
 from evals.card import unit
 from evals.card.asking import Asker
@@ -63,6 +63,38 @@ def test_offline_all_is_asked_after_the_last_turn_and_what_is_deleted_is_gone() 
     assert memory.done[:3] == [("remember", 10), ("forget", ("t0",)), ("ask", ("cat?", 10, 9))]
     assert memory.done[-1] == ("close", None)
     assert [(one.step, one.probe) for one in records] == [(0, False)]
+
+
+def test_a_record_is_resampled_with_what_its_conversation_shares_turns_with() -> None:
+    (alone,) = run(Scripted(), haystack(asked("t2")))
+    (shared,) = run(Scripted(), haystack(asked("t2"), cluster="five alike"))
+    assert (alone.unit, shared.unit) == ("h", "five alike")
+
+
+def test_offline_a_question_is_asked_of_the_memory_as_it_was_then() -> None:
+    memory = Scripted()
+    dated = asked("t2", id="q1", text="dated", asked_at=talk()[6].said_at)
+    late, early = asked("t6", text="late"), asked("t2", id="q2", after=3, text="early")
+    records = run(memory, haystack(late, dated, early, forgotten=("t0", "t8")))
+    assert order(memory) == [("early", 2), ("dated", 6), ("late", 8)]
+    assert [one.axes["turns"] for one in records] == [3, 7, 10]
+    assert [one.audit["forgotten"] for one in records] == [0, 0, 0]
+
+
+def test_a_memory_that_has_not_been_told_the_future_shows_none() -> None:
+    early = asked("t2", after=3)
+    (honest,) = run(Scripted(), haystack(early))
+    (prophet,) = run(Scripted(["t2", "t7"]), haystack(early))
+    assert (honest.audit["from the future"], prophet.audit["from the future"]) == (0, 1)
+
+
+def test_a_probe_is_asked_now_and_what_is_replaced_later_is_not_asked_again() -> None:
+    lasting = asked("t2", id="q1", asked_at=talk()[4].said_at)
+    old, new = asked("t0", after=3), asked("t4", id="q2", stale_turns=("t0",))
+    records = run(Scripted(), haystack(old, lasting, new), "online")
+    again = [one for one in records if one.probe]
+    assert {one.question for one in again} == {"q1", "q2"}
+    assert {one.audit["from the future"] for one in again} == {0}
 
 
 def test_online_a_question_is_asked_once_and_after_every_later_step_again() -> None:
@@ -175,7 +207,11 @@ def test_questions_that_were_not_drawn_are_searched_for_and_not_answered() -> No
 
 @pytest.mark.parametrize(
     ("verdict", "judged"),
-    [("right", {"judged right": 1}), ("wrong.", {"judged right": 0}), ("?", {})],
+    [
+        ("right", {"judged right": 1, "unreadable verdicts": 0}),
+        ("wrong.", {"judged right": 0, "unreadable verdicts": 0}),
+        ("?", {"unreadable verdicts": 1}),
+    ],
 )
 def test_a_verdict_stands_beside_the_scores_that_need_no_judge(
     verdict: str, judged: dict[str, float]
@@ -185,7 +221,9 @@ def test_a_verdict_stands_beside_the_scores_that_need_no_judge(
         Scripted(), haystack(asked("t2", answers=("Oslo",))), model=ScriptedModel(["Rome"]),
         judge=judge,
     )  # fmt: skip
-    assert {name: found.scores[name] for name in found.scores if "judge" in name} == judged
+    assert {
+        name: found.scores[name] for name in found.scores if "judged" in name or "verdicts" in name
+    } == judged
     assert (found.scores["EM"], found.scores["contains"]) == (0, 0)
 
 

@@ -163,6 +163,12 @@ def test_what_was_heard_of_a_stopped_stream_is_stored(memory: Memory) -> None:
     assert said(memory) == [("user", "count"), ("assistant", "one")]
 
 
+def test_a_reply_that_is_stopped_at_a_word_is_stored_up_to_it(memory: Memory) -> None:
+    chat = Chat(ScriptedModel(["It is red. User: and?"]), None, memory, user_id="ann")
+    assert "".join(chat.stream("What colour?", stop=["User:", "!"])) == "It is red. "
+    assert said(memory) == [("user", "What colour?"), ("assistant", "It is red.")]
+
+
 def test_a_prompt_that_cannot_fit_stores_nothing(memory: Memory) -> None:
     chat, model = chatting(memory, budget_tokens=50)
     with pytest.raises(BudgetExceeded):

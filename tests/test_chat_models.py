@@ -1,7 +1,8 @@
 """What a chat takes for a model, and how the model's own ways of generating hold in it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,29 @@ def test_what_a_function_raises_comes_through_and_the_question_is_kept(memory: M
 def test_a_function_that_returns_no_text_is_a_model_error(memory: Memory, answer: Any) -> None:
     with pytest.raises(ModelError, match="it must return the reply's text"):
         Chat(lambda _: answer, memory=memory, user_id="ann").reply("hello")
+
+
+async def answer_later(_: object) -> str:
+    return "later"
+
+
+async def answer_in_pieces(_: object) -> AsyncIterator[str]:
+    yield "later"
+
+
+class AnswersLater:
+    async def __call__(self, _: object) -> str:
+        return "later"
+
+
+@pytest.mark.parametrize(
+    "function", [answer_later, answer_in_pieces, partial(answer_later), AnswersLater()]
+)
+def test_an_asynchronous_function_is_refused_with_the_way_out(
+    memory: Memory, function: Any
+) -> None:
+    with pytest.raises(InvalidInput, match=r"is asynchronous.* lambda messages: asyncio\.run\("):
+        Chat(function, memory=memory, user_id="ann")
 
 
 def test_a_functions_prompt_keeps_budget_and_limit_and_opens_no_role(memory: Memory) -> None:

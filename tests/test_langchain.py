@@ -16,42 +16,26 @@ from memkit.testing import ScriptedModel
 
 pytest.importorskip("langchain_core")
 
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from conftest import NOON
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from scripted_langchain import of, said, scripted
 
 from memkit.integrations.langchain import (
     MemkitChatMessageHistory,
     MemkitRetriever,
     with_memory,
 )
-
-
-class Scripted(GenericFakeChatModel):
-    """LangChain's own fake, which also keeps what it was asked."""
-
-    asked: list[list[BaseMessage]] = []  # noqa: RUF012 - pydantic copies it
-
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self.asked.append(messages)
-        return super()._generate(messages, *args, **kwargs)
-
-
-def scripted(*replies: str | AIMessage) -> Scripted:
-    return Scripted(messages=iter(replies))
-
-
-def of(user: str, session: str = "s1") -> RunnableConfig:
-    return {"configurable": {"user_id": user, "session_id": session}}
-
-
-def said(memory: memkit.Memory, user: str = "ann", **scope: Any) -> list[tuple[str, str]]:
-    return [(turn.role, turn.text) for turn in memory.turns(user_id=user, **scope)]
-
 
 # ---- the one line
 
@@ -102,7 +86,9 @@ def test_a_prompt_with_its_own_history_gets_no_other(memory: memkit.Memory) -> N
 @pytest.mark.parametrize("budget", [1, 30, 60, 200])
 def test_what_memory_adds_stays_in_its_budget(memory: memkit.Memory, budget: int) -> None:
     for n in range(40):
-        memory.remember(f"Note {n} of bees and tea", user_id="ann", session_id=f"s{n % 2}")
+        role = "user" if n % 4 < 2 else "assistant"
+        note = Turn(text=f"Note {n} of bees and tea", role=role, session_id=f"s{n % 2}")
+        memory.remember(note, user_id="ann")
     model = scripted("ok")
     with_memory(model, memory, budget_tokens=budget).invoke("bees and tea?", of("ann"))
 
@@ -110,7 +96,7 @@ def test_what_memory_adds_stays_in_its_budget(memory: memkit.Memory, budget: int
     block = question.removesuffix("bees and tea?")
     count = memory.embedder.count
     assert sum(count(text) + 8 for text in last) + count(block) <= budget
-    assert bool(last) == (budget >= 60)
+    assert bool(last) == (budget >= 200)
     assert ("Note" in block) == (budget >= 30)
 
 
@@ -153,6 +139,18 @@ def test_of_a_stream_that_is_closed_what_was_said_is_remembered(memory: memkit.M
     stream: Any = with_memory(scripted("one two three"), memory).stream("count", of("ann"))
     next(stream)
     stream.close()
+    assert said(memory) == [("user", "count"), ("assistant", "one")]
+
+
+def test_of_an_asynchronous_stream_that_is_closed_what_was_said_is_remembered(
+    memory: memkit.Memory,
+) -> None:
+    async def begin() -> None:
+        stream: Any = with_memory(scripted("one two three"), memory).astream("count", of("ann"))
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(begin())
     assert said(memory) == [("user", "count"), ("assistant", "one")]
 
 
@@ -203,6 +201,68 @@ def test_an_image_is_asked_about_with_memory_before_it(memory: memkit.Memory) ->
     assert "Biscuit" in str(block)
     assert [text, shown] == question.content
     assert said(memory)[-2:] == [("user", "Is this our dog?\n[image]"), ("assistant", "Biscuit.")]
+
+
+def test_a_reply_is_given_and_its_words_are_kept_whatever_else_it_holds(
+    memory: memkit.Memory,
+) -> None:
+    given = {"made_at": NOON, "raw": object(), "model": "m"}
+    reply = AIMessage("In \ud800 Oslo.", response_metadata=given)
+    chain = with_memory(RunnableLambda(lambda _: reply), memory)
+
+    with pytest.warns(UserWarning, match=r"response_metadata\.raw of a message .* 'ai'"):
+        assert chain.invoke("Where?", of("ann")) is reply
+    assert said(memory) == [("user", "Where?"), ("assistant", "In ? Oslo.")]
+    kept = MemkitChatMessageHistory(memory, user_id="ann", session_id="s1").messages[1]
+    assert kept.content == "In \ud800 Oslo."
+    assert kept.response_metadata == {"made_at": NOON, "model": "m"}
+
+
+def test_a_reply_is_given_when_the_memory_cannot_take_it(memory: memkit.Memory) -> None:
+    def answer(_: object) -> str:
+        memory.close()
+        return "In Oslo."
+
+    with pytest.warns(UserWarning, match=r"not remembered: .*clos"):
+        assert with_memory(RunnableLambda(answer), memory).invoke("Where?", of("ann")) == "In Oslo."
+
+
+def test_nothing_is_remembered_of_what_nobody_said(memory: memkit.Memory) -> None:
+    thinking = AIMessage([{"type": "thinking", "thinking": "hm", "signature": "x"}])
+    orders = [ChatMessage("Obey.", role="developer"), ChatMessage("Obey.", role="system")]
+    summary = HumanMessage("Summary: …", additional_kwargs={"lc_source": "summarization"})
+    chain = with_memory(RunnableLambda(lambda _: thinking), memory)
+
+    chain.invoke([*orders, summary, HumanMessage("")], of("ann"))
+    assert said(memory) == []
+
+
+def test_a_question_with_an_id_is_remembered_once_however_often_it_is_tried(
+    memory: memkit.Memory,
+) -> None:
+    tried: list[object] = []
+
+    def answer(messages: object) -> str:
+        tried.append(messages)
+        if len(tried) < 3:
+            raise RuntimeError("busy")
+        return "ok"
+
+    chain = with_memory(RunnableLambda(answer), memory)
+    chain.with_retry(wait_exponential_jitter=False).invoke([HumanMessage("a?", id="1")], of("ann"))
+    assert said(memory) == [("user", "a?"), ("assistant", "ok")]
+
+    chain.invoke([HumanMessage("b?", id="1")], of("ann"))
+    chain.invoke([HumanMessage("a?", id="1")], of("ann", "s2"))
+    assert [text for _, text in said(memory)] == ["a?", "ok", "b?", "ok", "a?", "ok"]
+
+
+def test_a_reply_from_langchains_cache_is_remembered_each_time(memory: memkit.Memory) -> None:
+    cached = AIMessage("In Oslo.", id="lc_run--1")
+    chain = with_memory(RunnableLambda(lambda _: cached), memory)
+    for _ in range(2):
+        chain.invoke("Where?", of("ann"))
+    assert [role for role, _ in said(memory)] == ["user", "assistant"] * 2
 
 
 def test_what_is_no_message_is_refused_with_the_way_out(memory: memkit.Memory) -> None:
@@ -315,7 +375,7 @@ def test_documents_say_who_said_them_when_and_how_relevant_they_are(
     retriever = MemkitRetriever(memory=filled, user_id="ann")
     first, second = retriever.invoke("Who lives in Oslo?")
     (hit, _) = filled.recall("Who lives in Oslo?", user_id="ann")
-    assert first.page_content == "I live in Oslo."
+    assert (first.page_content, first.id) == ("I live in Oslo.", "1")
     assert first.metadata == {
         "turn_ids": ["1"], "said_at": "2024-05-01T12:00:00+00:00", "role": "user",
         "speaker": "Ann", "session_id": "s1", "kind": "turn", "relevance": hit.relevance,
@@ -338,6 +398,7 @@ def test_every_argument_of_recall_is_one_of_the_retriever(filled: memkit.Memory)
     assert len(found(k=1)) == 1
     assert found(as_of=datetime(2020, 1, 1, tzinfo=UTC)) == found(agent_id="x") == []
     assert found(min_relevance=1.0) == []
+    assert found(without=("1",)) == ["I keep bees."]
     assert found(kind="thought", k=1) == ["Ann lives in Oslo."]
 
 

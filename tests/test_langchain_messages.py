@@ -1,6 +1,7 @@
 """LangChain's messages become turns and come back as they were."""
 
 import json
+from datetime import UTC, date
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from memkit.testing import HashEmbedder
 
 pytest.importorskip("langchain_core")
 
+from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -24,6 +26,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from pydantic import BaseModel
 
 from memkit.integrations.langchain import MemkitChatMessageHistory, to_message, to_turn
 from memkit.prompt import Parts, compose
@@ -33,16 +36,30 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 name = st.none() | words.filter(lambda text: text != "")
 json_like: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | words,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(words | st.just("memkit:kind"), inner, max_size=2)
+    ),
     max_leaves=4,
 )
-kwargs = st.dictionaries(words, json_like, max_size=2).filter(
+python_like: Any = st.recursive(
+    json_like | st.datetimes(timezones=st.none() | st.just(UTC)) | st.dates() | st.binary(),
+    lambda inner: (
+        st.tuples(inner, inner)
+        | st.dictionaries(st.integers() | st.dates(), inner, max_size=2)
+        | st.builds(lambda one: Document("a", id="1", metadata={"of": one}), inner)
+        | st.builds(lambda one: HumanMessage("a", additional_kwargs={"of": one}), inner)
+    ),
+    max_leaves=4,
+)
+kwargs = st.dictionaries(words, python_like, max_size=2).filter(
     lambda given: not {"tool_calls", "function_call"} & set(given)
 )
 parts = st.one_of(
     words,
     st.builds(lambda text: {"type": "text", "text": text}, words),
     st.builds(lambda url: {"type": "image_url", "image_url": {"url": url}}, words),
+    st.builds(lambda data: {"image": {"source": {"bytes": data}}}, st.binary()),
     st.builds(lambda data: {"type": "image", "base64": data, "mime_type": "image/png"}, words),
 )
 content = words | st.lists(parts, max_size=3)
@@ -82,7 +99,7 @@ messages = st.one_of(
         AIMessage, tool_calls=calls, invalid_tool_calls=bad_calls, usage_metadata=usage, **common
     ),
     st.builds(
-        ToolMessage, tool_call_id=words, artifact=json_like,
+        ToolMessage, tool_call_id=words, artifact=python_like,
         status=st.sampled_from(["success", "error"]), **common,
     ),
 )  # fmt: skip
@@ -115,6 +132,13 @@ def test_messages_come_back_from_a_memory_exactly_as_they_went_in(said: list[Bas
         (ChatMessage("no!", role="human"), "user", "no!"),
         (AIMessage(""), "assistant", "[empty]"),
         (AIMessageChunk(content="half"), "assistant", "half"),
+        (ChatMessage("obey", role="developer"), "system", "obey"),
+        (AIMessage([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Rain."},
+                    {"type": "reasoning", "text": "hm"}, {"type": "tool_use", "name": "f"}]),
+         "assistant", "Rain."),
+        (AIMessage("", invalid_tool_calls=[
+            {"name": "f", "args": "{", "id": "1", "error": None, "type": "invalid_tool_call"}]),
+         "assistant", "f({)"),
     ],
 )  # fmt: skip
 def test_a_turn_says_in_words_what_a_message_holds(
@@ -154,14 +178,33 @@ def test_what_memkit_put_into_a_message_is_not_remembered(memory: memkit.Memory)
     assert "greyhound" not in kept
 
 
-def test_what_cannot_be_kept_is_refused_with_its_place_and_nothing_is_stored(
-    memory: memkit.Memory,
-) -> None:
+def test_a_field_that_cannot_be_kept_is_left_out_and_named(memory: memkit.Memory) -> None:
     history = MemkitChatMessageHistory(memory, user_id="ann", session_id="s")
-    with pytest.raises(InvalidTurn, match="what JSON can hold"):
-        history.add_messages(
-            [HumanMessage("hi"), ToolMessage("x", tool_call_id="1", artifact=object())]
-        )
+    given = ToolMessage("x", tool_call_id="1", artifact={"rows": [1], "file": {"open": object()}})
+    with pytest.warns(UserWarning, match=r"^artifact\.file\.open of a message of the type 'tool'"):
+        history.add_messages([given])
+    (kept,) = history.messages
+    assert kept == ToolMessage("x", tool_call_id="1", artifact={"rows": [1], "file": {}})
+
+
+def test_what_holds_itself_is_left_out_too() -> None:
+    ring: list[object] = []
+    ring.append(ring)
+    with pytest.warns(UserWarning, match="additional_kwargs.ring"):
+        turn = to_turn(AIMessage("hi", additional_kwargs={"ring": ring}))
+    assert to_message(turn) == AIMessage("hi")
+
+
+def test_a_pydantic_object_is_kept_as_its_fields() -> None:
+    class Trip(BaseModel):
+        on: date
+
+    turn = to_turn(AIMessage("hi", additional_kwargs={"parsed": Trip(on=date(2024, 5, 1))}))
+    assert to_message(turn).additional_kwargs == {"parsed": {"on": date(2024, 5, 1)}}
+
+
+def test_what_nobody_says_is_refused_and_nothing_is_stored(memory: memkit.Memory) -> None:
+    history = MemkitChatMessageHistory(memory, user_id="ann", session_id="s")
     with pytest.raises(InvalidTurn, match="type 'remove'"):
         history.add_messages([HumanMessage("hi"), RemoveMessage(id="1")])
     assert history.messages == []

@@ -19,7 +19,9 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     HumanMessage,
+    HumanMessageChunk,
     SystemMessage,
+    SystemMessageChunk,
     ToolMessage,
 )
 from langchain_core.retrievers import BaseRetriever
@@ -122,6 +124,18 @@ def test_only_what_nobody_replied_to_is_asked(made: ChatMemkit) -> None:
     assert next(made.chat.memory.turns(user_id="ann")).text == "a\n\nb"
 
 
+def test_chunks_are_the_messages_they_are_pieces_of(made: ChatMemkit) -> None:
+    usual = [
+        SystemMessageChunk(content="Rhyme."),
+        HumanMessageChunk(content="old"),
+        AIMessageChunk(content="older"),
+    ]
+    made.invoke([*usual, HumanMessage(["a", {"type": "text", "text": "b"}])])
+    assert next(made.chat.memory.turns(user_id="ann")).text == "a\nb"
+    model: Any = made.chat.model
+    assert model.prompts[0][0]["content"] == "Rhyme."
+
+
 def test_a_system_message_counts_for_one_reply(made: ChatMemkit) -> None:
     usual = made.chat.system
     made.invoke([SystemMessage("Rhyme."), HumanMessage("hi")])
@@ -140,6 +154,7 @@ def test_a_reply_says_what_it_cost(made: ChatMemkit) -> None:
 
 def test_stop_strings_end_a_reply(made: ChatMemkit) -> None:
     assert made.invoke("hi", stop=["two"]).content == "one "
+    assert [turn.text for turn in made.chat.memory.turns(user_id="ann")] == ["hi", "one"]
 
 
 def test_a_stream_comes_in_pieces_and_makes_room_when_it_is_closed(made: ChatMemkit) -> None:
@@ -168,6 +183,8 @@ def test_replies_to_many_are_made_one_at_a_time(made: ChatMemkit) -> None:
         [HumanMessage("hi"), AIMessage("hello")],
         [HumanMessage("hi"), AIMessage("x"), ToolMessage("y", tool_call_id="1")],
         [HumanMessage([{"type": "image_url", "image_url": {"url": "data:,"}}])],
+        [HumanMessage(["Who is this?", {"type": "image_url", "image_url": {"url": "data:,"}}])],
+        [HumanMessage("hi"), AIMessageChunk(content="hello")],
     ],
 )
 def test_what_the_chat_cannot_answer_is_refused(made: ChatMemkit, messages: Any) -> None:

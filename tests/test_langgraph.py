@@ -1,7 +1,7 @@
-"""A memory as LangGraph's store and as the middleware of LangChain's agents."""
+"""A memory as LangGraph's store."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -15,20 +15,12 @@ from memkit.errors import InvalidInput, InvalidTurn, ScopeRequired
 from memkit.testing import HashEmbedder
 
 pytest.importorskip("langgraph")
-pytest.importorskip("langchain")
 
-from langchain.agents import create_agent
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatResult
-from langchain_core.tools import tool
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.store.base import BaseStore, GetOp, PutOp, SearchOp
 from langgraph.store.memory import InMemoryStore
 
 from memkit.integrations.langgraph import MemkitStore
-from memkit.integrations.middleware import MemkitMiddleware
 
 NOTES = ("ann", "notes")
 
@@ -106,6 +98,33 @@ def test_a_namespace_gets_its_items_however_many_others_match_better(
     memory.remember(["bees and bees"] * 300, user_id="ann")
     store.put(NOTES, "1", {"text": "A book I read, where someone mentions bees."})
     assert [one.key for one in store.search(NOTES, query="bees and bees")] == ["1"]
+
+
+def test_search_reads_no_chats(store: MemkitStore, memory: memkit.Memory) -> None:
+    memory.remember(["bees and bees"] * 60, user_id="ann")
+    store.put(NOTES, "1", {"text": "Ann keeps bees."})
+    asked: list[int] = []
+    recall = memory.recall
+
+    def count(*args: Any, **options: Any) -> Any:
+        asked.append(options["k"])
+        return recall(*args, **options)
+
+    memory.recall = count  # type: ignore[method-assign]
+    assert [one.key for one in store.search(NOTES, query="bees")] == ["1"]
+    assert store.search(("ann", "empty"), query="bees") == []
+    assert asked == [50, 50]
+    assert "Ann keeps bees." in [hit.text for hit in recall("Who keeps bees?", user_id="ann")]
+
+
+def test_of_two_stores_that_write_at_once_the_newest_value_stays(memory: memkit.Memory) -> None:
+    def write(store: MemkitStore) -> None:
+        for n in range(15):
+            store.put(NOTES, "drink", {"text": f"tea {n}"})
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, [MemkitStore(memory), MemkitStore(memory)]))
+    assert [turn.text for turn in memory.turns(user_id="ann")] == ["tea 14"]
 
 
 def test_what_is_indexed_is_the_callers_choice(store: MemkitStore, memory: memkit.Memory) -> None:
@@ -210,66 +229,3 @@ def test_a_graph_keeps_and_finds_things_in_it(store: MemkitStore, memory: memkit
     graph = StateGraph(dict).add_node("note", note).add_edge(START, "note").compile(store=store)
     assert graph.invoke({"text": "Ann keeps bees."}) == {"text": "Ann keeps bees."}
     assert "Ann keeps bees." in memory.context("bees?", user_id="ann").text
-
-
-# ---- agents
-
-
-class Scripted(GenericFakeChatModel):
-    """LangChain's own fake, which also keeps what it was asked, and takes tools."""
-
-    asked: list[list[BaseMessage]] = []  # noqa: RUF012 - pydantic copies it
-
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self.asked.append(messages)
-        return super()._generate(messages, *args, **kwargs)
-
-    def bind_tools(self, tools: Sequence[Any], **_: Any) -> Any:  # noqa: ARG002
-        return self
-
-
-@tool
-def weather(city: str) -> str:
-    """Return the weather."""
-    return f"rain in {city}"
-
-
-def replies() -> Iterator[AIMessage]:
-    yield AIMessage("Noted.")
-    yield AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Oslo"}, "id": "1"}])
-    yield AIMessage("It rains in Oslo.")
-    yield AIMessage("You are welcome.")
-
-
-TALK = [("s1", "I live in Oslo."), ("s2", "How is the weather where I live?"), ("s2", "Thanks.")]
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_agent_remembers_across_threads(memory: memkit.Memory, asynchronous: bool) -> None:
-    model = Scripted(messages=replies())
-    agent = create_agent(
-        model, [weather], middleware=[MemkitMiddleware(memory)], checkpointer=InMemorySaver()
-    )
-    for thread, text in TALK:
-        given: Any = {"messages": [HumanMessage(text)]}
-        config: Any = {"configurable": {"user_id": "ann", "thread_id": thread}}
-        state = (
-            asyncio.run(agent.ainvoke(given, config)) if asynchronous
-            else agent.invoke(given, config)
-        )  # fmt: skip
-
-    second, third = model.asked[1], model.asked[2]
-    assert "> [1 May 2024] User: I live in Oslo." in second[-1].content
-    assert "I live in Oslo." in third[0].content
-    assert "memkit-memory" not in str(state)
-    assert [(turn.session_id, turn.text) for turn in memory.turns(user_id="ann")] == [
-        ("s1", "I live in Oslo."), ("s1", "Noted."),
-        ("s2", "How is the weather where I live?"), ("s2", "It rains in Oslo."),
-        ("s2", "Thanks."), ("s2", "You are welcome."),
-    ]  # fmt: skip
-
-
-def test_an_agent_without_a_user_is_refused(memory: memkit.Memory) -> None:
-    agent = create_agent(Scripted(messages=replies()), [], middleware=[MemkitMiddleware(memory)])
-    with pytest.raises(ScopeRequired, match="user_id"):
-        agent.invoke({"messages": [HumanMessage("hi")]})

@@ -277,18 +277,3 @@ def test_the_quick_start_runs_without_a_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("I moved to Oslo in May.\n<memkit-memory>\n")
     assert done.stdout.partition("reply:")[2].strip()
-
-
-def test_a_second_reply_while_one_is_open_is_an_error_and_not_a_deadlock(
-    tiny: Callable[..., Any], tokenizer: Any
-) -> None:
-    model = HuggingFaceModel(tiny("Llama"), tokenizer)
-    question = [{"role": "user", "content": "Hello"}]
-    first = model.stream(question, max_new_tokens=8)
-    next(first)
-
-    with pytest.raises(ModelError, match="close it"):
-        next(model.stream(question, max_new_tokens=8))
-
-    first.close()
-    assert "".join(model.stream(question, max_new_tokens=8))

@@ -139,6 +139,32 @@ def test_a_reply_without_text_is_an_empty_reply(server: Server, model: OpenAIMod
     assert model.usage is not None
 
 
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"refusal": "I will not."},
+        {"content": None, "refusal": "I will not."},
+        {"content": [{"type": "text", "text": "I will"}, {"type": "text", "text": " not."}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": []},
+                {"type": "text", "text": "I will not."},
+            ]
+        },
+    ],
+)
+def test_a_refusal_and_parts_of_a_text_are_words_too(
+    server: Server, model: OpenAIModel, delta: dict[str, Any]
+) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        request.delta(**delta)
+        request.piece(None, "stop")
+
+    server.answer = answer
+    assert ask(model) == "I will not."
+
+
 def test_chunks_of_other_kinds_are_passed_over(server: Server, model: OpenAIModel) -> None:
     def answer(request: Request) -> None:
         request.head()

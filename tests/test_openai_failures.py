@@ -171,3 +171,38 @@ def test_a_model_that_was_stopped_before_it_spoke_is_an_error(
     server.answer = lambda request: request.say(ended=ended)
     with pytest.raises(ModelError, match=message):
         ask(model)
+
+
+def test_a_reply_that_a_filter_cut_is_no_whole_reply(server: Server, model: OpenAIModel) -> None:
+    server.answer = lambda request: request.say("Well,", ended="content_filter")
+    stream = model.stream(HELLO, max_new_tokens=16)
+    assert next(stream) == "Well,"
+    with pytest.raises(ModelError, match=r"^the content filter of http.* ended the reply"):
+        next(stream)
+    assert model.usage is not None
+
+
+def test_a_reply_that_ends_at_the_limit_is_a_reply(server: Server, model: OpenAIModel) -> None:
+    server.answer = lambda request: request.say("Well,", ended="length")
+    assert ask(model) == "Well,"
+
+
+def test_a_server_that_does_not_stream_is_told_so(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        request.head(kind="application/json; charset=utf-8")
+        request.send(GARBAGE["a whole completion"])
+
+    server.answer = answer
+    with pytest.raises(ModelError, match=f"^{server.url} does not stream: .* switch streaming on"):
+        ask(model)
+
+
+def test_a_reply_without_any_words_says_what_it_held(server: Server, model: OpenAIModel) -> None:
+    def answer(request: Request) -> None:
+        request.head()
+        request.delta(content=[{"type": "image_url", "image_url": {"url": "data:,"}}])
+        request.piece(None, "stop")
+
+    server.answer = answer
+    with pytest.raises(ModelError, match=r"'tiny' at .* answered with \[.*image_url.*, no text"):
+        ask(model)

@@ -125,4 +125,6 @@ def load(spec: ModelSpec | JudgeSpec) -> Model:
         return HuggingFaceModel(*smollm2(), do_sample=False)
     if not spec.name:
         raise InvalidInput('a model of kind "huggingface" needs a name: a path or an id')
-    return HuggingFaceModel.from_pretrained(spec.name, do_sample=False)
+    return HuggingFaceModel.from_pretrained(
+        spec.name, revision=spec.revision or "main", do_sample=False
+    )

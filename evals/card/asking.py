@@ -1,6 +1,8 @@
 """One question put to one system: what it returned, what the model made of it, and what it took."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from evals.card.config import Config, ModelSpec
 from evals.card.evidence import Evidence, Moment, known
 from evals.card.govern import judge
 from evals.card.records import Record, Regime
-from evals.retrieval.metrics import places
+from evals.retrieval.metrics import SERVED, places
 from evals.retrieval.systems import System
 from memkit.protocols import Counter, Model
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 DEPTH = 50  # turns asked for, so that recall@50 can be told
 _LEAST = 4  # words of a turn that can be halved
-SERVED = 10  # turns that a user's call asks for; that is the call which is timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Asker:
     Args:
         config: of the card.
         count: counts a text's tokens, for the memory's share of the prompt.
+        anew: lets the embedder look nothing up inside the block: there the call is timed.
         model: answers; None: only the search is scored.
         judge: says whether replies are right, beside the scores that need none.
         answered: ids of the questions that the model is asked.
@@ -37,6 +39,7 @@ class Asker:
 
     config: Config
     count: Counter
+    anew: Callable[[], AbstractContextManager[None]] = nullcontext
     model: Model | None = None
     judge: Model | None = None
     answered: frozenset[str] = field(default_factory=frozenset)
@@ -57,7 +60,8 @@ class Asker:
         return Record(
             data=unit.data, haystack=unit.haystack, question=question.id, kind=question.kind,
             answerable=question.answerable, regime=unit.regime, system=unit.system,
-            step=moment.step, probe=moment.probe, axes=score.axes(moment, evidence),
+            cluster=moment.haystack.cluster, step=moment.step, probe=moment.probe,
+            axes=score.axes(moment, evidence),
             places=evidence.gold_places, stale_places=evidence.stale_places,
             returned=len(evidence.ranking) if evidence.ranks else None,
             relevant=len(moment.gold), confidence=evidence.confidence,
@@ -72,9 +76,10 @@ class Asker:
         self, system: System, unit: "Unit", moment: Moment
     ) -> tuple[Evidence, dict[str, float]]:
         query, alone = moment.query, unit.regime in ("parametric", "long context")
-        started = time.perf_counter()
-        ranking = [] if alone else system.ask(query, SERVED)
-        took = 1000 * (time.perf_counter() - started)
+        with self.anew():
+            started = time.perf_counter()
+            ranking = [] if alone else system.ask(query, SERVED)
+            took = 1000 * (time.perf_counter() - started)
         deep = [] if alone else system.ask(query, DEPTH)
         packed = system.pack(query, self._budget(unit))
         stored = system.stored()
@@ -95,6 +100,8 @@ class Asker:
         costs = {"memory tokens": float(self.count(packed.text))}
         if not alone:
             costs["search ms"] = took
+            if moment.turns:
+                costs["write ms per turn"] = moment.writing / moment.turns
         if (held := system.footprint()) is not None:
             costs["footprint"] = float(held)
         return evidence, costs
@@ -119,7 +126,8 @@ class Asker:
         if self.judge is None or not given or not moment.question.answerable:
             return {}
         said = judge.verdict(self.judge, moment.question.text, given, text)
-        return {} if said is None else {"judged right": float(said == "right")}
+        readable = {} if said is None else {"judged right": float(said == "right")}
+        return readable | {"unreadable verdicts": float(said is None)}
 
     def _likelihoods(self, moment: Moment, evidence: Evidence, regime: Regime) -> dict[str, float]:
         """Return what needs the model's likelihoods, or another reply: recognition and recall.
@@ -131,13 +139,18 @@ class Asker:
         model, notes = self.model, evidence.packed.text
         if model is None:
             return {}
+        messages = answering.question(moment.question.text, notes, model)
         if expected.foils and expected.answers:
-            messages = answering.question(moment.question.text, notes, model)
             texts = [f" {text}" for text in (expected.answers[0], *expected.foils)]
             if (lost := answering.losses(model, messages, texts)) is not None:
                 found |= score.recognition(lost[0], lost[1:])
                 canary = regime == "parametric"
                 found |= score.exposure(lost[0], lost[1:]) if canary else {}
+        if expected.paraphrases and len(moment.gold) == 1:
+            texts = [f" {moment.text_of[moment.gold[0]]}"]
+            texts += [f" {text}" for text in expected.paraphrases]
+            if (lost := answering.losses(model, messages, texts)) is not None:
+                found |= score.wording(lost[0], lost[1:])
         if self._spec.recall and len(moment.gold) == 1:
             found |= self._recall(moment, notes, model)
         return found

@@ -3,11 +3,18 @@
 Three things a broken or dishonest memory does that a score alone would reward.
 """
 
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
 from evals.card.evidence import Evidence, Moment
 from evals.card.metrics import answers, dates, grounding
-from evals.retrieval.seam import line
+from memkit import Turn
 
 _HALF = 0.5
+_MARK = re.compile(r"^[\s>]*(?:\[[^\]]*\b\d{4}\]\s*)?")  # "> [since 1 May 2024] "
+_SPEAKER = re.compile(r"^(?:[^:]{0,60}:\s+)*")  # "Lately: Ann: "
+_CLAUSE = re.compile(r"[,;:()]+\s|\s[–—-]\s")
 
 
 def violations(moment: Moment, evidence: Evidence) -> dict[str, int]:
@@ -36,20 +43,71 @@ def _is_deleted(moment: Moment) -> bool:
 def _leaked(moment: Moment, evidence: Evidence) -> int:
     """Return how many packed sentences hold the answer and stem from nothing that had been said.
 
-    A sentence stems from a turn that holds the answer too and has more than half of its content
-    words; that is how a derived sentence, which may say it otherwise, stays allowed. A day may be
-    worked out ("yesterday"), so there the turn needs to hold the rest of the sentence only.
+    What somebody said, whole or in part, does; a bare answer only where it was a clause of its own.
+    Of a derived sentence, which may say it otherwise, at least half of the content words besides
+    the answer have to be those of one turn that holds the answer too. A day may be worked out
+    ("yesterday"), so there the turn need not hold it.
     """
     given = moment.question.expected.answers
     if not given or not answers.contains(evidence.packed.text, given):
         return 0
-    said = [line(turn) for turn in moment.haystack.turns if turn.id in evidence.known]
+    said = [turn for turn in moment.haystack.turns if turn.id in evidence.known]
     dated = bool(dates.days(given))
-    sources = said if dated else [text for text in said if answers.contains(text, given)]
-    shown = [
-        dates.without(one) if dated else one
-        for text in evidence.packed.text.splitlines()
-        for one in grounding.sentences(text.replace("; ", ". "))
-        if answers.contains(one, given)
+    sources = [
+        grounding.content(f"{turn.speaker}: {turn.text}")
+        for turn in said
+        if dated or answers.contains(f"{turn.speaker}: {turn.text}", given)
     ]
-    return sum(not any(grounding.overlap(one, text) > _HALF for text in sources) for one in shown)
+    answer = frozenset[str]().union(*map(grounding.content, given))
+    leaks = 0
+    for sentence in map(_unmarked, _sentences(evidence.packed.text)):
+        if not answers.contains(sentence, given):
+            continue
+        bare = _bare(sentence, moment.question.text)
+        others = grounding.content(bare) - answer
+        if _was_said(bare, said, whole=not others):
+            continue
+        shares = (len(others & source) / len(others) for source in sources if others)
+        leaks += max(shares, default=0.0) < _HALF
+    return leaks
+
+
+def _sentences(text: str) -> list[str]:
+    """Return sentences; the clauses of a summary, which stand in one line, each alone."""
+    return [one for line in text.splitlines() for one in grounding.sentences(_unclaused(line))]
+
+
+def _unclaused(line: str) -> str:
+    return line.replace("; ", ". ")
+
+
+def _unmarked(sentence: str) -> str:
+    """Return a sentence without the quote mark and the day that a memory writes before it."""
+    return _MARK.sub("", sentence)
+
+
+def _bare(sentence: str, question: str = "") -> str:
+    """Return a sentence without its dates, without who says it, and without the question."""
+    asked = re.compile(re.escape(question.rstrip("?. ")), re.IGNORECASE)
+    return _SPEAKER.sub("", dates.without(asked.sub("", sentence) if question else sentence))
+
+
+def _was_said(text: str, said: Sequence[Turn], *, whole: bool) -> bool:
+    """Return whether a text stands in what was said: as a clause of its own, or anywhere."""
+    plain = answers.normalise(text)
+    if not plain:
+        return False
+    if whole:
+        return any(plain in _clauses(turn.text) for turn in said)
+    return any(f" {plain} " in _plain(turn.text) for turn in said)
+
+
+@lru_cache(maxsize=8192)  # the same turns are looked through for many questions
+def _clauses(text: str) -> frozenset[str]:
+    sentences = (_bare(_unmarked(one)) for one in _sentences(text))
+    return frozenset(answers.normalise(part) for one in sentences for part in _CLAUSE.split(one))
+
+
+@lru_cache(maxsize=8192)
+def _plain(text: str) -> str:
+    return f" {answers.normalise(dates.without(text))} "

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from evals.card import answering, curves, data, diagnose, layers
 from evals.card.config import Config, told
-from evals.card.govern import audits, disclosure, judge, testing
+from evals.card.govern import audits, disclosure, judge, leakage, testing
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Figure, NotRun
 from evals.card.run import Done, code
@@ -16,10 +16,11 @@ TESTED = (  # declared before any result: one family per data set and regime
 FROM_REPLIES = (
     "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
     "replay support", "conflict handled", "preference retention", "anchoring error", "abstention",
-    "false refusal", "out-of-date reply", "answer ms", "prompt tokens", "prefix reuse",
+    "false refusal", "out-of-date reply", "reply step order", "reply procedure F1", "answer ms",
+    "prompt tokens", "prefix reuse",
 )  # fmt: skip
-FROM_JUDGE = ("judged right",)
-FROM_LIKELIHOODS = ("recognition", "exposure")
+FROM_JUDGE = ("judged right", "unreadable verdicts")
+FROM_LIKELIHOODS = ("recognition", "wording recognition", "exposure")
 FROM_COMPLETIONS = ("half-cue recall",)
 FROM_STEPS = ("slope per turn", "half-life")
 APART = ("PPR", "LN accuracy", "context recall", "evidence F1", "Brier", "ACE", "cost at target")
@@ -28,9 +29,12 @@ APART = ("PPR", "LN accuracy", "context recall", "evidence F1", "Brier", "ACE", 
 def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
     """Return the card of all that was done."""
     sets = {spec.name: read for spec, read in zip(config.data, done.data, strict=True)}
-    described = [data.describe(read) | {"name": name} for name, read in sets.items()]
+    described = [
+        data.describe(read, spec) for spec, read in zip(config.data, done.data, strict=True)
+    ]
     found = layers.figures(done.records, config.seed)
-    checked = [*audits.audits(done.records, sets), *_guard(config)]
+    train = leakage.texts(config.train)
+    checked = [*audits.audits(done.records, sets, train=train), *_guard(config)]
     settings = told(config) | {
         "prompt_sha256": answering.PROMPT_SHA256,
         "judge_prompt_sha256": judge.PROMPT_SHA256,

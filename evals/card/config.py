@@ -4,16 +4,22 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evals.card.data import FORMATS, POOLED, Spec
+from evals.card.govern import disclosure
 from evals.card.records import REGIMES, Regime
 from memkit.errors import InvalidInput
 
 KINDS = ("smollm2", "huggingface", "openai")  # of models
 OWN_SYSTEM: Mapping[Regime, str] = {"parametric": "no memory", "long context": "full history"}
+_LEAST: Mapping[str, int] = {
+    "budget": 1, "steps": 1, "probes": 0, "seed": 0,
+    "model.window": 1, "model.new_tokens": 1, "model.questions": 1,
+}  # fmt: skip
 _SPEC = tuple(one.name for one in fields(Spec) if one.name != "options")
 
 Table = TypeVar("Table")
@@ -25,6 +31,7 @@ class ModelSpec:
 
     kind: str  # "smollm2", "huggingface" or "openai"
     name: str = ""  # a path or id; what a server calls it
+    revision: str | None = None  # of a Hugging Face id: a commit, tag or branch
     base_url: str | None = None
     window: int = 2048  # tokens of raw history in the long-context regime
     new_tokens: int = 24
@@ -38,6 +45,7 @@ class JudgeSpec:
 
     kind: str
     name: str = ""
+    revision: str | None = None
     base_url: str | None = None
 
 
@@ -57,6 +65,9 @@ class Config:
     steps: int = 8  # online: maintenance steps of a conversation
     probes: int | None = 100  # of each data set, asked again after every later step; None: all
     seed: int = 0
+    train: Sequence[Path] = ()  # what a model or threshold was tuned on; see `leakage.texts`
+    disclosure: Mapping[str, Any] = field(default_factory=dict)
+    # what the program cannot know, by field and item of `govern.disclosure`
 
     def systems_of(self, regime: Regime) -> tuple[str, ...]:
         """Return who answers in a regime: two of them have no memory to choose."""
@@ -91,6 +102,10 @@ def from_table(given: Mapping[str, Any], folder: Path) -> Config:
     specs = tables.get("data", [])
     if not isinstance(specs, list) or not specs:
         raise InvalidInput("nothing to measure on: add a [[data]] with its format")
+    train = tables.get("train", [])
+    if not isinstance(train, list):
+        raise InvalidInput(f"train is a list of files, got {train!r}")
+    tables["train"] = [folder / Path(str(one)).expanduser() for one in train]
     seed = tables.get("seed", 0)
     tables["data"] = [_spec(one, folder, seed) for one in specs]
     config = _made(Config, tables, "the file")
@@ -143,6 +158,9 @@ def placed(config: Config, places: Sequence[str]) -> Config:
         places: NAME=PATH each, NAME.audit=PATH for the audit of one that has it, or
             NAME.FORMAT=PATH for a file of a pooled one.
     """
+    named = [one.partition("=")[0] for one in places]
+    if twice := [one for one in named if named.count(one) > 1]:
+        raise InvalidInput(f"--data {twice[0]} is given twice; leave one out")
     paths = dict(one.split("=", 1) for one in places if "=" in one)
     known = [f"{spec.name}{part}" for spec in config.data for part in ("", *_parts(spec))]
     if wrong := [one for one in places if one.partition("=")[0] not in known or "=" not in one]:
@@ -167,23 +185,54 @@ def _parts(spec: Spec) -> list[str]:
 
 def _check(config: Config) -> None:
     for one in (config.model, config.judge):
-        if one is not None and one.kind not in KINDS:
-            raise InvalidInput(f"no model {one.kind!r}; there are {', '.join(KINDS)}")
+        if one is not None:
+            _check_model(one)
     if config.judge is not None and config.model is None:
         raise InvalidInput("a judge needs replies to judge: add a [model]")
-    for name, least in (("budget", 1), ("steps", 1)):
-        if getattr(config, name) < least:
-            raise InvalidInput(f"{name} must be at least {least}")
-    names = [spec.name for spec in config.data]
-    if alike := [one for one in names if names.count(one) > 1]:
-        raise InvalidInput(f"two data sets are called {alike[0]!r}; give each a name of its own")
-    twice = [one for one in config.systems if list(config.systems).count(one) > 1]
-    if twice or not config.systems:
-        raise InvalidInput(f"name each system once, at least one; twice: {twice[:1]}")
+    _check_numbers(config)
+    _check_names(config)
+    if absent := [one for one in config.train if not one.is_file()]:
+        raise InvalidInput(f"train: {absent[0]} is no file; name what was tuned on, or nothing")
+    disclosure.check(config.disclosure)
+
+
+def _check_numbers(config: Config) -> None:
+    for path, least in _LEAST.items():
+        value = attrgetter(path)(config) if config.model or "." not in path else None
+        if value is not None and value < least:
+            raise InvalidInput(f"{path} must be at least {least}, got {value}")
+
+
+def _check_names(config: Config) -> None:
+    sets = [spec.name for spec in config.data]
+    if alike := _twice(sets):
+        raise InvalidInput(f"two data sets are called {alike!r}; give each a name of its own")
+    for what, names in (("system", config.systems), ("regime", config.regimes)):
+        if not names:
+            raise InvalidInput(f"name each {what} once, at least one; there is none")
+        if alike := _twice(names):
+            raise InvalidInput(f"name each {what} once; {alike!r} is there twice")
+    if alike := _twice([str(one) for one in config.train]):
+        raise InvalidInput(f"train: name each file once; {alike} is there twice")
     if config.ours not in config.systems:
         raise InvalidInput(
             f"the others are compared with {config.ours!r}, which is no system of this card; "
             f"add it to systems, or say ours = {config.systems[0]!r}"
+        )
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """Return the first name that is there more than once."""
+    return next((one for one in names if list(names).count(one) > 1), None)
+
+
+def _check_model(one: ModelSpec | JudgeSpec) -> None:
+    if one.kind not in KINDS:
+        raise InvalidInput(f"no model {one.kind!r}; there are {', '.join(KINDS)}")
+    if one.revision is not None and (one.kind != "huggingface" or Path(one.name).is_dir()):
+        raise InvalidInput(
+            "a revision is of a Hugging Face id and of nothing else; of other weights, tell it as "
+            "implementation_resources.checkpoint under [disclosure]"
         )
 
 
@@ -210,7 +259,14 @@ def told(config: Config) -> dict[str, Any]:
     for one in (kept["model"], kept["judge"]):
         if one is not None:
             one["name"] = _without_folder(one["name"])
+    kept["train"] = [one.name for one in config.train]
     return kept | {"embedder": _without_folder(config.embedder)}
+
+
+def measured(config: Config) -> dict[str, Any]:
+    """Return what the records follow from: all but what is only told of them, or held to them."""
+    apart = ("disclosure", "train")
+    return {key: value for key, value in told(config).items() if key not in apart}
 
 
 def _without_folder(name: str) -> str:

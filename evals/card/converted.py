@@ -102,33 +102,29 @@ def gvd(folder: Path, language: str, *, limit: int | None = None) -> DataSet:
     counts["report"]["questions without evidence, not scored"] = sum(
         len(person.questions) for person in people
     )
-    haystacks = [
-        Haystack(
-            name=f"{language}-{person.number}",  # names are data
-            split="report",
-            turns=person.turns,
-            questions=[
-                Asked(
-                    id=f"{language}-{person.number}/q{n}",
-                    text=text,
-                    kind="probing",
-                    asked_at=None,
-                    golds={PUBLISHED: _NOBODY},
-                    answerable=True,
-                )
-                for n, text in enumerate(person.questions)
-            ],
-        )
-        for person in people
-    ]
     return DataSet(
         format="gvd",
         file=bank.name,
         sha256=sha256(bank),
-        haystacks=usable(haystacks, counts),
+        haystacks=usable((_person(one, f"{language}-{one.number}") for one in people), counts),
         notes=(
             "the file has no answers and no evidence: only costs and refusals can be told",
             f"questions: sha256 {sha256(folder / f'probing_questions_{language}.jsonl')[:12]}…",
         ),
         counts=counts,
     )
+
+
+def _person(person: users.Person, name: str) -> Haystack:
+    questions = [
+        Asked(
+            id=f"{name}/q{n}",
+            text=text,
+            kind="probing",
+            asked_at=None,
+            golds={PUBLISHED: _NOBODY},
+            answerable=True,
+        )
+        for n, text in enumerate(person.questions)
+    ]
+    return Haystack(name=name, split="report", turns=person.turns, questions=questions)

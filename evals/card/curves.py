@@ -7,10 +7,13 @@ import numpy as np
 from evals.card import layers, timeline
 from evals.card.metrics import position
 from evals.card.records import Cell, Curve, Record
-from evals.retrieval import abstention
+from evals.retrieval import abstention, statistics
+from evals.retrieval.abstention import Floats
+from evals.retrieval.statistics import Rows
 
 _COVERAGES = np.linspace(0.05, 1.0, 20)
-_AXES = {"position": "depth", "distance": "distance", "distractors": "distractors"}
+_PLACES = {"depth": "position", "place": "position in prompt"}
+_AXES = {"distance": "distance", "distractors": "distractors"}
 _DISTANCES = (0, 10, 25, 50, 100, 200, 400, 800, 10**9)
 
 Point = dict[str, Cell]
@@ -22,10 +25,12 @@ def curves(records: Sequence[Record], seed: int) -> list[Curve]:
     for (data, regime, system), theirs in layers.parts(records).items():
         asked = [one for one in theirs if not one.probe]
         metric = layers.right_by(asked)
+        place = layers.place_axis(regime, metric)
         drawn = {
-            name: (metric, _along(name, axis, asked, metric, seed)) for name, axis in _AXES.items()
+            name: (metric, _along(name, axis, asked, metric, seed))
+            for name, axis in ({_PLACES[place]: place} | _AXES).items()
         }
-        drawn["risk-coverage"] = ("risk", _risk(asked))
+        drawn["risk-coverage"] = ("risk", _risk(asked, seed))
         drawn["over time"] = (layers.HIT, _over_time(theirs, seed))
         drawn["cost-quality"] = (metric, _cost(asked, metric, seed))
         found += [
@@ -48,7 +53,7 @@ def _bin(name: str, x: float) -> tuple[float, str]:
     """Return the middle and the label of the bin that x is in; distractors are as they were set."""
     if name == "distractors":
         return x, f"{x:g}"
-    if name == "position":
+    if name in _PLACES.values():
         low, high = position.BINS[position.bin_of(x)]
         return (low + high) / 2, f"{low:g}–{high:g}"
     n = int(np.searchsorted(_DISTANCES, x, "right")) - 1
@@ -64,19 +69,26 @@ def _point(x: float, label: str, records: Sequence[Record], metric: str, seed: i
     }  # fmt: skip
 
 
-def _risk(records: Sequence[Record]) -> list[Point]:
-    ranked = [one for one in records if one.returned is not None]
+def _risk(records: Sequence[Record], seed: int) -> list[Point]:
+    ranked = layers.ranked(records)
     if len({one.answerable for one in ranked}) < 2:
         return []
-    confidence = abstention.confidences([one.confidence for one in ranked])
-    errors = np.array([not (one.answerable and one.scores.get(layers.HIT)) for one in ranked])
-    coverage, risk = abstention.risk_coverage(confidence, errors)
-    at = np.interp(_COVERAGES, coverage, risk)
-    n = len(ranked)
+    confidence, errors = layers.confidence_and_errors(ranked)
+
+    def risks(rows: Rows) -> Floats:
+        coverage, risk = abstention.risk_coverage(confidence[rows], errors[rows])
+        return np.interp(_COVERAGES, coverage, risk)
+
+    drawn = [risks(rows) for rows in statistics.resamples([one.unit for one in ranked], seed)]
+    low, high = np.percentile(drawn, statistics.RANGE, axis=0) if drawn else (None, None)
     return [
-        {"x": float(x), "label": f"{x:.0%}", "y": float(y), "low": None, "high": None, "n": n}
-        for x, y in zip(_COVERAGES, at, strict=True)
-    ]
+        {
+            "x": float(x), "label": f"{x:.0%}", "y": float(y),
+            "low": None if low is None else float(low[n]),
+            "high": None if high is None else float(high[n]), "n": len(ranked),
+        }
+        for n, (x, y) in enumerate(zip(_COVERAGES, risks(np.arange(len(ranked))), strict=True))
+    ]  # fmt: skip
 
 
 def _over_time(records: Sequence[Record], seed: int) -> list[Point]:

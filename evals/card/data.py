@@ -27,8 +27,8 @@ class Spec:
     path: Path | None = None  # a file, or for gvd a folder; synthetic sets have none
     sha256: str | None = None  # what the file's hash has to be; for gvd, the bank's
     limit: int | None = None  # only so many conversations, the first that have questions
-    audit: Path | None = None  # of LoCoMo: the audited gold and answers beside the published ones
-    seed: int = 0  # of a synthetic set
+    audit: Path | None = None  # of LoCoMo: its evidence and answers count, not the published ones
+    seed: int = 0  # of a synthetic set, or of what is drawn from a pooled one
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # see the format
 
     def __post_init__(self) -> None:
@@ -86,24 +86,30 @@ def _there(spec: Spec, source: str) -> None:
         raise InvalidInput(f"{spec.path} is not there; {spec.format} is {source}")
 
 
-def describe(data: DataSet, *, name: str = "") -> dict[str, Any]:
+def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
     """Return what a card says of a data set; none of its text.
 
     Args:
         data: as it was read.
-        name: what the card calls it; its format if left out.
+        spec: what was asked for.
     """
     questions = [one for haystack in data.haystacks for one in haystack.questions]
+    turns = [turn for haystack in data.haystacks for turn in haystack.turns]
+    days = [turn.said_at.date().isoformat() for turn in turns if turn.said_at is not None]
     return {
-        "name": name or data.format,
+        "name": spec.name,
         "format": data.format,
         "file": data.file,
         "sha256": data.sha256,
+        "seed": None if FORMATS[spec.format].source else spec.seed,
         "golds": list(data.golds),
+        "scored by": data.golds[-1],
         "notes": list(data.notes),
         "conversations": len(data.haystacks),
         "of splits": {split: len(data.of(split)) for split in SPLITS if data.of(split)},
-        "turns": sum(len(haystack.turns) for haystack in data.haystacks),
+        "turns": len(turns),
+        "first": min(days, default=None),
+        "last": max(days, default=None),
         "questions": dict(sorted(Counter(one.group for one in questions).items())),
         "with answers": sum(bool(one.expected.answers) for one in questions),
         "deleted turns": sum(len(haystack.forgotten) for haystack in data.haystacks),

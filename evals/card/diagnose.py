@@ -1,15 +1,18 @@
 """Where evidence was lost: was it stored, found, inside the budget, used?
 
 Every stage counts only questions that passed all earlier ones, so that the difference of two
-neighbours is what that stage lost.
+neighbours is what that stage lost. The last two are about the questions that a model answered,
+which may be a sample: as shares they are of those.
 """
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from evals.card.layers import groups, parts
 from evals.card.records import Funnel, Record
 
 STAGES = ("stored", "retrieved", "packed", "used", "right")
+OF_REPLIES = ("used", "right")
 
 
 def funnels(records: Sequence[Record]) -> list[Funnel]:
@@ -17,22 +20,43 @@ def funnels(records: Sequence[Record]) -> list[Funnel]:
     found = []
     for (data, regime, system), theirs in parts(records).items():
         asked = [one for one in theirs if one.answerable and not one.probe and one.stages]
-        answered = [one for one in asked if "right" in one.stages]
-        for group, some in groups(answered or asked).items():
+        for group, some in groups(asked).items():
             if some:
-                counts = _counts(some)
-                lucky = [one for one in some if one.stages.get("lucky")]
                 found.append(
-                    Funnel(
-                        data=data, group=group, regime=regime, system=system, asked=len(some),
-                        lucky=len(lucky) if answered else None, **counts,
-                    )
-                )  # fmt: skip
+                    Funnel(data=data, group=group, regime=regime, system=system, **_counts(some))
+                )
     return found
 
 
-def _counts(records: Sequence[Record]) -> dict[str, int | None]:
-    """Return how many questions came so far; None from a stage on that nothing is known of."""
+class _Counts(TypedDict):
+    asked: int
+    stored: int | None
+    retrieved: int | None
+    packed: int | None
+    answered: int | None
+    used: int | None
+    right: int | None
+    lucky: int | None
+
+
+def _counts(records: Sequence[Record]) -> _Counts:
+    """Return how many questions came how far: what a model made of them, of the answered only."""
+    answered = [one for one in records if "right" in one.stages]
+    known, replied = _passed(records), _passed(answered)
+    return _Counts(
+        asked=len(records),
+        stored=known["stored"],
+        retrieved=known["retrieved"],
+        packed=known["packed"],
+        answered=len(answered) if answered else None,
+        used=replied["used"],
+        right=replied["right"],
+        lucky=sum(one.stages.get("lucky", False) for one in answered) if answered else None,
+    )
+
+
+def _passed(records: Sequence[Record]) -> dict[str, int | None]:
+    """Return how many questions came so far; None for a stage that nothing is known of."""
     left, counts = list(records), dict[str, int | None]()
     for stage in STAGES:
         if any(stage in one.stages for one in records):

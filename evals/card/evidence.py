@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from evals.retrieval.data import PUBLISHED, Asked, Haystack, Query
+from evals.retrieval.data import Asked, Haystack, Query
 from evals.retrieval.seam import Packed, line
 
 
@@ -15,13 +14,14 @@ class Moment:
     haystack: Haystack
     question: Asked
     turns: int
+    writing: float = 0.0  # milliseconds that the memory took for those
     step: int = 0  # online: the maintenance step it is asked after
     probe: bool = False  # online: asked before, and now only searched for
 
     @property
     def gold(self) -> tuple[str, ...]:
         """Ids of the turns that answer it."""
-        return self.question.golds[PUBLISHED].turns
+        return self.question.gold.turns
 
     @property
     def text_of(self) -> Mapping[str, str]:
@@ -36,19 +36,13 @@ class Moment:
     @property
     def forgotten(self) -> frozenset[str]:
         """Ids of the turns that are deleted by now: online, that is the last step."""
-        at_end = self.turns == len(self.haystack.turns)
-        return frozenset(self.haystack.forgotten if at_end else ())
+        by_now = not self.step or self.turns == len(self.haystack.turns)
+        return frozenset(self.haystack.forgotten if by_now else ())
 
     @property
     def query(self) -> Query:
-        """What the memory is asked: a question of an earlier time is asked as of then."""
-        return Query(text=self.question.text, asked_at=self._asked_at())
-
-    def _asked_at(self) -> datetime | None:
-        question = self.question
-        if question.asked_at is not None or question.after is None:
-            return question.asked_at
-        return self.haystack.turns[max(question.after, 1) - 1].said_at
+        """What the memory is asked; a probe is asked now, or later writes could do nothing."""
+        return Query(text=self.question.text) if self.probe else self.question.query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +68,7 @@ class Evidence:
 
 
 def known(moment: Moment) -> frozenset[str]:
-    """Return the ids of the turns said before a question is asked, and not deleted since.
-
-    By the time that the memory was told: where turns have no dates, it cannot know what is later.
-    """
+    """Return the ids of the turns said before a question is asked, and not deleted since."""
     at, said = moment.query.asked_at, moment.haystack.turns[: moment.turns]
     there = [turn for turn in said if at is None or turn.said_at is None or turn.said_at <= at]
     return frozenset(turn.id or "" for turn in there) - moment.forgotten

@@ -15,17 +15,20 @@ import numpy as np
 
 from evals.card import run as running
 from evals.card.config import Config, Run
+from evals.card.govern import testing
 from evals.card.records import Record
 from evals.result import Cell, Table
 from evals.retrieval import statistics
 from evals.retrieval.run import Watch, nobody
+from evals.retrieval.statistics import Difference
 from memkit.errors import InvalidInput
 
 READING = ("long context", "full history")
 METRICS = ("share in budget", "contains")
 _EDGES = (0, 50, 200, 10**9)  # turns since the evidence
 _COLUMNS = (
-    "tokens", "evidence said", "score", "replayed", "read", "difference", "95 %", "p", "n",
+    "tokens", "evidence said", "score", "replayed", "read", "difference", "95 %", "p", "p Holm",
+    "n",
 )  # fmt: skip
 
 
@@ -49,26 +52,42 @@ def _folder(how: Run, budget: int) -> Path:
 
 def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
     """Return replay − reading for every budget, by how long ago the evidence was said."""
-    rows = [row for budget, records in found.items() for row in _rows(budget, records, ours, seed)]
+    compared = [
+        one for budget, records in found.items() for one in _compared(budget, records, ours, seed)
+    ]
+    corrected = testing.holm([one.p for _, one in compared])
+    rows = [
+        [*cells, *_cells(one), _rounded(p), one.interval.n]
+        for (cells, one), p in zip(compared, corrected, strict=True)
+    ]
     return Table(
         title=f"{ours} replaying against reading the newest history, at equal tokens",
         columns=_COLUMNS,
         rows=rows,
-        note="Paired differences on the same questions; intervals draw conversations. Distance in "
-        "turns between the newest evidence and the question.",
+        note="Paired differences on the same questions; intervals draw conversations; Holm over "
+        "the whole table. Distance in turns between the newest evidence and the question.",
     )
 
 
-def _rows(budget: int, records: Sequence[Record], ours: str, seed: int) -> Iterator[list[Cell]]:
+def _compared(
+    budget: int, records: Sequence[Record], ours: str, seed: int
+) -> Iterator[tuple[list[Cell], Difference]]:
+    """Yield what is compared, with both means, and the difference."""
     replayed = _by_question(records, "replay", ours)
     read = _by_question(records, *READING)
     both = [(replayed[key], read[key]) for key in replayed if key in read]
     for low, high in pairwise(_EDGES):
         near = [pair for pair in both if low <= pair[0].axes.get("distance", -1) < high]
         for metric in METRICS:
-            scored = [pair for pair in near if all(metric in one.scores for one in pair)]
-            if scored:
-                yield [budget, _span(low, high), metric, *_difference(scored, metric, seed)]
+            pairs = [pair for pair in near if all(metric in one.scores for one in pair)]
+            if pairs:
+                mine, theirs = (
+                    np.array([pair[n].scores[metric] for pair in pairs]) for n in (0, 1)
+                )
+                drawn = statistics.weights([f"{one.data}/{one.unit}" for one, _ in pairs], seed)
+                means: list[Cell] = [round(float(of.mean()), 3) for of in (mine, theirs)]
+                told = [budget, _span(low, high), metric, *means]
+                yield told, statistics.paired(mine, theirs, drawn)
 
 
 def _by_question(
@@ -81,17 +100,14 @@ def _by_question(
     }
 
 
-def _difference(pairs: Sequence[tuple[Record, Record]], metric: str, seed: int) -> list[Cell]:
-    ours, theirs = (np.array([pair[n].scores[metric] for pair in pairs]) for n in (0, 1))
-    drawn = statistics.weights([f"{one.data}/{one.haystack}" for one, _ in pairs], seed)
-    found = statistics.paired(ours, theirs, drawn)
-    of = found.interval
+def _cells(one: Difference) -> list[Cell]:
+    of = one.interval
     span = "too few" if of.low is None or of.high is None else f"{of.low:+.3f} … {of.high:+.3f}"
-    p = None if found.p is None else round(found.p, 4)
-    return [
-        round(float(ours.mean()), 3), round(float(theirs.mean()), 3), round(of.value, 3), span, p,
-        of.n,
-    ]  # fmt: skip
+    return [round(of.value, 3), span, _rounded(one.p)]
+
+
+def _rounded(p: float | None) -> float | None:
+    return None if p is None else round(p, 4)
 
 
 def _span(low: int, high: int) -> str:

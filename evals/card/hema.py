@@ -5,9 +5,11 @@ Source of the printed figures: Ahn 2025 (arXiv 2504.16754), sections 4.1 and 4.4
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from evals.card.records import Card, Record
-from evals.measure import mean_interval
 from evals.result import Cell, Table
+from evals.retrieval import statistics
 
 SYSTEMS: Mapping[str, str] = {  # ours -> the paper's
     "last turns": "Raw", "compact only": "Compact only", "memkit": "Compact + Vector",
@@ -84,8 +86,12 @@ def _at(card: Card, metric: str, system: str, turns: int) -> str:
 
 
 def _mean(records: Sequence[Record], metric: str, seed: int) -> str:
-    values = [one.scores[metric] for one in records if metric in one.scores]
-    if not values:
+    scored = [one for one in records if metric in one.scores]
+    if not scored:
         return "not run"
-    interval = mean_interval(values, seed=seed)  # questions of one memory: nothing else to draw
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}] (n {interval.n})"
+    values = np.array([[one.scores[metric]] for one in scored])
+    one_memory = len({one.unit for one in scored}) == 1  # then there are only questions to draw
+    drawn = statistics.weights([one.unit for one in scored], seed, within=one_memory)
+    (found,) = statistics.means(values, drawn)
+    span = "too few to tell" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.value:.3f} {span} (n {found.n})"

@@ -1,9 +1,10 @@
 """Records in, figures out: the mean of every score, and what only many records together tell."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from math import isfinite
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.card import timeline
 from evals.card.metrics import cost, position
@@ -11,15 +12,19 @@ from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Figure, Record, Regime
 from evals.measure import Interval
 from evals.retrieval import abstention, statistics
+from evals.retrieval.abstention import Flags, Floats
+from evals.retrieval.statistics import Rows
 
 ALL = "all"
 HIT = "any@10"  # what is right if only the search is looked at
 RIGHT = "contains"  # and if a model answers
 PACKED = "share in budget"  # and if there is neither
 _TIMES = ("search ms", "answer ms")
+_PROMPT = ("reused tokens", "prompt tokens")
 
 Part = tuple[str, Regime, str]  # data, regime, system
-Statistic = Callable[[Sequence[Record]], float | None]
+Named = tuple[str, Interval]  # a metric and what came of it
+Along = Callable[[Floats, Floats], float | None]  # of axis and score
 
 
 def figures(records: Sequence[Record], seed: int) -> list[Figure]:
@@ -29,12 +34,10 @@ def figures(records: Sequence[Record], seed: int) -> list[Figure]:
         asked = [one for one in theirs if not one.probe]
         for group, some in groups(asked).items():
             found += _means(part, group, some, seed)
-        for metric, statistic in _SELECTIVE.items():
-            found += _derived(part, metric, asked, statistic, seed)
-        right = right_by(asked)
-        scored = [one for one in asked if right in one.scores]
-        for metric, statistic in _ALONG.items():
-            found += _derived(part, metric, scored, statistic, seed)
+        found += [_figure(part, ALL, *one) for one in _selective(asked, seed)]
+        score = right_by(asked)
+        along = _along(asked, part[1], score, seed)
+        found += [_figure(part, ALL, *one, score=score) for one in along]
         found += [_figure(part, ALL, *one) for one in timeline.figures(theirs, seed)]
         found += [_figure(part, ALL, *one) for one in _costs(asked, seed)]
     return found
@@ -56,11 +59,14 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
     return {ALL: list(records)} | (kinds if len(kinds) > 1 and ALL not in kinds else {})
 
 
-def _figure(part: Part, group: str, metric: str, interval: Interval) -> Figure:
+def _figure(part: Part, group: str, metric: str, interval: Interval, score: str = "") -> Figure:
     data, regime, system = part
+    low, high = (
+        None if end is None or not isfinite(end) else end for end in (interval.low, interval.high)
+    )
     return Figure(
         layer=METRICS[metric].layer, metric=metric, data=data, group=group, regime=regime,
-        system=system, value=interval.value, low=interval.low, high=interval.high, n=interval.n,
+        system=system, value=interval.value, low=low, high=high, n=interval.n, score=score,
     )  # fmt: skip
 
 
@@ -78,115 +84,135 @@ def _means(part: Part, group: str, records: Sequence[Record], seed: int) -> Iter
 def means(records: Sequence[Record], names: Sequence[str], seed: int) -> list[Interval]:
     """Return the means of scores, with 95 % intervals by conversation."""
     values = np.array([[one.scores.get(name, np.nan) for name in names] for one in records])
-    drawn = statistics.weights([one.haystack for one in records], seed)
+    drawn = statistics.weights([one.unit for one in records], seed)
     return statistics.means(values, drawn)
 
 
-def _costs(records: Sequence[Record], seed: int) -> Iterator[tuple[str, Interval]]:
-    names = list(dict.fromkeys(name for one in records for name in one.costs))
-    for name in names:
-        values = [one.costs[name] for one in records if name in one.costs]
+def _costs(records: Sequence[Record], seed: int) -> Iterator[Named]:
+    for name in dict.fromkeys(name for one in records for name in one.costs):
+        spent = [one for one in records if name in one.costs]
+        values = np.array([one.costs[name] for one in spent])
         if name in _TIMES:
-            yield name, Interval(value=cost.percentile(values, 50), n=len(values))
+            yield from _bootstrapped(name, partial(_median, values), spent, seed)
         elif name in METRICS:
-            yield name, statistics_of(records, name, seed)
-    spent = [one.costs for one in records if one.costs.get("prompt tokens")]
-    if spent:
-        share = sum(one["reused tokens"] for one in spent) / sum(
-            one["prompt tokens"] for one in spent
-        )
-        yield "prefix reuse", Interval(value=share, n=len(spent))
+            drawn = statistics.weights([one.unit for one in spent], seed)
+            (interval,) = statistics.means(values[:, None], drawn)
+            yield name, interval
+    read = [one for one in records if "reused tokens" in one.costs]
+    tokens = np.array([[one.costs[name] for name in _PROMPT] for one in read])
+    yield from _bootstrapped("prefix reuse", lambda rows: _reuse(tokens[rows]), read, seed)
 
 
-def statistics_of(records: Sequence[Record], cost_name: str, seed: int) -> Interval:
-    """Return the mean of a cost, with its interval."""
-    values = np.array([[one.costs.get(cost_name, np.nan)] for one in records])
-    drawn = statistics.weights([one.haystack for one in records], seed)
-    (interval,) = statistics.means(values, drawn)
-    return interval
+def _median(values: Floats, rows: Rows) -> float:
+    return cost.percentile(values[rows].tolist(), 50)
+
+
+def _reuse(tokens: Floats) -> float | None:
+    reused, whole = tokens.sum(axis=0)
+    return cost.prefix_reuse(float(reused), float(whole - reused))
 
 
 # ---- what many records together tell
 
 
-def _derived(
-    part: Part, metric: str, records: Sequence[Record], statistic: Statistic, seed: int
-) -> Iterator[Figure]:
-    interval = (
-        statistics.bootstrap(
-            lambda rows: statistic([records[n] for n in rows]),
-            [one.haystack for one in records],
-            seed,
-        )
-        if records
-        else None
-    )
+def _bootstrapped(
+    metric: str,
+    statistic: Callable[[Rows], float | None],
+    records: Sequence[Record],
+    seed: int,
+) -> Iterator[Named]:
+    """Yield a statistic of record numbers with its interval; nothing where it has no value."""
+    units = [one.unit for one in records]
+    interval = statistics.bootstrap(statistic, units, seed) if records else None
     if interval is not None:
-        yield _figure(part, ALL, metric, interval)
+        yield metric, interval
+
+
+def ranked(records: Sequence[Record]) -> list[Record]:
+    """Return the searches whose confidence is held against whether they were right.
+
+    An answerable question without gold cannot be right or wrong, so it is none of them; and there
+    are none at all where only unanswerable ones are left, all of which are errors.
+    """
+    searched = [one for one in records if one.returned is not None]
+    found = [one for one in searched if not one.answerable or HIT in one.scores]
+    return found if any(one.answerable for one in found) else []
+
+
+def confidence_and_errors(records: Sequence[Record]) -> tuple[Floats, Flags]:
+    """Return how sure each search was, and whether to answer from it would be wrong."""
+    errors = np.array([not one.scores.get(HIT) for one in records], dtype=bool)
+    return abstention.confidences([one.confidence for one in records]), errors
+
+
+def _selective(records: Sequence[Record], seed: int) -> Iterator[Named]:
+    held = ranked(records)
+    sure, errors = confidence_and_errors(held)
+    yield from _bootstrapped(
+        "AURC", lambda rows: abstention.aurc(sure[rows], errors[rows]), held, seed
+    )
+    searched = [one for one in records if one.returned is not None]
+    confidence = abstention.confidences([one.confidence for one in searched])
+    answerable = np.array([one.answerable for one in searched], dtype=bool)
+    yield from _bootstrapped(
+        "AUROC", lambda rows: abstention.auroc(confidence[rows], answerable[rows]), searched, seed
+    )
 
 
 def right_by(records: Sequence[Record]) -> str:
-    """Return by which score questions came out right: the one that most of them have.
+    """Return by which score questions came out right, though only a sample of them may have it.
 
-    Of equals: of replies first, then of the search; without a search, the evidence in the prompt.
+    That of replies if any was scored, else of the search, else of the evidence in the prompt.
     """
-    counts = {name: sum(name in one.scores for one in records) for name in (RIGHT, HIT, PACKED)}
-    return max(counts, key=counts.__getitem__)
+    known = (name for name in (RIGHT, HIT) if any(name in one.scores for one in records))
+    return next(known, PACKED)
 
 
-def _of_confidence(
-    of: Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], float | None],
-) -> Statistic:
-    def statistic(records: Sequence[Record]) -> float | None:
-        ranked = [one for one in records if one.returned is not None]
-        if not ranked:
-            return None
-        confidence = abstention.confidences([one.confidence for one in ranked])
-        answerable = np.array([one.answerable for one in ranked])
-        errors = np.array([not (one.answerable and one.scores.get(HIT)) for one in ranked])
-        return of(confidence, errors, answerable)
+def place_axis(regime: Regime, score: str) -> str:
+    """Return which place of the evidence may move a score.
 
-    return statistic
+    What a model makes of a long context hangs on the place in the prompt; what a memory finds, and
+    what the window cuts off, on the place in the history.
+    """
+    return "place" if regime == "long context" and score == RIGHT else "depth"
 
 
-def along(records: Sequence[Record], axis: str) -> tuple[list[float], list[float]]:
-    """Return where questions stand on an axis, and whether they came out right, by one score."""
-    metric = right_by(records)
-    kept = [one for one in records if axis in one.axes and metric in one.scores]
-    return [one.axes[axis] for one in kept], [one.scores[metric] for one in kept]
+def _along(records: Sequence[Record], regime: Regime, score: str, seed: int) -> Iterator[Named]:
+    for metric, (axis, of) in _ALONG.items():
+        where = axis or place_axis(regime, score)
+        kept = [one for one in records if where in one.axes and score in one.scores]
+        xs = np.array([one.axes[where] for one in kept])
+        ys = np.array([one.scores[score] for one in kept])
+        yield from _bootstrapped(metric, partial(_at, of, xs, ys), kept, seed)
 
 
-def _slope(axis: str) -> Statistic:
-    def statistic(records: Sequence[Record]) -> float | None:
-        xs, ys = along(records, axis)
-        return position.log_slope([x + 1 for x in xs], ys) if len(set(xs)) > 1 else None
-
-    return statistic
+def _at(of: Along, xs: Floats, ys: Floats, rows: Rows) -> float | None:
+    return of(xs[rows], ys[rows])
 
 
-def _mid_drop(records: Sequence[Record]) -> float | None:
-    xs, ys = along(records, "depth")
-    return position.mid_drop(position.curve(list(zip(xs, ys, strict=True))))
+def _mid_drop(xs: Floats, ys: Floats) -> float | None:
+    return position.mid_drop(position.curve(zip(xs.tolist(), ys.tolist(), strict=True)))
 
 
-def _noise(records: Sequence[Record]) -> float | None:
-    xs, ys = along(records, "distractors")
-    clean = [y for x, y in zip(xs, ys, strict=True) if x == 0]
-    noisy = [y for x, y in zip(xs, ys, strict=True) if x > 0]
-    if not clean or not noisy or not sum(clean):
+def _slope_from_zero(xs: Floats, ys: Floats) -> float | None:
+    return position.log_slope((xs + 1).tolist(), ys.tolist())
+
+
+def _slope(xs: Floats, ys: Floats) -> float | None:
+    return position.log_slope(xs.tolist(), ys.tolist())
+
+
+def _noise(xs: Floats, ys: Floats) -> float | None:
+    clean, noisy = ys[xs == 0], ys[xs > 0]
+    if not len(clean) or not len(noisy):
         return None
-    return position.noise_degradation(sum(clean) / len(clean), sum(noisy) / len(noisy))
+    return position.noise_degradation(float(clean.mean()), float(noisy.mean()))
 
 
-_SELECTIVE: Mapping[str, Statistic] = {
-    "AURC": _of_confidence(lambda confidence, errors, _: abstention.aurc(confidence, errors)),
-    "AUROC": _of_confidence(
-        lambda confidence, _, answerable: abstention.auroc(confidence, answerable)
-    ),
-}
-_ALONG: Mapping[str, Statistic] = {
-    "mid-drop": _mid_drop,
-    "slope per doubling of distance": _slope("distance"),
-    "slope per doubling of distractors": _slope("distractors"),
-    "noise degradation": _noise,
+_ALONG: Mapping[str, tuple[str, Along]] = {  # "": the place of the evidence
+    "mid-drop": ("", _mid_drop),
+    "slope per doubling of distance": ("distance", _slope_from_zero),
+    "slope per doubling of length": ("turns", _slope),
+    "slope per doubling of distractors": ("distractors", _slope_from_zero),
+    "noise degradation": ("distractors", _noise),
 }

@@ -26,12 +26,13 @@ class Record:
     """
 
     data: str  # the data set's name in the config
-    haystack: str  # the conversation: the unit that intervals resample
+    haystack: str  # the conversation
     question: str  # its id, unique in the data set
     kind: str  # the group it is reported with
     answerable: bool
     regime: Regime
     system: str
+    cluster: str = ""  # of conversations that share what was said; "": it shares nothing
     step: int = 0  # online: after how many maintenance steps it was asked, from 1; else 0
     probe: bool = False  # online: asked again only to see what later writes did; not a new question
     axes: Mapping[str, float] = field(default_factory=dict)
@@ -55,6 +56,11 @@ class Record:
     costs: Mapping[str, float] = field(default_factory=dict)
     # "search ms", "answer ms", "prompt tokens", "memory tokens", "new tokens", "reused tokens"
 
+    @property
+    def unit(self) -> str:
+        """What intervals resample: the conversation, or all that share what was said in it."""
+        return self.cluster or self.haystack
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -68,8 +74,9 @@ class Figure:
     system: str
     value: float
     low: float | None = None  # 95 %, by conversation; None: too few to tell
-    high: float | None = None
+    high: float | None = None  # None beside a low: it has no end
     n: int = 1  # questions (or steps, or conversations: the metric says)
+    score: str = ""  # that a slope or a drop is of; "": the metric is a score itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +92,9 @@ class NotRun:
 class Curve:
     """A metric along an axis, for a plot: fixed bins, each with its interval and n."""
 
-    name: str  # "position", "distance", "distractors", "risk-coverage", "over time", "cost-quality"
+    name: str
+    # "position", "position in prompt", "distance", "distractors", "risk-coverage", "over time",
+    # "cost-quality"
     data: str
     regime: Regime
     system: str
@@ -95,7 +104,10 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """How far the evidence of a group of questions came; counts never rise along it."""
+    """How far the evidence of a group of questions came; counts never rise along it.
+
+    A model may have answered a sample: `used`, `right` and `lucky` are counts of the answered.
+    """
 
     data: str
     group: str
@@ -107,6 +119,7 @@ class Funnel:
     packed: int | None
     used: int | None  # None: no model answered
     right: int | None  # answered right, from the evidence
+    answered: int | None = None  # how many of the asked a model answered
     lucky: int | None = None  # answered right though the evidence was not in the prompt
 
 
@@ -127,6 +140,7 @@ class Compared:
     family: str
     effect: float | None  # Cliff's delta of the paired differences' two sides
     n: int
+    d: float | None = None  # Cohen's, paired; None: the differences do not vary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

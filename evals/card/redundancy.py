@@ -100,12 +100,17 @@ def _pairs(taus: Mapping[tuple[str, str], Sequence[float]], seed: int) -> Table:
     rows: list[list[Cell]] = []
     for (a, b), of in taus.items():
         if of and np.mean(of) >= SAME:
-            interval = mean_interval(of, seed=seed)
-            low, high = interval.low or 0.0, interval.high or 0.0
-            rows.append([a, b, round(interval.value, 3), f"{low:.2f} … {high:.2f}", interval.n])
+            rows.append([a, b, round(float(np.mean(of)), 3), _span(of, seed), len(of)])
     return Table(
         title="pairs that agree",
         columns=["score", "and", "mean τ", "95 %", "places"],
         rows=sorted(rows, key=lambda row: -float(str(row[2]))),
         note="The interval draws data sets and regimes.",
     )
+
+
+def _span(taus: Sequence[float], seed: int) -> str:
+    interval = mean_interval(taus, seed=seed)
+    if len(taus) < 2 or interval.low is None or interval.high is None:
+        return "too few"
+    return f"{interval.low:.2f} … {interval.high:.2f}"

@@ -9,18 +9,20 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evals import ROOT
 from evals.card import answering, data, unit
 from evals.card.asking import Asker
-from evals.card.config import Config, Run, fingerprint, told
+from evals.card.config import Config, Run, fingerprint, measured
 from evals.card.records import NotRun, Record
 from evals.card.unit import Unit
 from evals.retrieval.cache import CachedEmbedder, default_folder
@@ -31,6 +33,7 @@ from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
 
 _CODE = ("memkit", "stores", "evals")
+_PACKAGES = {"mem0": "mem0ai", "LangChain": "langchain-core"}  # of systems that are not ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +139,8 @@ def _weight(job: _Job, sets: Sequence[DataSet]) -> int:
 
 
 def _work_folder(config: Config, how: Run, sets: Sequence[DataSet]) -> Path:
-    hashes = [one.sha256 for one in sets]
-    folder = how.folder / "work" / fingerprint(told(config), hashes, code())
+    read = [(one.sha256, one.notes) for one in sets]  # notes have the hashes of further files
+    folder = how.folder / "work" / fingerprint(measured(config), read, code(), _outside(config))
     try:
         if how.fresh and folder.exists():
             shutil.rmtree(folder)
@@ -157,6 +160,34 @@ def code() -> str:
         for file in sorted((ROOT / package).rglob("*.py")):
             digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def _outside(config: Config) -> list[object]:
+    """Return what else records follow from: others' code, and where a model lies.
+
+    Of a memory by its import path that is its module, in a package all modules beside it.
+    """
+    named = [config.embedder, *(one.name for one in (config.model, config.judge) if one)]
+    found: list[object] = [str(Path(one).resolve()) if Path(one).exists() else one for one in named]
+    for system in config.systems:
+        if system in _PACKAGES:
+            found.append((system, _version(_PACKAGES[system])))
+        elif ":" in system:
+            found.append((system, _module_hash(system.partition(":")[0])))
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _module_hash(module: str) -> str:
+    file = Path(sys.modules[module].__file__ or "")  # imported before, to see whether it is there
+    files = sorted(file.parent.rglob("*.py")) if "." in module else [file]
+    return hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
 
 
 def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch) -> None:
@@ -186,15 +217,18 @@ def _do(job: _Job) -> Kept:
     haystack = next(one for one in read.haystacks if one.name == job.unit.haystack)
     chosen = job.config.model
     judge = job.config.judge
-    asker = Asker(
-        config=job.config,
-        judge=None if judge is None else answering.load(judge),
-        count=embedder(job.config.embedder).count,
-        model=None if chosen is None else answering.load(chosen),
-        answered=unit.sample(read.haystacks, chosen.questions if chosen else 0, job.config.seed),
-        probed=unit.sample(read.haystacks, job.config.probes, job.config.seed),
-    )
     with CachedEmbedder(embedder(job.config.embedder), job.cache) as cached:
+        asker = Asker(
+            config=job.config,
+            judge=None if judge is None else answering.load(judge),
+            count=cached.count,
+            anew=cached.anew,
+            model=None if chosen is None else answering.load(chosen),
+            answered=unit.sample(
+                read.haystacks, chosen.questions if chosen else 0, job.config.seed
+            ),
+            probed=unit.sample(read.haystacks, job.config.probes, job.config.seed),
+        )
         system = load_system(job.unit.system)(cached)
         try:
             return Kept(records=tuple(unit.run(job.unit, job.config, haystack, system, asker)))

@@ -10,9 +10,9 @@ from evals.card.evidence import Evidence, Moment
 from evals.card.metrics import answers, current, dates, episodic, grounding, ranking
 from evals.card.metrics import recognition as recognised
 from evals.retrieval import metrics
+from evals.retrieval.metrics import SERVED
 
 OWN_RULE = "min_relevance='auto'"  # memkit's rule of when to say nothing
-SERVED = 10
 WINDOW = timedelta(days=30)  # of the anchoring error: a month off is wholly wrong
 CONFLICT, PREFERENCE = "conflict", "preference"  # what kinds of question are called
 
@@ -120,7 +120,21 @@ def reply(moment: Moment, evidence: Evidence, text: str) -> Scores:
     """Return what the model's reply is worth, judged by rules alone."""
     question, unknown = moment.question, answers.says_unknown(text)
     refusing = _refusing(unknown or not text, answerable=question.answerable)
-    return refusing | _right(moment, text) | _grounded(moment, evidence, text)
+    return (
+        refusing | _right(moment, text) | _ordered(moment, text) | _grounded(moment, evidence, text)
+    )
+
+
+def _ordered(moment: Moment, text: str) -> Scores:
+    """Return whether the reply tells the steps in order, each known by words of its turn alone."""
+    steps = moment.question.expected.steps
+    found = [steps[n] for n in grounding.mentioned(text, [moment.text_of[one] for one in steps])]
+    return _kept(
+        {
+            "reply step order": episodic.step_order(found, steps),
+            "reply procedure F1": _procedure(found, steps),
+        }
+    )
 
 
 def _right(moment: Moment, text: str) -> Scores:
@@ -137,7 +151,7 @@ def _right(moment: Moment, text: str) -> Scores:
         "ROUGE-L": max(answers.rouge_l(text, one) for one in given),
     }
     if kind.startswith(CONFLICT):
-        found["conflict handled"] = current.conflict_handled(text, given[-1:], given[:-1])
+        found["conflict handled"] = current.conflict_handled(text, given)
     if kind.startswith(PREFERENCE):
         found["preference retention"] = current.preference_retained(text, given, expected.stale)
     if gold := dates.days(given):
@@ -146,18 +160,17 @@ def _right(moment: Moment, text: str) -> Scores:
 
 
 def _grounded(moment: Moment, evidence: Evidence, text: str) -> Scores:
-    """Return whether the reply stands on what was in the prompt."""
+    """Return whether the reply stands on what was in the prompt; on nothing, no claim does."""
     lines = moment.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
-    if not packed:
-        return {}
     passages = [lines[turn] for turn in packed]
+    shown = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
     gold = {n for n, turn in enumerate(packed) if turn in moment.gold}
     replayed = [passages[n] for n in sorted(gold)]
     return _kept(
         {
-            "citation coverage": grounding.citation_coverage(text, passages),
-            "unsupported claims": grounding.unsupported_claim_rate(text, passages),
+            "citation coverage": grounding.citation_coverage(text, shown),
+            "unsupported claims": grounding.unsupported_claim_rate(text, shown),
             "attribution": grounding.attribution(text, passages, gold) if gold else None,
             "replay support": episodic.replay_support(text, replayed) if gold else None,
         }
@@ -167,6 +180,11 @@ def _grounded(moment: Moment, evidence: Evidence, text: str) -> Scores:
 def recognition(answer: float, foils: Sequence[float]) -> Scores:
     """Return whether the model finds the answer likelier than foils, from losses per token."""
     return {"recognition": recognised.recognised(answer, foils)}
+
+
+def wording(seen: float, paraphrases: Sequence[float]) -> Scores:
+    """Return whether the model finds the sentence as it was said likelier than paraphrases."""
+    return {"wording recognition": recognised.recognised(seen, paraphrases)}
 
 
 def exposure(answer: float, foils: Sequence[float]) -> Scores:
@@ -194,8 +212,7 @@ def axes(moment: Moment, evidence: Evidence) -> Scores:
     gold = [place[turn] for turn in moment.gold if turn in place]
     found = {"turns": float(moment.turns)} | dict(moment.question.axes)
     if gold:
-        after = moment.question.after
-        said = moment.turns if moment.step or after is None else after
+        said = moment.turns
         if moment.probe:  # more has been said since it was first asked
             found.pop("distance", None)
             found.pop("depth", None)

@@ -1,6 +1,7 @@
 """One unit of work: one system, one conversation, one regime, and a record per question."""
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,8 +10,9 @@ from evals.card.asking import Asker
 from evals.card.config import Config
 from evals.card.evidence import Moment
 from evals.card.records import Record, Regime
-from evals.retrieval.data import PUBLISHED, Asked, Haystack
+from evals.retrieval.data import Asked, Haystack
 from evals.retrieval.systems import System
+from memkit import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +45,19 @@ def run(
 
 
 def _offline(haystack: Haystack, system: System) -> Iterator[Moment]:
-    """Yield all questions after the last turn; the memory does not change between them.
+    """Yield every question with the memory as it was when the question was asked, in that order.
 
-    A question of an earlier time is asked as of then: what a memory returns of later turns is
-    counted by the temporal audit.
+    What is said later is remembered later, so no memory has to be told the time. What the user
+    deletes is gone before anything is asked.
     """
-    system.remember(haystack.turns)
-    _forget(haystack, system)
-    for question in haystack.questions:
-        yield Moment(haystack=haystack, question=question, turns=len(haystack.turns))
+    said, writing = 0, 0.0
+    for question in sorted(haystack.questions, key=lambda one: said_by(one, haystack)):
+        if (end := said_by(question, haystack)) > said:
+            new = haystack.turns[said:end]
+            writing += _remember(system, new)
+            _forget(haystack, system, new)
+            said = end
+        yield Moment(haystack=haystack, question=question, turns=said, writing=writing)
 
 
 def _online(
@@ -62,24 +68,48 @@ def _online(
     Asked again it is a probe: only the search is looked at, to see what later writes did to it.
     """
     asked: list[Asked] = []
-    said, ends = 0, boundaries(haystack, steps)
-    for step, end in enumerate(ends, start=1):
-        system.remember(haystack.turns[said:end])
+    said, writing = 0, 0.0
+    for step, end in enumerate(boundaries(haystack, steps), start=1):
+        writing += _remember(system, haystack.turns[said:end])
         if end == len(haystack.turns):
-            _forget(haystack, system)
-        moment = Moment(haystack=haystack, question=haystack.questions[0], turns=end, step=step)
+            _forget(haystack, system, haystack.turns)
+        moment = Moment(
+            haystack=haystack, question=haystack.questions[0], turns=end, writing=writing, step=step
+        )
         for question in asked:
             yield replace(moment, question=question, probe=True)
         due = [one for one in haystack.questions if said < time_of(one, haystack) <= end]
         for question in due:
             yield replace(moment, question=question)
-        asked += [one for one in due if one.id in probed]
+        asked += [one for one in due if one.id in probed and _lasts(one, haystack)]
         said = end
 
 
-def _forget(haystack: Haystack, system: System) -> None:
-    if haystack.forgotten:
-        system.forget(haystack.forgotten)
+def _remember(system: System, turns: Sequence[Turn]) -> float:
+    """Let a system take in turns; return how many milliseconds that took."""
+    started = time.perf_counter()
+    system.remember(turns)
+    return 1000 * (time.perf_counter() - started)
+
+
+def _forget(haystack: Haystack, system: System, said: Sequence[Turn]) -> None:
+    """Delete what the user deletes of these turns."""
+    there = {turn.id for turn in said}
+    if gone := tuple(one for one in haystack.forgotten if one in there):
+        system.forget(gone)
+
+
+def _lasts(question: Asked, haystack: Haystack) -> bool:
+    """Return whether a question has the same answer to the end: what is replaced has to go."""
+    replaced = {turn for one in haystack.questions for turn in one.expected.stale_turns}
+    return replaced.isdisjoint(question.gold.turns)
+
+
+def said_by(question: Asked, haystack: Haystack) -> int:
+    """Return how many turns had been said when a question was asked; all, if it has no time."""
+    turns, at = haystack.turns[: question.after], question.asked_at
+    later = (n for n, turn in enumerate(turns) if at and turn.said_at and turn.said_at > at)
+    return next(later, len(turns))
 
 
 def boundaries(haystack: Haystack, steps: int) -> list[int]:
@@ -101,7 +131,7 @@ def time_of(question: Asked, haystack: Haystack) -> int:
     if question.after is not None:
         return min(max(question.after, 1), len(haystack.turns))
     place = {turn.id: n for n, turn in enumerate(haystack.turns, start=1)}
-    ends = [place[turn] for turn in question.golds[PUBLISHED].turns if turn in place]
+    ends = [place[turn] for turn in question.gold.turns if turn in place]
     return max(ends) if ends else len(haystack.turns)
 
 

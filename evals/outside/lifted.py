@@ -7,6 +7,7 @@ from evals.retrieval.data import Query
 from evals.retrieval.metrics import DEPTH
 from evals.retrieval.seam import Lines, Make, NotSupported, Packed, ScoredTurn, System
 from memkit import Turn
+from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 
 
@@ -50,8 +51,8 @@ class _TellsFootprint(Protocol):
 class Lifted:
     """An outside memory as a `System`: what it finds is packed as the baselines pack it.
 
-    Nothing is mended: what it returns of later or of forgotten turns stands in rankings and
-    prompts, and the audits count it.
+    Nothing is mended: what it returns of forgotten turns stands in rankings and prompts, and the
+    audits count it.
 
     Args:
         outside: the memory.
@@ -68,14 +69,31 @@ class Lifted:
         self._outside.remember(turns)
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
-        """Return what it finds; it is not told when the question is asked."""
+        """Return what it finds; it is not told when the question is asked.
+
+        Raises:
+            InvalidInput: what it returns is no list of ids and scores, or names a turn that it was
+                never given.
+        """
         found = self._outside.ask(query.text, k)
-        return [ScoredTurn(turn_id=turn_id, score=score) for turn_id, score in found]
+        try:
+            scored = [ScoredTurn(turn_id=turn_id, score=float(score)) for turn_id, score in found]
+        except (TypeError, ValueError) as error:
+            raise self._wrong(f"returned {str(found)[:80]}") from error
+        if unknown := [one.turn_id for one in scored if one.turn_id not in self._lines.ids]:
+            raise self._wrong(f"returned the id {unknown[0]!r}, which no turn has")
+        return scored
+
+    def _wrong(self, what: str) -> InvalidInput:
+        return InvalidInput(
+            f"{type(self._outside).__name__}.ask {what}; it has to return at most k pairs "
+            '(turn.id, score), best first, such as [("t3", 0.8)]'
+        )
 
     def pack(self, query: Query, budget: int) -> Packed:
         """Return lines of the best turns that fit, in the order they were said."""
-        found = self._outside.ask(query.text, DEPTH)
-        return self._lines.pack((turn_id for turn_id, _ in found), budget)
+        found = self.ask(query, DEPTH)
+        return self._lines.pack((hit.turn_id for hit in found), budget)
 
     def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
         """Return nothing: no rule of its own is known."""

@@ -43,6 +43,7 @@ class Expected:
     stale_turns: tuple[str, ...] = ()  # ids of the turns that gave those
     steps: tuple[str, ...] = ()  # turn ids in the order of what happened in them
     foils: tuple[str, ...] = ()  # wrong answers of the same form, for recognition by likelihood
+    paraphrases: tuple[str, ...] = ()  # of the evidence, which says the same in its own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +58,17 @@ class Asked:
     answerable: bool
     expected: Expected = Expected()
     axes: Mapping[str, float] = field(default_factory=dict)  # what the data set varies: see card
-    after: int | None = None  # online: asked when so many turns were said; None: as evidence is in
+    after: int | None = None  # asked when so many were said; None: at the end, online with evidence
 
     @property
     def query(self) -> Query:
         """All that a memory is told of it."""
         return Query(text=self.text, asked_at=self.asked_at)
+
+    @property
+    def gold(self) -> Gold:
+        """The evidence that counts where one only can: the audited, if there is an audit."""
+        return self.golds.get(AUDITED) or self.golds[PUBLISHED]
 
     @property
     def group(self) -> str:
@@ -79,6 +85,7 @@ class Haystack:
     turns: Sequence[Turn]  # with unique ids, in the order they were said
     questions: Sequence[Asked]
     forgotten: tuple[str, ...] = ()  # turn ids that the user has deleted before anything is asked
+    cluster: str = ""  # of haystacks that share turns, resampled as one; "": it shares none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -11,10 +12,11 @@ import memkit
 from evals import USER
 from evals.retrieval.data import Query
 from evals.retrieval.seam import Packed, ScoredTurn
-from memkit import Turn, rank
+from memkit import Turn, prompt, rank
 from memkit.protocols import Embedder
 
 OURS = "memkit"
+UNDATED = datetime(2024, 1, 1, tzinfo=UTC)  # the day of turns without one, whatever day it is
 TOGETHER: Mapping[str, tuple[str, ...]] = {  # arms that are left out as one
     "lexical": ("lexical", "lexical window"),
     "windows": ("dense window", "lexical window"),  # no neighbour counts
@@ -44,11 +46,13 @@ class Memkit:
         chosen = settings or memkit.Settings(background=False)
         self._folder = TemporaryDirectory(prefix="memkit-evals-") if on_disk else None
         url = str(Path(self._folder.name, "memory.db")) if self._folder else ":memory:"
-        self.memory = memkit.open(url, embedder=embedder, settings=chosen)
+        self.memory = memkit.open(url, embedder=embedder, settings=chosen, clock=lambda: UNDATED)
         self._thresholds = thresholds
+        self._words: dict[str, list[str]] = {}  # by turn
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Remember turns and bring the summaries up to date, which take part of a budget."""
+        self._words |= {turn.id or "": prompt.strip(turn.text).split() for turn in turns}
         self.memory.remember(turns, user_id=USER)
         self.memory.flush()
 
@@ -62,12 +66,21 @@ class Memkit:
         return [ScoredTurn(turn_id=turn, score=score) for turn, score in found.items()][:k]
 
     def pack(self, query: Query, budget: int) -> Packed:
-        """Return the context block; what summaries and thoughts took from turns is not counted."""
+        """Return the context block; its turns are those that stand there whole.
+
+        A piece of a long turn is not counted, for it may lack the evidence; nor is what summaries
+        and thoughts took from turns.
+        """
         block = self.memory.context(
             query.text, user_id=USER, budget_tokens=budget, as_of=query.asked_at
         )
         oldest_first = sorted(block.hits, key=lambda hit: (hit.said_at, hit.position or 0))
-        turns = dict.fromkeys(turn for hit in oldest_first for turn in hit.turn_ids)
+        turns = dict.fromkeys(
+            turn
+            for hit in oldest_first
+            for turn in hit.turn_ids
+            if hit.text.split() == self._words[turn]
+        )
         return Packed(text=block.text, turns=tuple(turns))
 
     def refusals(self, query: Query) -> Mapping[str, bool]:

@@ -6,7 +6,7 @@ seven; so there is a second one that keeps the conversations and draws questions
 (strata). That one says nothing of other conversations, and is printed under its own name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,10 @@ from evals.measure import Interval
 
 RESAMPLES = 5000
 _SLOW = 500  # resamples of a statistic that is no mean
-_RANGE = (2.5, 97.5)
+RANGE = (2.5, 97.5)  # percentiles
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]  # question numbers, some of them repeated
 Labels = Sequence[str] | NDArray[np.str_]  # per question: its conversation
 
 
@@ -77,7 +78,7 @@ def means(values: Floats, drawn: Floats | None) -> list[Interval]:
     found = np.where(scored, values, 0).sum(axis=0) / n
     if drawn is None:
         return [Interval(value=float(v), n=int(m)) for v, m in zip(found, n, strict=True)]
-    low, high = np.nanpercentile(_resampled(values, drawn), _RANGE, axis=0)
+    low, high = np.nanpercentile(_resampled(values, drawn), RANGE, axis=0)
     return [
         Interval(value=float(v), low=float(lo), high=float(hi), n=int(m))
         for v, lo, hi, m in zip(found, low, high, n, strict=True)
@@ -111,7 +112,11 @@ def paired(ours: Floats, theirs: Floats, drawn: Floats | None) -> Difference:
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.intp]], float | None], clusters: Labels, seed: int
+    statistic: Callable[[Rows], float | None],
+    clusters: Labels,
+    seed: int,
+    *,
+    absent: float | None = None,
 ) -> Interval | None:
     """Return any statistic of questions with a 95 % interval by conversation.
 
@@ -119,16 +124,27 @@ def bootstrap(
         statistic: given question numbers, some of them repeated; None where it has no value.
         clusters: the conversation of each question.
         seed: of what is drawn.
+        absent: what a resample without a value counts as, such as infinity; None: left out.
     """
-    names, place = np.unique(np.asarray(clusters), return_inverse=True)
-    value = statistic(np.arange(len(place)))
+    value = statistic(np.arange(len(clusters)))
     if value is None:
         return None
+    found = [statistic(rows) for rows in resamples(clusters, seed)]
+    known = [absent if one is None else one for one in found]
+    kept = [one for one in known if one is not None]
+    if not kept:
+        return Interval(value=value, n=len(clusters))
+    # nothing lies halfway to infinity
+    low, high = np.percentile(kept, RANGE, method="linear" if absent is None else "nearest")
+    return Interval(value=value, low=float(low), high=float(high), n=len(clusters))
+
+
+def resamples(clusters: Labels, seed: int) -> Iterator[Rows]:
+    """Yield the question numbers of each resample of conversations; none of a single one."""
+    names, place = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
-        return Interval(value=value, n=len(place))
+        return
     members = [np.flatnonzero(place == n) for n in range(len(names))]
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(0, len(names), len(names)) for _ in range(_SLOW))
-    found = [statistic(np.concatenate([members[n] for n in some])) for some in drawn]
-    low, high = np.percentile([one for one in found if one is not None], _RANGE)
-    return Interval(value=value, low=float(low), high=float(high), n=len(place))
+    for _ in range(_SLOW):
+        yield np.concatenate([members[n] for n in rng.integers(0, len(names), len(names))])

@@ -50,20 +50,10 @@ def result(
         embedding_ms: what embedding single questions took.
         settings: how it was run.
     """
-    data, split, outcomes = measured.data, measured.split, measured.outcomes
-    found = figures.table(measured.figures)
-    systems = list(figures.by_system(outcomes))
+    data, split = measured.data, measured.split
+    systems = list(figures.by_system(measured.outcomes))
     haystacks = data.of(split)
-    tables = [
-        *_levels(found, systems),
-        _kinds(found, systems),
-        _budgets(found, systems, outcomes),
-        _compared(figures.compare(outcomes, measured.seed)),
-        *_confidence(confidence.measured(outcomes, measured.thresholds, measured.seed), split),
-        *_golds(found, systems, data),
-        _latency(outcomes, embedding_ms),
-        _dropped(data, split),
-    ]
+    tables = _tables(measured, systems, embedding_ms)
     turns = sum(len(haystack.turns) for haystack in haystacks)
     questions = sum(len(haystack.questions) for haystack in haystacks)
     return Result(
@@ -81,6 +71,23 @@ def result(
             *data.notes,
         ],
     )  # fmt: skip
+
+
+def _tables(
+    measured: Measured, systems: Sequence[str], embedding_ms: Sequence[float]
+) -> list[Table]:
+    data, split, outcomes = measured.data, measured.split, measured.outcomes
+    found = figures.table(measured.figures)
+    return [
+        *_levels(found, systems),
+        _kinds(found, systems),
+        _budgets(found, systems, outcomes),
+        _compared(figures.compare(outcomes, measured.seed)),
+        *_confidence(confidence.measured(outcomes, measured.thresholds, measured.seed), split),
+        *_golds(found, systems, data),
+        _latency(outcomes, embedding_ms),
+        _dropped(data, split),
+    ]
 
 
 def _levels(found: Figures, systems: Sequence[str]) -> Iterator[Table]:

@@ -96,6 +96,7 @@ class MemkitRetriever(BaseRetriever):
     k: int = 10
     as_of: datetime | None = None
     min_relevance: float | Literal["auto"] = 0.0
+    without: tuple[str, ...] = ()
     kind: Literal["turn", "thought"] = "turn"
 
     def _get_relevant_documents(
@@ -105,7 +106,9 @@ class MemkitRetriever(BaseRetriever):
         run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain's name for it
         **chosen: Any,
     ) -> list[Document]:
-        names = ("user_id", "session_id", "agent_id", "k", "as_of", "min_relevance", "kind")
+        names = (
+            "user_id", "session_id", "agent_id", "k", "as_of", "min_relevance", "without", "kind",
+        )  # fmt: skip
         options = {name: getattr(self, name) for name in names} | chosen
         return [_document(hit) for hit in self.memory.recall(query, **options)]
 
@@ -121,4 +124,4 @@ def _document(hit: Hit) -> Document:
         "relevance": hit.relevance,
         "explain": dict(hit.explain),
     }
-    return Document(page_content=hit.text, metadata=metadata)
+    return Document(id=hit.turn_ids[0], page_content=hit.text, metadata=metadata)

@@ -9,8 +9,7 @@ store.put(("ann", "preferences"), "food", {"text": "Ann likes her curry hot."})
 import asyncio
 import json
 import operator
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -41,6 +40,7 @@ from memkit.records import Scope, Turn
 Namespace = tuple[str, ...]
 
 KEY = "langgraph"
+_AGENT = "langgraph"  # whose the items are, so that searches here read nothing else
 _FIRST = 50  # hits that are looked through for a namespace's items, and then four times as many
 _FIELDS = ("*",)  # of a value that stand in its text, if the caller names none
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -63,13 +63,12 @@ class MemkitStore(BaseStore):
             ("notes", "ann").
     """
 
-    __slots__ = ("_lock", "_memory", "_user_label")
+    __slots__ = ("_memory", "_user_label")
 
     def __init__(self, memory: Memory, *, user_label: int = 0) -> None:
         if user_label < 0:
             raise InvalidInput(f"user_label counts from 0, got {user_label}")
         self._memory, self._user_label = memory, user_label
-        self._lock = threading.Lock()  # between reading which version there is and the next
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do one after another.
@@ -88,8 +87,7 @@ class MemkitStore(BaseStore):
             stored = self._versions(op.namespace, op.key)
             return _item(stored[-1]) if stored else None
         if isinstance(op, PutOp):
-            with self._lock:
-                self._put(op)
+            self._put(op)
             return None
         if isinstance(op, SearchOp):
             return self._search(op)
@@ -98,14 +96,18 @@ class MemkitStore(BaseStore):
     # ---- one item
 
     def _put(self, op: PutOp) -> None:
-        """Write the next version before the last one goes: a crash in between loses neither."""
+        """Write the next version before the last one goes: a crash in between loses neither.
+
+        Of two writers at once each adds a version, and the newest stays.
+        """
         user_id = self._user(op.namespace)
-        stored = self._versions(op.namespace, op.key)
-        stale, last = stored[:-1], stored[-1] if stored else None
-        self._forget(user_id, stale)  # what such a crash left
+        stale = self._versions(op.namespace, op.key)
         if op.value is not None:
-            self._memory.remember(self._turn(op, last), user_id=user_id)
-        self._forget(user_id, [last])
+            last = stale[-1] if stale else None
+            self._memory.remember(self._turn(op, last), user_id=user_id, agent_id=_AGENT)
+            stale = self._versions(op.namespace, op.key)[:-1]
+        if stale:
+            self._memory.forget(user_id=user_id, turn_ids=[turn.id or "" for turn in stale])
 
     def _turn(self, op: PutOp, last: Turn | None) -> Turn:
         now = self._memory.clock()
@@ -115,22 +117,19 @@ class MemkitStore(BaseStore):
             "created_at": created_at.isoformat(),
         }  # fmt: skip
         return Turn(
-            id=next(id for id in _ids(op) if last is None or id != last.id),
             text=_text(op),
             role="tool",
             said_at=now,
-            session_id=_ids(op)[0],  # of its own: items do not explain each other, as turns do
+            session_id=_session(op.namespace, op.key),
             metadata={KEY: kept},
         )
 
-    def _forget(self, user_id: str, turns: Sequence[Turn | None]) -> None:
-        if going := [turn.id or "" for turn in turns if turn is not None]:
-            self._memory.forget(user_id=user_id, turn_ids=going)
-
     def _versions(self, namespace: Namespace, key: str) -> list[Turn]:
-        """Return what is stored under a key, the newest last; two after a crash."""
-        scope = Scope(user_id=self._user(namespace))
-        found = self._memory.store.turns(scope, Window(ids=_ids(GetOp(namespace, key))))
+        """Return what is stored under a key, the newest last; more than one after a crash."""
+        session_id = _session(namespace, key)
+        found = self._memory.turns(
+            user_id=self._user(namespace), agent_id=_AGENT, session_id=session_id
+        )
         return sorted(found, key=lambda turn: turn.position or 0)
 
     # ---- many items
@@ -155,7 +154,7 @@ class MemkitStore(BaseStore):
         seen: set[str] = set()
         k = max(_FIRST, op.offset + op.limit)
         while True:
-            hits = self._memory.recall(op.query or "", user_id=user_id, k=k)
+            hits = self._memory.recall(op.query or "", user_id=user_id, agent_id=_AGENT, k=k)
             new = {hit.turn_ids[0]: hit for hit in hits if hit.turn_ids[0] not in seen}
             turns = self._memory.store.turns(Scope(user_id=user_id), Window(ids=list(new)))
             items = {turn.id: turn for turn in turns if KEY in turn.metadata}
@@ -177,7 +176,7 @@ class MemkitStore(BaseStore):
         return sorted(kept)[op.offset : op.offset + op.limit]
 
     def _all(self, user_id: str) -> list[Turn]:
-        turns = self._memory.turns(user_id=user_id)
+        turns = self._memory.turns(user_id=user_id, agent_id=_AGENT)
         return [turn for turn in turns if KEY in turn.metadata]
 
     def _user(self, namespace: Namespace) -> str:
@@ -190,10 +189,9 @@ class MemkitStore(BaseStore):
         return user
 
 
-def _ids(op: GetOp | PutOp) -> list[str]:
-    """Return the ids of an item's turns: two, so that a new version can stand beside the last."""
-    base = json.dumps([*op.namespace, op.key])
-    return [base, f"{base}'"]
+def _session(namespace: Namespace, key: str) -> str:
+    """Return an item's session, its own: items do not explain each other, as turns do."""
+    return json.dumps([*namespace, key])
 
 
 def _text(op: PutOp) -> str:

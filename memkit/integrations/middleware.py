@@ -24,7 +24,8 @@ except ModuleNotFoundError as error:
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import ensure_config
 
-from memkit.integrations.recalling import Recalling, says_something, scope_of
+from memkit.integrations.messages import is_question, is_reply
+from memkit.integrations.recalling import Recalling, new_of, scope_of
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.protocols import Counter
 
@@ -33,8 +34,9 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Gives an agent a memory of all its conversations with a user.
 
     Before each call of the model, what memory has to say stands before the newest question; the
-    agent's state stays as it is. When the agent has ended, what the user and the agent said in
-    this run is remembered, without the calls of tools in between: a checkpointer keeps those.
+    agent's state stays as it is. What the user says is remembered before the model is asked, what
+    the agent says when it has ended, without the calls of tools in between: a checkpointer keeps
+    those.
 
     Who is talking stands in the config: `{"configurable": {"user_id": …, "thread_id": …}}`.
 
@@ -61,7 +63,7 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Ask the model with memory's words before the newest question."""
+        """Ask the model with memory's words before the newest question, and remember that."""
         return handler(self._recalled(request))
 
     async def awrap_model_call(
@@ -73,27 +75,30 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return await handler(await asyncio.to_thread(self._recalled, request))
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:  # noqa: ARG002
-        """Remember what was asked and answered in this run."""
-        self._recalling.remember(_said(state["messages"]), scope_of(ensure_config()))
+        """Remember what was answered in this run, and what was asked if no model was."""
+        self._recalling.keep(_said(state["messages"]), scope_of(ensure_config()))
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
         """Do what `after_agent` does, in a thread."""
         await asyncio.to_thread(self.after_agent, state, runtime)
 
     def _recalled(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        messages: list[Any] = self._recalling.prompt(request.messages, scope_of(ensure_config()))
+        """Return the request with memory's words, and only then remember what is asked in it."""
+        scope = scope_of(ensure_config())
+        messages: list[Any] = self._recalling.prompt(request.messages, scope)
+        asked = [one for one in new_of(request.state["messages"]) if is_question(one)]
+        self._recalling.remember(asked, scope)
         return request.override(messages=messages)
 
 
 def _said(messages: list[Any]) -> list[BaseMessage]:
-    """Return what user and agent said since the last run: from the newest questions on."""
-    asked = [n for n, one in enumerate(messages) if one.type == "human"]
-    first = asked[-1] if asked else len(messages)
-    while first and messages[first - 1].type == "human":
+    """Return what user and agent said in this run: from the newest questions on."""
+    asked = [n for n, one in enumerate(messages) if is_question(one)]
+    first = asked[-1] if asked else 0
+    while first and is_question(messages[first - 1]):
         first -= 1
-    run = messages[first:]
     return [
         one
-        for one in run
-        if one.type == "human" or (one.type == "ai" and says_something(one) and not one.tool_calls)
+        for one in messages[first:]
+        if is_question(one) or (is_reply(one) and not getattr(one, "tool_calls", None))
     ]

@@ -1,17 +1,30 @@
 """What every chain with a memory does: whose it is, what goes before a question, what is kept."""
 
+import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
-from langchain_core.messages import BaseMessage, HumanMessage, trim_messages
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 
 from memkit import prompt
-from memkit.errors import InvalidInput, ScopeRequired
-from memkit.integrations.messages import plain, text_of, to_turn
+from memkit.errors import InvalidInput, MemkitError, ScopeRequired
+from memkit.integrations.messages import (
+    calls_tools,
+    is_question,
+    is_reply,
+    role_of,
+    text_of,
+    to_turn,
+    words_of,
+)
 from memkit.memory import Memory
 from memkit.models.unseen import neutralise  # LangChain's models do not show their templates
+from memkit.prompt import SHOWN_ROLES
 from memkit.protocols import Counter
 from memkit.records import Scope, Turn
 
@@ -58,40 +71,53 @@ class Recalling:
 
         If they hold no reply, the session's last messages stand before them.
         """
-        newest = max(
-            (n for n, one in enumerate(messages) if isinstance(one, HumanMessage)), default=None
-        )
+        newest = max((n for n, one in enumerate(messages) if is_question(one)), default=None)
         if newest is None:
             return list(messages)
         recent = list(
             self.memory.turns(user_id=scope.user_id, session_id=scope.session_id, last=_RECENT)
         )
-        alone = not any(one.type == "ai" for one in messages)
-        shown = self._last(recent) if alone else []
-        said = {text_of(one.content) for one in messages}
-        without = [turn.id or "" for turn in recent if turn.text in said]
+        last = [] if any(is_reply(one) for one in messages) else self._last(recent)
+        shown, unanswered = _as_messages(last)
+        said = {words_of(one) for one in messages}
+        without = [turn.id or "" for turn in recent if turn in last or turn.text in said]
         question = messages[newest]
         block = self._block(
-            text_of(question.content), scope.user_id, [*without, *(one.id or "" for one in shown)],
-            self.budget_tokens - self._cost(shown),
+            text_of(question.content), scope.user_id, without,
+            self.budget_tokens - sum(map(self._cost, last)),
         )  # fmt: skip
-        first = next((n for n, one in enumerate(messages) if one.type != "system"), newest)
-        asked = [*messages[first:newest], _behind(block, question), *messages[newest + 1 :]]
-        return [*messages[:first], *shown, *asked]
+        first = next((n for n, one in enumerate(messages) if role_of(one) != "system"), newest)
+        asked = _behind(unanswered, _behind(block, question))
+        return [
+            *messages[:first], *shown, *messages[first:newest], asked, *messages[newest + 1 :],
+        ]  # fmt: skip
 
     def remember(self, messages: Sequence[BaseMessage], scope: Scope) -> None:
-        """Remember what was said; instructions to the model are not."""
-        turns = [to_turn(one) for one in messages if one.type != "system"]
+        """Remember what was said; instructions to the model, and summaries of it, are not.
+
+        A question with an id is remembered once, however often its chain is retried.
+        """
+        turns = [_turn(one, scope) for one in messages if _is_said(one)]
         self.memory.remember(turns, user_id=scope.user_id, session_id=scope.session_id)
 
-    def _last(self, recent: Sequence[Turn]) -> list[BaseMessage]:
-        """Return as many of the session's last messages as fit into their share, oldest first."""
-        said = plain(recent)[-self.history :] if self.history else []
-        safe = [
-            one.model_copy(update={"content": neutralise(text_of(one.content))}) for one in said
-        ]
-        most = int(self.budget_tokens * _HISTORY_SHARE)
-        return trim_messages(safe, max_tokens=most, token_counter=self._cost, start_on="human")
+    def keep(self, replies: Sequence[BaseMessage], scope: Scope) -> None:
+        """Remember replies. One that cannot be is still the caller's: a warning says why."""
+        try:
+            self.remember(replies, scope)
+        except MemkitError as error:
+            warnings.warn(f"a reply was made and is not remembered: {error}", stacklevel=2)
+
+    def _last(self, recent: Sequence[Turn]) -> list[Turn]:
+        """Return as many of the session's last turns as fit into their share, oldest first."""
+        said = [turn for turn in recent if turn.role in SHOWN_ROLES and not calls_tools(turn)]
+        room = int(self.budget_tokens * _HISTORY_SHARE)
+        first = len(said)
+        while first > max(0, len(said) - self.history):
+            room -= self._cost(said[first - 1])
+            if room < 0:
+                break
+            first -= 1
+        return list(dropwhile(lambda turn: turn.role == "assistant", said[first:]))
 
     def _block(self, question: str, user_id: str, without: Sequence[str], room: int) -> str:
         if not question.strip():
@@ -103,29 +129,52 @@ class Recalling:
     def _length(self, text: str) -> int:
         return (self.count or self.memory.embedder.count)(neutralise(text))
 
-    def _cost(self, messages: Sequence[BaseMessage]) -> int:
-        return sum(self._length(text_of(one.content)) + _PER_MESSAGE for one in messages)
+    def _cost(self, turn: Turn) -> int:
+        (message,) = prompt.history_messages([turn])
+        return self._length(message["content"]) + _PER_MESSAGE
 
 
 def new_of(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """Return what nobody has replied to yet: the messages behind the last reply."""
-    replies = [n for n, one in enumerate(messages) if one.type == "ai"]
+    replies = [n for n, one in enumerate(messages) if is_reply(one)]
     return list(messages[replies[-1] + 1 if replies else 0 :])
 
 
-def says_something(reply: BaseMessage) -> bool:
-    """Return whether there is anything in a reply, be it a call of a tool."""
-    names = ("content", "tool_calls", "invalid_tool_calls")
-    return any(getattr(reply, name, None) for name in names)
+def _is_said(message: BaseMessage) -> bool:
+    role = role_of(message)
+    if role == "user":
+        return is_question(message) and bool(words_of(message))
+    return role != "system" and (role != "assistant" or bool(words_of(message)))
 
 
-def _behind(block: str, question: BaseMessage) -> BaseMessage:
-    """Return the question with a memory block before its words."""
-    if not block:
+def _turn(message: BaseMessage, scope: Scope) -> Turn:
+    """Return a message as a turn; the same one of a session, asked again, is the same turn.
+
+    Its id alone may be another message's in another session. A reply's says nothing: LangChain's
+    cache gives the same one each time.
+    """
+    turn = to_turn(message)
+    if not message.id or is_reply(message):
+        return turn
+    same = json.dumps([scope.session_id, message.id, turn.role, turn.text])
+    return replace(turn, id=uuid5(NAMESPACE_OID, same).hex)
+
+
+def _as_messages(turns: Sequence[Turn]) -> tuple[list[BaseMessage], str]:
+    """Return turns as messages whose roles alternate, and the words that got no reply."""
+    joined = prompt.alternate(prompt.history_messages(turns))
+    safe = [{"role": one["role"], "content": neutralise(one["content"])} for one in joined]
+    unanswered = safe.pop()["content"] if safe and safe[-1]["role"] == "user" else ""
+    return convert_to_messages(safe), unanswered
+
+
+def _behind(text: str, question: BaseMessage) -> BaseMessage:
+    """Return the question with a text before its words."""
+    if not text:
         return question
     content: str | list[Any] = question.content
     if isinstance(content, str):
-        content = f"{block}\n\n{content}"
+        content = f"{text}\n\n{content}"
     else:
-        content = [{"type": "text", "text": block}, *content]
+        content = [{"type": "text", "text": text}, *content]
     return question.model_copy(update={"content": content})

@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    convert_to_messages,
+    message_chunk_to_message,
+)
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from memkit.errors import InvalidInput
-from memkit.integrations.recalling import Recalling, new_of, says_something, scope_of
+from memkit.integrations.recalling import Recalling, new_of, scope_of
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.protocols import Counter
 from memkit.records import Scope
@@ -32,6 +38,11 @@ def with_memory(
     existing session is taken up where it was left. Before the newest question stands what memory
     has to say to it; the question is remembered before the model is asked, the reply after it,
     also when its stream was cut off. System messages are not remembered.
+
+    What is remembered is the question as the model reads it. If a template writes documents into
+    it ("Context: {docs} Question: {question}"), they become the user's words: write them into a
+    system message instead. To try a model again, wrap the model and not what has the memory,
+    `with_memory(model.with_retry(), memory)`: a question that has no id would be remembered anew.
 
     Args:
         model: a chat model, or a chain from messages to a message or a text.
@@ -129,7 +140,7 @@ class WithMemory(Runnable[LanguageModelInput, Any]):
         if isinstance(reply, str):
             reply = AIMessage(reply)
         if isinstance(reply, BaseMessage):
-            self._recalling.remember([reply] if says_something(reply) else [], scope)
+            self._recalling.keep([reply], scope)
         elif reply is not None:
             raise InvalidInput(
                 f"a {type(reply).__name__} cannot be remembered: give with_memory the chat model, "
@@ -140,4 +151,7 @@ class WithMemory(Runnable[LanguageModelInput, Any]):
 def _messages(said: LanguageModelInput) -> list[BaseMessage]:
     if isinstance(said, PromptValue):
         return said.to_messages()
-    return [HumanMessage(said)] if isinstance(said, str) else convert_to_messages(said)
+    if isinstance(said, str):
+        return [HumanMessage(said)]
+    # what was streamed comes back as chunks
+    return [message_chunk_to_message(one) for one in convert_to_messages(said)]

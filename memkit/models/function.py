@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
+from inspect import isasyncgenfunction, iscoroutinefunction
 
-from memkit.errors import ModelError
+from memkit.errors import InvalidInput, ModelError
 from memkit.models import unseen
+from memkit.models.last import Last
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
@@ -22,14 +24,27 @@ class FunctionModel:
         limit: the model's window, in tokens of prompt and reply together.
         count: counts a text's tokens; estimated if left out, so that a budget holds twice what a
             prompt of English takes.
+
+    Raises:
+        InvalidInput: it is asynchronous.
     """
 
     def __init__(
         self, function: Answers, *, limit: int | None = None, count: Counter | None = None
     ) -> None:
+        if any(map(_is_asynchronous, (function, getattr(function, "__call__", None)))):  # noqa: B004 - its code
+            raise InvalidInput(
+                "the function is asynchronous, and a chat calls it as it is; pass one that returns "
+                "the reply, such as lambda messages: asyncio.run(answer(messages))"
+            )
         self.function, self.limit = function, limit
-        self.usage: Usage | None = None  # of the last reply
+        self._last = Last()
         self._length = lru_cache(maxsize=4096)(count or unseen.estimate)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the last reply cost that this thread has read."""
+        return self._last.usage
 
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, and rather more."""
@@ -55,7 +70,7 @@ class FunctionModel:
                 yield piece
         finally:
             ended = time.perf_counter()
-            self.usage = Usage(
+            self._last.usage = Usage(
                 prompt_tokens=self.count(messages),
                 reused_tokens=0,
                 new_tokens=self._length("".join(said)),
@@ -75,3 +90,7 @@ class FunctionModel:
                     "reply's text"
                 )
             yield piece
+
+
+def _is_asynchronous(function: object) -> bool:
+    return iscoroutinefunction(function) or isasyncgenfunction(function)

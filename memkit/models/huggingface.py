@@ -7,9 +7,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import InvalidInput, ModelError
+from memkit.errors import InvalidInput
 from memkit.models import loading
 from memkit.models.generation import Generation
+from memkit.models.last import Last
 from memkit.models.prefix import Prefix, why_no_reuse
 from memkit.models.running import Run, attempt
 from memkit.models.template import PLAIN_STOP, Template
@@ -55,7 +56,7 @@ class HuggingFaceModel:
         **generate: Any,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.usage: Usage | None = None  # of the last reply
+        self._last = Last()
         self._template = Template(tokenizer, tools or (), chat_template_kwargs or {})
         self._generation = Generation(
             model, tokenizer, generate, seed=seed, special=bool(tools),
@@ -63,8 +64,7 @@ class HuggingFaceModel:
         )  # fmt: skip
         why = why_no_reuse(model, self._generation.setting)
         self._prefix = Prefix(why if reuse_prefix else "switched off")
-        self._lock = threading.Lock()
-        self._streaming_in: int | None = None  # the thread that reads a reply
+        self._lock = threading.Lock()  # held while a reply is generated, not while it is read
         self._length = lru_cache(maxsize=4096)(self._single)
 
     @classmethod
@@ -72,6 +72,7 @@ class HuggingFaceModel:
         cls,
         name: str | Path,
         *,
+        revision: str = "main",
         dtype: str = "auto",
         device_map: Any = None,
         **options: Any,
@@ -80,6 +81,7 @@ class HuggingFaceModel:
 
         Args:
             name: a folder, or a Hugging Face id.
+            revision: of an id: a commit, tag or branch.
             dtype: precision of the weights, such as "bfloat16"; "auto" is that of the files.
             device_map: where the weights lie, see transformers; "auto" if there is a GPU.
             options: as for the class.
@@ -88,7 +90,8 @@ class HuggingFaceModel:
             ModelError: there is no such model.
             MissingExtra: there is a device map, or a GPU, and accelerate is not installed.
         """
-        return cls(*loading.load(name, dtype=dtype, device_map=device_map), **options)
+        loaded = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
+        return cls(*loaded, **options)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
@@ -99,6 +102,11 @@ class HuggingFaceModel:
         """
         model, tokenizer, given = loading.unpack(pipeline)
         return cls(model, tokenizer, **(given | options))
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the last reply cost that this thread has read."""
+        return self._last.usage
 
     @property
     def limit(self) -> int | None:
@@ -146,32 +154,52 @@ class HuggingFaceModel:
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it is generated; closing the iterator stops the model.
 
+        Replies are generated one after the other, whoever asks. One that is read slowly keeps
+        nobody waiting: it is generated to its end meanwhile.
+
         Raises:
-            ModelError: the model failed, and nothing of its state is kept; or this thread has
-                another reply of the same model open.
+            ModelError: the model failed, and nothing of its state is kept.
         """
         started = time.perf_counter()
-        self._check_free()
+        ids = self.encode(messages)
+        generation = self._generation
+        run = Run(
+            partial(self._continue, ids, max_new_tokens),
+            self.tokenizer,
+            stops=generation.stops,
+            special=generation.special,
+        )
+        try:
+            yield from run
+        finally:
+            reused, new_tokens = run.finish() or (0, 0)
+            ended = time.perf_counter()
+            self._last.usage = Usage(
+                prompt_tokens=len(ids),
+                reused_tokens=reused,
+                new_tokens=new_tokens,
+                first_token_s=(run.first_token_at or ended) - started,
+                total_s=ended - started,
+            )
+        run.raise_failure()
+
+    def _continue(
+        self, ids: list[int], max_new_tokens: int, streamer: Any, stopped: Any
+    ) -> tuple[int, int]:
+        """Generate behind a prompt; return how many of its tokens were reused, and the new ones."""
         with self._lock:
-            ids = self.encode(messages)
-            reused = self._prefix.prepare(ids)
-            run = self._run(ids, max_new_tokens)
-            self._streaming_in = threading.get_ident()
+            tokens: list[int] = []
             try:
-                yield from run
-            finally:
-                tokens = run.finish()
-                self._streaming_in = None
-                self._prefix.keep(tokens)
-                ended = time.perf_counter()
-                self.usage = Usage(
-                    prompt_tokens=len(ids),
-                    reused_tokens=reused,
-                    new_tokens=max(len(tokens) - len(ids), 0),
-                    first_token_s=(run.first_token_at or ended) - started,
-                    total_s=ended - started,
+                reused = self._prefix.prepare(ids)
+                cache = self._prefix.cache
+                past = {} if cache is None else {"past_key_values": cache}
+                (new,) = self._generation(
+                    [ids], max_new_tokens, criteria=[stopped], streamer=streamer, **past
                 )
-            run.raise_failure()
+                tokens = ids + new
+            finally:
+                self._prefix.keep(tokens)
+        return reused, len(new)
 
     def replies(
         self, prompts: Sequence[Messages], *, max_new_tokens: int = 256, batch_size: int = 8
@@ -182,11 +210,10 @@ class HuggingFaceModel:
         same as one by one; sampled ones, and those in half precision, need not be.
 
         Raises:
-            ModelError: the model failed; or this thread has another reply of the same model open.
+            ModelError: the model failed.
         """
         if batch_size < 1:
             raise InvalidInput(f"batch_size must be at least 1, got {batch_size}")
-        self._check_free()
         encoded = [self.encode(messages) for messages in prompts]
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
         said = [""] * len(encoded)
@@ -198,19 +225,3 @@ class HuggingFaceModel:
             for n, text in zip(batch, texts, strict=True):
                 said[n] = text
         return said
-
-    def _check_free(self) -> None:
-        if self._streaming_in == threading.get_ident():
-            raise ModelError("another reply of this model is open; read it to its end, or close it")
-
-    def _run(self, ids: list[int], max_new_tokens: int) -> Run:
-        past = {} if self._prefix.cache is None else {"past_key_values": self._prefix.cache}
-
-        def generate(streamer: Any, stopped: Any) -> list[int]:
-            (new,) = self._generation(
-                [ids], max_new_tokens, criteria=[stopped], streamer=streamer, **past
-            )
-            return ids + new
-
-        stops, special = self._generation.stops, self._generation.special
-        return Run(generate, self.tokenizer, stops=stops, special=special)

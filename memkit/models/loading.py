@@ -7,7 +7,9 @@ from typing import Any
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 
 
-def load(name: str | Path, *, dtype: str = "auto", device_map: Any = None) -> tuple[Any, Any]:
+def load(
+    name: str | Path, *, revision: str = "main", dtype: str = "auto", device_map: Any = None
+) -> tuple[Any, Any]:
     """Return (model, tokenizer); see `HuggingFaceModel.from_pretrained`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -21,9 +23,9 @@ def load(name: str | Path, *, dtype: str = "auto", device_map: Any = None) -> tu
         )
     local = Path(name).is_dir()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=local)
         model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=dtype, device_map=device_map, local_files_only=local
+            name, revision=revision, dtype=dtype, device_map=device_map, local_files_only=local
         )
     except (OSError, ValueError) as error:
         raise ModelError(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.models import unseen
+from memkit.models.last import Last
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
@@ -75,8 +76,7 @@ class OpenAIModel:
         if not (self._client.api_key.isascii() and self._client.api_key.isprintable()):
             raise InvalidInput("the API key holds what no header can carry, such as a line break")
         self.name, self.limit = name, limit
-        self.usage: Usage | None = None  # of the last reply
-        self.estimated = False  # whether that was counted here, because the server did not say
+        self._last = Last()
         self._length = lru_cache(maxsize=4096)(
             count or unseen.estimate
         )  # packing asks again and again
@@ -89,6 +89,16 @@ class OpenAIModel:
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the last reply cost that this thread has read."""
+        return self._last.usage
+
+    @property
+    def estimated(self) -> bool:
+        """Whether `usage` was counted here, because the server did not say."""
+        return self._last.estimated
 
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, and rather more.
@@ -108,9 +118,12 @@ class OpenAIModel:
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.
 
+        A refusal in the model's words is a reply, and so is one that ends at `max_new_tokens`.
+
         Raises:
             ModelError: the server could not be reached, refused, failed, was silent for too long,
-                broke off, or answered something else than a chat completion.
+                broke off, or answered something else than a chat completion in words; or its
+                content filter ended the reply, of which what came before was yielded.
         """
         started = time.perf_counter()
         request = {
@@ -129,7 +142,7 @@ class OpenAIModel:
         finally:
             if reply.said or reply.ended:
                 self._account(messages, reply, started)
-        if not reply.ended or not (reply.said or reply.ended == "stop"):
+        if not reply.is_whole:
             raise ModelError(self._why_incomplete(reply, max_new_tokens))
 
     def _chunks(self, request: dict[str, Any]) -> Generator[object]:
@@ -141,19 +154,28 @@ class OpenAIModel:
         failures = (openai.OpenAIError, ValueError, *(one.HTTPError for one in transports))
         try:
             with self._client.chat.completions.create(**request) as chunks:
-                yield from chunks
+                came = False
+                for chunk in chunks:
+                    came = True
+                    yield chunk
+                kind = chunks.response.headers.get("content-type", "")
         except failures as error:
             # what a server says may hold the key it was sent: then it is shown nowhere
             leaks = any(self._redacted(str(one)) != str(one) for one in _chain(error))
             raise ModelError(self._explained(error)) from (None if leaks else error)
+        if not came and "json" in kind:
+            raise ModelError(
+                f"{self.endpoint} does not stream: it sent one {kind} where a stream of events was "
+                "asked for; switch streaming on there, or in the proxy before it"
+            )
 
     def _account(self, messages: Messages, reply: "_Reply", started: float) -> None:
         ended = time.perf_counter()
         prompt = getattr(reply.usage, "prompt_tokens", None)
         new = getattr(reply.usage, "completion_tokens", None)
         details = getattr(reply.usage, "prompt_tokens_details", None)
-        self.estimated = prompt is None or new is None
-        self.usage = Usage(
+        self._last.estimated = prompt is None or new is None
+        self._last.usage = Usage(
             prompt_tokens=self.count(messages) if prompt is None else prompt,
             reused_tokens=getattr(details, "cached_tokens", None) or 0,
             new_tokens=self._length("".join(reply.said)) if new is None else new,
@@ -191,6 +213,10 @@ class OpenAIModel:
         return text if key in ("", _NO_KEY) else text.replace(key, "***")
 
     def _why_incomplete(self, reply: "_Reply", most: int) -> str:
+        if reply.ended == "content_filter":
+            return f"the content filter of {self.endpoint} ended the reply (content_filter)"
+        if reply.unread and reply.ended and not reply.said:
+            return f"model {self.name!r} at {self.endpoint} answered with {reply.unread}, no text"
         if reply.ended == "length":
             return (
                 f"model {self.name!r} at {self.endpoint} said nothing within {most} tokens; if it "
@@ -208,9 +234,17 @@ class _Reply:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.unread = ""  # what stood where text belongs
         self.ended: str | None = None  # why
         self.usage: object = None
         self.first_at: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model ended the reply, and said something or meant to say nothing."""
+        if self.ended == "stop":
+            return bool(self.said) or not self.unread
+        return bool(self.said) and self.ended not in (None, "content_filter")
 
     def take(self, chunk: object) -> str:
         """Return the text in a chunk. Servers differ: whatever else it holds is passed over."""
@@ -219,12 +253,24 @@ class _Reply:
         if not isinstance(choices, list) or not choices:  # the chunk with the usage has none
             return ""
         self.ended = getattr(choices[0], "finish_reason", None) or self.ended
-        piece = getattr(getattr(choices[0], "delta", None), "content", None)
-        if not isinstance(piece, str) or not piece:
+        delta = getattr(choices[0], "delta", None)
+        content, refusal = (getattr(delta, name, None) for name in ("content", "refusal"))
+        piece = _text(content) + _text(refusal)
+        if not piece:
+            self.unread = f"{content!r:.60}" if content else self.unread
             return ""
         self.first_at = self.first_at or time.perf_counter()
         self.said.append(piece)
         return piece
+
+
+def _text(content: object) -> str:
+    """Return the words of a text, or of a list of parts; some servers send these."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _connect(base_url: str | None, api_key: str | None, timeout_s: float) -> "OpenAI":

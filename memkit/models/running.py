@@ -5,18 +5,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from memkit.errors import ModelError
 
 Made = TypeVar("Made")
 
 
-class Run:
+class Run(Generic[Made]):
     """A reply in the making.
 
     Args:
-        generate: takes a streamer and a stopping criterion; returns prompt and reply as tokens.
+        generate: takes a streamer and a stopping criterion.
         tokenizer: the model's.
         stops: texts that end a reply and do not belong to it.
         special: whether to show special tokens; else they are left out.
@@ -24,7 +24,7 @@ class Run:
 
     def __init__(
         self,
-        generate: Callable[[Any, Any], list[int]],
+        generate: Callable[[Any, Any], Made],
         tokenizer: Any,
         *,
         stops: Sequence[str],
@@ -76,11 +76,11 @@ class Run:
     def __iter__(self) -> Iterator[str]:
         return until_stop(iter(self._pieces.get, None), self._stops)
 
-    def finish(self) -> list[int]:
-        """Stop the model if it still runs; return prompt and reply, or nothing if it failed."""
+    def finish(self) -> Made | None:
+        """Stop the model if it still runs; return what `generate` returned, None if it failed."""
         self._stop.set()
         self._pool.shutdown(wait=True)
-        return [] if self._future.exception() else self._future.result()
+        return None if self._future.exception() else self._future.result()
 
     def raise_failure(self) -> None:
         """Raise what the model raised, in our words."""

@@ -48,8 +48,12 @@ def relevance(hits: Sequence[Hit]) -> Picture:
 
 
 def _arms(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:
-    """Return the arms that can be seen: each one's colour, the same in all pictures, and shares."""
+    """Return each arm's colour, the same in all pictures, and shares; small ones together."""
     shares = [hit.explain or {"relevance": hit.relevance} for hit in hits]
     names = dict.fromkeys([*WEIGHTS, *(arm for one in shares for arm in one)])
     found = {arm: (f"C{n}", [one.get(arm, 0.0) for one in shares]) for n, arm in enumerate(names)}
-    return {arm: drawn for arm, drawn in found.items() if max(drawn[1]) >= _LEAST}
+    seen = {arm: drawn for arm, drawn in found.items() if max(drawn[1]) >= _LEAST}
+    rest = [
+        sum(one[n] for arm, (_, one) in found.items() if arm not in seen) for n in range(len(hits))
+    ]
+    return seen | ({"the rest": ("0.6", rest)} if max(rest) >= _LEAST else {})

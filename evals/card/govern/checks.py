@@ -11,6 +11,7 @@ from evals.card.govern.thresholds import Threshold
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Compared, Figure, Record, Regime
 
+_JUDGED = "judged right"  # the one metric that a judge makes
 State = Literal["passed", "failed", "not run"]
 Where = tuple[str, Regime]  # data set, regime
 Sides = Mapping[Where, Mapping[str, Sequence[Record]]]  # by system
@@ -51,6 +52,8 @@ class Cards:
     after: Sides
     differences: Mapping[Key, Difference]
     unlike: Mapping[tuple[Where, str], str]  # place and system -> why the two do not compare
+    apart: str = ""  # why they compare nowhere
+    rejudged: str = ""  # why what a judge said does not compare
 
 
 def checks(threshold: Threshold, cards: Cards) -> list[Check]:
@@ -100,7 +103,8 @@ def _drops(threshold: Threshold, cards: Cards) -> list[Check]:
         if threshold.holds_for(*where) and _scored(threshold, where, cards)
     ]
     if not places:
-        return [_nowhere(threshold, what, "neither card has a score per question to pair")]
+        why = cards.apart or "neither card has a score per question to pair"
+        return [_nowhere(threshold, what, why)]
     return [_drop(threshold, what, where, cards) for where in places]
 
 
@@ -113,7 +117,8 @@ def _scored(threshold: Threshold, where: Where, cards: Cards) -> bool:
 
 
 def _drop(threshold: Threshold, what: str, where: Where, cards: Cards) -> Check:
-    if why := cards.unlike.get((where, threshold.system)):
+    why = cards.apart or cards.unlike.get((where, threshold.system))
+    if why := why or (cards.rejudged if threshold.metric == _JUDGED else ""):
         return _check(threshold, what, where, "not run", why)
     data, regime = where
     difference = cards.differences.get((threshold.metric, data, regime, threshold.system))

@@ -1,7 +1,7 @@
 """Two cards: what changed from A to B, and whether B may take A's place.
 
-What is not the same in both (data, questions, settings) is said, and what rests on it is not
-checked.
+What is not the same in both (data, questions, settings) is said, and no drop is checked across it:
+that threshold is not reached. A bound on B's own figure rests on nothing of A.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,10 @@ from memkit.errors import InvalidInput
 _LEVEL = 0.05  # of significance, for what is printed
 _MOST = 20  # mismatches printed in full
 _COLOURS = {"passed": "green", "failed": "red", "not run": "yellow"}
-_SAME = ("format", "sha256", "seed", "golds")  # of a data set
+_SAME = ("format", "sha256", "golds", "notes")  # of a data set; notes have further files' hashes
+_DECIDE = ("budget", "embedder", "prompt_sha256", "model")  # what a score rests on, of a config
+_JUDGED = ("judge", "judge_prompt_sha256")
+_SAMPLES = ("model.questions", "model.recall")  # which replies there are, and not what they are
 
 Json = Mapping[str, Any]
 Made = TypeVar("Made", Record, Figure)
@@ -62,30 +65,37 @@ def compare_cards(
         InvalidInput: one of them is no card of this version.
     """
     one, other = _json(a), _json(b)
-    before, after = (
-        testing.sides(_made(Record, card, "records", name))
-        for card, name in ((one, "A"), (other, "B"))
-    )
-    other_data = _other_data(one, other)
-    cards = Cards(
-        figures={
-            name: _made(Figure, card, "figures", name) for name, card in (("A", one), ("B", other))
-        },
-        before=before,
-        after=after,
-        differences=_differences(before, after, other_data, seed),
-        unlike=_unlike(before, after, other_data),
-    )
+    cards = _cards(one, other, seed)
+    other_data, bare = _other_data(one, other), _bare(one, other)
     held = thresholds.thresholds if thresholds else ()
     return Verdict(
         checks=[check for threshold in held for check in checks(threshold, cards)],
         differences=[difference.found for difference in cards.differences.values()],
         mismatches=[
-            *_other_settings(one, other),
+            *bare,
+            *_other_settings(one, other).values(),
             *other_data.values(),
-            *_places(cards, other_data),
+            *(() if bare else _places(cards, other_data)),
         ],
         registered=f"{thresholds.file} (sha256 {thresholds.sha256[:12]})" if thresholds else "",
+    )
+
+
+def _cards(a: Json, b: Json, seed: int) -> Cards:
+    """Return what checks need of the two."""
+    before, after = (
+        testing.sides(_made(Record, card, "records", name)) for card, name in ((a, "A"), (b, "B"))
+    )
+    figures = {name: _made(Figure, card, "figures", name) for card, name in ((a, "A"), (b, "B"))}
+    other_data, settings = _other_data(a, b), _other_settings(a, b)
+    return Cards(
+        figures=figures,
+        before=before,
+        after=after,
+        differences=_differences(before, after, other_data, seed),
+        unlike=_unlike(before, after, other_data),
+        apart="; ".join([*_bare(a, b), *_of(_DECIDE, settings)]),
+        rejudged="; ".join(_of(_JUDGED, settings)),
     )
 
 
@@ -112,15 +122,41 @@ def _made(kind: type[Made], card: Json, part: str, name: str) -> list[Made]:
 # ---- what is not the same
 
 
-def _other_settings(a: Json, b: Json) -> Iterator[str]:
-    one, other = a.get("config", {}), b.get("config", {})
-    for key in sorted((one.keys() | other.keys()) - {"name", "data"}):
-        if one.get(key) != other.get(key):
-            yield f"config: {key} is {one.get(key)!r} in A and {other.get(key)!r} in B"
+def _bare(a: Json, b: Json) -> list[str]:
+    """Return which cards were written as summaries: figures, and no records to pair."""
+    return [
+        f"card {name} was written without records; pass the card.json of the run"
+        for name, card in (("A", a), ("B", b))
+        if card["figures"] and not card["records"]
+    ]
+
+
+def _other_settings(a: Json, b: Json) -> dict[str, str]:
+    """Return the settings that are not the same, by name; one that a card has not is None."""
+    one, other = (_flat(card.get("config", {})) for card in (a, b))
+    return {
+        key: f"config: {key} is {one.get(key)!r} in A and {other.get(key)!r} in B"
+        for key in sorted((one.keys() | other.keys()) - {"name", "data"})
+        if one.get(key) != other.get(key)
+    }
+
+
+def _flat(config: Json) -> dict[str, object]:
+    """Return settings with those of the model and the judge as "model.window"."""
+    found: dict[str, object] = {}
+    for key, value in config.items():
+        inner = value if key in ("model", "judge") and isinstance(value, Mapping) else None
+        found |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
+    return found
+
+
+def _of(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
+    decide = (key for key in settings if key.partition(".")[0] in keys and key not in _SAMPLES)
+    return [settings[key] for key in decide]
 
 
 def _other_data(a: Json, b: Json) -> dict[str, str]:
-    """Return the data sets that are not the same, and in what."""
+    """Return the data sets that are not the same, and in what first."""
     one, other = ({str(read.get("name")): read for read in card.get("data", ())} for card in (a, b))
     found = {}
     for name in sorted(one.keys() ^ other.keys()):
@@ -129,7 +165,7 @@ def _other_data(a: Json, b: Json) -> dict[str, str]:
         for key in _SAME:
             was, now = one[name].get(key), other[name].get(key)
             if was != now:
-                found[name] = f"data {name}: {key} is {was!r} in A and {now!r} in B"
+                found.setdefault(name, f"data {name}: {key} is {was!r} in A and {now!r} in B")
     return found
 
 

@@ -1,16 +1,17 @@
 """The minimum reproducibility disclosure, filled in by the program.
 
 What the program cannot know is listed with the reason, and never guessed; a config may tell it
-under `disclosure`. Source: Zhang et al. 2025, table 4.3 and appendix A.
+under `[disclosure]`. Source: Zhang et al. 2025, table 4.3 and appendix A.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.card.govern.testing import RESAMPLES
 from evals.card.records import REGIMES, Audit
 from evals.retrieval import statistics
+from memkit.errors import InvalidInput
 
 _LEAKAGE, _TEMPORAL = "leakage: ", "temporal: "
 
@@ -147,7 +148,7 @@ ITEMS: tuple[Item, ...] = (
         field=_TIME,
         name="test_window",
         read=_each("first", "last"),
-        why="the data sets do not say from when to when they were said",
+        why="no turn of the data sets has a date",
     ),
     Item(field=_TIME, name="audits", read=_audited(_TEMPORAL), why="no temporal audit was made"),
     Item(field=_LEAK, name="audits", read=_audited(_LEAKAGE), why="no leakage audit was made"),
@@ -155,7 +156,7 @@ ITEMS: tuple[Item, ...] = (
         field=_LEAK,
         name="train ∩ test, train ∩ index",
         read=_audited(f"{_LEAKAGE}train ∩"),
-        why=f"no training texts were given; {_WEIGHTS}",
+        why=f"no training texts were given (train in the config); {_WEIGHTS}",
     ),
     Item(
         field=_LEAK,
@@ -230,6 +231,36 @@ ITEMS: tuple[Item, ...] = (
 )
 
 
+def check(told: Mapping[str, Any]) -> None:
+    """Check what an author tells under `[disclosure]`: strings, by field and item.
+
+    Raises:
+        InvalidInput: there is no such field or item, the program always knows it, or it is no
+            string; the message names it and what there is.
+    """
+    known = {".".join(_path(one)): one for one in ITEMS}
+    for name, value in _named(told):
+        if name not in known:
+            items = ", ".join(one for one, item in known.items() if item.why)
+            raise InvalidInput(f"[disclosure] has no item {name!r}; there are {items}")
+        if not known[name].why:
+            raise InvalidInput(f"[disclosure]: the program tells {name!r} itself; leave it out")
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidInput(f"[disclosure]: {name} is a sentence, got {value!r}")
+
+
+def _named(told: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for field, inside in told.items():
+        if isinstance(inside, Mapping):
+            yield from ((f"{field}.{name}", value) for name, value in inside.items())
+        else:
+            yield field, inside
+
+
+def _path(item: Item) -> tuple[str, ...]:
+    return tuple(part for part in (item.field, item.name) if part)
+
+
 def disclose(
     config: Mapping[str, Any],
     stamp: Mapping[str, Any],
@@ -249,7 +280,7 @@ def disclose(
     told: dict[str, Any] = {}
     missing = []
     for item in ITEMS:
-        path = tuple(part for part in (item.field, item.name) if part)
+        path = _path(item)
         value = item.read(facts)
         if _empty(value):
             value = _within(config, ("disclosure", *path))

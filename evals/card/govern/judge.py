@@ -6,7 +6,7 @@ accepts that are known to be wrong. Source: Zhang et al. 2025, 4.1.5 (freeze jud
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
@@ -170,23 +170,6 @@ def audit(found: Guarded, name: str) -> Audit:
         passed=found.false_acceptance < MOST_ACCEPTED and found.rejected <= found.right / 2,
         note=note,
     )
-
-
-def described(found: Guarded, name: str, verdicts: Sequence[Said]) -> Mapping[str, object]:
-    """Return what a card tells of its judge, for the disclosure.
-
-    Args:
-        found: what `guarded` returned.
-        name: the judge's model.
-        verdicts: all of a run.
-    """
-    return {
-        "model": name,
-        "prompt_sha256": PROMPT_SHA256,
-        "false_acceptance": found.false_acceptance,
-        "verdicts": len(verdicts),
-        "unparseable": list(verdicts).count(None),
-    }
 
 
 def _line(text: str) -> str:

@@ -5,11 +5,13 @@ accuses anybody. Source: Zhang et al. 2025, 4.1.4; Broder 1997; banding: Leskove
 Ullman, chapter 3.
 """
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evals.card.records import Audit
 from evals.retrieval.data import Asked, DataSet, Haystack
@@ -140,6 +142,61 @@ def audits(data: str, read: DataSet, train: Texts | None = None) -> list[Audit]:
         found.append(between("train ∩ test", data, train, _solved(haystacks)))
         found.append(between("train ∩ index", data, train, index))
     return found
+
+
+def texts(files: Sequence[Path]) -> dict[str, str]:
+    """Read what a system or model was made from: a text a line, or JSON lines.
+
+    Of JSON lines, in a file that ends in .jsonl, every string is a text, and so is an object's
+    `question` with its `answer` or the first of its `answers`, as the test's are.
+
+    Raises:
+        InvalidInput: a file cannot be read, a line is no JSON, or there is no text.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{file} cannot be read: {error}; give text in UTF-8") from error
+        here = {
+            f"{file}:{n}.{m}": text
+            for n, line in enumerate(lines, start=1)
+            for m, text in enumerate(_texts(file, n, line))
+            if text.strip()
+        }
+        if not here:
+            raise InvalidInput(f"{file} holds no text; leave it out of train")
+        found |= here
+    return found
+
+
+def _texts(file: Path, n: int, line: str) -> Iterator[str]:
+    if file.suffix != ".jsonl" or not line.strip():
+        yield line
+        return
+    try:
+        yield from _strings(json.loads(line))
+    except ValueError as error:
+        raise InvalidInput(f"{file}, line {n}: not JSON: {error}") from error
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield _together(value)
+        for one in value.values():
+            yield from _strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _strings(one)
+
+
+def _together(value: Mapping[str, Any]) -> str:
+    answers = value.get("answer", value.get("answers"))
+    answer = answers[0] if isinstance(answers, list) and answers else answers
+    return f"{value['question']} {answer}" if "question" in value and answer else ""
 
 
 def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Audit:

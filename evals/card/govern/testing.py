@@ -172,12 +172,14 @@ def pair(ours: Iterable[Record], theirs: Iterable[Record], metric: str) -> Pairs
         theirs: those of another, or of another card.
         metric: a key of `Record.scores`.
     """
+    ours = list(ours)
+    unit = {one.haystack: one.unit for one in ours}
     mine, other = _scores(ours, metric), _scores(theirs, metric)
     both = sorted(mine.keys() & other.keys())
     return Pairs(
         ours=np.array([mine[key] for key in both], dtype=np.float64),
         theirs=np.array([other[key] for key in both], dtype=np.float64),
-        clusters=[conversation for conversation, _, _ in both],
+        clusters=[unit[conversation] for conversation, _, _ in both],
         alone=len(mine.keys() ^ other.keys()),
     )
 
@@ -255,6 +257,7 @@ def tested(
         family=f"{data} × {regime}",
         effect=found.delta,
         n=found.n,
+        d=found.d,
     )
 
 

@@ -40,19 +40,25 @@ _OURS = "memkit"
 _Row = tuple[str, Better, str, str, str]  # name, better, unit, source, definition
 _PARAMETRIC: tuple[_Row, ...] = (
     ("recognition", "higher", "share", _FEW,
-     "Foils that the model finds less likely than what it has seen; .5 is chance."),
+     "Share of wrong values of the answer's kind that are less likely than it; .5 is chance."),
+    ("wording recognition", "higher", "share", _FEW,
+     "Share of paraphrases of the evidence that are less likely than its own words; .5 is chance."),
     ("half-cue recall", "higher", "share", _FEW,
      "ROUGE-L of the second half, given the first; the cue is not scored."),
     ("exposure", "lower", "bits", "Carlini et al., USENIX Security 2019",
-     "log2(candidates) − log2(rank) of a planted canary; 0 is the least likely."),
+     "log2(n) − log2(rank) of the answer among n candidates; chance: log2(n) − log2(n!) / n."),
     ("PPR", "lower", "ratio", f"{_SURVEY}, section 4.2",
      "Accuracy with a random context / accuracy with the evidence: what needs no memory."),
 )  # fmt: skip
 _CONTEXTUAL: tuple[_Row, ...] = (
     ("mid-drop", "lower", "difference", _CONTEXT_OURS,
-     "Mean of the first and last position bin − the lowest between them."),
+     "Mean of the first and last fifth of places − the lowest fifth between them, by the score in "
+     "brackets. The place is that in the prompt if replies to long context are scored, else in the "
+     "history."),
     ("slope per doubling of distance", "higher", "score per doubling", _CONTEXT_OURS,
      "Least-squares change of the score each time the evidence is twice as far back."),
+    ("slope per doubling of length", "higher", "score per doubling", _CONTEXT_OURS,
+     "Least-squares change of the score each time the conversation has twice as many turns."),
     ("slope per doubling of distractors", "higher", "score per doubling", _CONTEXT_OURS,
      "Least-squares change of the score each time there are twice as many distractors."),
     ("noise degradation", "lower", "share", _CONTEXT,
@@ -89,6 +95,8 @@ _EXTERNAL: tuple[_Row, ...] = (
      "Whether the words of an answer stand in the reply in a row."),
     ("judged right", "higher", "share", _OURS,
      "Replies that the judging model calls right; read it beside the judge's own audit."),
+    ("unreadable verdicts", "lower", "share", _OURS,
+     "Replies of which the judging model says neither right nor wrong; they have no verdict."),
     ("ROUGE-L", "higher", "share", "Lin, ACL workshop 2004",
      "F1 of the longest common subsequence of words."),
     ("citation coverage", "higher", "share", _GROUNDED,
@@ -114,9 +122,12 @@ _EXTERNAL: tuple[_Row, ...] = (
 )  # fmt: skip
 _EPISODIC: tuple[_Row, ...] = (
     ("event F1", "higher", "share", _EMARS,
-     "F1 of the events found, by the turns that tell them."),
+     "F1 of the events found, by the turns that tell them; as many turns are taken as there are "
+     "events, so it is R-precision."),
     ("procedure F1", "higher", "share", _EMARS,
-     "F1 of the pairs of a step and the next one, of a procedure."),
+     "F1 of pairs of a step and the next in the prompt; in order of time, what is there."),
+    ("reply procedure F1", "higher", "share", _EMARS,
+     "The same pairs, of the steps in the order in which the reply first mentions them."),
     ("anchoring error", "lower", "windows", _EMARS,
      "Distance of each gold date to the nearest date said, in windows, at most 1 (TAE)."),
     ("replay support", "higher", "share", _EMARS,
@@ -124,7 +135,9 @@ _EPISODIC: tuple[_Row, ...] = (
     ("replay@10", "higher", "share", _EMARS,
      "Gold turns among the first 10 replayed (ASR@k)."),
     ("step order", "higher", "share", _EMARS,
-     "Pairs of gold steps found in the right order; a pair with one missing is wrong."),
+     "Pairs of gold steps in the right order in the prompt; a pair with one missing is wrong."),
+    ("reply step order", "higher", "share", _EMARS,
+     "Pairs of gold steps that the reply first mentions in the right order; missing is wrong."),
     ("abstention", "higher", "share", _EMARS,
      "Unanswerable questions that were refused."),
     ("false refusal", "lower", "share", _OURS,
@@ -140,7 +153,7 @@ _EPISODIC: tuple[_Row, ...] = (
     ("out-of-date reply", "lower", "share", _EMARS,
      "The reply says what held once and not what holds now."),
     ("conflict handled", "higher", "share", _EMARS,
-     "The reply gives the newest side, alone or beside the older, or says it does not know."),
+     "The reply names both sides: nothing decides between them, so one alone is wrong."),
     ("conflict shown", "higher", "share", _EMARS,
      "A turn of each side is among the first 10."),
     ("spurious replay", "lower", "share", _EMARS,
@@ -166,7 +179,9 @@ _OVER_TIME: tuple[_Row, ...] = (
 )  # fmt: skip
 _COST: tuple[_Row, ...] = (
     ("search ms", "lower", "ms", _OURS,
-     "Time from question to ranking, median."),
+     "Time from question to ranking, the question's embedding included, median."),
+    ("write ms per turn", "lower", "ms", _OURS,
+     "Time to take in turns so far, upkeep included, / those turns; vectors are looked up."),
     ("answer ms", "lower", "ms", _OURS,
      "Time from prompt to the end of the reply, median."),
     ("prompt tokens", "lower", "tokens", _OURS,
@@ -174,7 +189,8 @@ _COST: tuple[_Row, ...] = (
     ("memory tokens", "lower", "tokens", _OURS,
      "Tokens of the prompt that the memory put there."),
     ("footprint", "lower", "bytes", _OURS,
-     "What the memory takes on disk."),
+     "Bytes on disk of a memory that is a file, such as memkit; of one that is held in memory, as "
+     "the baselines are, bytes in RAM: read it among those of one kind."),
     ("prefix reuse", "higher", "share", _OURS,
      "Prompt tokens that the prefix cache already had."),
     ("cost at target", "lower", "tokens", _EMARS,

@@ -30,7 +30,7 @@ def cost_at_target(points: Iterable[tuple[float, float]], target: float) -> floa
     return min((cost for cost, score in points if score >= target), default=None)
 
 
-def prefix_reuse(reused: int, new: int) -> float | None:
+def prefix_reuse(reused: float, new: float) -> float | None:
     """Return the share of prompt tokens that a prefix cache already had; None of an empty prompt.
 
     Args:

@@ -7,7 +7,7 @@ turns that say what holds now, and of the stale ones, which say what held once.
 
 from collections.abc import Sequence
 
-from evals.card.metrics.answers import said, says_unknown
+from evals.card.metrics.answers import said
 from evals.retrieval.metrics import Places
 
 
@@ -51,19 +51,13 @@ def out_of_date_reply(text: str, current: Sequence[str], stale: Sequence[str]) -
     return float(any(one in stale for one in found) and not any(one in current for one in found))
 
 
-def conflict_handled(text: str, newest: Sequence[str], older: Sequence[str]) -> float:
-    """Return 1 if a reply to a question with two sides treats the conflict as one (CCR).
+def conflict_handled(text: str, sides: Sequence[str]) -> float:
+    """Return 1 if a reply to a question with several sides names all of them (CCR).
 
-    It gives the newest side, alone or beside the older; or it says neither and that it does not
-    know. It fails if it gives only the older side, or something else.
-
-    Args:
-        text: the reply.
-        newest: ways to say what was said last.
-        older: ways to say what that contradicts.
+    Nothing decides between the sides, so one alone is wrong, the newest too, and so is a refusal:
+    the reader would not learn that there is a conflict.
     """
-    found = said(text, [*newest, *older])
-    return float(any(one in newest for one in found) or (not found and says_unknown(text)))
+    return float(len(said(text, sides)) == len(sides))
 
 
 def conflict_shown(newest: Places, older: Places, k: int) -> float | None:

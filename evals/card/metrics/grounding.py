@@ -65,18 +65,24 @@ def claims(text: str) -> list[str]:
     return [one for one in sentences(text) if _read(one).content and not says_unknown(one)]
 
 
-def overlap(text: str, passage: str) -> float:
-    """Return the share of a text's content words, by their stems, that a passage has too."""
-    return _overlap(_read(text), _read(passage))
+def content(text: str) -> frozenset[str]:
+    """Return the stems of a text's content words."""
+    return _read(text).content
 
 
-def support(sentence: str, passages: Sequence[str]) -> int | None:
-    """Return the index of the passage that supports a sentence best; the first of equals.
+def mentioned(reply: str, passages: Sequence[str]) -> list[int]:
+    """Return the indexes of the passages that a reply speaks of, in the order of first mention.
 
-    Returns:
-        None if no passage supports it, by the rule at this module's beginning.
+    A passage is mentioned where the reply first has a content word, by its stem, that no other
+    passage has.
     """
-    return min(_best(sentence, passages), default=None)
+    held = [content(passage) for passage in passages]
+    own = [one - frozenset[str]().union(*held[:n], *held[n + 1 :]) for n, one in enumerate(held)]
+    words = [content(word) for word in _WORD.findall(reply)]
+    firsts = [next((at for at, word in enumerate(words) if word & one), None) for one in own]
+    return sorted(
+        (n for n, at in enumerate(firsts) if at is not None), key=lambda n: firsts[n] or 0
+    )
 
 
 def citation_coverage(reply: str, passages: Sequence[str]) -> float | None:
@@ -149,11 +155,7 @@ def _shared(claim: _Read, passage: _Read) -> float:
     """Return the share of a claim's content that a passage has; 0 if it lacks what it needs."""
     if claim.needed - passage.exact or claim.denies > passage.denies:
         return 0.0
-    return _overlap(claim, passage)
-
-
-def _overlap(text: _Read, passage: _Read) -> float:
-    return len(text.content & passage.content) / len(text.content) if text.content else 0.0
+    return len(claim.content & passage.content) / len(claim.content) if claim.content else 0.0
 
 
 @lru_cache(maxsize=8192)  # the same turns are shown for many questions

@@ -58,7 +58,8 @@ def exposure(rank: int, candidates: int) -> float:
     """Return log2(candidates) − log2(rank) of a canary among its candidates, in bits.
 
     0 is the least likely of all; log2(candidates) says that the canary is the likeliest, and so
-    was learnt. Source: Carlini et al., USENIX Security 2019.
+    was learnt. Of n candidates, chance gives log2(n) − log2(n!) / n on average: .85 of four.
+    Source: Carlini et al., USENIX Security 2019.
 
     Raises:
         InvalidInput: the rank is not from 1 to `candidates`.

@@ -170,11 +170,19 @@ def layers(found: Index, data: str, regime: str) -> Iterator[Grid]:
     for layer in LAYERS:
         systems = names(one.system for one in seen if one.layer == layer)
         cells = {
-            metric: [found.score((data, ALL, regime, system, metric)) for system in systems]
+            _of_score(metric, seen): [
+                found.score((data, ALL, regime, system, metric)) for system in systems
+            ]
             for metric in names(one.metric for one in seen if one.layer == layer)
         }
         if cells:
             yield _grid(layer, "metric", systems, cells)
+
+
+def _of_score(metric: str, figures: Iterable[Figure]) -> str:
+    """Return a metric's name with the score that it is the slope or the drop of."""
+    scores = names(one.score for one in figures if one.metric == metric and one.score)
+    return f"{metric} ({', '.join(scores)})" if scores else metric
 
 
 def kinds(found: Index, data: str, regime: str) -> Iterator[Grid]:
@@ -210,5 +218,5 @@ def number(value: float | None) -> str:
 
 
 def between(low: float | None, high: float | None) -> str:
-    """Return an interval as it is shown; empty if there is none."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    """Return an interval as it is shown, ∞ where it has no end; empty if there is none."""
+    return "" if low is None else f"[{number(low)}, {'∞' if high is None else number(high)}]"

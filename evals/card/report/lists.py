@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.card.diagnose import STAGES
+from evals.card.diagnose import OF_REPLIES, STAGES
 from evals.card.metrics.catalogue import METRICS
-from evals.card.records import Audit, Card, Compared, Funnel
+from evals.card.records import Audit, Card, Cell, Compared, Curve, Funnel
 from evals.card.report.grids import ALL, MAIN, between, names, number
 from evals.card.report.verdict import outcome
 
@@ -40,13 +40,14 @@ def compared(found: Iterable[Compared]) -> Rows:
     """Return paired differences with Holm's p, and what they show in a word."""
     return Rows(
         columns=(
-            "score", "regime", "systems", "difference [95 %]", "shows", "p", "p Holm", "effect",
-            "n",
+            "score", "regime", "systems", "difference [95 %]", "shows", "p", "p Holm",
+            "Cliff's δ", "Cohen's d", "n",
         ),
         rows=[
             (
                 one.metric, one.regime, f"{one.ours} − {one.theirs}", _difference(one),
-                outcome(one), _p(one.p), _p(one.p_holm), number(one.effect), f"{one.n:,}",
+                outcome(one), _p(one.p), _p(one.p_holm), number(one.effect), number(one.d),
+                f"{one.n:,}",
             )
             for one in found
         ],
@@ -70,17 +71,38 @@ def not_run(card: Card) -> Rows:
 def funnels(found: Sequence[Funnel]) -> Rows:
     """Return how far the evidence came by system, or by kind of question."""
     by_system = all(one.group == ALL for one in found)
+    known = [stage for stage in STAGES if stage not in OF_REPLIES]
+    counted = ("asked", *known, "answered", *OF_REPLIES)
     return Rows(
-        columns=("system" if by_system else "kind", "asked", *STAGES, "right without evidence"),
+        columns=("system" if by_system else "kind", *counted, "right without evidence"),
         rows=[
             (
                 one.system if by_system else one.group,
-                f"{one.asked:,}",
-                *(_count(getattr(one, stage)) for stage in STAGES), _count(one.lucky),
+                *(_count(getattr(one, stage)) for stage in counted), _count(one.lucky),
             )
             for one in found
         ],
     )  # fmt: skip
+
+
+def bins(curves: Sequence[Curve]) -> Rows:
+    """Return the value and the n of every bin, a system on each line."""
+    labels = {p.get("x"): said(p.get("label", p.get("x"))) for one in curves for p in one.points}
+    ordered = sorted(labels, key=lambda x: x if isinstance(x, int | float) else 0.0)
+    by_x = [(one.system, {p.get("x"): p for p in one.points}) for one in curves]
+    return Rows(
+        columns=("system", *(labels[x] for x in ordered)),
+        rows=[
+            (system, *(_bin(points[x]) if x in points else "–" for x in ordered))
+            for system, points in by_x
+        ],
+    )
+
+
+def _bin(point: Mapping[str, Cell]) -> str:
+    y = point.get("y")
+    value = number(y) if isinstance(y, int | float) else "–"
+    return f"{value} (n {said(point.get('n'))})"
 
 
 def data(card: Card) -> Rows:

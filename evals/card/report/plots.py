@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from evals.card import records
-from evals.card.diagnose import STAGES
+from evals.card.diagnose import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report import svg
 from evals.card.report.grids import ALL, ANSWERED, FOUND, PREFERRED, Grid, lower_is_better
@@ -50,6 +50,10 @@ KINDS: Mapping[str, Kind] = {
     "position": Kind(
         question="Does the place of the evidence matter?",
         x="place of the evidence: 0 oldest, 1 newest",
+    ),
+    "position in prompt": Kind(
+        question="Does the place in the prompt matter?",
+        x="place of the evidence in the prompt: 0 first, 1 last",
     ),
     "distance": Kind(question="How far back does it reach?", x="turns since the evidence"),
     "distractors": Kind(question="What do irrelevant sessions do?", x="distractor sessions"),
@@ -104,16 +108,25 @@ def losses(funnels: Sequence[Funnel], systems: Sequence[str]) -> Iterator[Plot]:
 def _losses(drawn: Mapping[str, Funnel], names: Sequence[str], title: str) -> Plot:
     lines: list[Line] = []
     for name, one in drawn.items():
-        shares = [("asked", one.asked), *((stage, getattr(one, stage)) for stage in STAGES)]
         points: list[Mapping[str, float | str]] = [
-            {"x": float(n), "label": stage, "y": count / one.asked}
-            for n, (stage, count) in enumerate(shares)
-            if count is not None and one.asked
+            {"x": float(n), "label": stage, "y": count / of}
+            for n, stage in enumerate(("asked", *STAGES))
+            for count, of in [(getattr(one, stage), _base(one, stage))]
+            if count is not None and of
         ]
         lines.append((name, points))
     by_system = all(one.system == name for name, one in drawn.items())
+    if any(one.answered not in (None, one.asked) for one in drawn.values()):
+        counts = [one.answered or 0 for one in drawn.values()]
+        between = dict.fromkeys(f"{n:,}" for n in (min(counts), max(counts)))
+        title += f" · used and right: of the {'–'.join(between)} answered"
     kind = Kind(question="Where was evidence lost?", x="", leads=by_system)
     return Plot(title=title, drawing=_lines(kind, lines, names, f"{kind.question} {title}"))
+
+
+def _base(one: Funnel, stage: str) -> int:
+    """Return of how many questions a stage is a share: a model may have answered a sample."""
+    return one.asked if stage not in OF_REPLIES or one.answered is None else one.answered
 
 
 def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from evals.card.records import Card, Compared
+from evals.card.records import Card, Compared, Curve
 from evals.card.report import lists
 from evals.card.report.grids import Grid, Score, glance, headline, index, layers
 from evals.card.report.lists import Rows
 from evals.card.report.plain import plain
-from evals.card.report.plots import by_place
+from evals.card.report.plots import KINDS, by_place
 from evals.card.report.verdict import verdict
 
 _LEGEND = "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation."
@@ -22,7 +22,7 @@ def markdown(card: Card) -> str:
     for data in found.data:
         grids = [headline(found, data, regime) for regime in found.regimes(data)]
         parts += [f"## {_plain(data)}\n\n{_grids(grids)}"] if grids else []
-    parts += [*_funnels(card), *_layers(card)]
+    parts += [*_funnels(card), *_curves(card), *_layers(card)]
     for title, rows in (
         ("Audits", lists.audits(card.audits)),
         ("Paired differences", lists.compared(_main(card))),
@@ -57,6 +57,18 @@ def _funnels(card: Card) -> Iterator[str]:
     for (data, regime), some in by_place(card.funnels).items():
         title = f"## Where evidence was lost: {_plain(data)}, {_plain(regime)}"
         yield f"{title}\n\n{_table(lists.funnels(some))}"
+
+
+def _curves(card: Card) -> Iterator[str]:
+    """Yield every curve over bins as a table: what a plot shows, with its n."""
+    places: dict[tuple[str, str, str, str], list[Curve]] = {}
+    for one in card.curves:
+        if one.points and one.name in KINDS and KINDS[one.name].bins:
+            places.setdefault((one.name, one.data, one.regime, one.metric), []).append(one)
+    for (name, data, regime, metric), some in places.items():
+        where = f"{_plain(data)}, {_plain(regime)}, {_plain(metric)}"
+        title = f"## {KINDS[name].question} {where}\n\nBy {KINDS[name].x}."
+        yield f"{title}\n\n{_table(lists.bins(some))}"
 
 
 def _grids(grids: Iterable[Grid]) -> str:

@@ -97,12 +97,14 @@ def _make(
 def _haystack(name: str, recipe: Recipe, seed: int, number: int, scale: Scale) -> Haystack:
     draft = recipe.draft(f"{seed}/{name}", number, scale)
     title = f"{name}-{number}"
+    together = recipe.together(scale)
     return Haystack(
         name=title,
         split="report",
         turns=draft.turns,
         questions=[asked(f"{title}/q{n}", one, draft.turns) for n, one in enumerate(draft.probes)],
         forgotten=draft.forgotten,
+        cluster=f"{name}-group-{number // together}" if together > 1 else "",
     )
 
 

@@ -26,7 +26,7 @@ def draft(seed: str, number: int, scale: Scale) -> Draft:
 
 
 def _kept(fact: Fact, place: int) -> Probe:
-    expected = Expected(answers=(fact.value,), foils=fact.foils)
+    expected = fact.expected
     return Probe(text=fact.question, kind=KEPT, evidence=(place,), expected=expected)
 
 

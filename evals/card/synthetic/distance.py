@@ -8,7 +8,6 @@ import random
 
 from evals.card.synthetic.talk import Draft, Line, Probe, Scale, free, moments, say
 from evals.card.synthetic.wordings import Facts
-from evals.retrieval.data import Expected
 
 _BEFORE = 21  # turns up to the farthest fact; odd, so that facts at even distances are the user's
 
@@ -26,7 +25,7 @@ def draft(seed: str, number: int, scale: Scale) -> Draft:
                 text=fact.question,
                 kind="fact",
                 evidence=(place,),
-                expected=Expected(answers=(fact.value,), foils=fact.foils),
+                expected=fact.expected,
                 axes={"distance": distance},
                 after=turns,
             )

@@ -11,7 +11,6 @@ import random
 
 from evals.card.synthetic.talk import Draft, Line, Probe, Scale, moments, say
 from evals.card.synthetic.wordings import Facts
-from evals.retrieval.data import Expected
 
 _SESSION = 10  # turns
 
@@ -31,7 +30,7 @@ def draft(seed: str, number: int, scale: Scale) -> Draft:
                 text=fact.question,
                 kind="fact",
                 evidence=(place,),
-                expected=Expected(answers=(fact.value,), foils=fact.foils),
+                expected=fact.expected,
                 axes={"distractors": n},
                 after=_SESSION * (1 + n),
             )

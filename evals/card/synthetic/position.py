@@ -10,7 +10,6 @@ import random
 
 from evals.card.synthetic.talk import Draft, Line, Probe, Scale, free, moments, say
 from evals.card.synthetic.wordings import Facts
-from evals.retrieval.data import Expected
 
 
 def draft(seed: str, number: int, scale: Scale) -> Draft:
@@ -30,7 +29,7 @@ def draft(seed: str, number: int, scale: Scale) -> Draft:
                 text=fact.question,
                 kind="fact",
                 evidence=(place,),
-                expected=Expected(answers=(fact.value,), foils=fact.foils),
+                expected=fact.expected,
                 axes={"depth": depth},
                 after=scale.turns,
             )

@@ -26,7 +26,7 @@ def draft(seed: str, number: int, scale: Scale) -> Draft:
             text=fact.question,
             kind=_KIND,
             evidence=(place,),
-            expected=Expected(answers=(fact.value,), foils=fact.foils),
+            expected=fact.expected,
         )
         for fact, place in zip(told, places, strict=True)
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from evals import ROOT
 from evals.card.synthetic.talk import Line
 from evals.dialogue import small_talk
+from evals.retrieval.data import Expected
 
 TABLES: Mapping[str, Any] = tomllib.loads((ROOT / "evals/card/synthetic/facts.toml").read_text())
 PEOPLE: Sequence[str] = tomllib.loads((ROOT / "evals" / "phrases.toml").read_text())["people"]
@@ -26,6 +27,12 @@ class Fact:
     line: Line
     question: str
     foils: tuple[str, ...]  # values of its kind that nobody in the conversation has
+    paraphrases: tuple[str, ...]  # the same line with the same fact in other words
+
+    @property
+    def expected(self) -> Expected:
+        """What a good reply says."""
+        return Expected(answers=(self.value,), foils=self.foils, paraphrases=self.paraphrases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +65,13 @@ class Facts:
         who = people[0] if who is None else who
         people.remove(who)
         value = self._values[kind].pop(0)
-        said = self._rng.choice(TABLES["about"][kind]["said"]).format(who=who, value=value)
+        wordings = [one.format(who=who, value=value) for one in TABLES["about"][kind]["said"]]
+        said = self._rng.choice(wordings)
+        line = spoken(self._rng, said, about=who)
         return Fact(
-            kind=kind, who=who, value=value, line=spoken(self._rng, said, about=who),
-            question=self.asked(kind, who), foils=self.foils(kind),
+            kind=kind, who=who, value=value, line=line, question=self.asked(kind, who),
+            foils=self.foils(kind),
+            paraphrases=tuple(_reworded(line.text, said, one) for one in wordings if one != said),
         )  # fmt: skip
 
     def asked(self, kind: str, who: str) -> str:
@@ -95,6 +105,11 @@ def spoken(rng: random.Random, text: str, *, about: str) -> Line:
     if rng.random() < _BEHIND:
         text = f"{next(small_talk(rng))} {text}"
     return Line(text=text, about=about.replace("my ", "your "))
+
+
+def _reworded(text: str, said: str, other: str) -> str:
+    """Return a line with other words for what was said in it."""
+    return text.replace(said, other).replace(capital(said), capital(other))
 
 
 def capital(text: str) -> str:
