@@ -255,7 +255,7 @@ class Model(Protocol):
 
     @property
     def usage(self) -> Usage | None:
-        """What the last reply cost."""
+        """What the last reply cost that this thread has read."""
 
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, template included."""
