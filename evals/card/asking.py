@@ -134,25 +134,36 @@ class Asker:
 
         How exposed an answer is tells what a model knows without evidence, so only there.
         """
-        expected = moment.question.expected
-        found: dict[str, float] = {}
         model, notes = self.model, evidence.packed.text
         if model is None:
             return {}
-        messages = answering.question(moment.question.text, notes, model)
-        if expected.foils and expected.answers:
-            texts = [f" {text}" for text in (expected.answers[0], *expected.foils)]
-            if (lost := answering.losses(model, messages, texts)) is not None:
-                found |= score.recognition(lost[0], lost[1:])
-                canary = regime == "parametric"
-                found |= score.exposure(lost[0], lost[1:]) if canary else {}
-        if expected.paraphrases and len(moment.gold) == 1:
-            texts = [f" {moment.text_of[moment.gold[0]]}"]
-            texts += [f" {text}" for text in expected.paraphrases]
-            if (lost := answering.losses(model, messages, texts)) is not None:
-                found |= score.wording(lost[0], lost[1:])
+        found = self._recognised(moment, notes, model, regime)
         if self._spec.recall and len(moment.gold) == 1:
             found |= self._recall(moment, notes, model)
+        return found
+
+    def _recognised(
+        self, moment: Moment, notes: str, model: Model, regime: Regime
+    ) -> dict[str, float]:
+        expected, gold = moment.question.expected, moment.gold
+        asked = expected.answers and expected.foils
+        choices = expected.answers[:1] + expected.foils if asked else ()
+        seen = tuple(moment.text_of[turn] for turn in gold if len(gold) == 1)
+        wordings = seen + expected.paraphrases if seen and expected.paraphrases else ()
+        if not choices and not wordings:
+            return {}
+        messages = answering.question(moment.question.text, notes, model)
+        lost = answering.losses(model, messages, [f" {text}" for text in (*choices, *wordings)])
+        if lost is None:
+            return {}
+        found: dict[str, float] = {}
+        if choices:
+            answer, *foils = lost[: len(choices)]
+            found |= score.recognition(answer, foils)
+            found |= score.exposure(answer, foils) if regime == "parametric" else {}
+        if wordings:
+            own, *others = lost[len(choices) :]
+            found |= score.wording(own, others)
         return found
 
     def _recall(self, moment: Moment, notes: str, model: Model) -> dict[str, float]:
