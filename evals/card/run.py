@@ -18,6 +18,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from evals import ROOT
 from evals.card import answering, data, unit
@@ -185,7 +186,10 @@ def _version(package: str) -> str | None:
 
 
 def _module_hash(module: str) -> str:
-    file = Path(sys.modules[module].__file__ or "")  # imported before, to see whether it is there
+    name = getattr(sys.modules[module], "__file__", None)  # imported before, to see if it is there
+    if name is None:  # typed into a notebook: nothing says that it is still the same
+        return uuid4().hex
+    file = Path(name)
     files = sorted(file.parent.rglob("*.py")) if "." in module else [file]
     return hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
 
