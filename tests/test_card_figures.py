@@ -144,11 +144,13 @@ def test_an_axis_is_never_scored_by_replies_here_and_by_the_search_there() -> No
     at = [
         ({"distance": 0}, {"any@10": 1.0, "contains": 0.0}),
         ({"distance": 31}, {"any@10": 1.0, "contains": 0.0}),
-        ({"distance": 3}, {"any@10": 1.0}),  # not answered
     ]
     found = figures(placed(*at))["slope per doubling of distance", "all"]
-    assert (found.value, found.n, found.score) == (0, 2, "contains")  # of the answered
+    assert (found.value, found.n, found.score) == (0, 2, "contains")
     assert {point["y"] for point in curve(placed(*at), "distance").points} == {0}
+    sample = [*at, ({"distance": 3}, {"any@10": 1.0})]  # not answered
+    found = figures(placed(*sample))["slope per doubling of distance", "all"]
+    assert (found.value, found.n, found.score) == (0, 3, "any@10")  # of all that were searched
     searched = [replace(one, scores={"any@10": 1.0, "share in budget": 0.0}) for one in placed(*at)]
     found = figures(searched)["slope per doubling of distance", "all"]
     assert (found.n, found.score) == (3, "any@10")
