@@ -149,9 +149,10 @@ def test_an_axis_is_never_scored_by_replies_here_and_by_the_search_there() -> No
     assert (found.value, found.n, found.score) == (0, 2, "contains")
     assert {point["y"] for point in curve(placed(*at), "distance").points} == {0}
     sample = [*at, ({"distance": 3}, {"any@10": 1.0})]  # not answered
-    found = figures(placed(*sample))["slope per doubling of distance", "all"]
+    many = placed(*sample)
+    found = figures(many)["slope per doubling of distance", "all"]
     assert (found.value, found.n, found.score) == (0, 3, "any@10")  # of all that were searched
-    searched = [replace(one, scores={"any@10": 1.0, "share in budget": 0.0}) for one in placed(*at)]
+    searched = [replace(one, scores={"any@10": 1.0, "share in budget": 0.0}) for one in many]
     found = figures(searched)["slope per doubling of distance", "all"]
     assert (found.n, found.score) == (3, "any@10")
 
