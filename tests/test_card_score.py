@@ -321,5 +321,19 @@ def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
         assert audited.violations(at, found)["answer leaked"] == leaked
 
 
+def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> None:
+    said = "We met two years ago, by the lake, in a storm."
+    for answers, text in [
+        (("2022",), "Two years ago (2022), User met them by the lake in a storm."),
+        (("May 2022",), "Two years ago (May 2022), User met them by the lake in a storm."),
+        ((said,), f"[1 May 2024] User: {said}"),
+    ]:
+        base = moment(asked("t4", answers=answers))
+        turns = [*talk()[:4], replace(talk()[4], text=said)]
+        at = replace(base, haystack=replace(base.haystack, turns=turns))
+        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        assert audited.violations(at, found)["answer leaked"] == 0
+
+
 def test_a_sentence_is_recognised_among_its_paraphrases() -> None:
     assert score.wording(1.0, [2.0, 0.5]) == {"wording recognition": 0.5}

@@ -45,14 +45,14 @@ def _leaked(moment: Moment, evidence: Evidence) -> int:
 
     What somebody said, whole or in part, does; a bare answer only where it was a clause of its own.
     Of a derived sentence, which may say it otherwise, at least half of the content words besides
-    the answer have to be those of one turn that holds the answer too. A day may be worked out
-    ("yesterday"), so there the turn need not hold it.
+    the answer have to be those of one turn that holds the answer too. A day, a month or a year may
+    be worked out ("yesterday"), so there the turn need not hold it.
     """
     given = moment.question.expected.answers
     if not given or not answers.contains(evidence.packed.text, given):
         return 0
     said = [turn for turn in moment.haystack.turns if turn.id in evidence.known]
-    dated = bool(dates.days(given))
+    dated = dates.dated(given)
     sources = [
         grounding.content(f"{turn.speaker}: {turn.text}")
         for turn in said
@@ -104,8 +104,10 @@ def _was_said(text: str, said: Sequence[Turn], *, whole: bool) -> bool:
 
 @lru_cache(maxsize=8192)  # the same turns are looked through for many questions
 def _clauses(text: str) -> frozenset[str]:
-    sentences = (_bare(_unmarked(one)) for one in _sentences(text))
-    return frozenset(answers.normalise(part) for one in sentences for part in _CLAUSE.split(one))
+    sentences = [_bare(_unmarked(one)) for one in _sentences(text)]
+    return frozenset(
+        answers.normalise(part) for one in sentences for part in (one, *_CLAUSE.split(one))
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -12,6 +12,7 @@ _DATES = (
     re.compile(rf"\b{_DAY} (?:of )?{_MONTH}\.?,? {_YEAR}\b", re.IGNORECASE),
     re.compile(rf"\b{_MONTH}\.? {_DAY},? {_YEAR}\b", re.IGNORECASE),
 )
+_MONTH_OR_YEAR = re.compile(rf"(?:(?:in )?{_MONTH},? )?\d{{4}}", re.IGNORECASE)
 
 
 def days(texts: Iterable[str]) -> set[date]:
@@ -31,6 +32,16 @@ def days(texts: Iterable[str]) -> set[date]:
                 except ValueError:  # no such day
                     continue
     return found
+
+
+def dated(texts: Iterable[str]) -> bool:
+    """Return whether a text names a day in full, or is a year, with its month or without.
+
+    >>> dated(["2022"]), dated(["May 2022"]), dated(["2022 people"])
+    (True, True, False)
+    """
+    given = list(texts)
+    return bool(days(given)) or any(_MONTH_OR_YEAR.fullmatch(one.strip()) for one in given)
 
 
 def without(text: str) -> str:
