@@ -9,9 +9,10 @@ from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Figure, NotRun
 from evals.card.run import Done, code
 
-TESTED = (  # declared before any result: one family per data set and regime
-    "turn recall@10", "NDCG@10", "share in budget", "freshness hit", "out-of-date use",
-    "step order", "contains", "F1", "unsupported claims", "abstention",
+# Declared before any result. One score of each kind: a family (data set and regime) of many
+# metrics leaves ten conversations no p-value that survives its correction.
+TESTED = (
+    "turn recall@10", "share in budget", "freshness hit", "step order", "contains", "abstention",
 )  # fmt: skip
 FROM_REPLIES = (
     "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
