@@ -85,7 +85,8 @@ def test_every_metric_without_a_figure_has_a_reason() -> None:
         ("half-life", {"regimes": ("replay",)}, "online regime"),
         ("turn recall@5", {"regimes": ("parametric",)}, "neither replay nor online"),
         ("freshness hit", {}, "no question"),
-        ("Brier", {}, "no card makes it"),
+        ("Brier", {}, "no question"),
+        ("LN accuracy", {}, "no model"),
     ],
 )
 def test_the_reason_is_the_one_that_applies(metric: str, how: dict[str, Any], reason: str) -> None:

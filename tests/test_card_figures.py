@@ -1,5 +1,6 @@
 """Figures and curves follow from records by sums that can be done by hand."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,26 @@ def test_confidence_is_worth_something_if_what_cannot_be_answered_has_less() -> 
     found = figures(searched((0.9, True, True), (0.8, True, False), (0.1, False, False)))
     assert found["AUROC", "all"].value == 1
     assert found["AURC", "all"].value == pytest.approx((0 + 1 / 2 + 2 / 3) / 3)
+
+
+def test_confidences_from_0_to_1_are_also_held_against_what_came_of_them() -> None:
+    found = figures(searched((0.9, True, True), (0.6, True, False), (0.1, False, False)))
+    assert found["Brier", "all"].value == pytest.approx((0.1**2 + 0.6**2 + 0.1**2) / 3)
+    assert found["ACE", "all"].value == pytest.approx((0.1 + 0.6 + 0.1) / 3)
+
+
+def test_a_score_that_is_no_probability_is_not_called_ill_calibrated() -> None:
+    for confidence in (7.3, None):
+        found = figures(searched((0.9, True, True), (confidence, True, False)))
+        assert ("AURC", "all") in found
+        assert not {("Brier", "all"), ("ACE", "all")} & found.keys()
+
+
+def test_accuracy_is_also_told_per_logarithm_of_the_prompts_length() -> None:
+    read = [{"scores": {"contains": hit}, "costs": {"prompt tokens": 100.0}} for hit in (1.0, 0.0)]
+    silent = [{"haystack": "h9", "question": "q9", "costs": {"prompt tokens": 9.0}}]
+    found = figures(spread(record(), [*read, *silent]))
+    assert found["LN accuracy", "all"].value == pytest.approx(0.5 / math.log(100))
 
 
 def test_with_one_sort_of_question_confidence_cannot_tell_sorts_apart() -> None:

@@ -42,11 +42,6 @@ def test_exposure_is_in_bits() -> None:
         recognition.exposure(0, 10)
 
 
-def test_ppr_needs_an_oracle_that_is_right_once() -> None:
-    assert recognition.ppr(0.2, 0.8) == pytest.approx(0.25)
-    assert recognition.ppr(0.2, 0) is None
-
-
 # ---- position
 
 

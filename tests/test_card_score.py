@@ -24,7 +24,7 @@ def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
         {
             "turn recall@5": 0.5, "turn recall@10": 0.5, "turn recall@50": 1, "any@1": 1,
             "any@10": 1, "MRR": 1, "NDCG@10": 1 / ideal, "P@5": 0.2,
-            "AUPRC": (1 / 1 + 2 / 12) / 2, "share in budget": 0,
+            "AUPRC": (1 / 1 + 2 / 12) / 2, "share in budget": 0, "evidence F1": 0,
         }
     )  # fmt: skip
 
@@ -33,7 +33,12 @@ def test_what_stands_in_the_prompt_is_scored_without_a_ranking_too() -> None:
     at = moment(asked("t2", "t5"))
     found = score.search(at, evidence(at, packed=["t1", "t2", "t3"], ranks=False))
     assert found == pytest.approx(
-        {"share in budget": 1 / 2, "context precision": 1 / 3, "spurious replay": 2 / 3}
+        {
+            "share in budget": 1 / 2,
+            "context precision": 1 / 3,
+            "evidence F1": 2 / 5,
+            "spurious replay": 2 / 3,
+        }
     )
 
 

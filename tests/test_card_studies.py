@@ -55,6 +55,17 @@ def test_a_frontiers_p_values_are_corrected_over_the_whole_table() -> None:
     assert second["p Holm"] == second["p"]
 
 
+def test_cost_at_target_is_the_least_budget_that_reaches_what_reading_reaches_in_the_largest() -> (
+    None
+):
+    found = {256: at(10, 0.2, 0.1), 512: at(10, 0.6, 0.3), 1024: at(10, 0.9, 0.5)}
+    table = frontier.targets(found, "ours")
+    (row,) = [dict(zip(table.columns, one, strict=True)) for one in table.rows]
+    assert row == {"score": "share in budget", "target": 0.5, "replayed": 512, "read": 1024}
+    lost = frontier.targets({256: at(10, 0.2, 0.5)}, "ours").rows
+    assert [one[2:] for one in lost] == [[None, 256]]
+
+
 def test_every_budget_is_a_run_with_a_window_of_that_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

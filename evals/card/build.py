@@ -17,14 +17,13 @@ TESTED = (
 FROM_REPLIES = (
     "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
     "replay support", "conflict handled", "preference retention", "anchoring error", "abstention",
-    "false refusal", "out-of-date reply", "reply step order", "reply procedure F1", "answer ms",
-    "prompt tokens", "prefix reuse",
+    "false refusal", "out-of-date reply", "reply step order", "reply procedure F1", "LN accuracy",
+    "answer ms", "prompt tokens", "prefix reuse",
 )  # fmt: skip
 FROM_JUDGE = ("judged right", "unreadable verdicts")
 FROM_LIKELIHOODS = ("recognition", "wording recognition", "exposure")
 FROM_COMPLETIONS = ("half-cue recall",)
 FROM_STEPS = ("slope per turn", "half-life")
-APART = ("PPR", "LN accuracy", "context recall", "evidence F1", "Brier", "ACE", "cost at target")
 
 
 def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
@@ -83,7 +82,6 @@ def _why(config: Config, metric: str) -> str:
     of_replies = metric in (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
     of_steps = metric in FROM_STEPS or METRICS[metric].layer == "over time"
     reasons = (
-        (metric in APART, "no card makes it: a function of evals.card.metrics has it"),
         (model is None and of_replies, "no model was given"),
         (judge is None and metric in FROM_JUDGE, "no judge was given"),
         (

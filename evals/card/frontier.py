@@ -16,6 +16,7 @@ import numpy as np
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.govern import testing
+from evals.card.metrics import cost
 from evals.card.records import Record
 from evals.result import Cell, Table
 from evals.retrieval import statistics
@@ -67,6 +68,39 @@ def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
         note="Paired differences on the same questions; intervals draw conversations; Holm over "
         "the whole table. Distance in turns between the newest evidence and the question.",
     )
+
+
+def targets(found: Mapping[int, Sequence[Record]], ours: str) -> Table:
+    """Return in how many tokens each side reaches what reading reaches in the largest budget."""
+    sides = {"replayed": ("replay", ours), "read": READING}
+    rows: list[list[Cell]] = []
+    for metric in METRICS:
+        points = {name: _points(found, *side, metric) for name, side in sides.items()}
+        target = max(points["read"], default=None)
+        if target is not None:
+            needs = (cost.cost_at_target(points[name], target[1]) for name in sides)
+            rows.append([metric, round(target[1], 3), *needs])
+    return Table(
+        title="Tokens that reach what reading reaches in the largest budget (Cost@Target)",
+        columns=("score", "target", *sides),
+        rows=rows,
+        note="Of the budgets that were run; empty where none reaches it. All distances together.",
+    )
+
+
+def _points(
+    found: Mapping[int, Sequence[Record]], regime: str, system: str, metric: str
+) -> list[tuple[float, float]]:
+    """Return budget and mean score of one side, for every budget."""
+    scores = {
+        budget: [
+            one.scores[metric]
+            for one in records
+            if (one.regime, one.system) == (regime, system) and metric in one.scores
+        ]
+        for budget, records in found.items()
+    }
+    return [(budget, float(np.mean(some))) for budget, some in scores.items() if some]
 
 
 def _compared(

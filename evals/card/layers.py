@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 
 from evals.card import timeline
-from evals.card.metrics import cost, position
+from evals.card.metrics import calibration, cost, position
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Figure, Record, Regime
 from evals.measure import Interval
@@ -26,6 +26,7 @@ _PROMPT = ("reused tokens", "prompt tokens")
 Part = tuple[str, Regime, str]  # data, regime, system
 Named = tuple[str, Interval]  # a metric and what came of it
 Along = Callable[[Floats, Floats], float | None]  # of axis and score
+Calibration = Callable[[Sequence[float], Sequence[bool]], float]  # of probability and outcome
 
 
 def figures(records: Sequence[Record], seed: int) -> list[Figure]:
@@ -37,6 +38,7 @@ def figures(records: Sequence[Record], seed: int) -> list[Figure]:
             found += _means(part, group, some, seed)
         found += [_figure(part, ALL, *one) for one in _selective(asked, seed)]
         score = right_by(asked)
+        found += [_figure(part, ALL, *one) for one in _by_length(asked, seed)]
         along = _along(asked, part[1], score, seed)
         found += [_figure(part, ALL, *one, score=score) for one in along]
         found += [_figure(part, ALL, *one) for one in timeline.figures(theirs, seed)]
@@ -152,12 +154,31 @@ def _selective(records: Sequence[Record], seed: int) -> Iterator[Named]:
     yield from _bootstrapped(
         "AURC", lambda rows: abstention.aurc(sure[rows], errors[rows]), held, seed
     )
+    if len(held) and ((sure >= 0) & (sure <= 1)).all():  # may be read as probabilities
+        for name, error in _CALIBRATION.items():
+            of = partial(_calibration, error, sure, ~errors)
+            yield from _bootstrapped(name, of, held, seed)
     searched = [one for one in records if one.returned is not None]
     confidence = abstention.confidences([one.confidence for one in searched])
     answerable = np.array([one.answerable for one in searched], dtype=bool)
     yield from _bootstrapped(
         "AUROC", lambda rows: abstention.auroc(confidence[rows], answerable[rows]), searched, seed
     )
+
+
+def _calibration(error: Calibration, sure: Floats, right: Flags, rows: Rows) -> float:
+    return error(sure[rows].tolist(), right[rows].tolist())
+
+
+def _by_length(records: Sequence[Record], seed: int) -> Iterator[Named]:
+    read = [one for one in records if RIGHT in one.scores and "prompt tokens" in one.costs]
+    right = np.array([one.scores[RIGHT] for one in read])
+    tokens = np.array([one.costs["prompt tokens"] for one in read])
+    yield from _bootstrapped("LN accuracy", partial(_at, _ln_accuracy, tokens, right), read, seed)
+
+
+def _ln_accuracy(tokens: Floats, right: Floats) -> float:
+    return position.ln_accuracy(float(right.mean()), float(tokens.mean()))
 
 
 def right_by(records: Sequence[Record]) -> str:
@@ -211,6 +232,10 @@ def _noise(xs: Floats, ys: Floats) -> float | None:
     return position.noise_degradation(float(clean.mean()), float(noisy.mean()))
 
 
+_CALIBRATION: Mapping[str, Calibration] = {
+    "Brier": calibration.brier,
+    "ACE": calibration.adaptive_calibration_error,
+}
 _ALONG: Mapping[str, tuple[str, Along]] = {  # "": the place of the evidence
     "mid-drop": ("", _mid_drop),
     "slope per doubling of distance": ("distance", _slope_from_zero),

@@ -60,6 +60,7 @@ def _packed(moment: Moment, evidence: Evidence) -> Scores:
         {
             "share in budget": grounding.context_recall(turns, gold) if gold else None,
             "context precision": grounding.context_precision(turns, gold) if gold else None,
+            "evidence F1": grounding.evidence_f1(turns, gold),
             "step order": episodic.step_order(turns, steps) if steps else None,
             "procedure F1": _procedure(turns, steps),
             "spurious replay": episodic.spurious_replay(

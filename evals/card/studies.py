@@ -79,10 +79,10 @@ def frontier(
         how = configs.Run(folder=out, processes=processes, cache=cache)
         with progress.bars(console) as watch:
             found = study.run(chosen, how, _numbers(budgets), watch)
-        table = study.table(found, chosen.ours, chosen.seed)
+        tables = [study.table(found, chosen.ours, chosen.seed), study.targets(found, chosen.ours)]
     except MemkitError as error:
         stop(console, error)
-    _told("card frontier", "replaying against reading, at equal tokens", [table], json_file)
+    _told("card frontier", "replaying against reading, at equal tokens", tables, json_file)
 
 
 def _numbers(budgets: str) -> list[int]:

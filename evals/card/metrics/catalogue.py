@@ -47,8 +47,6 @@ _PARAMETRIC: tuple[_Row, ...] = (
      "ROUGE-L of the second half, given the first; the cue is not scored."),
     ("exposure", "lower", "bits", "Carlini et al., USENIX Security 2019",
      "log2(n) − log2(rank) of the answer among n candidates; chance: log2(n) − log2(n!) / n."),
-    ("PPR", "lower", "ratio", f"{_SURVEY}, section 4.2",
-     "Accuracy with a random context / accuracy with the evidence: what needs no memory."),
 )  # fmt: skip
 _CONTEXTUAL: tuple[_Row, ...] = (
     ("mid-drop", "lower", "difference", _CONTEXT_OURS,
@@ -64,7 +62,7 @@ _CONTEXTUAL: tuple[_Row, ...] = (
     ("noise degradation", "lower", "share", _CONTEXT,
      "1 − score with distractors / score without them."),
     ("LN accuracy", "higher", "share per log token", _CONTEXT,
-     "Accuracy / ln(length of the prompt in tokens)."),
+     "Share of replies that contain the answer / ln(mean length of their prompts in tokens)."),
 )  # fmt: skip
 _EXTERNAL: tuple[_Row, ...] = (
     ("turn recall@5", "higher", "share", _TREC,
@@ -86,7 +84,7 @@ _EXTERNAL: tuple[_Row, ...] = (
     ("AUPRC", "higher", "share", _TREC,
      "Mean precision at the places of the gold; what was not found adds 0."),
     ("share in budget", "higher", "share", _OURS,
-     "Gold turns that stand in the prompt within the token budget."),
+     "Gold turns that stand in the prompt within the token budget (context recall)."),
     ("EM", "higher", "share", _SQUAD,
      "Whether the reply is an answer, normalised as SQuAD does."),
     ("F1", "higher", "share", _SQUAD,
@@ -107,18 +105,17 @@ _EXTERNAL: tuple[_Row, ...] = (
      "Claims of the reply whose best supporting passage is gold."),
     ("context precision", "higher", "share", _CONTEXT,
      "Turns in the prompt that are gold."),
-    ("context recall", "higher", "share", _CONTEXT,
-     "Gold turns that are in the prompt."),
     ("evidence F1", "higher", "share", _CONTEXT,
-     "Harmonic mean of context precision and context recall."),
+     "Harmonic mean of context precision and the share in budget."),
     ("AURC", "lower", "area", _RISK,
      "Mean risk when the most confident 1, 2 … n questions are answered."),
     ("AUROC", "higher", "area", "Hanley and McNeil, Radiology 1982",
      "How often an answerable question is more confident than another; .5 is chance."),
     ("Brier", "lower", "squared share", "Brier, Monthly Weather Review 1950",
-     "Mean squared difference of a probability and what came of it."),
+     "Mean squared difference of a search's confidence and whether it was right, for a memory all "
+     "of whose confidences lie from 0 to 1."),
     ("ACE", "lower", "share", "Nixon et al., CVPR workshops 2019",
-     "Mean over bins of equal n of |mean probability − share that was right|."),
+     "Mean over bins of equal n of |mean confidence − share that was right|, for such a memory."),
 )  # fmt: skip
 _EPISODIC: tuple[_Row, ...] = (
     ("event F1", "higher", "share", _EMARS,
@@ -193,8 +190,6 @@ _COST: tuple[_Row, ...] = (
      "the baselines are, bytes in RAM: read it among those of one kind."),
     ("prefix reuse", "higher", "share", _OURS,
      "Prompt tokens that the prefix cache already had."),
-    ("cost at target", "lower", "tokens", _EMARS,
-     "Fewest prompt tokens whose score reaches the target (Cost@Target)."),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a model knows without being shown: recognition, recall from half, exposure, PPR."""
+"""What a model knows without being shown: recognition, recall from half, exposure."""
 
 import re
 from collections.abc import Sequence
@@ -67,12 +67,3 @@ def exposure(rank: int, candidates: int) -> float:
     if not 1 <= rank <= candidates:
         raise InvalidInput(f"rank {rank} of {candidates} candidates; ranks count from 1")
     return log2(candidates) - log2(rank)
-
-
-def ppr(random_context: float, oracle_context: float) -> float | None:
-    """Return accuracy with a random context / accuracy with the evidence; None if the latter is 0.
-
-    How much of what is answered needs no evidence. Source: Zhang et al. 2025 (arXiv 2509.18868),
-    section 4.2.
-    """
-    return random_context / oracle_context if oracle_context else None
