@@ -182,6 +182,21 @@ def test_a_language_there_is_not_is_an_error(tmp_path: Path) -> None:
         data.read(spec)
 
 
+def test_a_split_leaves_out_what_memkit_was_tuned_on_or_all_else(tmp_path: Path) -> None:
+    path = locomo_file(tmp_path, "conv-26", "a", "b")
+
+    def names(**options: Any) -> list[str]:
+        found = data.read(Spec(format="locomo", path=path, **options))
+        assert set(found.counts) <= {options.get("split")}
+        return [haystack.name for haystack in found.haystacks]
+
+    assert names(split="tuning") == ["conv-26"]
+    assert names(split="report") == ["a", "b"]
+    assert names(split="report", limit=1) == ["a"]
+    with pytest.raises(InvalidInput, match="jsonl: no conversation is of the tuning split"):
+        data.read(Spec(format="jsonl", path=lines(tmp_path, BARE), split="tuning"))
+
+
 def test_a_limit_keeps_the_first_conversations(tmp_path: Path) -> None:
     small = {"probe": "updates", "size": "small"}
     specs = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from evals.card import converted, jsonl, pooled, synthetic
 from evals.retrieval import locomo, longmemeval
-from evals.retrieval.data import SPLITS, DataSet
+from evals.retrieval.data import SPLITS, DataSet, Split
 from memkit.errors import InvalidInput
 
 
@@ -26,6 +26,7 @@ class Spec:
     name: str = ""
     path: Path | None = None  # a file, or for gvd a folder; synthetic sets have none
     sha256: str | None = None  # what the file's hash has to be; for gvd, the bank's
+    split: Split | None = None  # only what memkit was tuned on, or only the rest; None: both
     limit: int | None = None  # only so many conversations, the first that have questions
     audit: Path | None = None  # of LoCoMo: its evidence and answers count, not the published ones
     seed: int = 0  # of a synthetic set, or of what is drawn from a pooled one
@@ -70,13 +71,23 @@ def read(spec: Spec) -> DataSet:
         raise InvalidInput(f"{spec.name}: there is no audit of {spec.format}; leave it out")
     if kind.source:
         _there(spec, kind.source)
-    data = kind.read(spec)
+    data = kind.read(spec) if spec.split is None else _of(spec.split, kind, spec)
     if spec.sha256 is not None and spec.sha256.lower() != data.sha256:
         raise InvalidInput(
             f"{spec.name}: {data.file} has sha256 {data.sha256}, and {spec.sha256.lower()} was "
             "asked for; fetch that file again, or correct the sha256"
         )
     return replace(data, haystacks=list(data.haystacks[: spec.limit]))
+
+
+def _of(split: Split, kind: Format, spec: Spec) -> DataSet:
+    """Return one split; a limit counts the conversations of that split."""
+    data = kind.read(replace(spec, limit=None))
+    kept = data.of(split)
+    if not kept:
+        raise InvalidInput(f"{spec.name}: no conversation is of the {split} split; leave it out")
+    counts = {one: found for one, found in data.counts.items() if one == split}
+    return replace(data, haystacks=kept, counts=counts)
 
 
 def _there(spec: Spec, source: str) -> None:
