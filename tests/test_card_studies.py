@@ -247,6 +247,14 @@ def test_questions_are_named_apart_and_drawn_by_seed() -> None:
     assert drawn == [one.id for one in pool(questions=2).haystacks[0].questions]
 
 
+def test_what_memkit_was_tuned_on_is_searched_in_a_pool_and_not_asked_about() -> None:
+    tuned = source("a", 3, first_day=1)
+    tuned = replace(tuned, haystacks=[replace(one, split="tuning") for one in tuned.haystacks])
+    (whole,) = pooled.pool([tuned, source("b", 2)], turns=10_000, questions=100, seed=0).haystacks
+    assert len(whole.turns) == 50
+    assert {one.id.partition("/")[0] for one in whole.questions} == {"b0", "b1"}
+
+
 def test_nothing_cannot_be_pooled() -> None:
     with pytest.raises(InvalidInput, match="nothing to pool"):
         pooled.pool([], turns=10, questions=1, seed=0)

@@ -14,8 +14,9 @@ def pool(sets: Sequence[DataSet], *, turns: int, questions: int, seed: int) -> D
     """Return one conversation of at least so many turns, if there are as many, and questions of it.
 
     Whole conversations are taken from the data sets in turn, so that each adds its share, and put
-    in the order of their first dates. Only answerable questions with evidence are drawn. Turns,
-    sessions and questions are named after their conversation, so that none meets its namesake.
+    in the order of their first dates. Only answerable questions with evidence are drawn, and none
+    of a conversation that memkit was tuned on: it is there to be searched. Turns, sessions and
+    questions are named after their conversation, so that none meets its namesake.
     """
     taken = _taken(sets, turns)
     if not taken:
@@ -25,7 +26,9 @@ def pool(sets: Sequence[DataSet], *, turns: int, questions: int, seed: int) -> D
         _renamed(question, haystack.name)
         for haystack in taken
         for question in haystack.questions
-        if question.answerable and any(gold.turns for gold in question.golds.values())
+        if haystack.split == "report"
+        and question.answerable
+        and any(gold.turns for gold in question.golds.values())
     ]
     chosen = random.Random(seed).sample(asked, k=min(questions, len(asked)))
     whole = Haystack(
