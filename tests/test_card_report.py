@@ -246,7 +246,7 @@ def test_equals_share_no_star(bare: Card) -> None:
     same = [replace(one, value=0.5) for one in bare.figures]
     told = markdown(replace(bare, figures=same))
     assert "0.500 ★" not in told
-    assert "no system leads alone" in told
+    assert "no system is better than another" in told
 
 
 def test_a_drop_says_which_score_it_is_of_and_an_open_interval_that_it_is(bare: Card) -> None:
@@ -289,7 +289,14 @@ def test_the_terminal_names_the_leader_with_its_interval(bare: Card) -> None:
     console = Console(file=StringIO(), width=150)
     show(bare, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert re.search(r"memkit leads on 2 of 2 data sets; on locomo it has 0\.\d+ \[", said)
+    assert re.search(r"of 2 data sets memkit is best on 2; on locomo memkit has 0\.\d+ \[", said)
+
+
+def test_the_first_sentence_hides_nobody_who_is_as_good(bare: Card) -> None:
+    kept = [one for one in bare.figures if one.system in {"memkit", "last turns", "no memory"}]
+    tied = [replace(one, value=float(one.system != "no memory")) for one in kept]
+    said = " ".join(markdown(replace(bare, figures=tied)).split())
+    assert "memkit is best on 2 (2 shared), last turns on 2 (2 shared)" in said
 
 
 def test_an_empty_card_can_still_be_shown() -> None:

@@ -1,4 +1,4 @@
-"""What a card says, in a paragraph: who leads on what, by how much, and what to doubt."""
+"""What a card says, in a paragraph: who is best at what, by how much, and what to doubt."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,29 +31,41 @@ def _count(n: int, what: str) -> str:
 
 
 def _leads(grid: Grid) -> Iterator[str]:
-    """Say on how many data sets which system leads, and by how much where most was asked."""
-    leads: Counter[str] = Counter()
-    for n, _ in enumerate(grid.columns):
-        winners = [system for system, row in grid.rows if _best(row[n])]
-        leads.update(winners if len(winners) == 1 else ())
-    if not leads:
-        yield f"{grid.title}: no system leads alone on any data set."
+    """Say on how many data sets each system is best, and by how much where most was asked."""
+    winners = _winners(grid)
+    best = Counter(system for some in winners for system in some)
+    if not best:
+        yield f"{grid.title}: no system is better than another on any data set."
         return
-    (leader, most), *others = leads.most_common(3)
-    after = "".join(f", {name} on {n}" for name, n in others)
-    shown = f"{leader} leads on {most} of {_count(len(grid.columns), 'data set')}{after}"
-    yield f"{grid.title}: {shown}; {_example(grid, leader)}."
+    alone = Counter(some[0] for some in winners if len(some) == 1)
+    ranked = sorted(best, key=lambda system: (-best[system], -alone[system]))
+    times = {
+        system: f"{n} ({n - alone[system]} shared)" if n > alone[system] else f"{n}"
+        for system, n in best.items()
+    }
+    leader, *others = ranked
+    after = "".join(f", {system} on {times[system]}" for system in others[:2])
+    told = f"of {_count(len(grid.columns), 'data set')} {leader} is best on {times[leader]}{after}"
+    yield f"{grid.title}: {told}; {_example(grid, leader)}."
 
 
-def _best(score: Score | None) -> bool:
-    return score is not None and score.best
+def _winners(grid: Grid) -> list[list[str]]:
+    """Return for every column who is best in it; nobody where all are equal."""
+    return [
+        [system for system, row in grid.rows if (score := row[n]) is not None and score.best]
+        for n, _ in enumerate(grid.columns)
+    ]
 
 
 def _example(grid: Grid, leader: str) -> str:
-    """Return the leader's figure beside the next best one's, where most questions were asked."""
+    """Return the leader's figure beside the next best one's, where most questions were asked.
+
+    Where it is best alone, if there is such a data set.
+    """
     row = dict(grid.rows)[leader]
-    best = [n for n, score in enumerate(row) if _best(score)]
-    column = max(best, key=lambda n: _n(row[n]))
+    best = [n for n, some in enumerate(_winners(grid)) if leader in some]
+    alone = [n for n in best if len(_winners(grid)[n]) == 1]
+    column = max(alone or best, key=lambda n: _n(row[n]))
     rivals = [(name, cells[column]) for name, cells in grid.rows if name != leader]
     shown = [(name, score) for name, score in rivals if score is not None]
     score = row[column]
@@ -62,7 +74,7 @@ def _example(grid: Grid, leader: str) -> str:
     way = -1 if lower_is_better(score.figure.metric) else 1
     name, second = max(shown, key=lambda pair: way * pair[1].figure.value)
     return (
-        f"on {grid.columns[column]} it has {_told(score)} against {_told(second)} of {name} "
+        f"on {grid.columns[column]} {leader} has {_told(score)} against {_told(second)} of {name} "
         f"(n = {score.figure.n:,})"
     )
 
