@@ -84,6 +84,7 @@ def test_a_run_again_goes_on_with_what_is_done(made: Path, tmp_path: Path) -> No
         (("--config", "nowhere.toml"), "nowhere.toml"),
         (("compare", "nowhere.json", "nowhere.json"), "nowhere.json"),
         (("summary", "nowhere.json", "out.json"), "nowhere.json"),
+        (("show", "nowhere.json"), "nowhere.json"),
         (("agreement", "nowhere.csv"), "nowhere.csv"),
         (("hema", "nowhere.json"), "nowhere.json"),
         (("minimal", "nowhere.json"), "nowhere.json"),
@@ -140,9 +141,20 @@ def test_a_summary_is_the_card_without_a_line_per_question(made: Path, tmp_path:
     assert (small.figures, small.disclosure) == (whole.figures, whole.disclosure)
 
 
+def test_a_summary_can_be_shown_and_made_a_page_again(made: Path, tmp_path: Path) -> None:
+    card("summary", made / "card.json", tmp_path / "small.json")
+    done = card("show", tmp_path / "small.json", "--page", tmp_path / "small.html")
+    assert done.exit_code == 0
+    assert "2 systems on 1 data set" in said(done)
+    again = (tmp_path / "small.html").read_text()
+    tables = [part.partition("</table>")[0] for part in again.split("<table")[1:]]
+    assert tables
+    assert all(one in (made / "card.html").read_text() for one in tables)
+
+
 def test_where_nothing_can_be_written_it_is_said(made: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "no" / "small.json"
-    for arguments in (["summary"], ["hema", "--json"]):
+    for arguments in (["summary"], ["hema", "--json"], ["show", "--page"]):
         done = card(arguments[0], made / "card.json", *arguments[1:], nowhere)
         assert done.exit_code == 2
         assert "small.json cannot be written" in said(done)

@@ -141,6 +141,24 @@ def summary(
         stop(Console(stderr=True), error)
 
 
+@app.command()
+def show(
+    card: Annotated[Path, typer.Argument(help="card.json of a run, or its summary.")],
+    *,
+    page: Annotated[Path | None, typer.Option(help="Where to write the page too.")] = None,
+) -> None:
+    """Print a card that was kept, and write its page again."""
+    from evals.card import report
+
+    try:
+        found = report.load(card)
+        if page is not None:
+            keep(page, report.page(found))
+    except MemkitError as error:
+        stop(Console(stderr=True), error)
+    report.show(found, Console(width=150))
+
+
 def keep(file: Path, text: str) -> None:
     """Write a text to a file.
 
