@@ -1,5 +1,6 @@
 """How far a run is, on the terminal: a bar with the time left for each stage."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,8 @@ def bars(console: Console) -> Iterator[Watch]:
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
+    # other bars, of loading weights, would be drawn into ours; processes inherit it
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console) as progress:
 
