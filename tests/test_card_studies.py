@@ -121,16 +121,20 @@ def card(figures: Mapping[str, Sequence[float]] = METRIC_OF, **more: Any) -> Car
 
 
 def test_scores_that_order_systems_alike_are_one_group() -> None:
-    groups, pairs = redundancy.tables([card()], seed=0)
+    groups, pairs = redundancy.tables([card()] * 5, seed=0)
     kept = {str(row[0]): row[2] for row in groups.rows}
     assert len(kept) == 2
     assert kept["step order"] == ""
     (others,) = [told for name, told in kept.items() if name != "step order"]
     assert len(str(others).split(", ")) == 2
     assert [row[2] for row in pairs.rows] == [1, 1, 1]
-    assert {row[3] for row in pairs.rows} == {"too few"}  # one place has no interval
-    _, twice = redundancy.tables([card(), card()], seed=0)
-    assert {(row[3], row[4]) for row in twice.rows} == {("1.00 … 1.00", 2)}
+    assert {(row[3], row[4]) for row in pairs.rows} == {("1.00 … 1.00", 5)}
+
+
+def test_scores_that_hardly_meet_are_not_called_the_same() -> None:
+    groups, pairs = redundancy.tables([card()] * 4, seed=0)
+    assert {row[2] for row in groups.rows} == {""}
+    assert pairs.rows == []
 
 
 def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:

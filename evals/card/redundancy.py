@@ -17,7 +17,8 @@ from evals.measure import mean_interval
 from evals.result import Cell, Table
 
 LEAST = 5  # systems that an order needs
-SAME = 0.8  # mean τ from which on two scores are called one
+PLACES = 5  # data sets and regimes where two scores have to meet before they can be called one
+SAME = 0.8  # mean τ from which on they are
 _SKIPPED = ("cost",)  # layers that are no quality
 
 Place = tuple[str, str]  # data set and regime: where systems are put in an order
@@ -79,7 +80,8 @@ def _groups(names: Sequence[str], taus: Mapping[tuple[str, str], Sequence[float]
     distance: NDArray[np.float64] = np.zeros((len(names), len(names)))
     for (a, b), of in taus.items():
         i, j = names.index(a), names.index(b)
-        distance[i, j] = distance[j, i] = 1 - float(np.mean(of)) if of else 2.0
+        met = len(of) >= PLACES
+        distance[i, j] = distance[j, i] = 1 - float(np.mean(of)) if met else 2.0
     labels = fcluster(linkage(squareform(distance), "complete"), 1 - SAME, "distance")
     rows: list[list[Cell]] = []
     for label in dict.fromkeys(labels):
@@ -91,15 +93,15 @@ def _groups(names: Sequence[str], taus: Mapping[tuple[str, str], Sequence[float]
         title=f"scores that say the same (mean τ ≥ {SAME} within a group)",
         columns=["keep", "layer", "says the same"],
         rows=sorted(rows, key=lambda row: (str(row[1]), str(row[0]))),
-        note="τ-b over systems, averaged over data sets and regimes; at least "
-        f"{LEAST} systems each. A score that no other meets anywhere stands alone.",
+        note=f"τ-b over at least {LEAST} systems, averaged over data sets and regimes. Scores that "
+        f"meet in fewer than {PLACES} of these are not called the same.",
     )
 
 
 def _pairs(taus: Mapping[tuple[str, str], Sequence[float]], seed: int) -> Table:
     rows: list[list[Cell]] = []
     for (a, b), of in taus.items():
-        if of and np.mean(of) >= SAME:
+        if len(of) >= PLACES and np.mean(of) >= SAME:
             rows.append([a, b, round(float(np.mean(of)), 3), _span(of, seed), len(of)])
     return Table(
         title="pairs that agree",
@@ -111,6 +113,6 @@ def _pairs(taus: Mapping[tuple[str, str], Sequence[float]], seed: int) -> Table:
 
 def _span(taus: Sequence[float], seed: int) -> str:
     interval = mean_interval(taus, seed=seed)
-    if len(taus) < 2 or interval.low is None or interval.high is None:
+    if interval.low is None or interval.high is None:
         return "too few"
     return f"{interval.low:.2f} … {interval.high:.2f}"
