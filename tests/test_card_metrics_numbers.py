@@ -1,11 +1,8 @@
-"""Stability, calibration and cost: by hand and beside scikit-learn; and the catalogue of all."""
+"""Stability and cost: by hand; and the catalogue of all."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss
 
-from evals.card.metrics import calibration, cost, stability
+from evals.card.metrics import cost, stability
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import LAYERS
 from memkit.errors import InvalidInput
@@ -54,53 +51,6 @@ def test_forgetting_is_best_minus_last() -> None:
     assert stability.forgetting(TABLE) == pytest.approx((0.3 + 0.2) / 2)
     assert stability.forgetting([[0.5], [0.8]]) == 0
     assert stability.forgetting([[0.5]]) is stability.windowed_drop([[0.5]], 5) is None
-
-
-# ---- calibration
-
-FORECASTS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30)
-
-
-@given(FORECASTS)
-def test_brier_is_what_scikit_learn_says(forecasts: list[tuple[float, bool]]) -> None:
-    given_, came = [p for p, _ in forecasts], [y for _, y in forecasts]
-
-    assert calibration.brier(given_, came) == pytest.approx(
-        brier_score_loss(came, given_, labels=[False, True])
-    )
-
-
-def test_adaptive_calibration_error_has_equally_many_in_each_bin() -> None:
-    sure, unsure = [0.9, 0.8], [0.3, 0.1]
-    error = (abs(0.2 - 0.5) + abs(0.85 - 0.5)) / 2
-
-    outcomes = [True, False, True, False]
-    assert calibration.adaptive_calibration_error(sure + unsure, outcomes, bins=2) == pytest.approx(
-        error
-    )
-    assert calibration.adaptive_calibration_error([1.0, 0.0], [True, False]) == 0
-
-
-@given(FORECASTS, st.integers(1, 12))
-def test_calibration_error_does_not_know_the_order_of_questions(
-    forecasts: list[tuple[float, bool]], bins: int
-) -> None:
-    def error(some: list[tuple[float, bool]]) -> float:
-        return calibration.adaptive_calibration_error(
-            [p for p, _ in some], [y for _, y in some], bins
-        )
-
-    assert 0 <= error(forecasts) <= 1
-    assert error(forecasts) == pytest.approx(error(forecasts[::-1]))
-
-
-def test_what_is_no_probability_is_not_calibrated() -> None:
-    with pytest.raises(InvalidInput, match="no probability"):
-        calibration.brier([1.2], [True])
-    with pytest.raises(InvalidInput, match="one of each"):
-        calibration.brier([], [])
-    with pytest.raises(InvalidInput, match="2 probabilities and 1 outcomes"):
-        calibration.adaptive_calibration_error([0.1, 0.2], [True])
 
 
 # ---- cost

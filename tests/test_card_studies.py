@@ -61,9 +61,12 @@ def test_cost_at_target_is_the_least_budget_that_reaches_what_reading_reaches_in
     found = {256: at(10, 0.2, 0.1), 512: at(10, 0.6, 0.3), 1024: at(10, 0.9, 0.5)}
     table = frontier.targets(found, "ours")
     (row,) = [dict(zip(table.columns, one, strict=True)) for one in table.rows]
-    assert row == {"score": "share in budget", "target": 0.5, "replayed": 512, "read": 1024}
+    assert row == {
+        "score": "share in budget", "target": 0.5, "replayed": 512, "read": 1024, "n": 1
+    }  # fmt: skip
     lost = frontier.targets({256: at(10, 0.2, 0.5)}, "ours").rows
-    assert [one[2:] for one in lost] == [[None, 256]]
+    assert [one[2:] for one in lost] == [[None, 256, 1]]
+    assert frontier.targets({256: at(10, 0.2, 0)}, "ours").rows == []  # costs nothing
 
 
 def test_every_budget_is_a_run_with_a_window_of_that_size(
@@ -173,7 +176,7 @@ def test_our_figures_stand_beside_the_papers_and_what_was_not_run_says_so() -> N
     search, recall = hema.tables(card(records=records))
     ours = {row[0]: list(row[1:]) for row in search.rows}
     assert ours["Compact + Vector"] == [
-        "0.200 [0.200, 0.200] (n 3)", "1.000 [1.000, 1.000] (n 3)", "0.500 [0.500, 0.500] (n 3)",
+        "0.200 [0.200, 0.200] (n 3)", "1.000 [0.292, 1.000] (n 3)", "0.500 [0.500, 0.500] (n 3)",
         0.533, 0.82, 0.74, 0.72,
     ]  # fmt: skip
     assert ours["Raw"][:3] == ["not run"] * 3

@@ -9,8 +9,8 @@ from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Figure, NotRun
 from evals.card.run import Done, code
 
-# Declared before any result. One score of each kind: a family (data set and regime) of many
-# metrics leaves ten conversations no p-value that survives its correction.
+# One score of each kind: a family (data set and regime) of many metrics leaves ten conversations no
+# p-value that survives its correction. How that was chosen is in evals/LOG.md.
 TESTED = (
     "turn recall@10", "share in budget", "freshness hit", "step order", "contains", "abstention",
 )  # fmt: skip
@@ -34,7 +34,13 @@ def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
     ]
     found = layers.figures(done.records, config.seed)
     train = leakage.texts(config.train)
-    checked = [*audits.audits(done.records, sets, train=train), *_guard(config)]
+    made = [*audits.audits(done.records, sets, train=train), *_guard(config)]
+    checked = [one for one in made if one.checked]
+    unchecked = [
+        NotRun(what=one.name, data=one.data, why=one.note or "there is nothing to check")
+        for one in made
+        if not one.checked
+    ]
     settings = told(config) | {
         "prompt_sha256": answering.PROMPT_SHA256,
         "judge_prompt_sha256": judge.PROMPT_SHA256,
@@ -47,7 +53,7 @@ def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
         disclosure=disclosure.disclose(settings, stamp, described, checked),
         data=described,
         figures=found,
-        not_run=[*done.not_run, *_not_run(config, found)],
+        not_run=[*done.not_run, *unchecked, *_not_run(config, found)],
         curves=curves.curves(done.records, config.seed),
         funnels=diagnose.funnels(done.records),
         compared=testing.compared(done.records, TESTED, ours=config.ours, seed=config.seed),

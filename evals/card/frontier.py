@@ -29,7 +29,7 @@ METRICS = ("share in budget", "contains")
 _EDGES = (0, 50, 200, 10**9)  # turns since the evidence
 _COLUMNS = (
     "tokens", "evidence said", "score", "replayed", "read", "difference", "95 %", "p", "p Holm",
-    "n",
+    "n", "prompt, replayed", "prompt, read",
 )  # fmt: skip
 
 
@@ -57,8 +57,11 @@ def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
         one for budget, records in found.items() for one in _compared(budget, records, ours, seed)
     ]
     corrected = testing.holm([one.p for _, one in compared])
+    prompts: dict[Cell, tuple[Cell, Cell]] = {
+        budget: _prompts(records, ours) for budget, records in found.items()
+    }
     rows = [
-        [*cells, *_cells(one), _rounded(p), one.interval.n]
+        [*cells, *_cells(one), _rounded(p), one.interval.n, *prompts[cells[0]]]
         for (cells, one), p in zip(compared, corrected, strict=True)
     ]
     return Table(
@@ -66,26 +69,48 @@ def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
         columns=_COLUMNS,
         rows=rows,
         note="Paired differences on the same questions; intervals draw conversations; Holm over "
-        "the whole table. Distance in turns between the newest evidence and the question.",
+        "the whole table. Distance in turns between the newest evidence and the question. Tokens "
+        "are the embedder's and of the memory alone; the prompts are in the model's own, means.",
     )
 
 
+def _prompts(records: Sequence[Record], ours: str) -> tuple[float | None, float | None]:
+    """Return the mean lengths of the prompts that were answered, replayed and read."""
+
+    def mean(regime: str, system: str) -> float | None:
+        of = [one for one in records if (one.regime, one.system) == (regime, system)]
+        lengths = [one.costs["prompt tokens"] for one in of if "prompt tokens" in one.costs]
+        return round(float(np.mean(lengths)), 1) if lengths else None
+
+    return mean("replay", ours), mean(*READING)
+
+
 def targets(found: Mapping[int, Sequence[Record]], ours: str) -> Table:
-    """Return in how many tokens each side reaches what reading reaches in the largest budget."""
+    """Return in how many tokens each side reaches what reading reaches in the largest budget.
+
+    A target of 0, which nothing has to be paid for, is left out.
+    """
     sides = {"replayed": ("replay", ours), "read": READING}
     rows: list[list[Cell]] = []
     for metric in METRICS:
         points = {name: _points(found, *side, metric) for name, side in sides.items()}
         target = max(points["read"], default=None)
-        if target is not None:
+        if target is not None and target[1] > 0:
             needs = (cost.cost_at_target(points[name], target[1]) for name in sides)
-            rows.append([metric, round(target[1], 3), *needs])
+            rows.append([metric, round(target[1], 3), *needs, _count(found, metric)])
     return Table(
         title="Tokens that reach what reading reaches in the largest budget (Cost@Target)",
-        columns=("score", "target", *sides),
+        columns=("score", "target", *sides, "n"),
         rows=rows,
-        note="Of the budgets that were run; empty where none reaches it. All distances together.",
+        note="Of the budgets that were run; empty where none reaches it. All distances together. "
+        "By means alone: the intervals of their differences are in the table above.",
     )
+
+
+def _count(found: Mapping[int, Sequence[Record]], metric: str) -> int:
+    """Return of how many questions the target is the mean."""
+    records = found[max(found)]
+    return sum((one.regime, one.system) == READING and metric in one.scores for one in records)
 
 
 def _points(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evals.card import layers
 from evals.card.records import Card, Record
 from evals.result import Cell, Table
 from evals.retrieval import statistics
@@ -29,10 +30,11 @@ _SEARCH = ("P@5", "turn recall@50", "AUPRC")
 _NOTE = (
     "The paper's 100 queries come from synthetic and Wikipedia dialogues with a manually annotated "
     "relevance oracle, with about 1536-dimensional vectors and a large model; none of it is "
-    "published. Ours are LoCoMo's and LongMemEval's own questions with their published evidence, "
-    "mostly one turn, so that P@5 cannot reach 1; 'at most' is what a perfect ranking has. AUPRC "
-    "is average precision over the first 50 turns, a lower bound. Raw ranks the newest turns "
-    "first; Compact ranks the turns that its summaries were made of."
+    "published. Ours are drawn from people's own questions about the pooled conversations, with "
+    "the published evidence: mostly LoCoMo's, for LongMemEval has one question a conversation. "
+    "Most have one turn of evidence, so that P@5 cannot reach 1; 'at most' is what a perfect "
+    "ranking has. AUPRC is average precision over the first 50 turns, a lower bound. Raw ranks the "
+    "newest turns first; Compact ranks the turns that its summaries were made of."
 )
 _RECALL_NOTE = (
     "Ours: synthetic facts so many turns back. 'in prompt': the evidence stands in the prompt; "
@@ -105,6 +107,7 @@ def _mean(records: Sequence[Record], metric: str, seed: int) -> str:
     values = np.array([[one.scores[metric]] for one in scored])
     one_memory = len({one.unit for one in scored}) == 1  # then there are only questions to draw
     drawn = statistics.weights([one.unit for one in scored], seed, within=one_memory)
-    (found,) = statistics.means(values, drawn)
+    (mean,) = statistics.means(values, drawn)
+    found = layers.exact(mean, len(scored) if one_memory else len({one.unit for one in scored}))
     span = "too few to tell" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
     return f"{found.value:.3f} {span} (n {found.n})"

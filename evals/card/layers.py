@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 
 import numpy as np
 
 from evals.card import timeline
-from evals.card.metrics import calibration, cost, position
+from evals.card.metrics import cost, position
 from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Figure, Record, Regime
 from evals.measure import Interval
@@ -26,7 +27,6 @@ _PROMPT = ("reused tokens", "prompt tokens")
 Part = tuple[str, Regime, str]  # data, regime, system
 Named = tuple[str, Interval]  # a metric and what came of it
 Along = Callable[[Floats, Floats], float | None]  # of axis and score
-Calibration = Callable[[Sequence[float], Sequence[bool]], float]  # of probability and outcome
 
 
 def figures(records: Sequence[Record], seed: int) -> list[Figure]:
@@ -88,7 +88,25 @@ def means(records: Sequence[Record], names: Sequence[str], seed: int) -> list[In
     """Return the means of scores, with 95 % intervals by conversation."""
     values = np.array([[one.scores.get(name, np.nan) for name in names] for one in records])
     drawn = statistics.weights([one.unit for one in records], seed)
-    return statistics.means(values, drawn)
+    units = [len({one.unit for one in records if name in one.scores}) for name in names]
+    found = zip(names, statistics.means(values, drawn), units, strict=True)
+    return [exact(one, n) if METRICS[name].unit == "share" else one for name, one, n in found]
+
+
+def exact(share: Interval, units: int) -> Interval:
+    """Return a share of all or of none with what may be said of it: resampling finds no width.
+
+    Args:
+        share: with its interval.
+        units: that agree, each of which counts as one.
+
+    Source: Clopper and Pearson, Biometrika 1934, for n of n at 95 %: (.025)^(1/n).
+    """
+    if share.low is None or units < 2 or share.value not in (0, 1):
+        return share
+    least = 0.025 ** (1 / units)
+    low, high = (least, 1.0) if share.value else (0.0, 1 - least)
+    return replace(share, low=low, high=high)
 
 
 def _costs(records: Sequence[Record], seed: int) -> Iterator[Named]:
@@ -154,20 +172,12 @@ def _selective(records: Sequence[Record], seed: int) -> Iterator[Named]:
     yield from _bootstrapped(
         "AURC", lambda rows: abstention.aurc(sure[rows], errors[rows]), held, seed
     )
-    if len(held) and ((sure >= 0) & (sure <= 1)).all():  # may be read as probabilities
-        for name, error in _CALIBRATION.items():
-            of = partial(_calibration, error, sure, ~errors)
-            yield from _bootstrapped(name, of, held, seed)
     searched = [one for one in records if one.returned is not None]
     confidence = abstention.confidences([one.confidence for one in searched])
     answerable = np.array([one.answerable for one in searched], dtype=bool)
     yield from _bootstrapped(
         "AUROC", lambda rows: abstention.auroc(confidence[rows], answerable[rows]), searched, seed
     )
-
-
-def _calibration(error: Calibration, sure: Floats, right: Flags, rows: Rows) -> float:
-    return error(sure[rows].tolist(), right[rows].tolist())
 
 
 def _by_length(records: Sequence[Record], seed: int) -> Iterator[Named]:
@@ -232,10 +242,6 @@ def _noise(xs: Floats, ys: Floats) -> float | None:
     return position.noise_degradation(float(clean.mean()), float(noisy.mean()))
 
 
-_CALIBRATION: Mapping[str, Calibration] = {
-    "Brier": calibration.brier,
-    "ACE": calibration.adaptive_calibration_error,
-}
 _ALONG: Mapping[str, tuple[str, Along]] = {  # "": the place of the evidence
     "mid-drop": ("", _mid_drop),
     "slope per doubling of distance": ("distance", _slope_from_zero),

@@ -51,8 +51,7 @@ class Record:
     # "stored", "retrieved", "packed", "used", "right": how far it came; absent is not known
     scores: Mapping[str, float] = field(default_factory=dict)  # metric -> value; see `metrics`
     audit: Mapping[str, int] = field(default_factory=dict)
-    # violations: "from the future", "forgotten", "foreign text" (packed but never said), "answer
-    # leaked" (foreign text that holds the answer)
+    # violations: "from the future", "forgotten", "answer leaked" (in text that nobody said)
     costs: Mapping[str, float] = field(default_factory=dict)
     # "search ms", "answer ms", "prompt tokens", "memory tokens", "new tokens", "reused tokens"
 
@@ -147,7 +146,7 @@ class Compared:
 class Audit:
     """One check of whether the numbers may be believed."""
 
-    name: str  # "leakage: index ∩ questions", "temporal", "foreign text", …
+    name: str  # "leakage: index ∩ questions", "temporal", "deletion", …
     data: str
     system: str  # "" where it is about the data
     checked: int

@@ -17,25 +17,29 @@ from evals.measure import mean_interval
 from evals.result import Cell, Table
 
 LEAST = 5  # systems that an order needs
-PLACES = 5  # data sets and regimes where two scores have to meet before they can be called one
+PLACES = 5  # data sets on which two scores have to meet before they can be called one
 SAME = 0.8  # mean τ from which on they are
 _SKIPPED = ("cost",)  # layers that are no quality
 
-Place = tuple[str, str]  # data set and regime: where systems are put in an order
-Order = Mapping[Place, Mapping[str, float]]  # place -> system -> score
+Order = Mapping[str, Mapping[str, float]]  # data set, where systems are ordered -> system -> score
 Orders = Mapping[str, Order]  # by metric
 
 
 def orders(cards: Sequence[Card]) -> Orders:
-    """Return every score of the systems, higher being better, where enough of them differ."""
-    found: dict[str, dict[Place, dict[str, float]]] = {}
+    """Return every score of the systems, higher being better, where enough of them differ.
+
+    A data set is one place: of its two regimes with memories to choose, replay counts, and online
+    only for what is measured nowhere else.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for n, card in enumerate(cards, start=1):  # two of them may have one name
-        for one in card.figures:
-            if one.group == "all" and METRICS[one.metric].layer not in _SKIPPED:
-                sign = 1.0 if METRICS[one.metric].better == "higher" else -1.0
-                place = (f"{n} {card.name}/{one.data}", one.regime)
-                systems = found.setdefault(one.metric, {}).setdefault(place, {})
-                systems[one.system] = sign * one.value
+        for regime in ("online", "replay"):  # the last counts
+            for one in card.figures:
+                if (one.group, one.regime) == ("all", regime) and _is_quality(one.metric):
+                    sign = 1.0 if METRICS[one.metric].better == "higher" else -1.0
+                    place = f"{n} {card.name}/{one.data}"
+                    systems = found.setdefault(one.metric, {}).setdefault(place, {})
+                    systems[one.system] = sign * one.value
     return {
         metric: kept
         for metric, places in found.items()
@@ -43,12 +47,16 @@ def orders(cards: Sequence[Card]) -> Orders:
     }
 
 
+def _is_quality(metric: str) -> bool:
+    return METRICS[metric].layer not in _SKIPPED
+
+
 def _tells(systems: Mapping[str, float]) -> bool:
     return len(systems) >= LEAST and len(set(systems.values())) > 1
 
 
 def correlation(
-    a: Mapping[Place, Mapping[str, float]], b: Mapping[Place, Mapping[str, float]]
+    a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, float]]
 ) -> list[float]:
     """Return Kendall's τ-b of two scores, for every place where both put systems in an order."""
     from scipy.stats import kendalltau
@@ -93,7 +101,7 @@ def _groups(names: Sequence[str], taus: Mapping[tuple[str, str], Sequence[float]
         title=f"scores that say the same (mean τ ≥ {SAME} within a group)",
         columns=["keep", "layer", "says the same"],
         rows=sorted(rows, key=lambda row: (str(row[1]), str(row[0]))),
-        note=f"τ-b over at least {LEAST} systems, averaged over data sets and regimes. Scores that "
+        note=f"τ-b over at least {LEAST} systems, averaged over data sets. Scores that "
         f"meet in fewer than {PLACES} of these are not called the same.",
     )
 
@@ -105,9 +113,9 @@ def _pairs(taus: Mapping[tuple[str, str], Sequence[float]], seed: int) -> Table:
             rows.append([a, b, round(float(np.mean(of)), 3), _span(of, seed), len(of)])
     return Table(
         title="pairs that agree",
-        columns=["score", "and", "mean τ", "95 %", "places"],
+        columns=["score", "and", "mean τ", "95 %", "data sets"],
         rows=sorted(rows, key=lambda row: -float(str(row[2]))),
-        note="The interval draws data sets and regimes.",
+        note="The interval draws data sets.",
     )
 
 

@@ -10,7 +10,6 @@ from evals.retrieval.data import DataSet
 VIOLATIONS: Mapping[str, str] = {
     "from the future": "temporal: nothing from the future of a question",
     "forgotten": "deletion: nothing that was forgotten",
-    "foreign text": "foreign text: nothing that was never said",
     "answer leaked": "answer leaked: no answer in what was never said",
 }
 CLOSED_BOOK = 0.1  # share right without any memory from which on the model may know the text
@@ -33,6 +32,7 @@ def audits(
     for name, read in data.items():
         found += leakage.audits(name, read, train)
         found.append(temporal.evidence(name, read))
+    found += leakage.apart(data)
     return [*found, *violations(records), *closed_book(records)]
 
 

@@ -12,6 +12,7 @@ from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Compared, Figure, Record, Regime
 
 _JUDGED = "judged right"  # the one metric that a judge makes
+LEAST = 5  # conversations: fewer may agree by chance, and then the interval has no width
 State = Literal["passed", "failed", "not run"]
 Where = tuple[str, Regime]  # data set, regime
 Sides = Mapping[Where, Mapping[str, Sequence[Record]]]  # by system
@@ -37,10 +38,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """B − A of one metric, and on how many questions only one card has it."""
+    """B − A of one metric, of how many conversations, and what only one card has."""
 
     found: Compared
     alone: int
+    units: int  # conversations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +127,13 @@ def _drop(threshold: Threshold, what: str, where: Where, cards: Cards) -> Check:
     if difference is None:
         return _check(threshold, what, where, "not run", "no question that both cards have scored")
     one = difference.found
-    if one.low is None or one.high is None or threshold.max_drop is None:
-        why = "fewer than two conversations, so there is no interval"
+    if (
+        one.low is None
+        or one.high is None
+        or threshold.max_drop is None
+        or difference.units < LEAST
+    ):
+        why = f"{difference.units} of the {LEAST} conversations that an interval to trust asks for"
         return _check(threshold, what, where, "not run", why)
     better = METRICS[threshold.metric].better
     worst = -one.low if better == "higher" else one.high

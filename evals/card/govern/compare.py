@@ -51,9 +51,10 @@ def compare_cards(
     """Compare card B with card A on the same questions, and hold B to the thresholds.
 
     An absolute bound (min, max) is held against B's figure. max_drop is a test of
-    non-inferiority: the 95 % interval of B − A has to end on the good side of it, so few
-    conversations do not pass for want of evidence. All checks have to pass, which asks for no
-    correction (Berger 1982); the differences that are shown are corrected by Holm.
+    non-inferiority: the 95 % interval of B − A has to end on the good side of it, and where there
+    are fewer than five conversations it is not run: few may agree by chance. All checks have
+    to pass, which asks for no correction (Berger 1982); the differences that are shown are
+    corrected by Holm.
 
     Args:
         a: the earlier card, or its JSON: `dataclasses.asdict` of it.
@@ -201,7 +202,7 @@ def _differences(
     before: Sides, after: Sides, other_data: Mapping[str, str], seed: int
 ) -> dict[Key, Difference]:
     """Return B − A for all that both have, on the questions that both were asked."""
-    found, alone = {}, {}
+    found, alone, units = {}, {}, {}
     for where in (one for one in before if one in after and one[0] not in other_data):
         data, regime = where
         for system in (one for one in before[where] if one in after[where]):
@@ -210,13 +211,15 @@ def _differences(
                 pairs = testing.pair(mine, theirs, metric)
                 key: Key = metric, data, regime, system
                 if len(pairs.ours):
-                    alone[key] = pairs.alone
+                    alone[key], units[key] = pairs.alone, len(set(pairs.clusters))
                     found[key] = testing.tested(
                         pairs, metric=metric, data=data, regime=regime,
                         names=(f"{system}, B", f"{system}, A"), seed=seed,
                     )  # fmt: skip
     corrected = zip(found, testing.corrected(list(found.values())), strict=True)
-    return {key: Difference(found=one, alone=alone[key]) for key, one in corrected}
+    return {
+        key: Difference(found=one, alone=alone[key], units=units[key]) for key, one in corrected
+    }
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:

@@ -12,6 +12,7 @@ from evals.card.govern.testing import RESAMPLES
 from evals.card.records import REGIMES, Audit
 from evals.retrieval import statistics
 from memkit.errors import InvalidInput
+from memkit.models.bundled import GGUF_SHA256
 
 _LEAKAGE, _TEMPORAL = "leakage: ", "temporal: "
 
@@ -110,7 +111,16 @@ def _regimes(facts: Facts) -> Mapping[str, bool] | None:
 def _updates(facts: Facts) -> str | None:
     run, steps = facts.config.get("regimes") or (), facts.config.get("steps")
     online = f"; online: {steps} maintenance steps, asked after each" if "online" in run else ""
-    return f"frozen before the first question{online}" if run else None
+    told = "replay: what was said before a question, and nothing is written while it is asked"
+    return f"{told}{online}" if run else None
+
+
+def _checkpoint(facts: Facts) -> object:
+    """Return what names the model's weights: a revision, or the hash of the bundled file."""
+    model = facts.config.get("model")
+    if not model:
+        return _NO_MODEL
+    return f"sha256 {GGUF_SHA256}" if model.get("kind") == "smollm2" else model.get("revision")
 
 
 def _failed(facts: Facts) -> list[str] | str | None:
@@ -168,7 +178,7 @@ ITEMS: tuple[Item, ...] = (
     Item(
         field=_MEANS,
         name="checkpoint",
-        read=_if_used("model", "revision", absent=_NO_MODEL),
+        read=_checkpoint,
         why="the config gives no revision of the model's weights",
     ),
     Item(
@@ -217,8 +227,8 @@ ITEMS: tuple[Item, ...] = (
         name="uncertainty",
         read=lambda _: (
             f"95 % percentile intervals that draw conversations ({statistics.RESAMPLES} "
-            f"resamples); paired permutation tests that flip conversations (exact, or {RESAMPLES} "
-            "draws), Holm within each data set and regime"
+            "resamples; exact where all agree); paired permutation tests that flip conversations "
+            f"(exact, or {RESAMPLES} draws), Holm within each data set and regime"
         ),
         why="",
     ),

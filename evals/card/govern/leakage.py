@@ -144,6 +144,26 @@ def audits(data: str, read: DataSet, train: Texts | None = None) -> list[Audit]:
     return found
 
 
+def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
+    """Return the audits of tuning against report where a card has the two parts of a file apart.
+
+    Args:
+        sets: the data sets by their names in the card.
+    """
+    found = []
+    for name, read in sets.items():
+        report = _solved(read.of("report"))
+        tuning = {
+            id: text
+            for other, one in sets.items()
+            if other != name and one.sha256 == read.sha256
+            for id, text in _solved(one.of("tuning")).items()
+        }
+        if tuning and report:
+            found.append(between("tuning ∩ report", name, tuning, report))
+    return found
+
+
 def texts(files: Sequence[Path]) -> dict[str, str]:
     """Read what a system or model was made from: a text a line, or JSON lines.
 

@@ -111,11 +111,6 @@ _EXTERNAL: tuple[_Row, ...] = (
      "Mean risk when the most confident 1, 2 … n questions are answered."),
     ("AUROC", "higher", "area", "Hanley and McNeil, Radiology 1982",
      "How often an answerable question is more confident than another; .5 is chance."),
-    ("Brier", "lower", "squared share", "Brier, Monthly Weather Review 1950",
-     "Mean squared difference of a search's confidence and whether it was right, for a memory all "
-     "of whose confidences lie from 0 to 1."),
-    ("ACE", "lower", "share", "Nixon et al., CVPR workshops 2019",
-     "Mean over bins of equal n of |mean confidence − share that was right|, for such a memory."),
 )  # fmt: skip
 _EPISODIC: tuple[_Row, ...] = (
     ("event F1", "higher", "share", _EMARS,

@@ -11,7 +11,10 @@ from evals.card.report.plain import plain
 from evals.card.report.plots import KINDS, by_place
 from evals.card.report.verdict import verdict
 
-_LEGEND = "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation."
+_LEGEND = (
+    "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation; exact "
+    "where all of them agree."
+)
 
 
 def markdown(card: Card) -> str:

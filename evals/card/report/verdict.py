@@ -89,13 +89,19 @@ def _told(score: Score) -> str:
 
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:
-    tested = [one for one in compared if one.p_holm is not None]
-    if tested:
-        words = Counter(outcome(one) for one in tested)
+    """Say how often ours is better or worse than each other system: some are easy to beat."""
+    rivals: dict[str, Counter[str]] = {}
+    for one in compared:
+        if one.p_holm is not None:
+            rivals.setdefault(one.theirs, Counter())[outcome(one)] += 1
+    if rivals:
+        told = ", ".join(
+            f"than {name} in {words['better']:,} and {words['worse']:,} of {words.total():,}"
+            for name, words in rivals.items()
+        )
         yield (
-            f"Of {len(tested):,} paired differences, {words['better']:,} are in favour of "
-            f"{tested[0].ours} and {words['worse']:,} against it after Holm's correction; "
-            f"{words['no difference shown']:,} show no difference."
+            f"Paired differences in which {compared[0].ours} is better and worse after Holm's "
+            f"correction: {told}."
         )
 
 
