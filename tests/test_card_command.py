@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_card_run import given
+from test_card_run import MINE, given
 from typer.testing import CliRunner, Result
 
 from evals.card import answering, config, data, report
@@ -124,6 +124,26 @@ def test_a_missed_threshold_ends_with_1(made: Path, tmp_path: Path) -> None:
     done = card("compare", file, file, "--thresholds", bound(tmp_path, "MRR", 1))
     assert done.exit_code == 1
     assert "MRR" in done.output
+
+
+def test_cards_that_share_nothing_are_no_green_light(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(TOML.replace("updates", "deletions"))
+    done = card("--config", tmp_path / "other.toml", "--out", tmp_path, "--cache", tmp_path / "c")
+    assert done.exit_code == 0, done.output
+    done = card("compare", made / "card.json", tmp_path / "card.json")
+    assert done.exit_code == 2
+    assert "share no question" in said(done)
+
+
+def test_a_memory_that_fails_names_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "bare.py").write_text(MINE.format(order="").replace("(one, 1.0)", "one"))
+    system = "bare:Mine"
+    (tmp_path / "bare.toml").write_text(TOML.replace("BM25", system))
+    done = card("--config", tmp_path / "bare.toml", "--out", tmp_path, "--cache", tmp_path / "c")
+    assert done.exit_code == 2
+    assert "while measuring synthetic updates / " in said(done)
+    assert f"/ replay / {system}" in said(done)
 
 
 def test_thresholds_that_cannot_be_read_end_with_2(made: Path, tmp_path: Path) -> None:

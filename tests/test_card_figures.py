@@ -1,6 +1,7 @@
 """Figures and curves follow from records by sums that can be done by hand."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,6 +69,18 @@ def test_conversations_that_all_agree_leave_room_for_one_that_would_not(
 ) -> None:
     found = figures(hits(score, score, score, score))["any@10", "all"]
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [("P@5", [0.2] * 4), ("contains", [0.0] + [None] * 11), ("AURC", [0.0] * 4)],
+)
+def test_what_resampling_cannot_vary_has_no_interval(
+    metric: str, values: Sequence[float | None]
+) -> None:
+    scores = [{} if value is None else {metric: value} for value in values]
+    found = figures(spread(record(), [{"scores": one} for one in scores]))[metric, "all"]
+    assert (found.low, found.high) == (None, None)
 
 
 def test_kinds_are_told_apart_if_there_are_several() -> None:
@@ -238,9 +251,10 @@ def test_what_later_writes_did_is_seen_though_the_end_looks_well() -> None:
 
 
 def test_the_unit_over_time_is_the_conversation() -> None:
-    found = {metric: one for (metric, _), one in figures([*over_time(), *over_time("g")]).items()}
+    forgot, kept = over_time(), [replace(one, scores={"any@10": 1.0}) for one in over_time("g")]
+    found = {metric: one for (metric, _), one in figures([*forgot, *kept]).items()}
     assert found["forgetting"].n == 2
-    assert found["forgetting"].low == pytest.approx(0.5)
+    assert (found["forgetting"].low, found["forgetting"].high) == (0, pytest.approx(0.5))
 
 
 def test_one_step_shows_no_change() -> None:

@@ -227,8 +227,9 @@ def test_a_model_that_knows_the_answers_without_a_memory_is_caught() -> None:
             record(str(n), scores=one, regime="parametric", **more) for n, one in enumerate(scores)
         ]
 
-    (fine,), (knows,) = closed_book(answers(1)), closed_book(answers(2))
-    assert (fine.passed, knows.passed, knows.violations) == (True, False, 2)
+    (fine,), (knows,) = closed_book(answers(4)), closed_book(answers(6))
+    assert (fine.passed, knows.passed, knows.violations) == (True, False, 6)
+    assert fine.note.endswith("8.1% to 41.6%")  # a few guesses of a few questions prove nothing
     assert closed_book(answers(20, answerable=False)) == []
 
 

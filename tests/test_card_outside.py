@@ -71,6 +71,13 @@ class MadeUp(Least):
         return [*super().ask(text, k), ("made up", 0.0)]
 
 
+class Silent(Least):
+    """It knows when to say nothing."""
+
+    def refuses(self, text: str) -> bool:
+        return text == "tulips"
+
+
 class Mute:
     def __init__(self, embedder: Embedder) -> None:
         pass
@@ -110,6 +117,11 @@ def test_a_memory_that_returns_something_else_is_told_what_is_expected(
     for call in (memory.ask, memory.pack):
         with pytest.raises(InvalidInput, match=told):
             call(Query(text="x"), 3)
+
+
+def test_a_memory_that_knows_when_to_say_nothing_is_asked() -> None:
+    memory = load_system(f"{__name__}:Silent")(HashEmbedder())
+    assert memory.refusals(Query(text="tulips")) == {"refuses": True}
 
 
 def test_a_memory_that_cannot_forget_says_so() -> None:

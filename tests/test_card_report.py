@@ -301,6 +301,18 @@ def test_the_first_sentence_hides_nobody_who_is_as_good(bare: Card) -> None:
     assert "memkit is best on 2 (2 shared), last turns on 2 (2 shared)" in said
 
 
+def test_one_reply_makes_nobody_best(bare: Card) -> None:
+    few = [replace(one, n=1) if one.metric == "contains" else one for one in bare.figures]
+    said = " ".join(markdown(replace(bare, figures=few)).split())
+    assert re.search(
+        r"Questions answered \(contains, \w+\): too few questions to tell \(n = 1\)", said
+    )
+
+
+def test_regimes_stand_side_by_side_in_markdown_too(small: Card) -> None:
+    assert "regimes side by side" in markdown(small)
+
+
 def test_an_empty_card_can_still_be_shown() -> None:
     empty = Card(
         name="empty", config={}, stamp={}, disclosure={}, data=(), figures=(), not_run=(),

@@ -2,11 +2,15 @@
 
 import os
 import random
+import re
+import secrets
 import signal
 import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import invalidate_caches
 from pathlib import Path
@@ -48,6 +52,7 @@ class Mine:
     def close(self):
         pass
 """
+WITH_TOKEN = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 TINY: dict[str, Any] = tomllib.loads(TOML)
 SMALL = TINY | {
     "systems": ["memkit", "BM25"],
@@ -116,6 +121,39 @@ def test_a_ray_cluster_gives_the_same_card(tiny_card: Card, tmp_path: Path) -> N
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True)
     assert same(report.load(tmp_path / "out" / "card.json"), tiny_card)
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_was_started_elsewhere_finds_the_files(
+    tiny_card: Card, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "card.toml").write_text(TOML)
+    (tmp_path / "elsewhere").mkdir()
+    with cluster(tmp_path / "elsewhere") as address:
+        command = ["--config", "card.toml", "--out", "out", "--cache", "cache", "--ray", address]
+        subprocess.run(
+            [sys.executable, "-m", "evals", "card", *command], cwd=tmp_path, check=True,
+            env={**WITH_TOKEN, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        )  # fmt: skip
+    assert same(report.load(tmp_path / "out" / "card.json"), tiny_card)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """Start a Ray cluster of one core in a folder and yield its address."""
+    ray = Path(sys.executable).parent / "ray"
+    options = ["--head", "--block", "--port=0", "--num-cpus=1", "--disable-usage-stats"]
+    with subprocess.Popen(
+        [ray, "start", *options, "--include-dashboard=false"],
+        cwd=folder, env=WITH_TOKEN, start_new_session=True, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            told = (re.search(r"--address='(\S+)'", line) for line in process.stdout)
+            yield next(found[1] for found in told if found)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -193,6 +231,16 @@ def test_two_models_of_one_name_in_two_folders_do_not_share_records(tmp_path: Pa
     for name in ("a", "b"):
         (tmp_path / name / "model").mkdir(parents=True)
         chosen = given(model={"kind": "huggingface", "name": str(tmp_path / name / "model")})
+        folders.append(run._work_folder(chosen, Run(folder=tmp_path / "out"), []))
+    assert folders[0] != folders[1]
+
+
+def test_a_model_that_was_trained_on_in_its_folder_does_not_take_up_records(tmp_path: Path) -> None:
+    weights, folders = tmp_path / "model" / "weights.bin", []
+    weights.parent.mkdir()
+    for trained in (b"once", b"twice"):
+        weights.write_bytes(trained)
+        chosen = given(embedder=str(weights.parent))
         folders.append(run._work_folder(chosen, Run(folder=tmp_path / "out"), []))
     assert folders[0] != folders[1]
 

@@ -50,7 +50,7 @@ def test_a_frontiers_p_values_are_corrected_over_the_whole_table() -> None:
     near = [at(10, 1, n / 9, n=n) for n in range(9)]
     far = [at(300, n % 2, 0.5, n=10 + n) for n in range(9)]
     first, second = rows(*near, *far)
-    assert isinstance(first["p"], float)
+    assert first["p"] == round(2 / 2**9, 4)  # exact: of nine conversations all signs are one
     assert first["p Holm"] == pytest.approx(2 * first["p"])
     assert second["p Holm"] == second["p"]
 
@@ -176,13 +176,18 @@ def test_our_figures_stand_beside_the_papers_and_what_was_not_run_says_so() -> N
     search, recall = hema.tables(card(records=records))
     ours = {row[0]: list(row[1:]) for row in search.rows}
     assert ours["Compact + Vector"] == [
-        "0.200 [0.200, 0.200] (n 3)", "1.000 [0.292, 1.000] (n 3)", "0.500 [0.500, 0.500] (n 3)",
+        "0.200 no interval (n 3)", "1.000 [0.292, 1.000] (n 3)", "0.500 no interval (n 3)",
         0.533, 0.82, 0.74, 0.72,
     ]  # fmt: skip
     assert ours["Raw"][:3] == ["not run"] * 3
     at_50 = [row for row in recall.rows if row[:2] == ["50 turns", "Compact + Vector"]]
-    assert at_50[0][2:] == ["1.000 too few to tell (n 1)", "not run", 0.88]
+    assert at_50[0][2:] == ["1.000 no interval (n 1)", "not run", 0.88]
     assert len(recall.rows) == 9
+
+
+def test_a_summary_has_no_records_to_make_hemas_table_of() -> None:
+    with pytest.raises(InvalidInput, match=r"without records; pass the card\.json"):
+        hema.tables(card(records=[]))
 
 
 def test_facts_of_several_conversations_are_resampled_by_conversation() -> None:

@@ -163,6 +163,9 @@ def test_without_a_search_there_is_no_ranking_and_raw_history_gets_the_window(
     assert ("pack", budget) in memory.done
     assert (found.returned, found.places, found.confidence) == (None, (), None)
     assert "MRR" not in found.scores
+    assert ("share in budget" in found.scores) == (
+        regime == "long context"
+    )  # else nothing is packed
     assert "search ms" not in found.costs
 
 
@@ -173,7 +176,7 @@ def test_a_memory_that_does_not_tell_what_it_holds_has_no_such_stage() -> None:
 
 
 def test_its_own_rule_refuses_where_no_model_answers() -> None:
-    ruled = Scripted(refusals={"min_relevance='auto'": True})
+    ruled = Scripted(refusals={"a rule of its own": True})
     (found,) = run(ruled, haystack(asked()))
     assert (found.refused, found.scores["system abstention"]) == (True, 1)
     (answered,) = run(ruled, haystack(asked()), model=ScriptedModel(["Rome."]))

@@ -49,7 +49,7 @@ class Asker:
         """Return the record of one question."""
         evidence, costs = self._search(system, unit, moment)
         replied = self._reply(moment, evidence)
-        scores = score.search(moment, evidence)
+        scores = {} if unit.regime == "parametric" else score.search(moment, evidence)
         if replied is not None:
             text, spent = replied
             costs |= spent
@@ -91,7 +91,7 @@ class Asker:
             packed=packed,
             known=known(moment),
             stored=stored,
-            refuses=system.refusals(query).get(score.OWN_RULE),
+            refuses=next(iter(system.refusals(query).values()), None),
             gold_places=() if alone else places((hit.turn_id for hit in deep), moment.gold),
             stale_places=()
             if alone

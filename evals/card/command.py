@@ -24,6 +24,15 @@ class Level(Enum):
     interval = "interval"
 
 
+Processes = Annotated[int, typer.Option(help="Conversations done at once.", min=1)]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", help='Of a cluster whose nodes see the same files; "local" starts one.'),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for vectors; ~/.cache/memkit/evals if left out.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again.")]
 _Out = Annotated[
     Path | None, typer.Option(help="Folder for the card, and for what is done so far; runs/NAME.")
 ]
@@ -40,14 +49,10 @@ def card(
         list[str] | None, typer.Option(help="NAME=PATH: where a data set's file is; repeatable.")
     ] = None,
     out: _Out = None,
-    processes: Annotated[int, typer.Option(help="Conversations done at once.", min=1)] = 1,
-    ray: Annotated[
-        str | None, typer.Option(help='Address of a Ray cluster; "local" starts one.')
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for vectors; ~/.cache/memkit/evals if left out.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do everything again.")] = False,
+    processes: Processes = 1,
+    ray: RayAddress = None,
+    cache: Cache = None,
+    fresh: Fresh = False,
 ) -> None:
     """Score memories in every layer; run again, it goes on where it was interrupted."""
     if context.invoked_subcommand is not None:
@@ -106,6 +111,8 @@ def compare(
     except MemkitError as error:
         stop(console, error)
     comparing.show(verdict, Console(width=150))
+    if not verdict.checks and not verdict.differences:
+        stop(console, InvalidInput("the cards share no question that both scored a system on"))
     if not verdict.passed:
         raise typer.Exit(1)
 
@@ -173,5 +180,6 @@ def keep(file: Path, text: str) -> None:
 
 def stop(console: Console, error: MemkitError) -> NoReturn:
     """Say what is wrong and end with exit code 2."""
-    console.print(f"evals: {error}", soft_wrap=True, markup=False, highlight=False)
+    told = " ".join([f"evals: {error}", *(f"({note})" for note in getattr(error, "__notes__", ()))])
+    console.print(told, soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(2) from error

@@ -242,7 +242,7 @@ class Run:
 
     folder: Path  # results, and what is done so far
     processes: int = 1
-    ray: str | None = None  # address of a Ray cluster, "local" starts one
+    ray: str | None = None  # address of a cluster on the same files, "local" starts one
     cache: Path | None = None  # folder for vectors
     fresh: bool = False  # start over
 

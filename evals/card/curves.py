@@ -7,6 +7,7 @@ import numpy as np
 from evals.card import layers, timeline
 from evals.card.metrics import position
 from evals.card.records import Cell, Curve, Record
+from evals.measure import Interval
 from evals.retrieval import abstention, statistics
 from evals.retrieval.abstention import Floats
 from evals.retrieval.statistics import Rows
@@ -63,10 +64,12 @@ def _bin(name: str, x: float) -> tuple[float, str]:
 
 def _point(x: float, label: str, records: Sequence[Record], metric: str, seed: int) -> Point:
     (interval,) = layers.means(records, [metric], seed)
-    return {
-        "x": x, "label": label, "y": interval.value, "low": interval.low, "high": interval.high,
-        "n": interval.n,
-    }  # fmt: skip
+    return _at(x, label, interval)
+
+
+def _at(x: float, label: str, y: Interval) -> Point:
+    low, high = layers.ends(y)
+    return {"x": x, "label": label, "y": y.value, "low": low, "high": high, "n": y.n}
 
 
 def _risk(records: Sequence[Record], seed: int) -> list[Point]:
@@ -80,15 +83,14 @@ def _risk(records: Sequence[Record], seed: int) -> list[Point]:
         return np.interp(_COVERAGES, coverage, risk)
 
     drawn = [risks(rows) for rows in statistics.resamples([one.unit for one in ranked], seed)]
-    low, high = np.percentile(drawn, statistics.RANGE, axis=0) if drawn else (None, None)
+    values = risks(np.arange(len(ranked)))
+    low, high = np.percentile(drawn, statistics.RANGE, axis=0) if drawn else (values, values)
     return [
-        {
-            "x": float(x), "label": f"{x:.0%}", "y": float(y),
-            "low": None if low is None else float(low[n]),
-            "high": None if high is None else float(high[n]), "n": len(ranked),
-        }
-        for n, (x, y) in enumerate(zip(_COVERAGES, risks(np.arange(len(ranked))), strict=True))
-    ]  # fmt: skip
+        _at(x, f"{x:.0%}", Interval(value=value, low=least, high=most, n=len(ranked)))
+        for x, value, least, most in zip(
+            _COVERAGES.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True
+        )
+    ]
 
 
 def _over_time(records: Sequence[Record], seed: int) -> list[Point]:

@@ -143,16 +143,22 @@ def _path(spec: Spec) -> Path:
 
 def _synthetic(spec: Spec) -> DataSet:
     options = {"probe": "", "conversations": None, "size": "default", **spec.options}
-    if options["probe"] not in synthetic.PROBES:
+    probe = str(options["probe"])
+    if probe not in synthetic.PROBES:
         raise InvalidInput(
-            f"{spec.name} has no probe {options['probe']!r}; there are "
-            f"{', '.join(synthetic.PROBES)}"
+            f"{spec.name} has no probe {probe!r}; there are {', '.join(synthetic.PROBES)}"
         )
     n = options["conversations"]
-    if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
-        raise InvalidInput(f"{spec.name}: conversations is a whole number, not {n!r}")
-    make = synthetic.PROBES[options["probe"]]
+    if n is not None:
+        _whole(spec, "conversations", n)
+    make = synthetic.PROBES[probe]
     return make(seed=spec.seed, conversations=n, size=str(options["size"]))
+
+
+def _whole(spec: Spec, key: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInput(f"{spec.name}: {key} is a whole number, not {value!r}")
+    return value
 
 
 def _gvd(spec: Spec) -> DataSet:
@@ -162,11 +168,13 @@ def _gvd(spec: Spec) -> DataSet:
 def _pooled(spec: Spec) -> DataSet:
     """Return several files' conversations as one memory; each file's format is its option."""
     parts = [
-        read(Spec(format=kind, path=Path(spec.options[kind])))
+        read(Spec(format=kind, path=Path(str(spec.options[kind]))))
         for kind in POOLED
         if kind in spec.options
     ]
-    turns, questions = (int(spec.options.get(key, n)) for key, n in _POOL.items())
+    if not parts:
+        raise InvalidInput(f"{spec.name}: give the path of {' or '.join(POOLED)}, or of both")
+    turns, questions = (_whole(spec, key, spec.options.get(key, n)) for key, n in _POOL.items())
     return pooled.pool(parts, turns=turns, questions=questions, seed=spec.seed)
 
 

@@ -56,7 +56,7 @@ class Evidence:
     packed: Packed
     known: frozenset[str]  # ids of the turns that there were at the question's time
     stored: frozenset[str] | None  # ids of the turns it holds; None: it does not tell
-    refuses: bool | None  # whether its own rule says nothing; None: it has none
+    refuses: bool | None  # whether its own first rule says nothing; None: it has none
     gold_places: tuple[int | None, ...]
     stale_places: tuple[int | None, ...]
 

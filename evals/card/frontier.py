@@ -16,12 +16,11 @@ import numpy as np
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.govern import testing
+from evals.card.govern.testing import Comparison
 from evals.card.metrics import cost
 from evals.card.records import Record
 from evals.result import Cell, Table
-from evals.retrieval import statistics
 from evals.retrieval.run import Watch, nobody
-from evals.retrieval.statistics import Difference
 from memkit.errors import InvalidInput
 
 READING = ("long context", "full history")
@@ -61,16 +60,17 @@ def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
         budget: _prompts(records, ours) for budget, records in found.items()
     }
     rows = [
-        [*cells, *_cells(one), _rounded(p), one.interval.n, *prompts[cells[0]]]
+        [*cells, *_cells(one), _rounded(p), one.n, *prompts[cells[0]]]
         for (cells, one), p in zip(compared, corrected, strict=True)
     ]
     return Table(
         title=f"{ours} replaying against reading the newest history, at equal tokens",
         columns=_COLUMNS,
         rows=rows,
-        note="Paired differences on the same questions; intervals draw conversations; Holm over "
-        "the whole table. Distance in turns between the newest evidence and the question. Tokens "
-        "are the embedder's and of the memory alone; the prompts are in the model's own, means.",
+        note="Paired differences on the same questions; intervals draw conversations, p-values "
+        "flip whole ones; Holm over the whole table. Distance in turns between the newest evidence "
+        "and the question. Tokens are the embedder's and of the memory alone; the prompts are in "
+        "the model's own, means.",
     )
 
 
@@ -130,7 +130,7 @@ def _points(
 
 def _compared(
     budget: int, records: Sequence[Record], ours: str, seed: int
-) -> Iterator[tuple[list[Cell], Difference]]:
+) -> Iterator[tuple[list[Cell], Comparison]]:
     """Yield what is compared, with both means, and the difference."""
     replayed = _by_question(records, "replay", ours)
     read = _by_question(records, *READING)
@@ -143,10 +143,10 @@ def _compared(
                 mine, theirs = (
                     np.array([pair[n].scores[metric] for pair in pairs]) for n in (0, 1)
                 )
-                drawn = statistics.weights([f"{one.data}/{one.unit}" for one, _ in pairs], seed)
+                units = [f"{one.data}/{one.unit}" for one, _ in pairs]
                 means: list[Cell] = [round(float(of.mean()), 3) for of in (mine, theirs)]
                 told = [budget, _span(low, high), metric, *means]
-                yield told, statistics.paired(mine, theirs, drawn)
+                yield told, testing.compare(mine, theirs, units, seed)
 
 
 def _by_question(
@@ -159,10 +159,9 @@ def _by_question(
     }
 
 
-def _cells(one: Difference) -> list[Cell]:
-    of = one.interval
-    span = "too few" if of.low is None or of.high is None else f"{of.low:+.3f} … {of.high:+.3f}"
-    return [round(of.value, 3), span, _rounded(one.p)]
+def _cells(one: Comparison) -> list[Cell]:
+    span = "too few" if one.low is None or one.high is None else f"{one.low:+.3f} … {one.high:+.3f}"
+    return [round(one.difference, 3), span, _rounded(one.p)]
 
 
 def _rounded(p: float | None) -> float | None:

@@ -11,6 +11,7 @@ from evals.card import layers
 from evals.card.records import Card, Record
 from evals.result import Cell, Table
 from evals.retrieval import statistics
+from memkit.errors import InvalidInput
 
 SYSTEMS: Mapping[str, str] = {  # ours -> the paper's
     "last turns": "Raw", "compact only": "Compact only", "memkit": "Compact + Vector",
@@ -43,7 +44,13 @@ _RECALL_NOTE = (
 
 
 def tables(card: Card) -> list[Table]:
-    """Return the two tables, from a card run on `configs/hema.toml`."""
+    """Return the two tables, from a card run on `configs/hema.toml`.
+
+    Raises:
+        InvalidInput: the card is a summary.
+    """
+    if not card.records:
+        raise InvalidInput("the card was written without records; pass the card.json of the run")
     return [_search(card), _recall(card)]
 
 
@@ -109,5 +116,6 @@ def _mean(records: Sequence[Record], metric: str, seed: int) -> str:
     drawn = statistics.weights([one.unit for one in scored], seed, within=one_memory)
     (mean,) = statistics.means(values, drawn)
     found = layers.exact(mean, len(scored) if one_memory else len({one.unit for one in scored}))
-    span = "too few to tell" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
+    low, high = layers.ends(found)
+    span = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
     return f"{found.value:.3f} {span} (n {found.n})"

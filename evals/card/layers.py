@@ -64,13 +64,23 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def _figure(part: Part, group: str, metric: str, interval: Interval, score: str = "") -> Figure:
     data, regime, system = part
-    low, high = (
-        None if end is None or not isfinite(end) else end for end in (interval.low, interval.high)
-    )
+    low, high = ends(interval)
     return Figure(
         layer=METRICS[metric].layer, metric=metric, data=data, group=group, regime=regime,
         system=system, value=interval.value, low=low, high=high, n=interval.n, score=score,
     )  # fmt: skip
+
+
+def ends(interval: Interval) -> tuple[float | None, float | None]:
+    """Return the ends of an interval as a card tells them: None where it has none.
+
+    One without width tells nothing: too few conversations have the score, or they are too alike
+    for resampling to see what others would give.
+    """
+    if interval.low is None or interval.high is None or interval.low == interval.high:
+        return None, None
+    low, high = (end if isfinite(end) else None for end in (interval.low, interval.high))
+    return low, high
 
 
 # ---- means

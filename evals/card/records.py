@@ -72,7 +72,7 @@ class Figure:
     regime: Regime
     system: str
     value: float
-    low: float | None = None  # 95 %, by conversation; None: too few to tell
+    low: float | None = None  # 95 %, by conversation; None: too few, or too alike, to tell
     high: float | None = None  # None beside a low: it has no end
     n: int = 1  # questions (or steps, or conversations: the metric says)
     score: str = ""  # that a slope or a drop is of; "": the metric is a score itself

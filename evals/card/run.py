@@ -1,7 +1,8 @@
 """All units of a card, done once: in parallel, and after an interruption only what is missing.
 
 A unit's records are written to a file of its own, which appears whole or not at all. Files of
-another config, other data or other code are in another folder, so nothing stale is taken up.
+another config, other data, other code or other weights are in another folder, so nothing stale is
+taken up.
 """
 
 import hashlib
@@ -87,7 +88,8 @@ def run(config: Config, how: Run, watch: Watch = nobody) -> Done:
     done -= sum(weight[job.file] for job in todo)
     watch("questions", done, total)
     with _pool(how) as each:
-        for file in each(work, todo):
+        for file, text in each(work, todo):
+            _write(file, text)
             done += weight[file]
             watch("questions", done, total)
     kept = [_kept().validate_json(job.file.read_bytes()) for job in jobs]
@@ -96,6 +98,12 @@ def run(config: Config, how: Run, watch: Watch = nobody) -> Done:
         not_run=[*missing, *_told(why for one in kept for why in one.not_run)],
         data=sets,
     )
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(text)
+    partial.replace(file)
 
 
 def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Unit]:
@@ -164,18 +172,27 @@ def code() -> str:
 
 
 def _outside(config: Config) -> list[object]:
-    """Return what else records follow from: others' code, and where a model lies.
+    """Return what else records follow from: others' code, and the files of local models.
 
     Of a memory by its import path that is its module, in a package all modules beside it.
     """
     named = [config.embedder, *(one.name for one in (config.model, config.judge) if one)]
-    found: list[object] = [str(Path(one).resolve()) if Path(one).exists() else one for one in named]
+    found: list[object] = [
+        _files(Path(one)) if one and Path(one).exists() else one for one in named
+    ]
     for system in config.systems:
         if system in _PACKAGES:
             found.append((system, _version(_PACKAGES[system])))
         elif ":" in system:
             found.append((system, _module_hash(system.partition(":")[0])))
     return found
+
+
+def _files(model: Path) -> list[object]:
+    """Return where a model lies, and the size and age of its files: weights are long to hash."""
+    files = (one for one in sorted(model.rglob("*")) if one.is_file())
+    told = ((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files)
+    return [str(model.resolve()), *told]
 
 
 def _version(package: str) -> str | None:
@@ -207,12 +224,13 @@ def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch)
 # ---- in whatever process
 
 
-def work(job: _Job) -> Path:
-    """Do one unit and write its file; return which."""
-    partial = job.file.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(json.dumps(asdict(_do(job)), ensure_ascii=False))
-    partial.replace(job.file)
-    return job.file
+def work(job: _Job) -> "_Result":
+    """Do one unit; return its file and what to write there."""
+    try:
+        return job.file, json.dumps(asdict(_do(job)), ensure_ascii=False)
+    except Exception as error:
+        error.add_note(f"while measuring {job.unit.name}")
+        raise
 
 
 def _do(job: _Job) -> Kept:
@@ -258,7 +276,8 @@ def embedder(name: str) -> Embedder:
 
 # ---- processes
 
-_Each = Callable[[Callable[[_Job], Path], Sequence[_Job]], Iterator[Path]]
+_Result = tuple[Path, str]  # a unit's file, and what to write there
+_Each = Callable[[Callable[[_Job], _Result], Sequence[_Job]], Iterator[_Result]]
 
 
 @contextmanager
@@ -292,5 +311,8 @@ def _ray(how: Run) -> Any:
         from ray.util.multiprocessing import Pool
     except ModuleNotFoundError as error:
         raise MissingExtra("a Ray cluster needs ray: pip install 'memkit-llm[ray]'") from error
-    address = None if how.ray == "local" else how.ray
-    return Pool(how.processes, ray_address=address)
+    here = str(Path.cwd())  # from where the paths of data and models are told
+    try:
+        return Pool(how.processes, initializer=os.chdir, initargs=(here,), ray_address=how.ray)
+    except (ValueError, ConnectionError) as error:
+        raise InvalidInput(f"Ray at {how.ray!r} cannot be used: {error}") from error

@@ -12,7 +12,6 @@ from evals.card.metrics import recognition as recognised
 from evals.retrieval import metrics
 from evals.retrieval.metrics import SERVED
 
-OWN_RULE = "min_relevance='auto'"  # memkit's rule of when to say nothing
 WINDOW = timedelta(days=30)  # of the anchoring error: a month off is wholly wrong
 CONFLICT, PREFERENCE = "conflict", "preference"  # what kinds of question are called
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from evals import report
-from evals.card.command import app, keep, stop
+from evals.card.command import Cache, Fresh, Processes, RayAddress, app, keep, stop
 from evals.result import Result, Table, stamp
 from memkit.errors import InvalidInput, MemkitError
 
@@ -64,8 +64,10 @@ def frontier(
     out: Annotated[Path, typer.Option(help="Folder for what is done so far.")] = Path(
         "runs/frontier"
     ),
-    processes: Annotated[int, typer.Option(help="Conversations done at once.", min=1)] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder for vectors.")] = None,
+    processes: Processes = 1,
+    ray: RayAddress = None,
+    cache: Cache = None,
+    fresh: Fresh = False,
     json_file: _Json = None,
 ) -> None:
     """Print replaying against reading the raw history, at the same number of tokens."""
@@ -76,7 +78,7 @@ def frontier(
     console = Console(stderr=True)
     try:
         chosen = configs.placed(configs.read(config), data or ())
-        how = configs.Run(folder=out, processes=processes, cache=cache)
+        how = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
         with progress.bars(console) as watch:
             found = study.run(chosen, how, _numbers(budgets), watch)
         tables = [study.table(found, chosen.ours, chosen.seed), study.targets(found, chosen.ours)]

@@ -15,7 +15,7 @@ class Outside(Protocol):
     """A memory of one conversation: made with an `Embedder`, filled, asked, closed.
 
     One that can also `forget` or tell what it has `stored` or its `footprint` has those methods
-    of `System` as well.
+    of `System` as well; one that knows when to say nothing has `refuses(text) -> bool`.
     """
 
     def remember(self, turns: Sequence[Turn]) -> None:
@@ -46,6 +46,11 @@ class _TellsStored(Protocol):
 @runtime_checkable
 class _TellsFootprint(Protocol):
     def footprint(self) -> int: ...
+
+
+@runtime_checkable
+class _Refuses(Protocol):
+    def refuses(self, text: str) -> bool: ...
 
 
 class Lifted:
@@ -95,9 +100,11 @@ class Lifted:
         found = self.ask(query, DEPTH)
         return self._lines.pack((hit.turn_id for hit in found), budget)
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: no rule of its own is known."""
-        return {}
+    def refusals(self, query: Query) -> Mapping[str, bool]:
+        """Return whether it says that it would say nothing, if it tells."""
+        if not isinstance(self._outside, _Refuses):
+            return {}
+        return {"refuses": self._outside.refuses(query.text)}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Let it delete turns.

@@ -47,7 +47,10 @@ class System(Protocol):
         """Return what it would put into a prompt, at most `budget` of the embedder's tokens."""
 
     def refusals(self, query: Query) -> Mapping[str, bool]:
-        """Return, by each rule the system itself has for that, whether it says nothing."""
+        """Return, by each rule the system itself has for that, whether it says nothing.
+
+        A card keeps to the first of them.
+        """
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete these turns; an id that it does not have is no error.

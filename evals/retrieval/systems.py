@@ -55,8 +55,10 @@ ABLATIONS: Mapping[str, Make] = {
 } | {f"{OURS} without thoughts": partial(Memkit, settings=_NO_THOUGHTS)}
 CARD_SYSTEMS: Mapping[str, Make] = {
     **SYSTEMS,
-    OURS: partial(Memkit, on_disk=True),
-    f"{OURS} without thoughts": partial(Memkit, settings=_NO_THOUGHTS, on_disk=True),
+    OURS: partial(Memkit, thresholds=("auto",), on_disk=True),
+    f"{OURS} without thoughts": partial(
+        Memkit, settings=_NO_THOUGHTS, thresholds=("auto",), on_disk=True
+    ),
     "compact only": Compact,
     "no memory": lambda _: NoMemory(),
     "full history": _ranked(lambda _: Newest(), whole=True),

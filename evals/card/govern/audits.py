@@ -70,11 +70,13 @@ def closed_book(
     Args:
         records: those in the parametric regime count, of answerable questions with that score.
         metric: 1 where a reply is right, 0 where it is not.
-        threshold: share of right answers from which on the audit fails. A guess can be right, so
-            it is above 0.
+        threshold: share of right answers above 0, for a guess can be right. The audit fails where
+            the whole 95 % interval (Wilson's) lies above it.
 
     Source: Zhang et al. 2025, 4.1.2: the zero-injection baseline.
     """
+    from scipy.stats import binomtest
+
     scores = defaultdict(list)
     for one in records:
         if one.regime == "parametric" and one.answerable and metric in one.scores:
@@ -82,6 +84,7 @@ def closed_book(
     found = []
     for (data, system), theirs in sorted(scores.items()):
         right = sum(score >= 1 for score in theirs)
+        interval = binomtest(right, len(theirs)).proportion_ci(method="wilson")
         found.append(
             Audit(
                 name="closed book: the model does not know the answers",
@@ -90,8 +93,9 @@ def closed_book(
                 checked=len(theirs),
                 violations=right,
                 threshold=threshold,
-                passed=right / len(theirs) < threshold,
-                note=f"{100 * right / len(theirs):.1f} % right without a memory ({metric})",
+                passed=bool(interval.low <= threshold),
+                note=f"{right / len(theirs):.1%} right without a memory ({metric}), "
+                f"{interval.low:.1%} to {interval.high:.1%}",
             )
         )
     return found

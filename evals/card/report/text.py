@@ -5,15 +5,16 @@ from html import escape
 
 from evals.card.records import Card, Compared, Curve
 from evals.card.report import lists
-from evals.card.report.grids import Grid, Score, glance, headline, index, layers
+from evals.card.report.grids import Grid, Score, glance, headline, index, layers, regimes
 from evals.card.report.lists import Rows
 from evals.card.report.plain import plain
 from evals.card.report.plots import KINDS, by_place
 from evals.card.report.verdict import verdict
 
 _LEGEND = (
-    "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation; exact "
-    "where all of them agree."
+    "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation, for "
+    "shares exact where all of them agree; none where too few have the score, or they are too "
+    "alike to tell."
 )
 
 
@@ -24,6 +25,7 @@ def markdown(card: Card) -> str:
     parts += [f"## At a glance\n\n{_grids(glance(found))}"]
     for data in found.data:
         grids = [headline(found, data, regime) for regime in found.regimes(data)]
+        grids += regimes(found, data)
         parts += [f"## {_plain(data)}\n\n{_grids(grids)}"] if grids else []
     parts += [*_funnels(card), *_curves(card), *_layers(card)]
     for title, rows in (

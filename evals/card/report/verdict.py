@@ -7,6 +7,7 @@ from evals.card.records import Card, Compared
 from evals.card.report.grids import Grid, Index, Score, glance, lower_is_better
 
 ALPHA = 0.05
+LEAST = 5  # questions, to say who is best
 
 
 def verdict(card: Card, found: Index) -> list[str]:
@@ -34,6 +35,10 @@ def _leads(grid: Grid) -> Iterator[str]:
     """Say on how many data sets each system is best, and by how much where most was asked."""
     winners = _winners(grid)
     best = Counter(system for some in winners for system in some)
+    most = max(_n(score) for _, row in grid.rows for score in row)
+    if most < LEAST:
+        yield f"{grid.title}: too few questions to tell (n = {most})."
+        return
     if not best:
         yield f"{grid.title}: no system is better than another on any data set."
         return
@@ -85,7 +90,7 @@ def _n(score: Score | None) -> int:
 
 def _told(score: Score) -> str:
     interval = score.interval
-    return f"{score.value} {interval}" if interval else f"{score.value} (no interval: too few)"
+    return f"{score.value} {interval}" if interval else f"{score.value} (no interval)"
 
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:
