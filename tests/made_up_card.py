@@ -32,6 +32,7 @@ SCORES = (
 KINDS = ("all", "single fact", "several facts", "when", "unanswerable")
 STAGES = ("stored", "retrieved", "packed", "used", "right")
 _AXES = {
+    "position in prompt": (["0–0.2", "0.2–0.4", "0.4–0.6"], [0.1, 0.3, 0.5]),
     "position": (["0–0.2", "0.2–0.4", "0.4–0.6", "0.6–0.8", "0.8–1"], [0.1, 0.3, 0.5, 0.7, 0.9]),
     "distance": (["0–9", "10–49", "50–99", "100–199", "400+"], [0, 10, 50, 100, 400]),
     "distractors": (["0", "2", "10", "20"], [0, 2, 10, 20]),

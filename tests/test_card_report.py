@@ -301,6 +301,13 @@ def test_the_first_sentence_hides_nobody_who_is_as_good(bare: Card) -> None:
     assert "memkit is best on 2 (2 shared), last turns on 2 (2 shared)" in said
 
 
+def test_one_system_alone_is_not_said_to_be_no_better(bare: Card) -> None:
+    alone = [one for one in bare.figures if one.system == "memkit"]
+    said = markdown(replace(bare, figures=alone)).partition("## ")[0]
+    assert "best" not in said.partition("**Bold")[0]
+    assert "no system is better" not in said
+
+
 def test_one_reply_makes_nobody_best(bare: Card) -> None:
     few = [replace(one, n=1) if one.metric == "contains" else one for one in bare.figures]
     said = " ".join(markdown(replace(bare, figures=few)).split())

@@ -160,7 +160,8 @@ def _by_question(
 
 
 def _cells(one: Comparison) -> list[Cell]:
-    span = "too few" if one.low is None or one.high is None else f"{one.low:+.3f} … {one.high:+.3f}"
+    told = one.low is not None and one.low != one.high
+    span = f"{one.low:+.3f} … {one.high:+.3f}" if told else "no interval"
     return [round(one.difference, 3), span, _rounded(one.p)]
 
 

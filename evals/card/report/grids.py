@@ -218,5 +218,9 @@ def number(value: float | None) -> str:
 
 
 def between(low: float | None, high: float | None) -> str:
-    """Return an interval as it is shown, ∞ where it has no end; empty if there is none."""
-    return "" if low is None else f"[{number(low)}, {'∞' if high is None else number(high)}]"
+    """Return an interval as it is shown, ∞ where it has no end; empty where it tells nothing."""
+    return (
+        ""
+        if low is None or low == high
+        else f"[{number(low)}, {'∞' if high is None else number(high)}]"
+    )

@@ -53,7 +53,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "position in prompt": Kind(
         question="Does the place in the prompt matter?",
-        x="place of the evidence in the prompt: 0 first, 1 last",
+        x="place in the prompt: 0 first, 1 last",
     ),
     "distance": Kind(question="How far back does it reach?", x="turns since the evidence"),
     "distractors": Kind(question="What do irrelevant sessions do?", x="distractor sessions"),

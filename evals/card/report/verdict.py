@@ -32,7 +32,12 @@ def _count(n: int, what: str) -> str:
 
 
 def _leads(grid: Grid) -> Iterator[str]:
-    """Say on how many data sets each system is best, and by how much where most was asked."""
+    """Say on how many data sets each system is best, and by how much where most was asked.
+
+    Of one system alone there is nothing to say.
+    """
+    if len(grid.rows) < 2:
+        return
     winners = _winners(grid)
     best = Counter(system for some in winners for system in some)
     most = max(_n(score) for _, row in grid.rows for score in row)
