@@ -49,8 +49,9 @@ def main() -> None:
     for metric in ("turn recall@10", "share in budget"):
         for one in card.figures:
             if (one.metric, one.group) == (metric, "all"):
-                interval = f"{one.low:.2f}–{one.high:.2f}, n = {one.n}"
-                print(f"{metric:16} {one.system.split(':')[-1]:12} {one.value:.2f}  ({interval})")
+                span = "no interval" if one.low is None else f"{one.low:.2f}–{one.high:.2f}"
+                name = one.system.split(":")[-1]
+                print(f"{metric:16} {name:12} {one.value:.2f}  ({span}, n = {one.n})")
 
 
 if __name__ == "__main__":

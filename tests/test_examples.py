@@ -78,7 +78,7 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^  2025-09-19 to today: The user moved to Bergen",
     ],
     "your_own_memory_on_the_card": [
-        rf"^{metric} +{system} +\d\.\d\d  \(\d\.\d\d–\d\.\d\d, n = \d+\)$"
+        rf"^{metric} +{system} +\d\.\d\d  \((no interval|\d\.\d\d–\d\.\d\d), n = \d+\)$"
         for metric in ("turn recall@10", "share in budget")
         for system in ("memkit", "SharedWords")
     ],
