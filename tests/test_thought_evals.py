@@ -226,7 +226,7 @@ def test_supersession_needs_something_revised(tmp_path: Path) -> None:
         measured("supersession", tmp_path, memorycode_file(tmp_path, mentored(*REVISED[:1])))
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
+@pytest.mark.skipif(not REAL.exists(), reason="the real data are not here")
 def test_memorycode_has_the_pivots_that_are_told_of() -> None:
     pivots = [pivot for one in memorycode.read(REAL) for pivot in one.pivots]
 
