@@ -132,7 +132,7 @@ def test_cards_that_share_nothing_are_no_green_light(made: Path, tmp_path: Path)
     assert done.exit_code == 0, done.output
     done = card("compare", made / "card.json", tmp_path / "card.json")
     assert done.exit_code == 2
-    assert "share no question" in said(done)
+    assert "share no scored question" in said(done)
 
 
 def test_a_memory_that_fails_names_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ def test_a_missing_file_says_where_to_get_it(tmp_path: Path, name: str) -> None:
         ({"format": "synthetic", "options": {"probe": "updates", "size": "s"}}, "no size 's'"),
         (
             {"format": "synthetic", "options": {"probe": "updates", "conversations": "3"}},
-            "a whole number, not '3'",
+            "a whole number above 0, not '3'",
         ),
         (
             {"format": "synthetic", "options": {"probe": ["updates"]}},
@@ -180,11 +180,13 @@ def test_a_wrong_choice_names_the_right_ones(spec: dict[str, Any], message: str)
         data.read(Spec(**spec))
 
 
-@pytest.mark.parametrize(("key", "value"), [("turns", "x"), ("turns", True), ("questions", 2.7)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("turns", "x"), ("turns", True), ("questions", 2.7), ("questions", -1)]
+)
 def test_a_pool_of_no_whole_number_is_refused(tmp_path: Path, key: str, value: object) -> None:
     file = tmp_path / "locomo.json"
     file.write_text("[]")
-    with pytest.raises(InvalidInput, match=f"{key} is a whole number, not"):
+    with pytest.raises(InvalidInput, match=f"{key} is a whole number above 0, not"):
         data.read(Spec(format="pooled", options={"locomo": str(file), key: value}))
 
 

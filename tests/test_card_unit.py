@@ -163,9 +163,7 @@ def test_without_a_search_there_is_no_ranking_and_raw_history_gets_the_window(
     assert ("pack", budget) in memory.done
     assert (found.returned, found.places, found.confidence) == (None, (), None)
     assert "MRR" not in found.scores
-    assert ("share in budget" in found.scores) == (
-        regime == "long context"
-    )  # else nothing is packed
+    assert ("share in budget" in found.scores) == (regime == "long context")
     assert "search ms" not in found.costs
 
 

@@ -112,7 +112,12 @@ def compare(
         stop(console, error)
     comparing.show(verdict, Console(width=150))
     if not verdict.checks and not verdict.differences:
-        stop(console, InvalidInput("the cards share no question that both scored a system on"))
+        stop(
+            console,
+            InvalidInput(
+                "the cards share no scored question; compare card.json of two runs of one data set"
+            ),
+        )
     if not verdict.passed:
         raise typer.Exit(1)
 

@@ -156,8 +156,8 @@ def _synthetic(spec: Spec) -> DataSet:
 
 
 def _whole(spec: Spec, key: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidInput(f"{spec.name}: {key} is a whole number, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidInput(f"{spec.name}: {key} is a whole number above 0, not {value!r}")
     return value
 
 

@@ -35,6 +35,7 @@ from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
 
 _CODE = ("memkit", "stores", "evals")
+_Result = tuple[Path, str]  # a unit's file, and what to write there
 _PACKAGES = {"mem0": "mem0ai", "LangChain": "langchain-core"}  # of systems that are not ours
 
 
@@ -224,7 +225,7 @@ def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch)
 # ---- in whatever process
 
 
-def work(job: _Job) -> "_Result":
+def work(job: _Job) -> _Result:
     """Do one unit; return its file and what to write there."""
     try:
         return job.file, json.dumps(asdict(_do(job)), ensure_ascii=False)
@@ -276,7 +277,6 @@ def embedder(name: str) -> Embedder:
 
 # ---- processes
 
-_Result = tuple[Path, str]  # a unit's file, and what to write there
 _Each = Callable[[Callable[[_Job], _Result], Sequence[_Job]], Iterator[_Result]]
 
 
