@@ -11,10 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from evals import report
-from evals.bench import BENCHMARKS, Setup
-from evals.card.studies import app as card
-from evals.result import stamp
+from evals.bench import BENCHMARKS, Setup, report
+from evals.bench.result import stamp
+from evals.studies.command import app as card
 from memkit.errors import MemkitError
 
 app = typer.Typer(

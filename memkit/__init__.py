@@ -7,22 +7,24 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from memkit import _moved
+
 if TYPE_CHECKING:
+    from memkit.background.maintenance import Settings
+    from memkit.background.pruning import Forgetting
     from memkit.chat import Chat
     from memkit.errors import MemkitError
-    from memkit.keep import Settings
     from memkit.memory import Memory, open, reembed
-    from memkit.prune import Forgetting
     from memkit.records import Context, Hit, Summary, Thought, Turn
 
 _HOME = {
     "Chat": "chat",
     "Context": "records",
-    "Forgetting": "prune",
+    "Forgetting": "background.pruning",
     "Hit": "records",
     "MemkitError": "errors",
     "Memory": "memory",
-    "Settings": "keep",
+    "Settings": "background.maintenance",
     "Summary": "records",
     "Thought": "records",
     "Turn": "records",
@@ -44,6 +46,9 @@ __all__ = [
     "open",
     "reembed",
 ]
+
+
+_moved.install()
 
 
 def __getattr__(name: str) -> object:

@@ -9,7 +9,7 @@ from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
-from memkit.models.pick import pick
+from memkit.models.resolve import pick
 from memkit.models.running import until_stop
 from memkit.prompt import (
     SHOWN_ROLES,

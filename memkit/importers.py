@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
+from memkit.ingest import parse_time
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
-from memkit.write import parse_time
 
 BATCH = 256  # turns that are stored together, or not at all
 

@@ -7,12 +7,15 @@ from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Literal
 
-from memkit import compact, embedders, prompt, read, write
+from memkit import embedders, prompt
+from memkit import ingest as write
+from memkit.background import summary as compact
+from memkit.background.maintenance import Keeper, Settings
+from memkit.background.reflection import PostThinking
+from memkit.display import Shown
 from memkit.errors import InvalidInput, StoreError
-from memkit.keep import Keeper, Settings
 from memkit.protocols import (
     Backend,
-    Changes,
     Counter,
     Embedder,
     Fingerprint,
@@ -20,6 +23,7 @@ from memkit.protocols import (
     Summariser,
     Thinker,
     Window,
+    WriteBatch,
 )
 from memkit.records import (
     Context,
@@ -33,9 +37,8 @@ from memkit.records import (
     Turn,
     zoned,
 )
-from memkit.show import Shown
-from memkit.thoughts.post import PostThinking
-from memkit.thoughts.rules import RuleThinker
+from memkit.retrieval import recall as read
+from memkit.thoughts.rules.thinker import RuleThinker
 
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _LEAST_LINE = 20  # tokens; few lines of a block are shorter
@@ -368,7 +371,7 @@ class Memory(Shown):
             InvalidInput: the user has no such thought.
         """
         self.history(thought_id, user_id=user_id)
-        self.store.write(Scope(user_id=user_id), Changes(retract={thought_id: self.clock()}))
+        self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
 
     # ---- upkeep
 
@@ -396,7 +399,7 @@ class Memory(Shown):
         """Make everything that pruning hid searchable again; return how many chunks."""
         scope = Scope(user_id=user_id)
         hidden = [chunk.id for chunk in self.store.chunks(scope) if chunk.hidden]
-        self.store.write(scope, Changes(show=hidden))
+        self.store.write(scope, WriteBatch(show=hidden))
         return len(hidden)
 
     def flush(self) -> None:
@@ -435,7 +438,7 @@ class Memory(Shown):
             going = list(self.store.turns(scope, window))
             receipt = self._receipt(scope, going, dry_run=dry_run)
             if going and not dry_run:
-                self.store.write(scope, Changes(forget=receipt.turn_ids))
+                self.store.write(scope, WriteBatch(forget=receipt.turn_ids))
                 self._keeper.wake([user_id])
         return receipt
 
@@ -454,7 +457,7 @@ class Memory(Shown):
             turn_ids=tuple(turn.id or "" for turn in going),
             chunks=chunks,
             summaries=summaries,
-            thoughts=self.store.hanging(scope, [turn.id or "" for turn in going]),
+            thoughts=self.store.count_derived(scope, [turn.id or "" for turn in going]),
             dry_run=dry_run,
         )
 

@@ -232,21 +232,21 @@ def compose(parts: Parts, model: Model, *, budget: int, layout: Layout = "cache"
     """
     if layout not in ("cache", "hema"):
         raise InvalidInput(f'layout must be "cache" or "hema", got {layout!r}')
-    question = model.neutralise(parts.question)
+    question = model.escape_role_markers(parts.question)
     history = [
-        {"role": message["role"], "content": model.neutralise(message["content"])}
+        {"role": message["role"], "content": model.escape_role_markers(message["content"])}
         for message in parts.history
     ]
 
     def assemble(known: Sequence[Known], hits: Sequence[Hit], kept: int) -> list[Message]:
-        memory = model.neutralise(block(known, hits))
+        memory = model.escape_role_markers(block(known, hits))
         newest = history[len(history) - kept :]
         return _assemble(parts.system, newest, memory, question, layout)
 
     empty, framed = _template_costs(model)
 
     def cost(text: str) -> int:
-        return model.count([{"role": "user", "content": model.neutralise(text)}]) - empty
+        return model.count([{"role": "user", "content": model.escape_role_markers(text)}]) - empty
 
     def message_cost(text: str) -> int:
         return cost(text) + framed

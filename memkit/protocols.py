@@ -32,7 +32,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class WriteBatch:
     """What one transaction writes: everything here, or nothing.
 
     Turns carry all their fields. `vectors` has one row per chunk, in the same order.
@@ -47,14 +47,16 @@ class Changes:
     retrieved: Mapping[str, int] = field(default_factory=dict)  # chunk id -> at which turn
     forget: Sequence[str] = ()  # turn ids to delete with all that was derived from them
     failure: str | None = None  # why the user's upkeep stopped; cleared by the next summary
-    thinking: "Thinking | None" = None
-    settled: Sequence[tuple[str, str, bool]] = ()  # older and newer thought: do they contradict?
+    reflection: "ReflectionResult | None" = None
+    resolved_conflicts: Sequence[
+        tuple[str, str, bool]
+    ] = ()  # older and newer thought: do they contradict?
     retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> since when
     unpark: bool = False  # give the turns that were given up another chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thinking:
+class ReflectionResult:
     """What became of turns that were thought about.
 
     `vectors` has one row per thought, in the same order. Thoughts that say what is known already
@@ -70,7 +72,7 @@ class Thinking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class QueuedTurn:
     """A turn that has not been thought about."""
 
     turn: Turn
@@ -78,7 +80,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recalled:
+class RecalledThought:
     """A thought found by a question, and what holds by now in its place."""
 
     thought: Thought
@@ -137,7 +139,7 @@ class Window:
     ids: Sequence[str] | None = None  # only these
 
 
-class Reading(Protocol):
+class Snapshot(Protocol):
     """One state of a scope's searchable chunks; only inside the block that was given it.
 
     Nothing outside the scope is ever seen: places count this scope's chunks alone.
@@ -147,10 +149,10 @@ class Reading(Protocol):
     def timeline(self) -> Timeline:
         """Return all of them in order."""
 
-    def near(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
+    def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
         """Return at most `k` places and their cosines with `vector`, shape (d,), nearest first."""
 
-    def having(self, word: str) -> Integers:
+    def postings(self, word: str) -> Integers:
         """Return the places that have `word`, a form of it, or it in their date; ascending."""
 
     def vectors(self, places: Integers) -> Vectors:
@@ -159,14 +161,14 @@ class Reading(Protocol):
     def matches(self, places: Integers) -> list[Match]:
         """Return these places with their turns, in the order given."""
 
-    def thoughts(self, vector: Vectors, k: int) -> list[Recalled]:
+    def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
         """Return at most `k` thoughts near `vector`, shape (d,), nearest first, closed ones too."""
 
 
 class Store(Protocol):
     """Keeps one memory's truth and finds chunks in it. Safe to share between threads."""
 
-    def write(self, scope: Scope, changes: Changes) -> int:
+    def write(self, scope: Scope, changes: WriteBatch) -> int:
         """Write all of `changes` or nothing; return the user's turn count afterwards.
 
         A turn that is there already with the same text is left out together with its chunks;
@@ -182,7 +184,7 @@ class Store(Protocol):
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
 
-    def waiting(self, scope: Scope, limit: int, now: datetime | None = None) -> list[Waiting]:
+    def next_batch(self, scope: Scope, limit: int, now: datetime | None = None) -> list[QueuedTurn]:
         """Return the user's next turns to think about: neighbours of one session, oldest first.
 
         One whose last attempt failed comes alone, and not before its time unless `now` is None.
@@ -194,15 +196,15 @@ class Store(Protocol):
     def history(self, scope: Scope, thought_id: str) -> list[Thought]:
         """Return the thoughts of one slot, oldest first; or the thought alone, if it has none."""
 
-    def hanging(self, scope: Scope, turn_ids: Sequence[str]) -> int:
+    def count_derived(self, scope: Scope, turn_ids: Sequence[str]) -> int:
         """Return how many thoughts come from any of these turns."""
 
-    def disputes(self, scope: Scope) -> list[tuple[Thought, Thought]]:
+    def conflicts(self, scope: Scope) -> list[tuple[Thought, Thought]]:
         """Return the user's open thoughts that may contradict each other, the older one first."""
 
-    def reading(
+    def snapshot(
         self, scope: Scope, until: datetime | None = None
-    ) -> AbstractContextManager["Reading"]:
+    ) -> AbstractContextManager["Snapshot"]:
         """Give the block one state of what is searchable inside the scope, said by `until`."""
 
     def close(self) -> None:
@@ -260,7 +262,7 @@ class Model(Protocol):
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, template included."""
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return `text` unable to open or close a role in this model's prompt."""
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from memkit.display import Shown, ShownList
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
-from memkit.show import Shown, ShownList
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)

@@ -68,7 +68,7 @@ class ScriptedModel:
         """Return the number of words, and three more per message."""
         return sum(3 + len(_WORD.findall(message["content"])) for message in messages)
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return the text as it is: this model has no roles to open."""
         return text
 

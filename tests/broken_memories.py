@@ -3,9 +3,9 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from evals.retrieval.data import Query
-from evals.retrieval.ours import Memkit
-from evals.retrieval.seam import Packed, ScoredTurn
+from evals.data.haystack import Query
+from evals.systems.memkit import Memkit
+from evals.systems.protocol import Packed, ScoredTurn
 from memkit import Turn
 from memkit.protocols import Embedder
 

@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memkit_sqlite.sqlite import SQLiteStore
 
-from memkit.protocols import Backend, Changes, Fingerprint, Recalled, Thinking, Window
+from memkit.protocols import (
+    Backend,
+    Fingerprint,
+    RecalledThought,
+    ReflectionResult,
+    Window,
+    WriteBatch,
+)
 from memkit.records import Chunk, Scope, Source, Summary, Thought, Turn
 from memkit.testing import HashEmbedder
-from stores.sqlite import SQLiteStore
 
 Open = Callable[[Fingerprint | None], Backend]
 
@@ -65,7 +72,7 @@ def turn(id: str, text: str, **rest: Any) -> Turn:
     return Turn(**{"id": id, "text": text, "said_at": NOON, "stored_at": NOON, **rest})
 
 
-def adding(*turns: Turn, **rest: Any) -> Changes:
+def adding(*turns: Turn, **rest: Any) -> WriteBatch:
     """One chunk per turn, with the turn's own text."""
     chunks = [
         Chunk(
@@ -75,44 +82,46 @@ def adding(*turns: Turn, **rest: Any) -> Changes:
         for one in turns
     ]  # fmt: skip
     vectors = EMBEDDER.embed([one.text for one in turns])
-    return Changes(turns=turns, chunks=chunks, vectors=vectors, **rest)
+    return WriteBatch(turns=turns, chunks=chunks, vectors=vectors, **rest)
 
 
 def texts(store: Backend, scope: Scope = ANN, **window: Any) -> list[str]:
     return [one.text for one in store.turns(scope, Window(**window))]
 
 
-def near(
+def nearest(
     store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
 ) -> list[str]:
     """Return the texts of what is nearest, nearest first."""
-    with store.reading(scope, until) as reading:
-        places, _ = reading.near(EMBEDDER.embed([text])[0], k)
-        return [match.turn.text for match in reading.matches(places)]
+    with store.snapshot(scope, until) as snapshot:
+        places, _ = snapshot.nearest(EMBEDDER.embed([text])[0], k)
+        return [match.turn.text for match in snapshot.matches(places)]
 
 
 def worded(
     store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
 ) -> list[str]:
     """Return the texts of what has any of the words, in the order of the timeline."""
-    with store.reading(scope, until) as reading:
-        found = {place for word in text.split() for place in reading.having(word).tolist()}
+    with store.snapshot(scope, until) as snapshot:
+        found = {place for word in text.split() for place in snapshot.postings(word).tolist()}
         places = np.array(sorted(found)[:k], dtype=np.int64)
-        return [match.turn.text for match in reading.matches(places)]
+        return [match.turn.text for match in snapshot.matches(places)]
 
 
 def told(store: Backend, scope: Scope = ANN, until: datetime | None = None) -> list[list[str]]:
     """Return the texts of the timeline's chunks, session by session."""
-    with store.reading(scope, until) as reading:
+    with store.snapshot(scope, until) as snapshot:
         found: dict[int, list[str]] = {}
-        sessions = reading.timeline.sessions
-        for session, match in zip(sessions, reading.matches(np.arange(len(sessions))), strict=True):
+        sessions = snapshot.timeline.sessions
+        for session, match in zip(
+            sessions, snapshot.matches(np.arange(len(sessions))), strict=True
+        ):
             found.setdefault(int(session), []).append(match.turn.text[match.start : match.end])
     assert list(found) == list(range(len(found)))
     return list(found.values())
 
 
-ARMS = pytest.mark.parametrize("arm", [near, worded])
+ARMS = pytest.mark.parametrize("arm", [nearest, worded])
 Arm = Callable[..., list[str]]
 
 
@@ -131,19 +140,19 @@ def thought(id: str, text: str, turn_id: str, **rest: Any) -> Thought:
     return Thought(**{"id": id, "text": text, "sources": (source,), **said, **times, **rest})
 
 
-def thinking(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> Changes:
+def reflection(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> WriteBatch:
     """What a thinker drew from these turns, embedded unless vectors are given."""
     vectors = EMBEDDER.embed([one.text for one in thoughts]) if thoughts else None
     given = {"turns": turns, "thoughts": thoughts, "vectors": vectors, **rest}
-    return Changes(thinking=Thinking(**given))
+    return WriteBatch(thinking=ReflectionResult(**given))
 
 
 def concluded(
     store: Backend, text: str, scope: Scope = ANN, k: int = 10, until: datetime | None = None
-) -> list[Recalled]:
+) -> list[RecalledThought]:
     """Return the thoughts nearest to a text."""
-    with store.reading(scope, until) as reading:
-        return reading.thoughts(EMBEDDER.embed([text])[0], k)
+    with store.snapshot(scope, until) as snapshot:
+        return snapshot.thoughts(EMBEDDER.embed([text])[0], k)
 
 
 class Midway(Exception):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import (
     REGIMES,
     Audit,
@@ -18,6 +17,7 @@ from evals.card.records import (
     Record,
     Regime,
 )  # fmt: skip
+from evals.metrics.catalogue import METRICS
 
 SYSTEMS = (
     "memkit", "no memory", "last turns", "full history", "compact only", "BM25", "dense", "mem0",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import memkit
-from memkit.keep import Settings
+from memkit.background.maintenance import Settings
 from memkit.memory import Memory
 from memkit.testing import HashEmbedder
 

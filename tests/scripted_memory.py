@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from evals.card.evidence import Evidence, Moment
 from evals.card.records import Record
-from evals.retrieval.data import PUBLISHED, Asked, Expected, Gold, Haystack, Query
-from evals.retrieval.metrics import places
-from evals.retrieval.seam import Packed, ScoredTurn
+from evals.card.state import Evidence, QuestionState
+from evals.data.haystack import PUBLISHED, Asked, Expected, Gold, Haystack, Query
+from evals.metrics.retrieval import places
+from evals.systems.protocol import Packed, ScoredTurn
 from memkit import Turn
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -43,13 +43,13 @@ def haystack(*questions: Asked, **changes: Any) -> Haystack:
     return Haystack(**(given | changes))
 
 
-def moment(question: Asked, **changes: Any) -> Moment:
+def state(question: Asked, **changes: Any) -> QuestionState:
     """Return a question at the end of its conversation."""
     given = {"haystack": haystack(question), "question": question, "turns": 10}
-    return Moment(**(given | changes))
+    return QuestionState(**(given | changes))
 
 
-def evidence(at: Moment, ranking: Sequence[str] = (), **changes: Any) -> Evidence:
+def evidence(at: QuestionState, ranking: Sequence[str] = (), **changes: Any) -> Evidence:
     """Return what came back; packed are the turns of `packed`, each in a line."""
     packed = changes.pop("packed", ())
     lines = at.line_of

@@ -10,9 +10,10 @@ import pytest
 from fakes import NOON, TOLD, Blind, apart, opened, users
 
 import memkit
-from memkit import Hit, Turn, rank
+from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError
 from memkit.protocols import Vectors
+from memkit.retrieval import fusion as rank
 from memkit.testing import HashEmbedder
 
 

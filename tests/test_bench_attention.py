@@ -15,19 +15,22 @@ from typer.testing import CliRunner
 
 from evals.__main__ import app
 from evals.bench import attention as bench
-from evals.retrieval import ablation, command, extrapolation, locomo, statistics
-from evals.retrieval.cache import CachedEmbedder
-from evals.retrieval.data import PUBLISHED, DataSet, Haystack
-from evals.retrieval.extrapolation import Setting
-from evals.retrieval.ours import TOGETHER, Memkit, Weighed, only, without
+from evals.data import locomo
+from evals.data.haystack import PUBLISHED, DataSet, Haystack
+from evals.retrieval import command
 from evals.retrieval.run import run
-from evals.retrieval.seam import Packed
-from evals.retrieval.systems import ABLATIONS, SYSTEMS
-from memkit import rank
+from evals.stats import bootstrap as statistics
+from evals.studies import ablation, extrapolation
+from evals.studies.extrapolation import Setting
+from evals.systems.cache import CachedEmbedder
+from evals.systems.memkit import TOGETHER, Memkit, Weighed, only, without
+from evals.systems.protocol import Packed
+from evals.systems.registry import ABLATIONS, SYSTEMS
 from memkit.attention import attend
 from memkit.memory import Memory
+from memkit.retrieval import fusion as rank
+from memkit.retrieval.windows import Windows
 from memkit.testing import HashEmbedder
-from memkit.windows import Windows
 
 SESSIONS = 23  # the evidence's, and more than 20 others
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timelines import TIMELINES, integers, share, timeline
 
-from memkit import bm25
-from memkit.bm25 import Lexical
 from memkit.protocols import Integers, Timeline
-from memkit.windows import Windows
+from memkit.retrieval import bm25
+from memkit.retrieval.bm25 import Lexical
+from memkit.retrieval.windows import Windows
 
 K1, B = 1.2, 0.75
 Postings = list[list[int]]

@@ -9,9 +9,9 @@ from broken_memories import Leaking, Prophet
 from test_card_run import given, made
 
 from evals.card import run
-from evals.card.govern import compare, thresholds
+from evals.card.audit import compare, thresholds
 from evals.card.records import Audit, Card
-from evals.retrieval.data import Haystack
+from evals.data.haystack import Haystack
 
 UPDATES = {"format": "synthetic", "probe": "updates", "size": "small", "conversations": 6}
 DELETIONS = {"format": "synthetic", "probe": "deletions", "size": "small", "conversations": 6}

@@ -10,10 +10,11 @@ import pytest
 from test_card_run import MINE, given
 from typer.testing import CliRunner, Result
 
-from evals.card import answering, config, data, report
+from evals.card import answering, config, report
 from evals.card.config import ModelSpec
-from evals.card.data import Spec
-from evals.card.studies import app
+from evals.data import registry as data
+from evals.data.registry import Spec
+from evals.studies.command import app
 from memkit.errors import InvalidInput, ModelError
 from memkit.models import loading
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from made_up import conversation, erratum, locomo_file, longmemeval_file, question, remembered
 
-from evals.card import data
-from evals.card.data import FORMATS, Spec
-from evals.card.evidence import Moment
-from evals.retrieval.data import AUDITED, PUBLISHED, Asked, Expected, Gold
+from evals.card.state import QuestionState
+from evals.data import registry as data
+from evals.data.haystack import AUDITED, PUBLISHED, Asked, Expected, Gold
+from evals.data.registry import FORMATS, Spec
 from memkit.errors import InvalidInput
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -76,7 +76,9 @@ def test_where_there_is_an_audit_its_evidence_is_what_a_card_scores_by(tmp_path:
     for spec in (Spec(format="locomo", path=file), Spec(format="locomo", path=file, audit=audit)):
         read = data.read(spec)
         (haystack,) = read.haystacks
-        golds = [Moment(haystack=haystack, question=q, turns=8).gold for q in haystack.questions]
+        golds = [
+            QuestionState(haystack=haystack, question=q, turns=8).gold for q in haystack.questions
+        ]
         found[data.describe(read, spec)["scored by"]] = golds[:2]
 
     both = ("D1:3", "D2:3")  # the audit says nothing of this one

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from scripted_memory import record, spread
 
-from evals.card import build, diagnose
+from evals.card import build
+from evals.card import funnel as diagnose
 from evals.card.config import Config, ModelSpec
-from evals.card.data import Spec
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Regime
 from evals.card.run import Done
-from evals.retrieval.data import DataSet
+from evals.data.haystack import DataSet
+from evals.data.registry import Spec
+from evals.metrics.catalogue import METRICS
 
 
 def came(*passed: str, lucky: bool = False) -> dict[str, bool]:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from scripted_memory import record, spread
 
-from evals.card import curves, layers, timeline
+from evals.card import aggregate as layers
+from evals.card import curves
+from evals.card import online as timeline
 from evals.card.records import Curve, Figure, Record
 from evals.card.report import grids
 

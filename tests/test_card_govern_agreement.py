@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evals.card.govern import agreement
-from evals.card.govern.agreement import Rating
+from evals.stats import agreement
+from evals.stats.agreement import Rating
 from memkit.errors import InvalidInput
 
 # Krippendorff 2011: example C, four observers and twelve units, with gaps

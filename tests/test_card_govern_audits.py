@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from evals.card.govern import leakage, temporal
-from evals.card.govern.audits import audits, closed_book, violations
+from evals.card.audit import leakage, temporal
+from evals.card.audit.audits import audits, closed_book, violations
 from evals.card.records import Audit, Record
-from evals.retrieval.data import Asked, DataSet, Expected, Gold, Haystack
+from evals.data.haystack import Asked, DataSet, Expected, Gold, Haystack
 from memkit import Turn
 from memkit.errors import InvalidInput
 

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from evals import ROOT
-from evals.card.govern import thresholds
-from evals.card.govern.compare import Verdict, compare_cards, show
-from evals.card.govern.thresholds import Registered, Threshold
+from evals.card.audit import thresholds
+from evals.card.audit.compare import Verdict, compare_cards, show
+from evals.card.audit.thresholds import Registered, Threshold
 from evals.card.records import Card, Figure, Record
 from memkit.errors import InvalidInput
 

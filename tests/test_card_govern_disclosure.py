@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evals.card.govern.disclosure import ITEMS, check, disclose
+from evals.card.audit.disclosure import ITEMS, check, disclose
 from evals.card.records import Audit
 from memkit.errors import InvalidInput
 

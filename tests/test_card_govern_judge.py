@@ -9,8 +9,8 @@ from openai_server import (  # noqa: F401 - some are fixtures
     server,
 )
 
-from evals.card.govern import judge
-from evals.card.govern.judge import Guarded, audit, guarded, parsed, verdict
+from evals.card.audit import judge
+from evals.card.audit.judge import Guarded, audit, guarded, parsed, verdict
 from memkit.models.openai import OpenAIModel
 from memkit.testing import ScriptedModel
 

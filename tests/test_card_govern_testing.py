@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.card.govern.testing import (
+from evals.card.records import Record
+from evals.stats.bootstrap import paired, weights
+from evals.stats.testing import (
     cliffs_delta,
     cohens_d,
     compare,
@@ -17,8 +19,6 @@ from evals.card.govern.testing import (
     magnitude,
     pair,
 )
-from evals.card.records import Record
-from evals.retrieval.statistics import paired, weights
 from memkit.errors import InvalidInput
 
 

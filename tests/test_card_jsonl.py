@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evals.card import data
-from evals.card.data import Spec
-from evals.retrieval.data import PUBLISHED, Asked, Expected, Gold
+from evals.data import registry as data
+from evals.data.haystack import PUBLISHED, Asked, Expected, Gold
+from evals.data.registry import Spec
 from memkit.errors import InvalidInput
 
 ANN: dict[str, Any] = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from evals.card.metrics import answers
+from evals.metrics import answers
 from memkit.errors import InvalidInput
 
 WORDS = st.sampled_from(["the", "cat", "sat", "on", "mat", "red", "dog", "7"])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from evals.card.metrics import episodic, position, recognition
-from evals.card.metrics.position import Bin
+from evals.metrics import episodic, position, recognition
+from evals.metrics.position import Bin
 from memkit.errors import InvalidInput
 
 # ---- recognition and recall

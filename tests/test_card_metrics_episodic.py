@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 from sklearn.metrics import average_precision_score
 
-from evals.card.metrics import current, episodic, ranking
+from evals.metrics import current, episodic, ranking
 from memkit.errors import InvalidInput
 
 PLACES = st.sets(st.integers(1, 60), min_size=1, max_size=8).map(lambda found: tuple(sorted(found)))

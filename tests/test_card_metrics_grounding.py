@@ -2,7 +2,7 @@
 
 import pytest
 
-from evals.card.metrics import grounding
+from evals.metrics import grounding
 
 PASSAGES = [
     "Ann: I moved to Oslo on 8 May 2023, for a job at the harbour.",

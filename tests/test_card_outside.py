@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from evals.outside.langchain import LangChain
-from evals.outside.mem0 import Mem0
-from evals.retrieval.data import Query
-from evals.retrieval.seam import NotSupported
-from evals.retrieval.systems import CARD_SYSTEMS, load_system
+from evals.data.haystack import Query
+from evals.systems.langchain import LangChain
+from evals.systems.mem0 import Mem0
+from evals.systems.protocol import NotSupported
+from evals.systems.registry import CARD_SYSTEMS, load_system
 from memkit import Turn
 from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
@@ -143,7 +143,7 @@ def test_a_memory_that_only_says_it_forgets_is_seen_through() -> None:
 
 
 def test_a_whole_system_is_taken_as_it_is() -> None:
-    memory = load_system("evals.retrieval.ours:Memkit")(HashEmbedder())
+    memory = load_system("evals.systems.memkit:Memkit")(HashEmbedder())
 
     assert type(memory).__name__ == "Memkit"
     memory.close()
@@ -155,8 +155,8 @@ def test_a_whole_system_is_taken_as_it_is() -> None:
         ("bm25", r"no system 'bm25'; there are memkit, .*BM25.*, and package\.module:Class"),
         ("no_such_module:Mine", r"no module 'no_such_module'; install it, or start in the folder"),
         ("evals.no_such:Mine", r"no module 'evals\.no_such'"),
-        ("evals.retrieval.ours:NoSuch", r"evals\.retrieval\.ours has no class 'NoSuch'"),
-        ("evals.retrieval.ours:OURS", r"has no class 'OURS'"),
+        ("evals.systems.memkit:NoSuch", r"evals\.retrieval\.ours has no class 'NoSuch'"),
+        ("evals.systems.memkit:OURS", r"has no class 'OURS'"),
         ("a b:C", r"'a b:C' is not package\.module:Class"),
         (":C", r"':C' is not package\.module:Class"),
         (f"{__name__}:Mute", r"Mute has no ask, close; a memory needs remember, ask, close"),

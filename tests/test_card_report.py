@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from made_up_card import SCORES, SYSTEMS, Size, made_up
 from rich.console import Console
 
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Compared, Curve, Figure, Funnel, NotRun, Record
 from evals.card.report import dumps, load, markdown, page, plots, show, without_run, write
+from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
 DATA = ("locomo", "chats")
@@ -331,7 +331,7 @@ def test_an_empty_card_can_still_be_shown() -> None:
 
 @pytest.mark.slow
 def test_a_long_card_stays_small_enough_to_open() -> None:
-    scores = [name for name in METRICS if METRICS[name].unit][:60]
+    scores = [name for name in METRICS if METRICS[name].task][:60]
     data = [f"data {n}" for n in range(9)]
     assert len(page(made_up(Size(data=data, scores=scores))).encode()) < 3e6
 

@@ -167,14 +167,14 @@ def test_a_run_killed_three_times_and_resumed_equals_one_that_was_not(
     for _ in range(3):
         with start(tmp_path, folder) as process:
             enough = seen[-1] + rng.randint(1, 4)
-            while units(folder) < enough and process.poll() is None:
+            while tasks(folder) < enough and process.poll() is None:
                 time.sleep(rng.random() / 100)
             os.killpg(process.pid, signal.SIGKILL)
-        seen.append(units(folder))
+        seen.append(tasks(folder))
     with start(tmp_path, folder) as process:
         assert process.wait() == 0
 
-    assert 0 < seen[1] < seen[2] < seen[3] < units(folder)  # it was really interrupted
+    assert 0 < seen[1] < seen[2] < seen[3] < tasks(folder)  # it was really interrupted
     assert same(report.load(folder / "card.json"), tiny_card)
     assert not list(folder.rglob("*.part"))[4:]  # a kill leaves no more than a half file each
 
@@ -191,7 +191,7 @@ def start(folder: Path, out: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def units(folder: Path) -> int:
+def tasks(folder: Path) -> int:
     return len(list((folder / "work").rglob("*.json")))
 
 

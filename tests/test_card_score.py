@@ -5,18 +5,18 @@ from datetime import date
 from math import log2
 
 import pytest
-from scripted_memory import asked, evidence, moment, talk
+from scripted_memory import asked, evidence, state, talk
 
 from evals.card import audited, score
-from evals.card.evidence import known
-from evals.card.metrics import dates
-from evals.retrieval.seam import Packed, line
+from evals.card.state import known
+from evals.metrics import dates
+from evals.systems.protocol import Packed, line
 
 FILL = [f"t{n}" for n in (1, 3, 6, 7, 8, 9)]  # turns that are nobody's evidence
 
 
 def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
-    at = moment(asked("t2", "t5"))
+    at = state(asked("t2", "t5"))
     ranking = ["t5", *FILL, *(f"x{n}" for n in range(4)), "t2"]  # places 1 and 12
     found = score.search(at, evidence(at, ranking))
     ideal = 1 + 1 / log2(3)
@@ -30,7 +30,7 @@ def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
 
 
 def test_what_stands_in_the_prompt_is_scored_without_a_ranking_too() -> None:
-    at = moment(asked("t2", "t5"))
+    at = state(asked("t2", "t5"))
     found = score.search(at, evidence(at, packed=["t1", "t2", "t3"], ranks=False))
     assert found == pytest.approx(
         {
@@ -46,13 +46,13 @@ def test_what_stands_in_the_prompt_is_scored_without_a_ranking_too() -> None:
 def test_for_an_unanswerable_question_only_restraint_counts(
     packed: tuple[str, ...], spurious: float
 ) -> None:
-    at = moment(asked())
+    at = state(asked())
     found = score.search(at, evidence(at, ["t1"], packed=packed, refuses=False))
     assert found == {"system abstention": 0, "spurious replay": spurious}
 
 
 def test_a_memory_without_a_rule_of_its_own_has_no_refusals() -> None:
-    at = moment(asked("t2"))
+    at = state(asked("t2"))
     assert not [name for name in score.search(at, evidence(at, ["t2"])) if "system" in name]
     ruled = score.search(at, evidence(at, ["t2"], refuses=True))
     assert ruled["system false refusal"] == 1
@@ -65,19 +65,19 @@ def test_a_memory_without_a_rule_of_its_own_has_no_refusals() -> None:
 def test_what_holds_now_has_to_come_before_what_held_once(
     ranking: list[str], fresh: float, old: float
 ) -> None:
-    at = moment(asked("t4", stale=("Oslo",), stale_turns=("t0",)))
+    at = state(asked("t4", stale=("Oslo",), stale_turns=("t0",)))
     found = score.search(at, evidence(at, ranking))
     assert (found["freshness hit"], found["out-of-date use"]) == (fresh, old)
 
 
 def test_without_a_stale_turn_freshness_cannot_be_shown() -> None:
-    at = moment(asked("t4"))
+    at = state(asked("t4"))
     assert not {"freshness hit", "out-of-date use"} & score.search(at, evidence(at, ["t4"])).keys()
 
 
 @pytest.mark.parametrize(("kind", "shown"), [("conflict", True), ("fact", False)])
 def test_a_conflict_is_shown_if_both_sides_are_found(kind: str, shown: bool) -> None:
-    at = moment(asked("t0", "t4", kind=kind))
+    at = state(asked("t0", "t4", kind=kind))
     assert ("conflict shown" in score.search(at, evidence(at, ["t4"]))) == shown
     if shown:
         assert score.search(at, evidence(at, ["t4"]))["conflict shown"] == 0
@@ -85,7 +85,7 @@ def test_a_conflict_is_shown_if_both_sides_are_found(kind: str, shown: bool) -> 
 
 
 def test_steps_are_scored_by_what_was_found_and_in_which_order_it_is_replayed() -> None:
-    at = moment(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
+    at = state(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
     found = score.search(at, evidence(at, ["t4", "t1", "t0"], packed=["t2", "t1", "t4", "t0"]))
     assert found["step order"] == pytest.approx(1 / 3)  # t2 before t4, and no other pair
     assert found["procedure F1"] == pytest.approx(0.5)  # t2 → t4 of two transitions, two given
@@ -97,7 +97,7 @@ def test_steps_are_scored_by_what_was_found_and_in_which_order_it_is_replayed() 
 
 
 def test_a_reply_is_compared_with_the_answer_that_fits_best() -> None:
-    at = moment(asked("t4", answers=("Norway", "in Bergen"), stale=("Oslo",)))
+    at = state(asked("t4", answers=("Norway", "in Bergen"), stale=("Oslo",)))
     found = score.reply(at, evidence(at), "I think in Bergen.")
     assert found == pytest.approx(
         {
@@ -110,35 +110,35 @@ def test_a_reply_is_compared_with_the_answer_that_fits_best() -> None:
 
 @pytest.mark.parametrize(("text", "right"), [("I don't know.", 1), ("", 1), ("Bergen", 0)])
 def test_an_unanswerable_question_is_scored_by_refusals_alone(text: str, right: float) -> None:
-    at = moment(asked(answers=("Bergen",)))
+    at = state(asked(answers=("Bergen",)))
     assert score.reply(at, evidence(at), text)["abstention"] == right
     assert "contains" not in score.reply(at, evidence(at), text)
 
 
 def test_a_deleted_value_in_a_reply_is_out_of_date() -> None:
-    at = moment(asked(stale=("Oslo",), stale_turns=("t0",)))
+    at = state(asked(stale=("Oslo",), stale_turns=("t0",)))
     found = score.reply(at, evidence(at), "In Oslo.")
     assert (found["abstention"], found["out-of-date reply"]) == (0, 1)
 
 
 def test_conflicts_and_preferences_are_known_by_their_kind() -> None:
-    both = moment(asked("t0", "t4", kind="conflict", answers=("Oslo", "Bergen")))
+    both = state(asked("t0", "t4", kind="conflict", answers=("Oslo", "Bergen")))
     assert score.reply(both, evidence(both), "Bergen or Oslo")["conflict handled"] == 1
     assert score.reply(both, evidence(both), "Bergen")["conflict handled"] == 0
-    liked = moment(asked("t4", kind="preference", answers=("tea",), stale=("coffee",)))
+    liked = state(asked("t4", kind="preference", answers=("tea",), stale=("coffee",)))
     assert score.reply(liked, evidence(liked), "tea or coffee")["preference retention"] == 0
     assert score.reply(liked, evidence(liked), "tea")["preference retention"] == 1
 
 
 def test_half_a_month_off_is_half_an_anchoring_error() -> None:
-    at = moment(asked("t4", answers=("8 May 2023",)))
+    at = state(asked("t4", answers=("8 May 2023",)))
     near = score.reply(at, evidence(at), "On May 23rd, 2023")["anchoring error"]
     assert near == pytest.approx(0.5)
     assert score.reply(at, evidence(at), "2021-01-01")["anchoring error"] == 1
 
 
 def test_a_claim_rests_on_the_gold_turn_that_was_shown_or_on_none() -> None:
-    at = moment(asked("t4", answers=("Bergen",)))
+    at = state(asked("t4", answers=("Bergen",)))
     shown = evidence(at, packed=["t2", "t4"])
     rests = score.reply(at, shown, "I moved to Bergen.")
     names = ("citation coverage", "unsupported claims", "attribution", "replay support")
@@ -148,7 +148,7 @@ def test_a_claim_rests_on_the_gold_turn_that_was_shown_or_on_none() -> None:
 
 
 def test_a_claim_without_anything_shown_is_unsupported() -> None:
-    at = moment(asked("t4", answers=("Bergen",)))
+    at = state(asked("t4", answers=("Bergen",)))
     from_nothing = score.reply(at, evidence(at), "I moved to Bergen.")
     assert (from_nothing["citation coverage"], from_nothing["unsupported claims"]) == (0, 1)
     assert not {"attribution", "replay support"} & from_nothing.keys()
@@ -157,7 +157,7 @@ def test_a_claim_without_anything_shown_is_unsupported() -> None:
 
 
 def test_a_claim_may_rest_on_a_summary_or_a_piece_of_a_turn() -> None:
-    at = moment(asked("t4", answers=("Bergen",)))
+    at = state(asked("t4", answers=("Bergen",)))
     shown = replace(evidence(at), packed=Packed(text="> Lately: User: moved to Bergen"))
     assert score.reply(at, shown, "I moved to Bergen.")["unsupported claims"] == 0
 
@@ -169,7 +169,7 @@ def test_a_claim_may_rest_on_a_summary_or_a_piece_of_a_turn() -> None:
 def test_a_reply_tells_steps_in_the_order_in_which_it_first_mentions_them(
     text: str, order: float
 ) -> None:
-    at = moment(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
+    at = state(asked("t0", "t2", "t4", steps=("t0", "t2", "t4")))
     assert score.reply(at, evidence(at), text)["reply step order"] == pytest.approx(order)
     assert score.reply(at, evidence(at), text)["reply procedure F1"] == pytest.approx(
         {1: 1, 0: 0, 1 / 3: 2 / 3}[order]
@@ -190,26 +190,26 @@ def test_days_are_read_in_every_usual_form_and_impossible_ones_passed_over() -> 
 
 
 def test_axes_count_turns_since_the_newest_evidence() -> None:
-    at = moment(asked("t2", "t6"))
+    at = state(asked("t2", "t6"))
     found = score.axes(at, evidence(at, packed=["t1", "t2", "t6"]))
     assert found == pytest.approx({"turns": 10, "distance": 3, "depth": 6 / 9, "place": 0.5})
 
 
 def test_what_the_data_set_says_of_an_axis_holds_when_first_asked() -> None:
     question = asked("t2", axes={"distance": 50.0, "distractors": 2.0}, after=5)
-    first = score.axes(moment(question, turns=5, step=1), evidence(moment(question)))
-    again = score.axes(moment(question, step=2, probe=True), evidence(moment(question)))
+    first = score.axes(state(question, turns=5, step=1), evidence(state(question)))
+    again = score.axes(state(question, step=2, probe=True), evidence(state(question)))
     assert (first["distance"], first["distractors"]) == (50, 2)
     assert (again["distance"], again["distractors"]) == (7, 2)  # t3 … t9 came after
 
 
 def test_a_question_of_an_earlier_time_is_as_far_from_its_evidence_as_it_was_then() -> None:
-    at = moment(asked("t2", after=5), turns=5)
+    at = state(asked("t2", after=5), turns=5)
     assert score.axes(at, evidence(at))["distance"] == 2
 
 
 def test_stages_tell_how_far_all_of_the_evidence_came() -> None:
-    at = moment(asked("t2", "t4", answers=("Bergen",)))
+    at = state(asked("t2", "t4", answers=("Bergen",)))
     half = evidence(at, ["t2", "t4"], packed=["t4"], stored=frozenset({"t2", "t4"}))
     assert score.stages(at, half, {}, answered=False) == {
         "stored": True, "retrieved": True, "packed": False,
@@ -220,21 +220,21 @@ def test_stages_tell_how_far_all_of_the_evidence_came() -> None:
 
 
 def test_a_stage_that_nobody_tells_of_is_absent_and_not_false() -> None:
-    at = moment(asked("t4"))
+    at = state(asked("t4"))
     told = score.stages(at, evidence(at, packed=["t4"], ranks=False), {}, answered=True)
     assert told == {"packed": True}
-    assert score.stages(moment(asked()), evidence(at), {}, answered=True) == {}
+    assert score.stages(state(asked()), evidence(at), {}, answered=True) == {}
 
 
 def test_evidence_that_a_wrong_reply_rests_on_was_used() -> None:
-    at = moment(asked("t4"))
+    at = state(asked("t4"))
     shown = evidence(at, packed=["t4"])
     told = score.stages(at, shown, {"contains": 0.0, "attribution": 0.5}, answered=True)
     assert (told["retrieved"], told["used"], told["right"]) == (True, True, False)
 
 
 def test_the_reply_says_whether_a_question_was_refused_and_else_the_memory() -> None:
-    at = moment(asked())
+    at = state(asked())
     own = evidence(at, refuses=True)
     assert score.refused(own, None) is True
     assert score.refused(own, "Bergen") is False
@@ -246,27 +246,27 @@ def test_the_reply_says_whether_a_question_was_refused_and_else_the_memory() -> 
 
 
 def test_what_was_said_after_the_question_is_from_the_future() -> None:
-    at = moment(asked("t2", after=5), turns=5)
+    at = state(asked("t2", after=5), turns=5)
     late = evidence(at, ["t2", "t7"], packed=["t8"], known=known(at))
     assert audited.violations(at, late)["from the future"] == 2
 
 
 def test_a_memory_that_cannot_know_the_time_is_not_blamed_for_it() -> None:
     question = asked("t2", after=5)
-    undated = replace(moment(question).haystack, turns=talk(dated=False))
-    at = moment(question, haystack=undated)
+    undated = replace(state(question).haystack, turns=talk(dated=False))
+    at = state(question, haystack=undated)
     assert known(at) == {turn.id for turn in talk()}
 
 
 def test_turns_said_at_the_same_moment_are_not_later() -> None:
     question = asked("t2", asked_at=talk()[4].said_at)
-    assert known(moment(question)) == {f"t{n}" for n in range(5)}
+    assert known(state(question)) == {f"t{n}" for n in range(5)}
 
 
 def test_what_was_deleted_is_found_by_id_and_by_its_value_in_other_words() -> None:
     question = asked(stale=("Oslo",), stale_turns=("t0",))
-    base = moment(question)
-    at = moment(question, haystack=replace(base.haystack, forgotten=("t0",)))
+    base = state(question)
+    at = state(question, haystack=replace(base.haystack, forgotten=("t0",)))
     held = evidence(at, ["t0"], known=known(at))
     reworded = replace(evidence(at, packed=(), known=known(at)), packed=Packed(text="Home: Oslo"))
     assert audited.violations(at, held)["forgotten"] == 1
@@ -275,7 +275,7 @@ def test_what_was_deleted_is_found_by_id_and_by_its_value_in_other_words() -> No
 
 
 def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
-    at = moment(asked("t4", answers=("Bergen",)))
+    at = state(asked("t4", answers=("Bergen",)))
     said = line(talk()[4])
     for text, leaked in [
         (said, 0), (f"{said}\nThe right reply is Bergen.", 1), ("No such thing.", 0),
@@ -302,7 +302,7 @@ def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
 def test_an_answer_without_anything_else_that_was_said_with_it_is_leaked(
     said: str, text: str, leaked: int
 ) -> None:
-    base = moment(asked("t4", answers=("Bergen",)))
+    base = state(asked("t4", answers=("Bergen",)))
     turns = [*talk()[:4], replace(talk()[4], text=said)]
     at = replace(base, haystack=replace(base.haystack, turns=turns))
     found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
@@ -310,14 +310,14 @@ def test_an_answer_without_anything_else_that_was_said_with_it_is_leaked(
 
 
 def test_the_day_that_a_memory_writes_before_a_line_is_no_answer() -> None:
-    at = moment(asked("t4", answers=("1 May", "May 2024")))
+    at = state(asked("t4", answers=("1 May", "May 2024")))
     text = "> [1 May 2024] User: The weather is fine.\n> [since 1 May 2024] Something new."
     found = replace(evidence(at), packed=Packed(text=text, turns=()))
     assert audited.violations(at, found)["answer leaked"] == 0
 
 
 def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
-    at = moment(asked("t4", answers=("2024-05-02", "2 May 2024")))
+    at = state(asked("t4", answers=("2024-05-02", "2 May 2024")))
     said = talk()[4].text
     for text, leaked in [
         (f"since 2024-05-02: {said}", 0), ("It was on 2 May 2024, the dentist says.", 1),
@@ -333,7 +333,7 @@ def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> N
         (("May 2022",), "Two years ago (May 2022), User met them by the lake in a storm."),
         ((said,), f"[1 May 2024] User: {said}"),
     ]:
-        base = moment(asked("t4", answers=answers))
+        base = state(asked("t4", answers=answers))
         turns = [*talk()[:4], replace(talk()[4], text=said)]
         at = replace(base, haystack=replace(base.haystack, turns=turns))
         found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))

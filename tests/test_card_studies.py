@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from scripted_memory import asked, haystack, record, talk
 
-from evals.card import frontier, hema, pooled, redundancy, run
+from evals.bench.result import Cell
+from evals.card import run
 from evals.card.config import Config, ModelSpec, Run
-from evals.card.data import Spec
 from evals.card.records import Card, Figure, Record
 from evals.card.run import Done
-from evals.result import Cell
-from evals.retrieval.data import DataSet
+from evals.data import pooled
+from evals.data.haystack import DataSet
+from evals.data.registry import Spec
+from evals.studies import frontier, hema, redundancy
 from memkit.errors import InvalidInput
 
 # ---- replay against reading

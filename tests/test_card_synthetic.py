@@ -13,8 +13,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from evals import ROOT
-from evals.card.synthetic import PROBES
-from evals.retrieval.data import PUBLISHED, Asked, DataSet, Haystack
+from evals.data.haystack import PUBLISHED, Asked, DataSet, Haystack
+from evals.data.synthetic import PROBES
 from memkit import Turn
 from memkit.errors import InvalidInput
 
@@ -135,7 +135,7 @@ def hashes(seed: int) -> list[str]:
 
 def test_the_same_seed_makes_the_same_sets_in_another_process() -> None:
     code = (
-        "from evals.card.synthetic import PROBES\n"
+        "from evals.data.synthetic import PROBES\n"
         "print(*[make(7, size='small').sha256 for make in PROBES.values()])"
     )
     other = subprocess.run(

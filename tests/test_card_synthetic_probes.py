@@ -4,10 +4,10 @@ from collections import Counter
 from datetime import timedelta
 from random import Random
 
-from evals.card.synthetic import PROBES
-from evals.card.synthetic.wordings import PEOPLE, Facts
-from evals.dialogue import START
-from evals.retrieval.data import PUBLISHED, Asked, Haystack
+from evals.data.dialogue import START
+from evals.data.haystack import PUBLISHED, Asked, Haystack
+from evals.data.synthetic import PROBES
+from evals.data.synthetic.wordings import PEOPLE, Facts
 
 
 def number(id: str) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from made_up import SAID
 
-from evals.retrieval.data import Query
-from evals.retrieval.ours import OURS
-from evals.retrieval.seam import Lines, System
-from evals.retrieval.systems import CARD_SYSTEMS, SYSTEMS, load_system
+from evals.data.haystack import Query
+from evals.systems.memkit import OURS
+from evals.systems.protocol import Lines, System
+from evals.systems.registry import CARD_SYSTEMS, SYSTEMS, load_system
 from memkit import Turn
 from memkit.protocols import Vectors
 from memkit.testing import HashEmbedder

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from scripted_memory import Scripted, asked, haystack, talk
 
-from evals.card import unit
-from evals.card.asking import Asker
+from evals.card import task
+from evals.card.ask import Evaluator
 from evals.card.config import Config, ModelSpec
-from evals.card.data import Spec
 from evals.card.records import Record, Regime
-from evals.card.unit import Unit
-from evals.retrieval.data import Haystack
-from evals.retrieval.seam import Packed
+from evals.card.task import Task
+from evals.data.haystack import Haystack
+from evals.data.registry import Spec
+from evals.systems.protocol import Packed
 from memkit.testing import ScriptedModel
 
 SPEC = ModelSpec(kind="openai", name="scripted", window=999, new_tokens=8, recall=False)
@@ -26,11 +26,11 @@ def run(
         name="c", data=[Spec(format="jsonl")], systems=["scripted"], budget=64,
         steps=how.pop("steps", 2), model=how.pop("spec", SPEC),
     )  # fmt: skip
-    one = Unit(data="d", haystack=asked_of.name, regime=regime, system="scripted")
+    one = Task(data="d", haystack=asked_of.name, regime=regime, system="scripted")
     questions = frozenset(question.id for question in asked_of.questions)
     how = {"answered": questions, "probed": questions} | how
-    asker = Asker(config=config, count=lambda text: len(text.split()), **how)
-    return unit.run(one, config, asked_of, memory, asker)
+    asker = Evaluator(config=config, count=lambda text: len(text.split()), **how)
+    return task.run(one, config, asked_of, memory, asker)
 
 
 def order(memory: Scripted) -> list[tuple[str, int]]:
@@ -43,8 +43,8 @@ def order(memory: Scripted) -> list[tuple[str, int]]:
 
 def test_steps_end_in_equal_parts_and_where_a_question_has_its_time() -> None:
     timed = haystack(asked("t2", after=4), asked("t2", id="q1"))
-    assert unit.boundaries(timed, 3) == [3, 4, 7, 10]
-    assert unit.boundaries(timed, 99) == list(range(1, 11))
+    assert task.boundaries(timed, 3) == [3, 4, 7, 10]
+    assert task.boundaries(timed, 99) == list(range(1, 11))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_question_is_first_asked_when_its_evidence_is_in(
     gold: Sequence[str], after: int | None, time: int
 ) -> None:
     question = asked(*gold, after=after)
-    assert unit.time_of(question, haystack(question)) == time
+    assert task.time_of(question, haystack(question)) == time
 
 
 def test_offline_all_is_asked_after_the_last_turn_and_what_is_deleted_is_gone() -> None:
@@ -68,7 +68,7 @@ def test_offline_all_is_asked_after_the_last_turn_and_what_is_deleted_is_gone() 
 def test_a_record_is_resampled_with_what_its_conversation_shares_turns_with() -> None:
     (alone,) = run(Scripted(), haystack(asked("t2")))
     (shared,) = run(Scripted(), haystack(asked("t2"), cluster="five alike"))
-    assert (alone.unit, shared.unit) == ("h", "five alike")
+    assert (alone.task, shared.task) == ("h", "five alike")
 
 
 def test_offline_a_question_is_asked_of_the_memory_as_it_was_then() -> None:
@@ -133,12 +133,12 @@ def test_a_probe_gets_no_reply_and_stands_as_far_from_its_evidence_as_it_is_then
 def test_a_sample_takes_of_every_kind_and_the_same_of_the_same_seed() -> None:
     many = [asked("t2", id=f"fact{n}") for n in range(9)]
     few = [asked(id="none")]
-    drawn = unit.sample([haystack(*many), haystack(*few)], 3, seed=1)
+    drawn = task.sample([haystack(*many), haystack(*few)], 3, seed=1)
     assert "none" in drawn
     assert len(drawn) == 3
-    assert drawn == unit.sample([haystack(*many), haystack(*few)], 3, seed=1)
-    assert unit.sample([haystack(*many)], 0, seed=1) == frozenset()
-    assert len(unit.sample([haystack(*many)], None, seed=1)) == 9
+    assert drawn == task.sample([haystack(*many), haystack(*few)], 3, seed=1)
+    assert task.sample([haystack(*many)], 0, seed=1) == frozenset()
+    assert len(task.sample([haystack(*many)], None, seed=1)) == 9
 
 
 # ---- what
@@ -254,5 +254,5 @@ def test_an_endpoint_tells_no_likelihoods() -> None:
 
 
 def test_a_unit_is_named_by_all_that_tells_it_apart() -> None:
-    one = Unit(data="d", haystack="h", regime="online", system="BM25")
+    one = Task(data="d", haystack="h", regime="online", system="BM25")
     assert one.name == "d / h / online / BM25"

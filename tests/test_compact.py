@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Memory, Summary
-from memkit.compact import MAX_TOKENS, ExtractiveSummariser, ModelSummariser
+from memkit.background.summary import MAX_TOKENS, ExtractiveSummariser, ModelSummariser
 from memkit.errors import ModelError
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.testing import HashEmbedder, ScriptedModel

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from memkit import dates
-from memkit.dates import Span, spans
 from memkit.errors import NaiveDatetime
+from memkit.text import dates
+from memkit.text.dates import Span, spans
 
 NOW = datetime(2024, 5, 15, 14, 30, tzinfo=UTC)  # a Wednesday
 

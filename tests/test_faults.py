@@ -13,17 +13,17 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory, remembered
 
 import memkit
+from memkit.background.maintenance import Settings
 from memkit.errors import (
     StoreError,
     StoreLocked,
 )
-from memkit.keep import Settings
 from memkit.memory import Memory
 from memkit.testing import HashEmbedder
-from stores.sqlite import SQLiteStore
 
 CHILD = """
 import os, sys, time
@@ -311,7 +311,7 @@ def test_a_memory_closed_while_threads_read_raises_nothing_but_its_own_errors(pa
             return
 
     with ThreadPoolExecutor(4) as pool:
-        reading = [pool.submit(read, n) for n in range(4)]
+        snapshot = [pool.submit(read, n) for n in range(4)]
         time.sleep(0.05)
         opened.close()
-        assert [one.result() for one in reading] == [None] * 4
+        assert [one.result() for one in snapshot] == [None] * 4

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from memkit_sqlite.sqlite import SQLiteStore
 from test_faults import memory, remembered
 
 from memkit.errors import NewerSchema, NotAMemory, StoreError, StoreFull, StoreReadOnly
 from memkit.memory import Memory
-from stores.sqlite import SQLiteStore
 
 
 @pytest.fixture

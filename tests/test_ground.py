@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Source, Turn
-from memkit.thoughts import ground, stems
-from memkit.thoughts.ground import supported
-from memkit.thoughts.stems import sentences
+from memkit.text import stems
+from memkit.text.stems import sentences
+from memkit.thoughts import grounding as ground
+from memkit.thoughts.grounding import supported
 
 MONDAY = datetime(2023, 5, 8, 12, tzinfo=UTC)
 

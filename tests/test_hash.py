@@ -14,15 +14,7 @@ from typer.testing import CliRunner
 from evals.__main__ import app
 from evals.bench import hash as bench
 from memkit.protocols import Vectors
-from memkit.thoughts.hash import (
-    PROBES,
-    TABLES,
-    Groups,
-    Hash,
-    argmax_hash,
-    nearest,
-    sized_for,
-)
+from memkit.thoughts.lsh import PROBES, TABLES, Groups, Hash, argmax_hash, nearest, sized_for
 
 D = 32
 

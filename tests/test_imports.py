@@ -13,8 +13,8 @@ import memkit
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "memkit": {"memkit"},
-    "stores": {"stores", "memkit"},
-    "evals": {"evals", "stores", "memkit"},
+    "memkit_sqlite": {"memkit_sqlite", "memkit"},
+    "evals": {"evals", "memkit_sqlite", "memkit"},
 }
 FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
@@ -88,7 +88,7 @@ def imported(tree: ast.AST) -> set[str]:
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_packages_import_only_downwards(package: str) -> None:
-    ours = {"memkit", "stores", "evals", "examples", "tests"}
+    ours = {"memkit", "memkit_sqlite", "evals", "examples", "tests"}
     for path, tree in TREES.items():
         if path.is_relative_to(ROOT / package):
             assert imported(tree) & ours <= MAY_IMPORT[package], path
@@ -118,8 +118,8 @@ def test_nothing_but_the_worker_and_what_it_calls_catches_every_error() -> None:
     found = {
         str(path.relative_to(ROOT)) for path, tree in library.items() for _ in broad_handlers(tree)
     }
-    assert found == {"memkit/worker.py"}
-    assert len(list(broad_handlers(TREES[ROOT / "memkit/worker.py"]))) == 2
+    assert found == {"memkit/background/worker.py"}
+    assert len(list(broad_handlers(TREES[ROOT / "memkit/background/worker.py"]))) == 2
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from memkit_sqlite import cache as index_module
+from memkit_sqlite.faiss_index import VectorIndex
+from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory, remembered
 
 from memkit.memory import Memory
-from stores import index as index_module
-from stores.sqlite import SQLiteStore
-from stores.vectors import VectorIndex
 
 
 @pytest.fixture

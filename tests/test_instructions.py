@@ -3,11 +3,11 @@
 import pytest
 
 from memkit.records import Claim, Turn
-from memkit.thoughts.english import People
-from memkit.thoughts.ground import supported
-from memkit.thoughts.instructions import instructions
-from memkit.thoughts.rules import RuleThinker
-from memkit.thoughts.sentences import Sentence
+from memkit.thoughts.grounding import supported
+from memkit.thoughts.rules.english import People
+from memkit.thoughts.rules.instructions import instructions
+from memkit.thoughts.rules.sentences import Sentence
+from memkit.thoughts.rules.thinker import RuleThinker
 
 
 def rules(text: str, name: str = "Yui") -> list[Claim]:

@@ -23,10 +23,10 @@ from hypothesis.stateful import (
 from thinkers import Reader, opened, says, tell
 
 import memkit
+from memkit.background.maintenance import Settings
+from memkit.background.pruning import Forgetting
 from memkit.errors import InvalidInput, ScopeRequired
-from memkit.keep import Settings
 from memkit.memory import Memory
-from memkit.prune import Forgetting
 from memkit.testing import HashEmbedder
 
 # names that look alike to anything that folds case, cuts at a mark, or takes part of a key

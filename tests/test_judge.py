@@ -53,7 +53,7 @@ def test_a_model_is_shown_both_sentences_a_line_each() -> None:
 class Marked(ScriptedModel):
     """A model with a mark that opens a role."""
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         return text.replace("<s>", "< s>")
 
 
@@ -170,7 +170,8 @@ def test_wrong_arguments_are_refused_at_once(tokenizer: Any) -> None:
 
 def test_importing_thoughts_loads_no_model_library() -> None:
     code = (
-        "import sys, memkit.thoughts.judge, memkit.thoughts.model, memkit.thoughts.ground;"
+        "import sys, memkit.thoughts.judge, memkit.thoughts.model_thinker;"
+        "import memkit.thoughts.grounding;"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,9 +13,9 @@ from memkit.errors import ModelError
 from memkit.protocols import Messages
 from memkit.records import Claim, Source, Turn
 from memkit.testing import ScriptedModel
-from memkit.thoughts.ground import supported
-from memkit.thoughts.lines import read
-from memkit.thoughts.model import ModelThinker
+from memkit.thoughts.claim_lines import read
+from memkit.thoughts.grounding import supported
+from memkit.thoughts.model_thinker import ModelThinker
 
 MONDAY = datetime(2023, 5, 8, 12, tzinfo=UTC)
 MOVED = "Hello! I moved to Oslo in 2019. My dog is called Rex."
@@ -155,7 +155,7 @@ def test_small_talk_of_an_assistant_is_not_asked_about() -> None:
 class Marked(ScriptedModel):
     """A model with a mark that opens a role."""
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         return text.replace("[INST]", "[ INST]")
 
 

@@ -26,14 +26,14 @@ from openai_server import (  # noqa: F401 - some are fixtures
 
 import memkit
 from memkit import Chat
-from memkit.compact import ModelSummariser
+from memkit.background.summary import ModelSummariser
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.models.openai import OpenAIModel
 from memkit.prompt import Parts, compose
 from memkit.records import Turn
 from memkit.thoughts.judge import ModelJudge
-from memkit.thoughts.model import ModelThinker
-from memkit.thoughts.rules import RuleThinker
+from memkit.thoughts.model_thinker import ModelThinker
+from memkit.thoughts.rules.thinker import RuleThinker
 
 openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -269,10 +269,10 @@ MARKED = [
 @pytest.mark.parametrize("text", MARKED)
 def test_marks_of_a_role_get_a_space_inside(text: str) -> None:
     model = offline()
-    safe = model.neutralise(text)
+    safe = model.escape_role_markers(text)
     assert safe != text
     assert safe.replace(" ", "") == text.replace(" ", "")
-    assert model.neutralise(safe) == safe
+    assert model.escape_role_markers(safe) == safe
 
 
 @pytest.mark.parametrize(
@@ -287,14 +287,14 @@ def test_marks_of_a_role_get_a_space_inside(text: str) -> None:
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
-    assert offline().neutralise(text) == text
+    assert offline().escape_role_markers(text) == text
 
 
 @given(st.lists(st.sampled_from(["<", "|", ">", "[", "]", "/", "s", "INST", "x", " ", "#"])))
 def test_neutralising_only_adds_spaces_and_ends(parts: list[str]) -> None:
     model = offline()
     text = "".join(parts)
-    safe = model.neutralise(text)
+    safe = model.escape_role_markers(text)
     assert safe.replace(" ", "") == text.replace(" ", "")
     assert not re.search(r"<\|x\|>|</?s>|\[/?INST\]", safe)
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from thinkers import day
 
 from memkit.records import Source, Thought
-from memkit.thoughts import organise
-from memkit.thoughts.bands import bands
+from memkit.thoughts import merging as organise
+from memkit.thoughts.near_duplicates import bands
 
 
 def thought(text: str = "", n: float = 0, *, until: float | None = None, **rest: Any) -> Thought:

@@ -22,11 +22,11 @@ from matplotlib.text import Text
 
 import memkit
 from memkit import Turn, plots
+from memkit.background.pruning import Forgetting, weights
 from memkit.errors import InvalidInput
 from memkit.plots.groups import projected
 from memkit.plots.picture import Picture
 from memkit.protocols import ChunkAge
-from memkit.prune import Forgetting, weights
 from memkit.records import Hit, Source, Thought
 from memkit.testing import HashEmbedder
 

@@ -383,4 +383,4 @@ def test_templates_that_insist_on_alternating_roles_get_them(
 
 def test_ordinary_text_reaches_the_model_unchanged(families: dict[str, HuggingFaceModel]) -> None:
     text = "I paid 5 < 7 & said: [yes] – user, assistant and system are words. #1 | ok>"
-    assert all(model.neutralise(text) == text for model in families.values())
+    assert all(model.escape_role_markers(text) == text for model in families.values())

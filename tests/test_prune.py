@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Forgetting, MemkitError, Memory
+from memkit.background.pruning import choose, weights
 from memkit.protocols import ChunkAge
-from memkit.prune import choose, weights
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 

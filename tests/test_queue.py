@@ -25,9 +25,9 @@ from thinkers import (
 )
 
 from memkit import Turn
+from memkit.background.reflection import ATTEMPTS, PostThinking
 from memkit.memory import Memory
 from memkit.records import Claim, Role, Scope, Source
-from memkit.thoughts.post import ATTEMPTS, PostThinking
 
 ANN = Scope(user_id="ann")
 
@@ -253,8 +253,8 @@ def test_a_failure_starts_no_background_work_where_that_is_switched_off() -> Non
 def test_a_thinker_that_fails_once_is_tried_again_in_the_background(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("memkit.thoughts.post._FIRST_PAUSE", timedelta(seconds=0.2))
-    monkeypatch.setattr("memkit.keep._LOOK_AGAIN_S", 0.2)
+    monkeypatch.setattr("memkit.background.reflection._FIRST_PAUSE", timedelta(seconds=0.2))
+    monkeypatch.setattr("memkit.background.maintenance._LOOK_AGAIN_S", 0.2)
 
     class Stumbles(Reader):
         def think(self, turns: Any, before: Any = ()) -> list[Claim]:
@@ -284,7 +284,7 @@ def test_a_thinker_that_hangs_is_left_behind_and_the_queue_goes_on(hangs: Hangs)
         memory.remember(says("Ann likes tea."), user_id="ann", session_id="s2")
         until(lambda: known(memory) == ["Ann likes tea."])
 
-        (waiting,) = memory.store.waiting(ANN, 9)
+        (waiting,) = memory.store.next_batch(ANN, 9)
         assert (waiting.turn.id, waiting.attempts) == ("t0", 1)
     assert not hangs.let_go.is_set()
 
@@ -292,7 +292,7 @@ def test_a_thinker_that_hangs_is_left_behind_and_the_queue_goes_on(hangs: Hangs)
 def test_closing_does_not_wait_for_a_thinker_that_hangs(tmp_path: Path, hangs: Hangs) -> None:
     memory = opened(tmp_path / "ann.db", hangs, background=True, seconds=FOR_EVER)
     memory.remember(many(1), user_id="ann")
-    assert hangs.hanging.wait(60)
+    assert hangs.count_derived.wait(60)
 
     memory.close()
 
@@ -305,7 +305,7 @@ def test_closing_does_not_wait_for_a_thinker_that_hangs(tmp_path: Path, hangs: H
 def test_remembering_and_recalling_do_not_wait_for_the_thinker(hangs: Hangs) -> None:
     with opened(thinker=hangs, background=True, seconds=FOR_EVER) as memory:
         memory.remember(many(1), user_id="ann")
-        assert hangs.hanging.wait(60)
+        assert hangs.count_derived.wait(60)
         for n in range(20):
             memory.remember(says(f"tea {n}"), user_id="ann")
             assert memory.recall(f"tea {n}", user_id="ann", k=1)[0].text == f"tea {n}"

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from timelines import TIMELINES
 
-from memkit import rank
 from memkit.protocols import Integers
-from memkit.windows import Floats, Windows
+from memkit.retrieval import fusion as rank
+from memkit.retrieval.windows import Floats, Windows
 
 PARTS = st.floats(0, 1)
 LEXICAL = ("lexical", "lexical window")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memkit
-from memkit import Hit, Turn, rank
+from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError, NaiveDatetime, ScopeRequired
+from memkit.retrieval import fusion as rank
 from memkit.testing import HashEmbedder
 
 WORDS = st.lists(st.sampled_from(TOLD), min_size=1, max_size=6).map(" ".join)

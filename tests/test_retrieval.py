@@ -12,13 +12,16 @@ from made_up import SAID, erratum, locomo_file, longmemeval_file, remembered
 from typer.testing import CliRunner
 
 from evals.__main__ import app
-from evals.retrieval import baselines, command, confidence, figures, locomo, records, statistics
-from evals.retrieval.cache import FILE, CachedEmbedder
-from evals.retrieval.data import AUDITED, PUBLISHED, Query
-from evals.retrieval.ours import Memkit
+from evals.data import locomo
+from evals.data.haystack import AUDITED, PUBLISHED, Query
+from evals.retrieval import command, confidence, figures, records
 from evals.retrieval.run import run
-from evals.retrieval.seam import System
-from evals.retrieval.systems import SYSTEMS
+from evals.stats import bootstrap as statistics
+from evals.systems import baselines
+from evals.systems.cache import FILE, CachedEmbedder
+from evals.systems.memkit import Memkit
+from evals.systems.protocol import System
+from evals.systems.registry import SYSTEMS
 from memkit import Turn
 from memkit.testing import HashEmbedder
 

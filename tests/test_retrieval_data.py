@@ -10,8 +10,8 @@ from made_up import erratum, locomo_file, longmemeval_file, remembered
 from typer.testing import CliRunner
 
 from evals.__main__ import app
-from evals.retrieval import locomo, longmemeval
-from evals.retrieval.data import AUDITED, PUBLISHED, Gold
+from evals.data import locomo, longmemeval
+from evals.data.haystack import AUDITED, PUBLISHED, Gold
 from memkit.errors import InvalidInput
 
 

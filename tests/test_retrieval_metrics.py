@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from evals.retrieval import abstention, figures, metrics, statistics
+from evals.metrics import confidence as abstention
+from evals.metrics import retrieval as metrics
+from evals.retrieval import figures
+from evals.stats import bootstrap as statistics
 
 # ---- metrics
 

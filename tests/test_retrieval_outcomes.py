@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from made_up import erratum, locomo_file, longmemeval_file, remembered
 
-from evals.retrieval import command, confidence, figures, locomo, records, statistics
-from evals.retrieval.cache import CachedEmbedder
-from evals.retrieval.data import AUDITED, PUBLISHED, DataSet, Query
+from evals.data import locomo
+from evals.data.haystack import AUDITED, PUBLISHED, DataSet, Query
+from evals.retrieval import command, confidence, figures, records
 from evals.retrieval.run import Outcome, run
-from evals.retrieval.seam import Make, Packed, ScoredTurn
-from evals.retrieval.systems import SYSTEMS
+from evals.stats import bootstrap as statistics
+from evals.systems.cache import CachedEmbedder
+from evals.systems.protocol import Make, Packed, ScoredTurn
+from evals.systems.registry import SYSTEMS
 from memkit import Turn
 from memkit.testing import HashEmbedder
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Turn
-from memkit.thoughts import conventions, english, frames, owned
-from memkit.thoughts.rules import RuleThinker
+from memkit.thoughts.rules import conventions, english, frames
+from memkit.thoughts.rules import possessions as owned
+from memkit.thoughts.rules.thinker import RuleThinker
 
 NOW = datetime(2024, 5, 15, 14, 30, tzinfo=UTC)  # a Wednesday
 

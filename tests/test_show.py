@@ -19,8 +19,8 @@ from rich.console import Console
 import memkit
 from evals.card.report import page
 from memkit.records import Context, Hit, Hits, Source, Summary, Thought, Thoughts
-from memkit.show.text import HARMFUL
 from memkit.testing import HashEmbedder
+from memkit.text.sanitise import HARMFUL
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LATER = datetime(2024, 8, 9, tzinfo=UTC)
@@ -254,6 +254,6 @@ def test_a_card_prints_its_summary(card: Any) -> None:
 def test_showing_is_loaded_when_something_is_shown(tmp_path: Path) -> None:
     code = (
         "import sys, memkit.memory, memkit.records;"
-        "assert not {'rich', 'matplotlib', 'memkit.show.views'} & set(sys.modules)"
+        "assert not {'rich', 'matplotlib', 'memkit.display.views'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

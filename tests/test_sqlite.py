@@ -4,13 +4,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from test_stores import ANN, EMBEDDER, adding, near, summary, turn
+from memkit_sqlite import cache as index_module
+from memkit_sqlite.sqlite import SQLiteStore
+from test_stores import ANN, EMBEDDER, adding, nearest, summary, turn
 
 from memkit.errors import NotAMemory
-from memkit.protocols import Changes, Window
+from memkit.protocols import Window, WriteBatch
 from memkit.records import Scope
-from stores import index as index_module
-from stores.sqlite import SQLiteStore
 
 FAULTS = {
     "DELETE FROM chunks": "1 turns without a chunk",
@@ -29,8 +29,8 @@ FAULTS = {
 def test_check_names_what_is_wrong(tmp_path: Path, damage: str) -> None:
     with_tea = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
     with_tea.write(ANN, adding(turn("1", "tea")))
-    with_tea.write(ANN, Changes(summaries=[summary(1, ["1"])]))
-    near(with_tea, "tea")
+    with_tea.write(ANN, WriteBatch(summaries=[summary(1, ["1"])]))
+    nearest(with_tea, "tea")
     raw = sqlite3.connect(tmp_path / "ann.db", isolation_level=None)
     raw.execute(damage)
     raw.close()
@@ -66,13 +66,13 @@ def test_forgotten_words_and_vectors_are_in_no_file_any_more(tmp_path: Path, clo
     secret = turn("1", "xylophonq zzyzxville", name="qwertzuiop")
     store.write(ANN, adding(*(turn(f"t{n}", f"tea {n}") for n in range(50))))
     store.write(ANN, adding(secret, summaries=[summary(51, ["t1"])]))
-    near(store, "tea")
+    nearest(store, "tea")
     vector = EMBEDDER.embed([secret.text]).tobytes()
     assert vector in everything_in(tmp_path)
 
-    store.write(ANN, Changes(forget=["1"]))
+    store.write(ANN, WriteBatch(forget=["1"]))
     if closed:
-        near(store, "tea")
+        nearest(store, "tea")
         store.close()
     left = everything_in(tmp_path)
     for trace in (b"xylophonq", b"zzyzxvil", b"qwertzuiop", vector):
@@ -83,15 +83,15 @@ def test_forgotten_words_and_vectors_are_in_no_file_any_more(tmp_path: Path, clo
 def test_forgetting_everything_deletes_the_index_file(tmp_path: Path) -> None:
     store = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
     store.write(ANN, adding(turn("1", "tea")))
-    near(store, "tea")
+    nearest(store, "tea")
     store.close()
     folder = tmp_path / "ann.db.index"
     assert len(list(folder.iterdir())) == 1
 
     store = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
-    store.write(ANN, Changes(forget=["1"]))
+    store.write(ANN, WriteBatch(forget=["1"]))
     assert list(folder.iterdir()) == []
-    assert near(store, "tea") == []
+    assert nearest(store, "tea") == []
     store.close()
     assert list(folder.iterdir()) == []
 
@@ -99,8 +99,8 @@ def test_forgetting_everything_deletes_the_index_file(tmp_path: Path) -> None:
 def test_a_process_that_closes_late_does_not_save_what_another_forgot(tmp_path: Path) -> None:
     late, other = (SQLiteStore(str(tmp_path / "a.db"), EMBEDDER.fingerprint) for _ in "12")
     late.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    near(late, "tea")
-    other.write(ANN, Changes(forget=["1"]))
+    nearest(late, "tea")
+    other.write(ANN, WriteBatch(forget=["1"]))
 
     late.close()
     other.close()
@@ -115,10 +115,10 @@ def test_indexes_used_longest_ago_leave_memory(
     users = [Scope(user_id=f"user{n}") for n in range(9)]
     for user in users:
         store.write(user, adding(*(turn(str(n), f"tea {user.user_id}") for n in range(4))))
-        assert len(near(store, "tea", user)) == 4
+        assert len(nearest(store, "tea", user)) == 4
 
     assert list(store._cache._open) == ["user7", "user8"]
-    assert [near(store, "tea", user)[0] for user in users] == [f"tea {u.user_id}" for u in users]
+    assert [nearest(store, "tea", user)[0] for user in users] == [f"tea {u.user_id}" for u in users]
     store.close()
 
 

@@ -14,21 +14,21 @@ from contract import (
     Open,
     adding,
     concluded,
-    thinking,
+    reflection,
     thought,
     turn,
 )
 
 from memkit.errors import EmbeddingMismatch
-from memkit.protocols import Backend, Changes, Vectors
+from memkit.protocols import Backend, Vectors, WriteBatch
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
 DIMENSION = EMBEDDER.fingerprint.dimension
 
 
-def waiting(store: Backend, scope: Scope = ANN) -> list[str]:
-    return [str(one.turn.id) for one in store.waiting(scope, 99)]
+def next_batch(store: Backend, scope: Scope = ANN) -> list[str]:
+    return [str(one.turn.id) for one in store.next_batch(scope, 99)]
 
 
 def texts_of(store: Backend, text: str, k: int = 10) -> list[str]:
@@ -40,53 +40,53 @@ def texts_of(store: Backend, text: str, k: int = 10) -> list[str]:
 
 def test_a_turn_waits_from_when_it_is_stored_until_it_was_thought_about(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    assert (waiting(store), waiting(store, BOB), store.pending()) == (["1", "2"], [], ["ann"])
+    assert (next_batch(store), next_batch(store, BOB), store.pending()) == (["1", "2"], [], ["ann"])
 
-    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
-    assert waiting(store) == ["2"]
+    store.write(ANN, reflection(["1"], thought("a", "tea", "1")))
+    assert next_batch(store) == ["2"]
 
 
 def test_of_two_who_thought_about_the_same_turns_the_first_is_written(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
-    store.write(ANN, thinking(["1", "2"], thought("b", "milk", "2"), rejected=3))
+    store.write(ANN, reflection(["1"], thought("a", "tea", "1")))
+    store.write(ANN, reflection(["1", "2"], thought("b", "milk", "2"), rejected=3))
 
     assert [one.text for one in store.thoughts(ANN)] == ["tea"]
-    assert (waiting(store), store.stats()["rejected_claims"]) == (["2"], 0)
+    assert (next_batch(store), store.stats()["rejected_claims"]) == (["2"], 0)
 
 
 def test_what_was_concluded_of_a_turn_that_was_forgotten_meanwhile_is_not_written(
     store: Backend,
 ) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, Changes(forget=["1"]))
-    store.write(ANN, thinking(["1", "2"], thought("a", "tea", "1")))
+    store.write(ANN, WriteBatch(forget=["1"]))
+    store.write(ANN, reflection(["1", "2"], thought("a", "tea", "1")))
 
-    assert (list(store.thoughts(ANN)), waiting(store)) == ([], ["2"])
+    assert (list(store.thoughts(ANN)), next_batch(store)) == ([], ["2"])
 
 
 def test_one_that_failed_comes_alone_last_and_not_before_its_time(store: Backend) -> None:
     later = NOON + timedelta(minutes=1)
     store.write(ANN, adding(turn("1", "a"), turn("2", "b"), turn("3", "c")))
-    store.write(ANN, thinking(["1", "2"], failure="no", again_at=later))
+    store.write(ANN, reflection(["1", "2"], failure="no", again_at=later))
 
-    assert [one.turn.id for one in store.waiting(ANN, 9, NOON)] == waiting(store) == ["3"]
-    store.write(ANN, thinking(["3"]))
-    assert store.waiting(ANN, 9, NOON) == []
-    (one,) = store.waiting(ANN, 9, later)
+    assert [one.turn.id for one in store.next_batch(ANN, 9, NOON)] == next_batch(store) == ["3"]
+    store.write(ANN, reflection(["3"]))
+    assert store.next_batch(ANN, 9, NOON) == []
+    (one,) = store.next_batch(ANN, 9, later)
     assert (one.turn.id, one.attempts) == ("1", 1)
 
 
 def test_a_turn_given_up_does_not_wait_until_somebody_asks_for_it(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "a")))
-    store.write(ANN, thinking(["1"], failure="no", again_at=None))
-    assert store.waiting(ANN, 9) == []
+    store.write(ANN, reflection(["1"], failure="no", again_at=None))
+    assert store.next_batch(ANN, 9) == []
     assert [store.stats()[name] for name in ("waiting_turns", "parked_turns")] == [0, 1]
 
-    store.write(BOB, Changes(unpark=True))
-    assert store.waiting(ANN, 9) == []
-    store.write(ANN, Changes(unpark=True))
-    assert [(one.turn.id, one.attempts) for one in store.waiting(ANN, 9)] == [("1", 0)]
+    store.write(BOB, WriteBatch(unpark=True))
+    assert store.next_batch(ANN, 9) == []
+    store.write(ANN, WriteBatch(unpark=True))
+    assert [(one.turn.id, one.attempts) for one in store.next_batch(ANN, 9)] == [("1", 0)]
 
 
 @pytest.mark.parametrize("spoiled", ["none", "too few", "too long", "not a number"])
@@ -100,18 +100,18 @@ def test_thoughts_whose_vectors_do_not_fit_are_refused_whole(store: Backend, spo
     store.write(ANN, adding(turn("1", "tea")))
 
     with pytest.raises(ValueError, match="vectors must"):
-        store.write(ANN, thinking(["1"], thought("a", "tea", "1"), vectors=vectors))
-    assert (waiting(store), list(store.thoughts(ANN))) == (["1"], [])
+        store.write(ANN, reflection(["1"], thought("a", "tea", "1"), vectors=vectors))
+    assert (next_batch(store), list(store.thoughts(ANN))) == (["1"], [])
 
 
 # ---- the groups of the hash
 
 
-def many(n: int, first: int = 0) -> Changes:
+def many(n: int, first: int = 0) -> WriteBatch:
     """Thoughts of one turn, each of a slot of its own, and vectors that are anywhere."""
     ids = range(first, first + n)
     made = [thought(f"{i}", f"t{i}", f"{first}", start=i, slot=f"s{i}") for i in ids]
-    return thinking([f"{first}"], *made, vectors=unit(n, seed=first))
+    return reflection([f"{first}"], *made, vectors=unit(n, seed=first))
 
 
 def unit(n: int, seed: int) -> Vectors:
@@ -120,8 +120,8 @@ def unit(n: int, seed: int) -> Vectors:
 
 
 def nearest(store: Backend, vector: Vectors, k: int) -> list[str]:
-    with store.reading(ANN) as reading:
-        return [one.thought.id for one in reading.thoughts(vector, k)]
+    with store.snapshot(ANN) as snapshot:
+        return [one.thought.id for one in snapshot.thoughts(vector, k)]
 
 
 def found_of(store: Backend, known: Vectors) -> float:
@@ -168,7 +168,7 @@ def test_what_is_forgotten_leaves_its_group_and_the_others_stay(store: Backend) 
     for first in (0, 100):
         store.write(ANN, adding(turn(f"{first}", "turn")))
         store.write(ANN, many(100, first))
-    store.write(ANN, Changes(forget=["0"]))
+    store.write(ANN, WriteBatch(forget=["0"]))
 
     assert all(int(id) >= 100 for vector in unit(20, seed=3) for id in nearest(store, vector, 9))
     assert [nearest(store, vector, 1) for vector in unit(100, seed=100)[:9]] == [
@@ -189,7 +189,7 @@ def test_reembed_embeds_thoughts_too(reopen: Open) -> None:
     for scope in (ANN, BOB):
         store.write(scope, adding(turn("1", "tea"), turn("2", "milk")))
         made = [thought("a", "likes tea", "1"), thought("b", "buys fresh milk", "2")]
-        store.write(scope, thinking(["1", "2"], *made))
+        store.write(scope, reflection(["1", "2"], *made))
     seen: list[tuple[int, int]] = []
     assert store.reembed(other, lambda done, total: seen.append((done, total))) == 4
     assert (seen[0], seen[-1]) == ((0, 8), (8, 8))
@@ -199,17 +199,17 @@ def test_reembed_embeds_thoughts_too(reopen: Open) -> None:
     with pytest.raises(EmbeddingMismatch):
         reopen(EMBEDDER.fingerprint)
     store = reopen(other.fingerprint)
-    with store.reading(BOB) as reading:
-        assert reading.thoughts(other.embed(["fresh milk"])[0], 1)[0].thought.id == "b"
+    with store.snapshot(BOB) as snapshot:
+        assert snapshot.thoughts(other.embed(["fresh milk"])[0], 1)[0].thought.id == "b"
     store.write(ANN, replace(adding(turn("3", "jam")), vectors=other.embed(["jam"])))
-    store.write(ANN, thinking(["3"], thought("c", "jam", "3"), vectors=other.embed(["jam"])))
+    store.write(ANN, reflection(["3"], thought("c", "jam", "3"), vectors=other.embed(["jam"])))
     assert len(list(store.thoughts(ANN))) == 3
     assert store.check() == []
     store.close()
 
 
 def store_is_free(writer: Backend) -> None:
-    writer.write(BOB, Changes(unpark=True))
+    writer.write(BOB, WriteBatch(unpark=True))
 
 
 def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Open) -> None:
@@ -219,13 +219,13 @@ def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Ope
     class Slow(HashEmbedder):
         def embed(self, texts: Sequence[str]) -> Vectors:
             if writer.stats()["thoughts"] == 0:
-                writer.write(ANN, thinking(["1"], thought("a", "likes tea", "1")))
+                writer.write(ANN, reflection(["1"], thought("a", "likes tea", "1")))
             return super().embed(texts)
 
     other = Slow(32, name="other")
     store.reembed(other, lambda *_: store_is_free(writer))
-    with store.reading(ANN) as reading:
-        assert [one.thought.id for one in reading.thoughts(other.embed(["tea"])[0], 1)] == ["a"]
+    with store.snapshot(ANN) as snapshot:
+        assert [one.thought.id for one in snapshot.thoughts(other.embed(["tea"])[0], 1)] == ["a"]
     assert store.check() == []
     with pytest.raises(EmbeddingMismatch):
         concluded(writer, "tea")
@@ -236,11 +236,11 @@ def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Ope
 def test_forgetting_needs_no_embedder(reopen: Open) -> None:
     store = reopen(EMBEDDER.fingerprint)
     store.write(ANN, adding(turn("1", "tea")))
-    store.write(ANN, thinking(["1"], thought("a", "tea", "1")))
+    store.write(ANN, reflection(["1"], thought("a", "tea", "1")))
     store.close()
 
     store = reopen(None)
-    store.write(ANN, Changes(forget=["1"]))
+    store.write(ANN, WriteBatch(forget=["1"]))
     assert (list(store.thoughts(ANN)), store.stats()["turns"]) == ([], 0)
     store.close()
 
@@ -252,7 +252,7 @@ def test_a_thought_found_says_where_it_stands_and_what_holds_by_now(store: Backe
     store.write(ANN, adding(turn("1", "Oslo"), turn("2", "Rome")))
     oslo = thought("a", "lives in Oslo", "1", slot="home", tail="Oslo")
     rome = thought("b", "lives in Rome", "2", slot="home", tail="Rome")
-    store.write(ANN, thinking(["1", "2"], oslo, rome))
+    store.write(ANN, reflection(["1", "2"], oslo, rome))
 
     by_id = {one.thought.id: one for one in concluded(store, "lives in Oslo")}
     old, new = by_id["a"], by_id["b"]
@@ -270,21 +270,23 @@ def test_only_thoughts_of_these_turns_of_this_user_hang_on_them(store: Backend) 
             thought("b", "milk", "2"),
             thought("c", "jam", "2", start=2),
         ]
-        store.write(scope, thinking(["1", "2"], *made))
+        store.write(scope, reflection(["1", "2"], *made))
 
-    assert [store.hanging(ANN, ids) for ids in (["1"], ["2"], ["1", "2"], ["3"], [])] == [
+    assert [store.count_derived(ANN, ids) for ids in (["1"], ["2"], ["1", "2"], ["3"], [])] == [
         1, 2, 3, 0, 0,
     ]  # fmt: skip
-    assert store.hanging(Scope(user_id="eve"), ["1"]) == 0
+    assert store.count_derived(Scope(user_id="eve"), ["1"]) == 0
 
 
 def test_a_verdict_on_what_was_closed_meanwhile_changes_nothing(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "x"), turn("2", "y"), turn("3", "z")))
     far = ["red lamp", "old boat", "warm bread"]
     made = [thought(id, text, n) for id, text, n in zip("abc", far, "123", strict=True)]
-    store.write(ANN, thinking(["1", "2", "3"], *made))
-    store.write(ANN, Changes(settled=[("a", "b", True), ("b", "c", True), ("a", "c", True)]))
-    store.write(ANN, Changes(settled=[("c", "gone", True), ("a", "b", False)]))
+    store.write(ANN, reflection(["1", "2", "3"], *made))
+    store.write(
+        ANN, WriteBatch(resolved_conflicts=[("a", "b", True), ("b", "c", True), ("a", "c", True)])
+    )
+    store.write(ANN, WriteBatch(resolved_conflicts=[("c", "gone", True), ("a", "b", False)]))
 
     assert [one.id for one in store.thoughts(ANN)] == ["c"]
     chain = [(one.id, one.closed_by) for one in store.history(ANN, "a")]

@@ -13,7 +13,7 @@ from contract import (
     Arm,
     Midway,
     adding,
-    near,
+    nearest,
     summary,
     texts,
     turn,
@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit.errors import TurnConflict
-from memkit.protocols import Backend, Changes, Window
+from memkit.protocols import Backend, Window, WriteBatch
 from memkit.records import Scope, Turn
 from memkit.testing import HashEmbedder
 
@@ -46,7 +46,7 @@ def test_any_text_comes_back_as_it_was(store: Backend, text: str) -> None:
 
     (stored,) = store.turns(user, Window(ids=[key]))
     assert (stored.text, stored.name, stored.session_id, stored.agent_id) == (text, key, key, key)
-    store.write(user, Changes(forget=[key]))
+    store.write(user, WriteBatch(forget=[key]))
     assert texts(store, user) == []
 
 
@@ -54,7 +54,7 @@ def test_any_text_comes_back_as_it_was(store: Backend, text: str) -> None:
 def test_odd_texts_come_back_as_they_were(store: Backend, text: str) -> None:
     store.write(ANN, adding(turn("1", text)))
 
-    assert texts(store) == near(store, text) == [text]
+    assert texts(store) == nearest(store, text) == [text]
     assert store.check() == []
 
 
@@ -85,13 +85,13 @@ def test_the_same_turn_again_is_a_no_op(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
 
     assert store.write(ANN, adding(turn("1", "tea"), turn("2", "milk"))) == 2
-    assert (texts(store), near(store, "tea")[0]) == (["tea", "milk"], "tea")
+    assert (texts(store), nearest(store, "tea")[0]) == (["tea", "milk"], "tea")
     assert store.stats()["chunks"] == 2
 
 
 def test_the_same_turn_twice_in_a_batch_is_stored_once(store: Backend) -> None:
     assert store.write(ANN, adding(turn("1", "tea"), turn("1", "tea"), turn("2", "milk"))) == 2
-    assert near(store, "tea") == ["tea", "milk"]
+    assert nearest(store, "tea") == ["tea", "milk"]
     assert store.check() == []
 
 
@@ -122,10 +122,12 @@ def test_a_change_that_fails_midway_leaves_nothing(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
 
     broken = adding(turn("2", "milk"), summaries=[summary(2, ["2"])], hide=["1/0"])
-    broken = Changes(**{**{n: getattr(broken, n) for n in Changes.__slots__}, "retrieved": Fails()})
+    broken = WriteBatch(
+        **{**{n: getattr(broken, n) for n in WriteBatch.__slots__}, "retrieved": Fails()}
+    )
     with pytest.raises(Midway):
         store.write(ANN, broken)
-    assert texts(store) == near(store, "tea milk") == worded(store, "tea milk") == ["tea"]
+    assert texts(store) == nearest(store, "tea milk") == worded(store, "tea milk") == ["tea"]
     assert not list(store.summaries(ANN, 1))
     assert store.check() == []
 
@@ -142,7 +144,7 @@ def test_vectors_that_do_not_fit_are_refused(store: Backend, spoiled: str) -> No
     whole = adding(turn("1", "tea"), turn("2", "milk"))
 
     with pytest.raises(ValueError, match="vectors must"):
-        store.write(ANN, Changes(turns=whole.turns, chunks=whole.chunks, vectors=vectors))
+        store.write(ANN, WriteBatch(turns=whole.turns, chunks=whole.chunks, vectors=vectors))
     assert texts(store) == []
 
 
@@ -214,9 +216,9 @@ def test_a_users_k_results_are_full_whatever_200_others_said(store: Backend, arm
 def test_matches_are_best_first_and_name_their_place(store: Backend, text: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "tea milk"), turn("3", "milk")))
 
-    with store.reading(ANN) as reading:
-        places, cosines = reading.near(EMBEDDER.embed([text])[0], 3)
-        best = reading.matches(places)[0]
+    with store.snapshot(ANN) as snapshot:
+        places, cosines = snapshot.nearest(EMBEDDER.embed([text])[0], 3)
+        best = snapshot.matches(places)[0]
     assert cosines.tolist() == sorted(cosines, reverse=True)
     assert cosines[0] == pytest.approx(1)
     assert (best.turn.text, best.start, best.end) == (text, 0, len(text))
@@ -233,8 +235,8 @@ HOSTILE = [
 def test_no_word_is_an_operator(store: Backend, word: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", f"odd {word} end"), turn("3", "milk")))
 
-    with store.reading(ANN) as reading:
-        found = [match.turn.id for match in reading.matches(reading.having(word))]
+    with store.snapshot(ANN) as snapshot:
+        found = [match.turn.id for match in snapshot.matches(snapshot.postings(word))]
     assert "3" not in found
     assert ("2" in found) == any(letter.isalnum() for letter in word)
 
@@ -246,8 +248,8 @@ def test_no_word_is_an_operator(store: Backend, word: str) -> None:
 def test_any_words_can_be_searched_for(store: Backend, words: list[str]) -> None:
     store.write(ANN, adding(turn("1", "tea")))
 
-    with store.reading(ANN) as reading:
-        assert all(len(reading.having(word)) <= 1 for word in words)
+    with store.snapshot(ANN) as snapshot:
+        assert all(len(snapshot.postings(word)) <= 1 for word in words)
 
 
 # ---- hide, show, forget
@@ -258,7 +260,7 @@ def test_hiding_is_reversible(store: Backend, arm: Arm) -> None:
     store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(5))))
     assert len(arm(store, "tea")) == 5
 
-    store.write(ANN, Changes(hide=["1/0", "4/0"]))
+    store.write(ANN, WriteBatch(hide=["1/0", "4/0"]))
     assert set(arm(store, "tea")) == {"tea 0", "tea 2", "tea 3"}
     assert [chunk.id for chunk in store.chunks(ANN) if chunk.hidden] == ["1/0", "4/0"]
 
@@ -271,21 +273,21 @@ def test_hiding_does_not_reach_another_user(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
     store.write(BOB, adding(turn("1", "tea")))
 
-    store.write(BOB, Changes(hide=["1/0"], forget=["1"]))
+    store.write(BOB, WriteBatch(hide=["1/0"], forget=["1"]))
 
-    assert near(store, "tea") == worded(store, "tea") == texts(store) == ["tea"]
+    assert nearest(store, "tea") == worded(store, "tea") == texts(store) == ["tea"]
 
 
 def test_forgetting_takes_all_that_was_derived(store: Backend) -> None:
     store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(1, 7))))
     for through, sources in [(2, ["1", "2"]), (4, ["S1/2", "3", "4"]), (6, ["S1/4", "5", "6"])]:
-        store.write(ANN, Changes(summaries=[summary(through, sources)]))
-    assert len(near(store, "tea")) == 6
+        store.write(ANN, WriteBatch(summaries=[summary(through, sources)]))
+    assert len(nearest(store, "tea")) == 6
 
-    store.write(ANN, Changes(forget=["3", "5", "unknown"]))
+    store.write(ANN, WriteBatch(forget=["3", "5", "unknown"]))
 
     left = ["tea 1", "tea 2", "tea 4", "tea 6"]
-    assert texts(store) == sorted(near(store, "tea")) == sorted(worded(store, "tea")) == left
+    assert texts(store) == sorted(nearest(store, "tea")) == sorted(worded(store, "tea")) == left
     assert [one.id for one in store.summaries(ANN, 1)] == ["S1/2"]
     assert (store.pending(), store.check()) == (["ann"], [])
     assert store.stats()["chunks"] == 4
@@ -294,19 +296,19 @@ def test_forgetting_takes_all_that_was_derived(store: Backend) -> None:
 def test_after_everything_was_forgotten_nothing_of_the_user_is_left(store: Backend) -> None:
     store.write(BOB, adding(turn("1", "milk")))
     store.write(ANN, adding(turn("1", "tea")))
-    near(store, "tea")
+    nearest(store, "tea")
 
-    assert store.write(ANN, Changes(forget=["1"])) == 0
-    assert texts(store) == near(store, "tea") == worded(store, "tea") == []
+    assert store.write(ANN, WriteBatch(forget=["1"])) == 0
+    assert texts(store) == nearest(store, "tea") == worded(store, "tea") == []
     assert store.chunks(ANN) == []
     assert store.stats()["users"] == 1
     assert store.write(ANN, adding(turn("1", "coffee"))) == 1
-    assert near(store, "tea") == texts(store) == ["coffee"]
+    assert nearest(store, "tea") == texts(store) == ["coffee"]
 
 
 def test_positions_of_forgotten_turns_are_not_given_again(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, Changes(forget=["2"]))
+    store.write(ANN, WriteBatch(forget=["2"]))
     store.write(ANN, adding(turn("3", "jazz")))
 
     assert [one.position for one in store.turns(ANN, Window())] == [1, 3]
@@ -317,8 +319,10 @@ def test_positions_of_forgotten_turns_are_not_given_again(store: Backend) -> Non
 
 def test_summaries_come_newest_first_with_their_sources(store: Backend) -> None:
     store.write(ANN, adding(*(turn(str(n), "tea") for n in range(1, 4))))
-    store.write(ANN, Changes(summaries=[summary(1, ["1"])]))
-    store.write(ANN, Changes(summaries=[summary(3, ["S1/1", "3", "2"]), summary(3, ["S1/3"], 2)]))
+    store.write(ANN, WriteBatch(summaries=[summary(1, ["1"])]))
+    store.write(
+        ANN, WriteBatch(summaries=[summary(3, ["S1/1", "3", "2"]), summary(3, ["S1/3"], 2)])
+    )
 
     assert list(store.summaries(ANN, 1)) == [summary(3, ["S1/1", "3", "2"]), summary(1, ["1"])]
     assert list(store.summaries(ANN, 2)) == [summary(3, ["S1/3"], 2)]
@@ -327,16 +331,16 @@ def test_summaries_come_newest_first_with_their_sources(store: Backend) -> None:
 
 def test_a_summary_that_comes_late_does_not_become_the_newest(store: Backend) -> None:
     store.write(ANN, adding(*(turn(str(n), "tea") for n in range(1, 4))))
-    store.write(ANN, Changes(summaries=[summary(3, ["1", "2", "3"])]))
-    store.write(ANN, Changes(summaries=[summary(2, ["1", "2"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(3, ["1", "2", "3"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"])]))
 
     assert next(store.summaries(ANN, 1)).through == 3
 
 
 def test_the_first_of_two_summaries_of_one_version_stays(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, Changes(summaries=[summary(2, ["1", "2"])]))
-    store.write(ANN, Changes(summaries=[summary(2, ["2"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["2"])]))
 
     assert [one.sources for one in store.summaries(ANN, 1)] == [("1", "2")]
 
@@ -346,19 +350,19 @@ def test_a_summary_of_what_was_forgotten_meanwhile_is_not_stored(
     store: Backend, level: int
 ) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "secret")))
-    store.write(ANN, Changes(forget=["2"]))
+    store.write(ANN, WriteBatch(forget=["2"]))
 
-    store.write(ANN, Changes(summaries=[summary(2, ["1", "2"], level)]))
-    store.write(ANN, Changes(summaries=[summary(2, ["S1/2"], level)]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"], level)]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["S1/2"], level)]))
 
     assert (list(store.summaries(ANN, level)), store.pending()) == ([], ["ann"])
 
 
 def test_a_failure_is_shown_until_the_next_summary(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
-    store.write(ANN, Changes(failure="the model is out"))
+    store.write(ANN, WriteBatch(failure="the model is out"))
     (fault,) = store.check()
     assert "the model is out" in fault
 
-    store.write(ANN, Changes(summaries=[summary(1, ["1"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(1, ["1"])]))
     assert store.check() == []

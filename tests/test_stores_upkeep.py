@@ -13,7 +13,7 @@ from contract import (
     Midway,
     Open,
     adding,
-    near,
+    nearest,
     summary,
     texts,
     told,
@@ -22,7 +22,7 @@ from contract import (
 )
 
 from memkit.errors import EmbeddingMismatch, StoreClosed
-from memkit.protocols import Backend, Changes, Thinking, Window
+from memkit.protocols import Backend, ReflectionResult, Window, WriteBatch
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
@@ -82,11 +82,11 @@ def test_long_histories_are_read_lazily_while_others_write(
 ) -> None:
     store.write(ANN, adding(*(turn(str(n), f"turn {n}") for n in range(1300))))
 
-    reading = store.turns(ANN, Window(**window))
-    first = next(reading)
+    snapshot = store.turns(ANN, Window(**window))
+    first = next(snapshot)
     store.write(ANN, adding(turn("early", "early", said_at=NOON - timedelta(days=1))))
-    store.write(ANN, Changes(forget=["700"]))
-    read = [first.text, *(one.text for one in reading)]
+    store.write(ANN, WriteBatch(forget=["700"]))
+    read = [first.text, *(one.text for one in snapshot)]
 
     kept = [text for text in read if text != "early"]
     assert kept == [f"turn {n}" for n in range(1300) if n != 700]
@@ -99,17 +99,17 @@ def test_pending_names_the_users_whose_summary_is_behind(store: Backend) -> None
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     store.write(BOB, adding(turn("1", "tea")))
     for scope, turns in ((ANN, ["1", "2"]), (BOB, ["1"])):
-        store.write(scope, Changes(thinking=Thinking(turns=turns)))
-    store.write(BOB, Changes(summaries=[summary(1, ["1"])]))
+        store.write(scope, WriteBatch(reflection=ReflectionResult(turns=turns)))
+    store.write(BOB, WriteBatch(summaries=[summary(1, ["1"])]))
     assert store.pending() == ["ann"]
 
-    store.write(ANN, Changes(summaries=[summary(2, ["1", "2"])]))
+    store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"])]))
     assert store.pending() == []
 
 
 def test_stats_count_one_user_or_all(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    store.write(ANN, Changes(hide=["1/0"], summaries=[summary(2, ["1", "2"])]))
+    store.write(ANN, WriteBatch(hide=["1/0"], summaries=[summary(2, ["1", "2"])]))
     store.write(BOB, adding(turn("1", "tea")))
 
     whole = {"users": 2, "turns": 3, "chunks": 3, "hidden_chunks": 1, "summaries": 1}
@@ -121,7 +121,7 @@ def test_stats_count_one_user_or_all(store: Backend) -> None:
 def test_what_was_retrieved_is_noted_at_its_newest(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     for at in (7, 3):
-        store.write(ANN, Changes(retrieved={"1/0": at, "gone/0": at}))
+        store.write(ANN, WriteBatch(retrieved={"1/0": at, "gone/0": at}))
 
     assert [chunk.retrieved for chunk in store.chunks(ANN)] == [7, None]
     assert [chunk.position for chunk in store.chunks(ANN)] == [1, 2]
@@ -133,7 +133,7 @@ USES: dict[str, Callable[[Backend], object]] = {
     "chunks": lambda store: store.chunks(ANN),
     "summaries": lambda store: list(store.summaries(ANN, 1)),
     "timeline": told,
-    "search near": lambda store: near(store, "tea"),
+    "search near": lambda store: nearest(store, "tea"),
     "search words": lambda store: worded(store, "tea"),
     "stats": lambda store: store.stats(),
     "check": lambda store: store.check(),
@@ -158,11 +158,11 @@ def test_a_closed_store_says_so(store: Backend, use: str) -> None:
 def test_a_memory_lasts(reopen: Open) -> None:
     first = reopen(EMBEDDER.fingerprint)
     first.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
-    before = [list(first.turns(ANN, Window())), near(first, "tea"), first.chunks(ANN)]
+    before = [list(first.turns(ANN, Window())), nearest(first, "tea"), first.chunks(ANN)]
     first.close()
 
     again = reopen(EMBEDDER.fingerprint)
-    assert [list(again.turns(ANN, Window())), near(again, "tea"), again.chunks(ANN)] == before
+    assert [list(again.turns(ANN, Window())), nearest(again, "tea"), again.chunks(ANN)] == before
     assert again.check() == []
     again.close()
 
@@ -177,15 +177,15 @@ def test_another_embedder_is_refused_with_the_way_out(reopen: Open) -> None:
 def test_reembedding_switches_to_the_new_vectors(reopen: Open) -> None:
     old, new = reopen(EMBEDDER.fingerprint), HashEmbedder(32, name="new")
     old.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(300))))
-    near(old, "tea")
+    nearest(old, "tea")
     seen: list[tuple[int, int]] = []
     assert old.reembed(new, lambda done, total: seen.append((done, total))) == 300
     old.close()
 
     store = reopen(new.fingerprint)
-    with store.reading(ANN) as reading:
-        places, cosines = reading.near(new.embed(["tea 7"])[0], 1)
-        assert reading.matches(places)[0].turn.text == "tea 7"
+    with store.snapshot(ANN) as snapshot:
+        places, cosines = snapshot.nearest(new.embed(["tea 7"])[0], 1)
+        assert snapshot.matches(places)[0].turn.text == "tea 7"
     assert cosines == pytest.approx([1])
     assert (seen[0], seen[-1], store.check()) == ((0, 300), (300, 300), [])
     store.close()
@@ -208,7 +208,7 @@ def test_reembedding_goes_on_where_it_stopped_and_old_vectors_serve_until_then(
     with pytest.raises(Midway):
         store.reembed(Interrupted(32, name="new"), lambda *_: None)
 
-    assert near(store, "tea 7", k=1) == ["tea 7"]
+    assert nearest(store, "tea 7", k=1) == ["tea 7"]
     store.write(ANN, adding(turn("late", "late tea")))
     seen: list[int] = []
     assert store.reembed(new, lambda done, _: seen.append(done)) == 301
@@ -226,7 +226,7 @@ def test_reembedding_an_empty_memory_is_fine(reopen: Open) -> None:
 def test_a_store_that_was_reembedded_by_another_process_says_so(reopen: Open) -> None:
     mine, theirs = reopen(EMBEDDER.fingerprint), reopen(None)
     mine.write(ANN, adding(turn("1", "tea")))
-    near(mine, "tea")
+    nearest(mine, "tea")
     theirs.reembed(HashEmbedder(32), lambda *_: None)
     theirs.close()
 

@@ -133,8 +133,8 @@ def test_two_open_memories_see_each_others_thoughts(tmp_path: Path) -> None:
         for n, memory in enumerate([one, other] * 20):
             memory.remember(says(f"Ann has seen number{n}.", n), user_id="ann")
             memory.think(user_id="ann")
-            for reading in (one, other):
-                found = reading.recall("Ann has seen", user_id="ann", kind="thought", k=50)
+            for snapshot in (one, other):
+                found = snapshot.recall("Ann has seen", user_id="ann", kind="thought", k=50)
                 assert len(found) == n + 1
         assert known(one) == known(other)
         assert one.doctor() == other.doctor() == []

@@ -14,11 +14,14 @@ from made_up import longmemeval_file, remembered
 from typer.testing import CliRunner
 
 from evals.__main__ import app
-from evals.thoughts import WHATS, Measured, Options, command, figures, growth, memorycode, updates
+from evals.data import memorycode
+from evals.data.facts import Fact, Told, tell
+from evals.data.memorycode import Dialogue, Kind, Pivot, Version, literal
+from evals.stats import shares as figures
+from evals.studies import growth
+from evals.studies.precision import digest
+from evals.thoughts import WHATS, Measured, Options, command, updates
 from evals.thoughts.carried import Carriers, Places, cause, places
-from evals.thoughts.facts import Fact, Told, tell
-from evals.thoughts.memorycode import Dialogue, Kind, Pivot, Version, literal
-from evals.thoughts.precision import digest
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.records import Claim, Source

@@ -55,7 +55,7 @@ def test_a_failure_that_quotes_a_turn_is_forgotten_with_it(tmp_path: Path) -> No
     with opened(path, Reader(read)) as memory:
         memory.remember([says("the xylophone", id="1"), says("tea", id="2")], user_id="ann")
         memory._keeper._post.step(Scope(user_id="ann"), patient=True, stopped=lambda: False)
-        assert memory.store.waiting(Scope(user_id="ann"), 9)[0].attempts == 1
+        assert memory.store.next_batch(Scope(user_id="ann"), 9)[0].attempts == 1
         memory.forget(user_id="ann", turn_ids=["1"])
     assert b"xylophone" not in path.read_bytes()
 

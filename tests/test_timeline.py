@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, users, worded
+from contract import ANN, BOB, EMBEDDER, NOON, adding, nearest, told, turn, users, worded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memkit_sqlite import faiss_index as vectors_module
+from memkit_sqlite import timeline as module
+from memkit_sqlite.sqlite import SQLiteStore
+from memkit_sqlite.turns import scope_tokens
 
-from memkit.protocols import Backend, Changes
+from memkit.protocols import Backend, WriteBatch
 from memkit.records import Chunk, Scope, Turn
-from stores import timeline as module
-from stores import vectors as vectors_module
-from stores.rows import scope_tokens
-from stores.sqlite import SQLiteStore
 
 
 def later(minutes: int, **rest: Any) -> Any:
     return {"said_at": NOON + timedelta(minutes=minutes), **rest}
 
 
-def in_pieces(one: Turn, *lengths: int, backwards: bool = False) -> Changes:
+def in_pieces(one: Turn, *lengths: int, backwards: bool = False) -> WriteBatch:
     """A turn as several chunks of these lengths."""
     ends = np.cumsum(lengths).tolist()
     chunks = [
@@ -36,7 +36,7 @@ def in_pieces(one: Turn, *lengths: int, backwards: bool = False) -> Changes:
     ]  # fmt: skip
     chunks = chunks[::-1] if backwards else chunks
     vectors = EMBEDDER.embed([chunk.text for chunk in chunks])
-    return Changes(turns=[one], chunks=chunks, vectors=vectors)
+    return WriteBatch(turns=[one], chunks=chunks, vectors=vectors)
 
 
 # ---- order
@@ -68,9 +68,9 @@ def test_the_chunks_of_a_turn_stand_together_and_share_it(store: Backend, backwa
     store.write(ANN, adding(turn("1", "zero", **later(1))))
 
     assert told(store) == [["zero", "one", "two", "three"]]
-    with store.reading(ANN) as reading:
-        turns = reading.timeline.turns.tolist()
-        assert reading.timeline.tokens.tolist() == [1, 3, 3, 5]
+    with store.snapshot(ANN) as snapshot:
+        turns = snapshot.timeline.turns.tolist()
+        assert snapshot.timeline.tokens.tolist() == [1, 3, 3, 5]
     assert [len(list(same)) for _, same in groupby(turns)] == [1, 3]
     assert len(set(turns)) == 2
 
@@ -87,8 +87,8 @@ def test_a_timeline_says_when_and_by_whom(store: Backend) -> None:
     store.write(ANN, adding(turn("3", "c", **later(3, name="Ann", role="assistant"))))
     store.write(ANN, adding(turn("4", "d", **later(-4, name="user", session_id="s"))))
 
-    with store.reading(ANN) as reading:
-        line = reading.timeline
+    with store.snapshot(ANN) as snapshot:
+        line = snapshot.timeline
         assert [line.names[code] for code in line.speakers] == ["user", "Ann", "user", "Ann"]
         assert list(line.names) == ["user", "Ann"]
         assert len(line) == 4
@@ -155,7 +155,7 @@ def step(store: SQLiteStore, user: str, model: Model, what: tuple[Any, ...]) -> 
     else:
         id = str(what[1])
         names = [id] if what[0] == "forget" else [f"{id}/0"]
-        store.write(Scope(user_id=user), Changes(**{what[0]: names}))
+        store.write(Scope(user_id=user), WriteBatch(**{what[0]: names}))
         if what[0] == "forget":
             model.turns.pop(id, None)
         if id in model.turns:
@@ -207,18 +207,18 @@ def test_whatever_comes_after_the_first_reading_finds_its_place(
 
 def everything(store: Backend, scope: Scope, until: datetime | None = None) -> tuple[Any, ...]:
     """Return all that a reading tells."""
-    with store.reading(scope, until) as reading:
-        line = reading.timeline
+    with store.snapshot(scope, until) as snapshot:
+        line = snapshot.timeline
         places = np.arange(len(line))
-        found, cosines = reading.near(EMBEDDER.embed(["tea 1"])[0], 99)
+        found, cosines = snapshot.nearest(EMBEDDER.embed(["tea 1"])[0], 99)
         return (
-            [(match.chunk_id, match.turn.text) for match in reading.matches(places)],
+            [(match.chunk_id, match.turn.text) for match in snapshot.matches(places)],
             [array.tolist() for array in (line.sessions, line.tokens, line.said_us, line.speakers)],
             list(line.names),
             [len(list(same)) for _, same in groupby(line.turns.tolist())],
-            reading.vectors(places).tolist(),
+            snapshot.vectors(places).tolist(),
             sorted(zip(found.tolist(), cosines.round(5).tolist(), strict=True)),
-            [reading.having(word).tolist() for word in ("tea", "1", "may", "bob", "s", "猫")],
+            [snapshot.postings(word).tolist() for word in ("tea", "1", "may", "bob", "s", "猫")],
         )
 
 
@@ -269,33 +269,33 @@ def test_all_that_a_reading_tells_means_the_same_places(
     monkeypatch.setattr(vectors_module, "FLAT_UP_TO", 1000 if flat else 20)
     store.write(ANN, adding(*mixed(40)))
     store.write(BOB, adding(*mixed(9)))
-    store.write(ANN, Changes(hide=["7/0", "11/0"], forget=["13"]))
-    store.write(ANN, Changes(show=["7/0"]))
+    store.write(ANN, WriteBatch(hide=["7/0", "11/0"], forget=["13"]))
+    store.write(ANN, WriteBatch(show=["7/0"]))
 
-    with store.reading(*SCOPES[name]) as reading:
-        places = np.arange(len(reading.timeline))
-        said = [match.turn.text for match in reading.matches(places)]
+    with store.snapshot(*SCOPES[name]) as snapshot:
+        places = np.arange(len(snapshot.timeline))
+        said = [match.turn.text for match in snapshot.matches(places)]
         assert len(said) == {"all": 38, "nothing": 0}.get(name, len(said))
-        assert np.array_equal(reading.vectors(places), EMBEDDER.embed(said))
-        assert reading.having("tea").tolist() == places.tolist()
+        assert np.array_equal(snapshot.vectors(places), EMBEDDER.embed(said))
+        assert snapshot.postings("tea").tolist() == places.tolist()
         for place, text in enumerate(said):
-            assert reading.having(text.split()[1]).tolist() == [place]
-            found, cosines = reading.near(EMBEDDER.embed([text])[0], 3)
+            assert snapshot.postings(text.split()[1]).tolist() == [place]
+            found, cosines = snapshot.nearest(EMBEDDER.embed([text])[0], 3)
             assert cosines[found == place] == pytest.approx([1])
-        found, _ = reading.near(EMBEDDER.embed(["tea"])[0], 99)
+        found, _ = snapshot.nearest(EMBEDDER.embed(["tea"])[0], 99)
         assert sorted(found.tolist()) == places.tolist()
 
 
 def test_vectors_and_matches_come_as_asked_even_twice(store: Backend) -> None:
     store.write(ANN, adding(*mixed(10)))
 
-    with store.reading(ANN) as reading:
+    with store.snapshot(ANN) as snapshot:
         asked = np.array([7, 2, 7, 0])
-        said = [match.turn.text for match in reading.matches(asked)]
+        said = [match.turn.text for match in snapshot.matches(asked)]
         assert len(set(said)) == 3
-        assert np.array_equal(reading.vectors(asked), EMBEDDER.embed(said))
-        assert reading.vectors(asked[:0]).shape == (0, EMBEDDER.fingerprint.dimension)
-        assert reading.matches(asked[:0]) == []
+        assert np.array_equal(snapshot.vectors(asked), EMBEDDER.embed(said))
+        assert snapshot.vectors(asked[:0]).shape == (0, EMBEDDER.fingerprint.dimension)
+        assert snapshot.matches(asked[:0]) == []
 
 
 @pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])
@@ -307,8 +307,8 @@ def test_a_parts_k_nearest_are_full_whatever_else_is_nearer(
     mine = [turn(f"m{n}", f"milk {n}", **later(-1, session_id="m")) for n in range(5)]
     store.write(ANN, adding(*mine))
 
-    assert len(near(store, "tea", Scope(user_id="ann", session_id="m"), k=5)) == 5
-    assert len(near(store, "tea", until=NOON - timedelta(minutes=1), k=5)) == 5
+    assert len(nearest(store, "tea", Scope(user_id="ann", session_id="m"), k=5)) == 5
+    assert len(nearest(store, "tea", until=NOON - timedelta(minutes=1), k=5)) == 5
 
 
 def test_full_text_is_asked_inside_the_scope_alone(store: Backend) -> None:
@@ -391,9 +391,9 @@ def test_what_is_shared_cannot_be_changed(store: Backend) -> None:
     store.write(ANN, adding(*mixed(10)))
 
     for scope in (ANN, Scope(user_id="ann", session_id="s1")):
-        with store.reading(scope) as reading:
+        with store.snapshot(scope) as snapshot:
             for name in ("sessions", "turns", "tokens", "said_us", "speakers"):
                 with pytest.raises(ValueError, match="read-only"):
-                    getattr(reading.timeline, name)[0] = 7
-            reading.vectors(np.array([0, 1]))[0] = 7  # these are the caller's
-            assert np.array_equal(*(reading.vectors(np.array([0])) for _ in "12"))
+                    getattr(snapshot.timeline, name)[0] = 7
+            snapshot.vectors(np.array([0, 1]))[0] = 7  # these are the caller's
+            assert np.array_equal(*(snapshot.vectors(np.array([0])) for _ in "12"))

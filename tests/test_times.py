@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import NaiveDatetime
-from memkit.thoughts import times
-from memkit.thoughts.times import resolve, since, undated
+from memkit.text import relative_dates as times
+from memkit.text.relative_dates import resolve, since, undated
 
 MONDAY = datetime(2023, 5, 8, 13, tzinfo=UTC)
 

@@ -4,17 +4,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from contract import ANN, BOB, EMBEDDER, NOON, adding, near, told, turn, worded
+from contract import ANN, BOB, EMBEDDER, NOON, adding, nearest, told, turn, worded
+from memkit_sqlite import schema
+from memkit_sqlite.sqlite import SQLiteStore
+from memkit_sqlite.turns import from_turn, scope_tokens
 from sqlite_utils import Database
 from thinkers import Reader
 
-from memkit.keep import Settings
+from memkit.background.maintenance import Settings
 from memkit.memory import Memory
-from memkit.protocols import Changes
+from memkit.protocols import WriteBatch
 from memkit.records import Scope, Turn, day
-from stores import schema
-from stores.rows import from_turn, scope_tokens
-from stores.sqlite import SQLiteStore
 
 SAID = [
     turn("1", "I like tea"),
@@ -70,19 +70,19 @@ def test_a_file_of_the_first_schema_is_searched_like_a_new_one(old: Path) -> Non
     assert (
         worded(store, "东京")
         == worded(store, "京")
-        == near(store, "我住在东京", k=1)
+        == nearest(store, "我住在东京", k=1)
         == ["我住在东京"]
     )
     assert (worded(store, "tea"), worded(store, "猫")) == (["I like tea"], [])
     assert len(worded(store, "May")) == len(worded(store, "2024", BOB)) == 3
-    with store.reading(ANN) as reading:
-        assert reading.timeline.tokens.tolist() == [2, 110, 3]
+    with store.snapshot(ANN) as snapshot:
+        assert snapshot.timeline.tokens.tolist() == [2, 110, 3]
     store.close()
 
 
 def test_what_an_upgraded_file_holds_can_be_shown_forgotten_and_added_to(old: Path) -> None:
     store = SQLiteStore(str(old), EMBEDDER.fingerprint)
-    store.write(ANN, Changes(show=["3/0"], forget=["2"]))
+    store.write(ANN, WriteBatch(show=["3/0"], forget=["2"]))
     store.write(ANN, adding(turn("5", "东京 again")))
 
     assert (worded(store, "猫"), worded(store, "东京")) == (["hidden 猫"], ["东京 again"])
@@ -98,7 +98,7 @@ def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Pa
     raw.close()
 
     store = SQLiteStore(str(old), EMBEDDER.fingerprint)
-    assert [one.turn.id for one in store.waiting(ANN, 9)] == ["1"]
+    assert [one.turn.id for one in store.next_batch(ANN, 9)] == ["1"]
     assert store.stats()["waiting_turns"] == 8
     memory = Memory(store, EMBEDDER, thinker=Reader(), settings=Settings(background=False))
     memory.think(user_id="ann")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memkit_sqlite import faiss_index as module
+from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
 from numpy.typing import NDArray
 
 from memkit.protocols import Vectors
-from stores import vectors as module
-from stores.vectors import DamagedIndex, State, VectorIndex
 
 D = 32
 STATE = State(store_id="s", embedder="e", user_id="ann", layout=1, newest=0)

@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from timelines import TIMELINES, integers, share, timeline
 
-from memkit import windows
 from memkit.protocols import Integers, Timeline
-from memkit.windows import CHUNK, HALF_LIFE, Floats, Windows
+from memkit.retrieval import windows
+from memkit.retrieval.windows import CHUNK, HALF_LIFE, Floats, Windows
 
 PLACED = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), some_places(len(line))))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memkit.words import asks_of_oneself, named, pairs, words
+from memkit.text.words import asks_of_oneself, named, pairs, words
 
 SCRIPTS = "aZé9_ '我住東京かカ서울กรุงเทพ猫🎷\u0301\n\0"
 TEXTS = st.text() | st.text(SCRIPTS, max_size=30)

@@ -211,7 +211,7 @@ def test_a_megabyte_is_remembered_verbatim(memory: memkit.Memory) -> None:
 
 @pytest.mark.slow
 def test_a_very_long_name_does_not_crowd_out_the_text(minilm: Any) -> None:
-    from memkit.write import chunk
+    from memkit.ingest import chunk
 
     turn = Turn(id="a", text="bees " * 300, name="Maximilian " * 100, said_at=NOON)
     assert all(minilm.count(piece.text) <= 254 for piece in chunk(turn, minilm))

@@ -9,7 +9,7 @@ from typing import Any
 
 import memkit
 from memkit import Turn
-from memkit.keep import Settings
+from memkit.background.maintenance import Settings
 from memkit.memory import Memory
 from memkit.records import Claim, Role, Source, Thought
 from memkit.testing import HashEmbedder
@@ -77,12 +77,12 @@ class Hangs(Reader):
 
     def __init__(self, *at: str) -> None:
         super().__init__()
-        self.at, self.hanging, self.let_go = set(at), Event(), Event()
+        self.at, self.count_derived, self.let_go = set(at), Event(), Event()
 
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         found = super().think(turns, before)
         if self.at & {turn.id for turn in turns}:
-            self.hanging.set()
+            self.count_derived.set()
             self.let_go.wait(60)
         return found
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from memkit import windows
 from memkit.protocols import Integers, Timeline
+from memkit.retrieval import windows
 
 HOUR_US = 3600 * 10**6
 

@@ -16,25 +16,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evals import corpus, measure
-from evals.bench import Setup
-from evals.measure import Samples
-from evals.result import Cell, Claim, Result, Table, size_claim, time_claim
-from evals.retrieval import extrapolation, locomo, metrics
-from evals.retrieval.ablation import PAIRED, PAIRED_NOTE, Draws, narrowed, paired
-from evals.retrieval.cache import CachedEmbedder, default_folder
-from evals.retrieval.data import PUBLISHED, SPLITS, DataSet
+from evals.bench import Setup, measure
+from evals.bench.measure import Samples
+from evals.bench.result import Cell, Claim, Result, Table, size_claim, time_claim
+from evals.data import corpus, locomo
+from evals.data.haystack import PUBLISHED, SPLITS, DataSet
+from evals.metrics import retrieval as metrics
+from evals.metrics.retrieval import Found
 from evals.retrieval.figures import by_system
-from evals.retrieval.metrics import Found
-from evals.retrieval.ours import OURS, Weighed, only
 from evals.retrieval.run import Outcome
 from evals.retrieval.run import run as ask
-from evals.retrieval.seam import Make
-from evals.retrieval.statistics import Floats
-from evals.retrieval.systems import ABLATIONS
-from memkit import rank
+from evals.stats.bootstrap import Floats
+from evals.studies import extrapolation
+from evals.studies.ablation import PAIRED, PAIRED_NOTE, Draws, narrowed, paired
+from evals.systems.cache import CachedEmbedder, default_folder
+from evals.systems.memkit import OURS, Weighed, only
+from evals.systems.protocol import Make
+from evals.systems.registry import ABLATIONS
 from memkit.attention import attend, chunk_keys, pack
 from memkit.embedders import MINILM, MiniLM
+from memkit.retrieval import fusion as rank
 from memkit.testing import HashEmbedder
 
 CHUNK = 4  # turns; on LoCoMo the 100 tokens of windows.py hold 2.8 on average, 5 at most in 95 %

@@ -7,10 +7,10 @@ holds with an empty memory; no model is loaded.
 from pathlib import Path
 
 import memkit
-from evals import corpus
 from evals.bench import Setup
-from evals.fresh import probe
-from evals.result import Cell, Claim, Result, Table, size_claim
+from evals.bench.fresh import probe
+from evals.bench.result import Cell, Claim, Result, Table, size_claim
+from evals.data import corpus
 
 _COLUMNS = ("turns", "texts", "vectors", "database", "index file", "resident")
 

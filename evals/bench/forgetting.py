@@ -15,20 +15,22 @@ from typing import Literal
 import numpy as np
 
 import memkit
-from evals import USER, dialogue, locomo, measure
-from evals.bench import Setup
-from evals.corpus import Known
-from evals.dialogue import Asked, Dialogue
-from evals.measure import Samples
-from evals.result import Cell, Result, Table
+from evals import USER
+from evals.bench import Setup, measure
+from evals.bench.measure import Samples
+from evals.bench.result import Cell, Result, Table
+from evals.data import dialogue
+from evals.data import locomo_texts as locomo
+from evals.data.corpus import Known
+from evals.data.dialogue import Asked, Dialogue
 from memkit import Forgetting
-from memkit.compact import ExtractiveSummariser
+from memkit.background.summary import ExtractiveSummariser
 from memkit.embedders import MiniLM
+from memkit.ingest import chunk
 from memkit.memory import Memory
 from memkit.protocols import Counter, Embedder
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
-from memkit.write import chunk
 
 BUDGET = 3500
 _DEEP, _SHORT = 50, 5  # R@50 is the paper's
@@ -187,8 +189,8 @@ def _finish(
     vectors = embedder.embed([question.text for question in one.questions])
 
     def search(memory: Memory, n: int) -> object:
-        with memory.store.reading(Scope(user_id=USER)) as reading:
-            return reading.matches(reading.near(vectors[n % len(vectors)], _DEEP)[0])
+        with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
+            return snapshot.matches(snapshot.nearest(vectors[n % len(vectors)], _DEEP)[0])
 
     steps = {str(variant): partial(search, memory) for variant, memory in memories.items()}
     times = measure.interleave(steps, 3 if quick else _ROUNDS, warm=3)

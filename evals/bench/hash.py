@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evals import measure
-from evals.bench import Setup
-from evals.measure import Samples
-from evals.result import Cell, Claim, Result, Table, Target, time_claim
-from evals.retrieval import locomo, longmemeval
-from evals.retrieval.cache import CachedEmbedder, default_folder
-from evals.retrieval.data import SPLITS, DataSet, Split
+from evals.bench import Setup, measure
+from evals.bench.measure import Samples
+from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.data import locomo, longmemeval
+from evals.data.haystack import SPLITS, DataSet, Split
+from evals.systems.cache import CachedEmbedder, default_folder
 from memkit.embedders import MINILM, MiniLM
+from memkit.ingest import chunk
 from memkit.protocols import Embedder, Integers, Vectors
 from memkit.testing import HashEmbedder
-from memkit.thoughts.hash import PROBES, TABLES, Groups, Hash, nearest, sized_for
-from memkit.write import chunk
+from memkit.thoughts.lsh import PROBES, TABLES, Groups, Hash, nearest, sized_for
 
 K = 5
 ASKED = 200  # queries of a kind

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from evals import ROOT, measure
-from evals.bench import Setup
-from evals.result import Result, Target, time_claim
+from evals import ROOT
+from evals.bench import Setup, measure
+from evals.bench.result import Result, Target, time_claim
 
 _HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "sqlite_utils")
 _LOADED = f"import sys, memkit; print(*[name for name in {_HEAVY} if name in sys.modules])"

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from memkit_sqlite.faiss_index import FLAT_UP_TO, State, VectorIndex
 
-from evals import corpus, locomo, measure
-from evals.bench import Setup
-from evals.measure import Interval
-from evals.result import Cell, Result, Table
+from evals.bench import Setup, measure
+from evals.bench.measure import Interval
+from evals.bench.result import Cell, Result, Table
+from evals.data import corpus
+from evals.data import locomo_texts as locomo
 from memkit.embedders import MiniLM
 from memkit.protocols import Vectors
-from stores.vectors import FLAT_UP_TO, State, VectorIndex
 
 K = 10
 _QUERIES = 300

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 
 import memkit
-from evals import USER, dialogue, measure
-from evals.bench import Setup
-from evals.result import Claim, Result, Target, rate_claim, time_claim
+from evals import USER
+from evals.bench import Setup, measure
+from evals.bench.result import Claim, Result, Target, rate_claim, time_claim
+from evals.data import dialogue
 from memkit import Turn
 from memkit.embedders import MiniLM
+from memkit.ingest import chunk
 from memkit.memory import Memory
 from memkit.protocols import Embedder
-from memkit.write import chunk
 
 BATCH = 256
 

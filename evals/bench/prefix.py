@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 import memkit
-from evals import USER, dialogue
+from evals import USER
 from evals.bench import Setup
-from evals.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.data import dialogue
 from memkit import Chat, Turn
 from memkit.embedders import MiniLM
 from memkit.models.bundled import smollm2

@@ -11,15 +11,16 @@ from itertools import pairwise
 import numpy as np
 
 import memkit
-from evals import USER, corpus, measure
-from evals.bench import Setup
-from evals.measure import Samples
-from evals.result import Cell, Claim, Result, Table, Target, time_claim
+from evals import USER
+from evals.bench import Setup, measure
+from evals.bench.measure import Samples
+from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.data import corpus
 from memkit.embedders import MiniLM
 from memkit.memory import Memory
 from memkit.protocols import Vectors
 from memkit.records import Scope
-from memkit.words import words
+from memkit.text.words import words
 
 K = 10
 DEPTH = 50  # nearest vectors asked for, as in memkit/read.py
@@ -76,31 +77,31 @@ def _steps(
     flat = corpus.exact(prepared)
     asked_vectors = embedder.embed(asked)
 
-    def near(n: int) -> object:
-        with memory.store.reading(scope) as reading:
-            return reading.near(asked_vectors[n], DEPTH)
+    def nearest(n: int) -> object:
+        with memory.store.snapshot(scope) as snapshot:
+            return snapshot.nearest(asked_vectors[n], DEPTH)
 
-    def having(n: int) -> object:
-        with memory.store.reading(scope) as reading:
-            return [reading.having(word) for word in words(asked[n])]
+    def postings(n: int) -> object:
+        with memory.store.snapshot(scope) as snapshot:
+            return [snapshot.postings(word) for word in words(asked[n])]
 
     def timeline(_: int) -> object:
-        with memory.store.reading(scope) as reading:
-            return reading.timeline
+        with memory.store.snapshot(scope) as snapshot:
+            return snapshot.timeline
 
     return {
         "recall": lambda n: memory.recall(asked[n], user_id=USER, k=K),
         "baseline": lambda n: flat.search(embedder.embed([asked[n]]), K),
         "embedding": lambda n: embedder.embed([asked[n]]),
         "timeline": timeline,
-        "vector arm": near,
-        "full-text arm": having,
+        "vector arm": nearest,
+        "full-text arm": postings,
         "flat search": lambda n: flat.search(asked_vectors[n][None], K),
     }
 
 
 def _kind(memory: Memory) -> str:
-    from stores.vectors import FLAT_UP_TO
+    from memkit_sqlite.faiss_index import FLAT_UP_TO
 
     return "flat" if memory.stats()["chunks"] <= FLAT_UP_TO else "ivf"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import memkit
-from evals import corpus
 from evals.bench import Setup
-from evals.fresh import What, probe
-from evals.measure import Samples
-from evals.result import Claim, Result, Target, time_claim
+from evals.bench.fresh import What, probe
+from evals.bench.measure import Samples
+from evals.bench.result import Claim, Result, Target, time_claim
+from evals.data import corpus
 
 _LIMIT = Target(bound="≤", value=1.0, on="ours")  # s, without the models
 _OPEN, _SEARCHED = "open_s", "searched_s"

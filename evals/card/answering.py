@@ -49,7 +49,7 @@ def _prompt(system: str, notes: str, asked: str, model: Model) -> list[dict[str,
     shown = _NOTES.format(notes) if notes else ""
     return [
         {"role": "system", "content": system},
-        {"role": "user", "content": model.neutralise(shown + asked)},
+        {"role": "user", "content": model.escape_role_markers(shown + asked)},
     ]
 
 

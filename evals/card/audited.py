@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from evals.card.evidence import Evidence, Moment
-from evals.card.metrics import answers, dates, grounding
+from evals.card.state import Evidence, QuestionState
+from evals.metrics import answers, dates, grounding
 from memkit import Turn
 
 _HALF = 0.5
@@ -17,30 +17,30 @@ _SPEAKER = re.compile(r"^(?:[^:]{0,60}:\s+)*")  # "Lately: Ann: "
 _CLAUSE = re.compile(r"[,;:()]+\s|\s[–—-]\s")
 
 
-def violations(moment: Moment, evidence: Evidence) -> dict[str, int]:
+def violations(state: QuestionState, evidence: Evidence) -> dict[str, int]:
     """Return how often each rule was broken in what came back for a question; 0 is kept too."""
     shown = {*evidence.served, *evidence.packed.turns}
-    gone = moment.forgotten
+    gone = state.forgotten
     return {
         "from the future": len(shown - evidence.known - gone),
-        "forgotten": len(shown & gone) + _deleted_value(moment, evidence),
-        "answer leaked": _leaked(moment, evidence),
+        "forgotten": len(shown & gone) + _deleted_value(state, evidence),
+        "answer leaked": _leaked(state, evidence),
     }
 
 
-def _deleted_value(moment: Moment, evidence: Evidence) -> int:
+def _deleted_value(state: QuestionState, evidence: Evidence) -> int:
     """Return 1 if what was deleted still stands in the prompt, in whatever words around it."""
-    values = moment.question.expected.stale
-    if not values or not _is_deleted(moment):
+    values = state.question.expected.stale
+    if not values or not _is_deleted(state):
         return 0
     return int(bool(answers.contains(evidence.packed.text, values)))
 
 
-def _is_deleted(moment: Moment) -> bool:
-    return bool(moment.forgotten & set(moment.question.expected.stale_turns))
+def _is_deleted(state: QuestionState) -> bool:
+    return bool(state.forgotten & set(state.question.expected.stale_turns))
 
 
-def _leaked(moment: Moment, evidence: Evidence) -> int:
+def _leaked(state: QuestionState, evidence: Evidence) -> int:
     """Return how many packed sentences hold the answer and stem from nothing that had been said.
 
     What somebody said, whole or in part, does; a bare answer only where it was a clause of its own.
@@ -48,10 +48,10 @@ def _leaked(moment: Moment, evidence: Evidence) -> int:
     the answer have to be those of one turn that holds the answer too. A day, a month or a year may
     be worked out ("yesterday"), so there the turn need not hold it.
     """
-    given = moment.question.expected.answers
+    given = state.question.expected.answers
     if not given or not answers.contains(evidence.packed.text, given):
         return 0
-    said = [turn for turn in moment.haystack.turns if turn.id in evidence.known]
+    said = [turn for turn in state.haystack.turns if turn.id in evidence.known]
     dated = dates.dated(given)
     sources = [
         grounding.content(f"{turn.speaker}: {turn.text}")
@@ -63,7 +63,7 @@ def _leaked(moment: Moment, evidence: Evidence) -> int:
     for sentence in map(_unmarked, _sentences(evidence.packed.text)):
         if not answers.contains(sentence, given):
             continue
-        bare = _bare(sentence, moment.question.text)
+        bare = _bare(sentence, state.question.text)
         others = grounding.content(bare) - answer
         if _was_said(bare, said, whole=not others):
             continue

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from evals.card import answering, curves, data, diagnose, layers
+from evals.card import aggregate as layers
+from evals.card import answering, curves
+from evals.card import funnel as diagnose
+from evals.card.audit import audits, disclosure, judge, leakage
 from evals.card.config import Config, told
-from evals.card.govern import audits, disclosure, judge, leakage, testing
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Audit, Card, Figure, NotRun
 from evals.card.run import Done, code
+from evals.data import registry as data
+from evals.metrics.catalogue import METRICS
+from evals.stats import testing
 
 # One score of each kind: a family (data set and regime) of many metrics leaves ten conversations no
 # p-value that survives its correction. How that was chosen is in evals/LOG.md.

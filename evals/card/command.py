@@ -72,8 +72,8 @@ def _run(
     file: Path, places: Sequence[str], out: Path | None, how: Mapping[str, Any], console: Console
 ) -> None:
     """Run a card, write it, and show it."""
+    from evals.bench.result import stamp
     from evals.card import build, config, report, run
-    from evals.result import stamp
     from evals.retrieval import progress
     from evals.retrieval.command import without_folders
 
@@ -100,8 +100,8 @@ def compare(
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
 ) -> None:
     """Compare two cards on the same questions; exit code 1 if a threshold is missed."""
-    from evals.card.govern import compare as comparing
-    from evals.card.govern import thresholds as registered
+    from evals.card.audit import compare as comparing
+    from evals.card.audit import thresholds as registered
     from evals.card.report import load
 
     console = Console(stderr=True)
@@ -130,7 +130,7 @@ def agreement(
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
 ) -> None:
     """Print Krippendorff's alpha of raters or judges, with its interval."""
-    from evals.card.govern import agreement as agreeing
+    from evals.stats import agreement as agreeing
 
     try:
         found = agreeing.agreement(agreeing.read(file), level.value, seed=seed)

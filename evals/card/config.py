@@ -9,9 +9,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evals.card.data import FORMATS, POOLED, Spec
-from evals.card.govern import disclosure
+from evals.card.audit import disclosure
 from evals.card.records import REGIMES, Regime
+from evals.data.registry import FORMATS, POOLED, Spec
 from memkit.errors import InvalidInput
 
 KINDS = ("smollm2", "huggingface", "openai")  # of models

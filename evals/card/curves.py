@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.card import layers, timeline
-from evals.card.metrics import position
+from evals.bench.measure import Interval
+from evals.card import aggregate as layers
+from evals.card import online as timeline
 from evals.card.records import Cell, Curve, Record
-from evals.measure import Interval
-from evals.retrieval import abstention, statistics
-from evals.retrieval.abstention import Floats
-from evals.retrieval.statistics import Rows
+from evals.metrics import confidence as abstention
+from evals.metrics import position
+from evals.metrics.confidence import Floats
+from evals.stats import bootstrap as statistics
+from evals.stats.bootstrap import Rows
 
 _COVERAGES = np.linspace(0.05, 1.0, 20)
 _PLACES = {"depth": "position", "place": "position in prompt"}
@@ -82,7 +84,7 @@ def _risk(records: Sequence[Record], seed: int) -> list[Point]:
         coverage, risk = abstention.risk_coverage(confidence[rows], errors[rows])
         return np.interp(_COVERAGES, coverage, risk)
 
-    drawn = [risks(rows) for rows in statistics.resamples([one.unit for one in ranked], seed)]
+    drawn = [risks(rows) for rows in statistics.resamples([one.task for one in ranked], seed)]
     values = risks(np.arange(len(ranked)))
     low, high = np.percentile(drawn, statistics.RANGE, axis=0) if drawn else (values, values)
     return [

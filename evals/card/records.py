@@ -56,7 +56,7 @@ class Record:
     # "search ms", "answer ms", "prompt tokens", "memory tokens", "new tokens", "reused tokens"
 
     @property
-    def unit(self) -> str:
+    def task(self) -> str:
         """What intervals resample: the conversation, or all that share what was said in it."""
         return self.cluster or self.haystack
 
@@ -177,7 +177,7 @@ class Card:
 
     def _repr_html_(self) -> str:
         from evals.card.report import page
-        from memkit.show.html import framed
+        from memkit.display.html import framed
 
         return framed(page(self))
 

@@ -22,15 +22,16 @@ from typing import Any
 from uuid import uuid4
 
 from evals import ROOT
-from evals.card import answering, data, unit
-from evals.card.asking import Asker
+from evals.card import answering, task
+from evals.card.ask import Evaluator
 from evals.card.config import Config, Run, fingerprint, measured
 from evals.card.records import NotRun, Record
-from evals.card.unit import Unit
-from evals.retrieval.cache import CachedEmbedder, default_folder
-from evals.retrieval.data import DataSet
+from evals.card.task import Task
+from evals.data import registry as data
+from evals.data.haystack import DataSet
 from evals.retrieval.run import Watch, nobody, texts
-from evals.retrieval.systems import NotSupported, load_system
+from evals.systems.cache import CachedEmbedder, default_folder
+from evals.systems.registry import NotSupported, load_system
 from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
 
@@ -60,7 +61,7 @@ class Kept:
 class _Job:
     """A unit, and what a process needs to do it."""
 
-    unit: Unit
+    task: Task
     config: Config
     cache: Path
     file: Path
@@ -74,12 +75,12 @@ def run(config: Config, how: Run, watch: Watch = nobody) -> Done:
     """
     sets = [data.read(spec) for spec in config.data]
     missing = _missing(config)
-    units = plan(config, sets, left_out={one.what for one in missing})
+    tasks = plan(config, sets, left_out={one.what for one in missing})
     folder = _work_folder(config, how, sets)
     cache = how.cache or default_folder()
     jobs = [
-        _Job(unit=one, config=config, cache=cache, file=folder / f"{fingerprint(asdict(one))}.json")
-        for one in units
+        _Job(task=one, config=config, cache=cache, file=folder / f"{fingerprint(asdict(one))}.json")
+        for one in tasks
     ]
     todo = [job for job in jobs if not job.file.exists()]
     if todo:
@@ -107,10 +108,10 @@ def _write(file: Path, text: str) -> None:
     partial.replace(file)
 
 
-def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Unit]:
+def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Task]:
     """Return all units, in the order of the card."""
     return [
-        Unit(data=spec.name, haystack=haystack.name, regime=regime, system=system)
+        Task(data=spec.name, haystack=haystack.name, regime=regime, system=system)
         for spec, one in zip(config.data, sets, strict=True)
         for regime in config.regimes
         for system in config.systems_of(regime)
@@ -144,8 +145,8 @@ def _kept() -> Any:
 
 def _weight(job: _Job, sets: Sequence[DataSet]) -> int:
     names = [spec.name for spec in job.config.data]
-    one = sets[names.index(job.unit.data)]
-    return next(len(h.questions) for h in one.haystacks if h.name == job.unit.haystack)
+    one = sets[names.index(job.task.data)]
+    return next(len(h.questions) for h in one.haystacks if h.name == job.task.haystack)
 
 
 def _work_folder(config: Config, how: Run, sets: Sequence[DataSet]) -> Path:
@@ -230,33 +231,33 @@ def work(job: _Job) -> _Result:
     try:
         return job.file, json.dumps(asdict(_do(job)), ensure_ascii=False)
     except Exception as error:
-        error.add_note(f"while measuring {job.unit.name}")
+        error.add_note(f"while measuring {job.task.name}")
         raise
 
 
 def _do(job: _Job) -> Kept:
-    spec = next(one for one in job.config.data if one.name == job.unit.data)
+    spec = next(one for one in job.config.data if one.name == job.task.data)
     read = _read(spec)
-    haystack = next(one for one in read.haystacks if one.name == job.unit.haystack)
+    haystack = next(one for one in read.haystacks if one.name == job.task.haystack)
     chosen = job.config.model
     judge = job.config.judge
     with CachedEmbedder(embedder(job.config.embedder), job.cache) as cached:
-        asker = Asker(
+        asker = Evaluator(
             config=job.config,
             judge=None if judge is None else answering.load(judge),
             count=cached.count,
             anew=cached.anew,
             model=None if chosen is None else answering.load(chosen),
-            answered=unit.sample(
+            answered=task.sample(
                 read.haystacks, chosen.questions if chosen else 0, job.config.seed
             ),
-            probed=unit.sample(read.haystacks, job.config.probes, job.config.seed),
+            probed=task.sample(read.haystacks, job.config.probes, job.config.seed),
         )
-        system = load_system(job.unit.system)(cached)
+        system = load_system(job.task.system)(cached)
         try:
-            return Kept(records=tuple(unit.run(job.unit, job.config, haystack, system, asker)))
+            return Kept(records=tuple(task.run(job.task, job.config, haystack, system, asker)))
         except NotSupported as error:
-            what = f"{job.unit.system}, {job.unit.regime}"
+            what = f"{job.task.system}, {job.task.regime}"
             return Kept(records=(), not_run=(NotRun(what=what, data=spec.name, why=str(error)),))
 
 

@@ -6,11 +6,11 @@ A score that does not apply to a question is absent, and never 0.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from evals.card.evidence import Evidence, Moment
-from evals.card.metrics import answers, current, dates, episodic, grounding, ranking
-from evals.card.metrics import recognition as recognised
-from evals.retrieval import metrics
-from evals.retrieval.metrics import SERVED
+from evals.card.state import Evidence, QuestionState
+from evals.metrics import answers, current, dates, episodic, grounding, ranking
+from evals.metrics import recognition as recognised
+from evals.metrics import retrieval as metrics
+from evals.metrics.retrieval import SERVED
 
 WINDOW = timedelta(days=30)  # of the anchoring error: a month off is wholly wrong
 CONFLICT, PREFERENCE = "conflict", "preference"  # what kinds of question are called
@@ -25,14 +25,14 @@ def _kept(scores: Mapping[str, float | None]) -> Scores:
 # ---- the search
 
 
-def search(moment: Moment, evidence: Evidence) -> Scores:
+def search(state: QuestionState, evidence: Evidence) -> Scores:
     """Return what the memory's part is worth, whatever a model makes of it."""
-    packed = _packed(moment, evidence)
+    packed = _packed(state, evidence)
     if not evidence.ranks:
         return packed
-    question, at = moment.question, evidence.gold_places
+    question, at = state.question, evidence.gold_places
     own = _refusing(evidence.refuses, answerable=question.answerable, who="system ")
-    return packed | own | _ranked(at) | _now(moment, evidence) | _events(moment, evidence)
+    return packed | own | _ranked(at) | _now(state, evidence) | _events(state, evidence)
 
 
 def _ranked(at: metrics.Places) -> Scores:
@@ -51,10 +51,10 @@ def _ranked(at: metrics.Places) -> Scores:
     )
 
 
-def _packed(moment: Moment, evidence: Evidence) -> Scores:
+def _packed(state: QuestionState, evidence: Evidence) -> Scores:
     """Return what stands in the prompt."""
-    gold, turns = moment.gold, evidence.packed.turns
-    steps = moment.question.expected.steps
+    gold, turns = state.gold, evidence.packed.turns
+    steps = state.question.expected.steps
     return _kept(
         {
             "share in budget": grounding.context_recall(turns, gold) if gold else None,
@@ -63,9 +63,9 @@ def _packed(moment: Moment, evidence: Evidence) -> Scores:
             "step order": episodic.step_order(turns, steps) if steps else None,
             "procedure F1": _procedure(turns, steps),
             "spurious replay": episodic.spurious_replay(
-                turns, gold, answerable=moment.question.answerable
+                turns, gold, answerable=state.question.answerable
             )
-            if gold or not moment.question.answerable
+            if gold or not state.question.answerable
             else None,
         }
     )
@@ -77,21 +77,21 @@ def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
     return episodic.procedure_f1([one for one in turns if one in gold], steps) if steps else None
 
 
-def _now(moment: Moment, evidence: Evidence) -> Scores:
+def _now(state: QuestionState, evidence: Evidence) -> Scores:
     """Return whether what holds now comes before what held once, and conflicts are shown."""
     at, stale = evidence.gold_places, evidence.stale_places
     found = {
         "freshness hit": current.freshness_hit(at, stale, SERVED) if stale else None,
         "out-of-date use": current.out_of_date_use(at, stale) if at else None,
     }
-    if moment.question.kind.startswith(CONFLICT) and len(at) > 1:
+    if state.question.kind.startswith(CONFLICT) and len(at) > 1:
         found["conflict shown"] = current.conflict_shown(at[-1:], at[:-1], SERVED)
     return _kept(found)
 
 
-def _events(moment: Moment, evidence: Evidence) -> Scores:
+def _events(state: QuestionState, evidence: Evidence) -> Scores:
     """Return whether the events of a question of several turns are replayed."""
-    steps = moment.question.expected.steps
+    steps = state.question.expected.steps
     if not steps:
         return {}
     return _kept(
@@ -116,19 +116,17 @@ def _refusing(refused: bool | None, *, answerable: bool, who: str = "") -> Score
 # ---- the reply
 
 
-def reply(moment: Moment, evidence: Evidence, text: str) -> Scores:
+def reply(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     """Return what the model's reply is worth, judged by rules alone."""
-    question, unknown = moment.question, answers.says_unknown(text)
+    question, unknown = state.question, answers.says_unknown(text)
     refusing = _refusing(unknown or not text, answerable=question.answerable)
-    return (
-        refusing | _right(moment, text) | _ordered(moment, text) | _grounded(moment, evidence, text)
-    )
+    return refusing | _right(state, text) | _ordered(state, text) | _grounded(state, evidence, text)
 
 
-def _ordered(moment: Moment, text: str) -> Scores:
+def _ordered(state: QuestionState, text: str) -> Scores:
     """Return whether the reply tells the steps in order, each known by words of its turn alone."""
-    steps = moment.question.expected.steps
-    found = [steps[n] for n in grounding.mentioned(text, [moment.text_of[one] for one in steps])]
+    steps = state.question.expected.steps
+    found = [steps[n] for n in grounding.mentioned(text, [state.text_of[one] for one in steps])]
     return _kept(
         {
             "reply step order": episodic.step_order(found, steps),
@@ -137,11 +135,11 @@ def _ordered(moment: Moment, text: str) -> Scores:
     )
 
 
-def _right(moment: Moment, text: str) -> Scores:
-    expected, kind = moment.question.expected, moment.question.kind
+def _right(state: QuestionState, text: str) -> Scores:
+    expected, kind = state.question.expected, state.question.kind
     old = current.out_of_date_reply(text, expected.answers, expected.stale)
     found: dict[str, float | None] = {"out-of-date reply": old}
-    if not moment.question.answerable or not expected.answers:
+    if not state.question.answerable or not expected.answers:
         return _kept(found)
     given = expected.answers
     found |= {
@@ -159,13 +157,13 @@ def _right(moment: Moment, text: str) -> Scores:
     return _kept(found)
 
 
-def _grounded(moment: Moment, evidence: Evidence, text: str) -> Scores:
+def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     """Return whether the reply stands on what was in the prompt; on nothing, no claim does."""
-    lines = moment.line_of
+    lines = state.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
     passages = [lines[turn] for turn in packed]
     shown = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
-    gold = {n for n, turn in enumerate(packed) if turn in moment.gold}
+    gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
     return _kept(
         {
@@ -206,31 +204,31 @@ def refused(evidence: Evidence, text: str | None) -> bool | None:
     return evidence.refuses if text is None else answers.says_unknown(text) or not text
 
 
-def axes(moment: Moment, evidence: Evidence) -> Scores:
+def axes(state: QuestionState, evidence: Evidence) -> Scores:
     """Return where a question stands on everything that may move a score."""
-    place = {turn.id: n for n, turn in enumerate(moment.haystack.turns)}
-    gold = [place[turn] for turn in moment.gold if turn in place]
-    found = {"turns": float(moment.turns)} | dict(moment.question.axes)
+    place = {turn.id: n for n, turn in enumerate(state.haystack.turns)}
+    gold = [place[turn] for turn in state.gold if turn in place]
+    found = {"turns": float(state.turns)} | dict(state.question.axes)
     if gold:
-        said = moment.turns
-        if moment.probe:  # more has been said since it was first asked
+        said = state.turns
+        if state.probe:  # more has been said since it was first asked
             found.pop("distance", None)
             found.pop("depth", None)
         found.setdefault("distance", float(max(said - 1 - max(gold), 0)))
         found.setdefault("depth", min(max(gold) / max(said - 1, 1), 1.0))
-    shown = [evidence.place_of[turn] for turn in moment.gold if turn in evidence.place_of]
+    shown = [evidence.place_of[turn] for turn in state.gold if turn in evidence.place_of]
     return found | ({"place": min(shown)} if shown else {})
 
 
 def stages(
-    moment: Moment, evidence: Evidence, scores: Mapping[str, float], *, answered: bool
+    state: QuestionState, evidence: Evidence, scores: Mapping[str, float], *, answered: bool
 ) -> dict[str, bool]:
     """Return how far the evidence came: every gold turn stored, found and packed; used; right.
 
     Found: among the turns asked for, or packed all the same. Used: the answer is right, or rests
     on a gold turn.
     """
-    gold = set(moment.gold)
+    gold = set(state.gold)
     if not gold:
         return {}
     packed = gold <= set(evidence.packed.turns)

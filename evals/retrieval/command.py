@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.result import Cell, Result
-from evals.retrieval import ablation, confidence, figures, locomo, longmemeval, records
-from evals.retrieval.cache import CachedEmbedder, default_folder
-from evals.retrieval.data import SPLITS, DataSet, Split
-from evals.retrieval.metrics import BUDGETS, CUTS, DEPTH, SERVED
-from evals.retrieval.ours import OURS
+from evals.bench.result import Cell, Result
+from evals.data import locomo, longmemeval
+from evals.data.haystack import SPLITS, DataSet, Split
+from evals.metrics.retrieval import BUDGETS, CUTS, DEPTH, SERVED
+from evals.retrieval import confidence, figures, records
 from evals.retrieval.run import Outcome, Watch, embedding_ms, nobody, run
-from evals.retrieval.seam import Make
-from evals.retrieval.statistics import RESAMPLES
-from evals.retrieval.systems import SYSTEMS
 from evals.retrieval.tables import Measured, result
+from evals.stats.bootstrap import RESAMPLES
+from evals.studies import ablation
+from evals.systems.cache import CachedEmbedder, default_folder
+from evals.systems.memkit import OURS
+from evals.systems.protocol import Make
+from evals.systems.registry import SYSTEMS
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 

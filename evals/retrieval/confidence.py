@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.measure import Interval
-from evals.retrieval import abstention, statistics
-from evals.retrieval.abstention import Flags, Floats, Refusing
-from evals.retrieval.data import PUBLISHED
+from evals.bench.measure import Interval
+from evals.data.haystack import PUBLISHED
+from evals.metrics import confidence as abstention
+from evals.metrics.confidence import Flags, Floats, Refusing
 from evals.retrieval.figures import by_system
 from evals.retrieval.run import Outcome
+from evals.stats import bootstrap as statistics
 
 CHOSEN = "threshold chosen on tuning"
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.measure import Interval
-from evals.retrieval import metrics, statistics
-from evals.retrieval.data import PUBLISHED
-from evals.retrieval.metrics import SERVED
+from evals.bench.measure import Interval
+from evals.data.haystack import PUBLISHED
+from evals.metrics import retrieval as metrics
+from evals.metrics.retrieval import SERVED
 from evals.retrieval.run import Outcome
-from evals.retrieval.statistics import Difference
+from evals.stats import bootstrap as statistics
+from evals.stats.bootstrap import Difference
 
 ANSWERABLE, WITH_GOLD = "answerable", "with gold, answerable or not"
 HEADLINES = (

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evals.retrieval.data import PUBLISHED
+from evals.data.haystack import PUBLISHED
+from evals.metrics.retrieval import Found
 from evals.retrieval.figures import Figure
-from evals.retrieval.metrics import Found
 from evals.retrieval.run import Outcome
 
 _OF_QUESTION = ("question", "haystack", "split", "group", "answerable")

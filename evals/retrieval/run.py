@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from evals.retrieval import metrics
-from evals.retrieval.baselines import pieces
-from evals.retrieval.cache import CachedEmbedder
-from evals.retrieval.data import Asked, DataSet, Haystack, Split
-from evals.retrieval.metrics import BUDGETS, DEPTH, SERVED, Found
-from evals.retrieval.seam import Make, System
+from evals.data.haystack import Asked, DataSet, Haystack, Split
+from evals.metrics import retrieval as metrics
+from evals.metrics.retrieval import BUDGETS, DEPTH, SERVED, Found
+from evals.systems.baselines import pieces
+from evals.systems.cache import CachedEmbedder
+from evals.systems.protocol import Make, System
 from memkit.protocols import Embedder
 
 Watch = Callable[[str, int, int], None]  # stage, done, total

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.measure import Interval
-from evals.result import Cell, Result, Table
+from evals.bench.measure import Interval
+from evals.bench.result import Cell, Result, Table
+from evals.data.haystack import AUDITED, PUBLISHED, DataSet, Split
+from evals.metrics.retrieval import BUDGETS, CUTS, DEPTH, SERVED
 from evals.retrieval import confidence, figures
 from evals.retrieval.confidence import Confidence
-from evals.retrieval.data import AUDITED, PUBLISHED, DataSet, Split
 from evals.retrieval.figures import ANSWERABLE, Compared, Figure, Figures
-from evals.retrieval.metrics import BUDGETS, CUTS, DEPTH, SERVED
 from evals.retrieval.run import Outcome
-from evals.retrieval.statistics import RESAMPLES, Difference
+from evals.stats.bootstrap import RESAMPLES, Difference
 
 _FEW = (1, 5, 10)  # cuts for sessions: a conversation has few of them
 _BY_KIND = (

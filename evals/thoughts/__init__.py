@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.result import Result
+from evals.bench.result import Result
 
 WHATS: Mapping[str, str] = {  # what is measured -> what --data is; "": nothing is read
     "supersession": "MemoryCode's dialogues.jsonl.gz",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from evals.thoughts.memorycode import Dialogue, Pivot, Version
+from evals.data.memorycode import Dialogue, Pivot, Version
 from memkit import Thought
 from memkit.records import Claim
 

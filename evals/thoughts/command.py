@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from importlib import import_module
 from typing import Any
 
-from evals.result import Cell
-from evals.retrieval.statistics import RESAMPLES
+from evals.bench.result import Cell
+from evals.stats.bootstrap import RESAMPLES
 from evals.thoughts import WHATS, Measured, Options
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder

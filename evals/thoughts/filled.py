@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import memkit
 from evals import USER
-from evals.retrieval.baselines import pieces
-from evals.retrieval.cache import CachedEmbedder, default_folder
+from evals.systems.baselines import pieces
+from evals.systems.cache import CachedEmbedder, default_folder
 from evals.thoughts import Options
 from memkit import Memory, Settings, Thought, Turn
 from memkit.protocols import Embedder

@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from evals import USER
-from evals.result import Cell, Result, Table
-from evals.retrieval.data import SPLITS, Query, Split, sha256
-from evals.retrieval.seam import System
-from evals.retrieval.systems import SYSTEMS
+from evals.bench.result import Cell, Result, Table
+from evals.data.haystack import SPLITS, Query, Split, sha256
+from evals.data.memorycode import Dialogue, Kind, Pivot, read
+from evals.stats.shares import cells, share
+from evals.systems.protocol import System
+from evals.systems.registry import SYSTEMS
 from evals.thoughts import Measured, Options
 from evals.thoughts.carried import CAUSES, Carriers, Cause, Places, cause, places
-from evals.thoughts.figures import cells, share
 from evals.thoughts.filled import conclusions, filled, prepare, vectors
-from evals.thoughts.memorycode import Dialogue, Kind, Pivot, read
 from memkit import Memory
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 from memkit.records import Claim
-from memkit.thoughts.rules import RuleThinker
+from memkit.thoughts.rules.thinker import RuleThinker
 
 K, DEEP = 10, 50  # hits that a user's call asks for, and of a deep one
 THOUGHTS, TURNS = "memkit thoughts", "memkit turns"

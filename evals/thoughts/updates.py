@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from evals.result import Cell, Result, Table
-from evals.retrieval import longmemeval, metrics
-from evals.retrieval.data import PUBLISHED, SPLITS, Asked, Haystack, Split
-from evals.retrieval.ours import OURS, Memkit
-from evals.retrieval.seam import Make, System
-from evals.retrieval.systems import SYSTEMS
+from evals.bench.result import Cell, Result, Table
+from evals.data import longmemeval
+from evals.data.haystack import PUBLISHED, SPLITS, Asked, Haystack, Split
+from evals.metrics import retrieval as metrics
+from evals.stats.shares import cells, difference, share
+from evals.systems.memkit import OURS, Memkit
+from evals.systems.protocol import Make, System
+from evals.systems.registry import SYSTEMS
 from evals.thoughts import Measured, Options
-from evals.thoughts.figures import cells, difference, share
 from evals.thoughts.filled import prepare, vectors
 from memkit import Settings
 from memkit.errors import InvalidInput

@@ -70,7 +70,7 @@ def memory_at(
 ) -> Iterator["Memory"]:
     """Open a memory for the block; one that is not there is made only if it may be `new`."""
     from memkit import memory
-    from memkit.keep import Settings
+    from memkit.background.maintenance import Settings
 
     if not new:
         _must_exist(url)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from memkit.show.text import HARMFUL, one_line
+from memkit.text.sanitise import HARMFUL, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,7 @@ import typer
 
 from memkit.cli import show
 from memkit.cli.options import DEFAULT_STORE, AsJson, Embedder, MaybeUser, StorePath, hush, store_at
-from memkit.show.text import one_line
+from memkit.text.sanitise import one_line
 
 
 def stats(user: MaybeUser = None, store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:

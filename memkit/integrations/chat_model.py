@@ -118,16 +118,16 @@ class ChatMemkit(BaseChatModel):
             finally:
                 hand_over(None)
 
-        reading = self._line.submit(copy_context().run, read)
+        snapshot = self._line.submit(copy_context().run, read)
         try:
             while (chunk := await chunks.get()) is not None:
                 if run_manager and chunk.text:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
-            await asyncio.wrap_future(reading)  # raises what went wrong
+            await asyncio.wrap_future(snapshot)  # raises what went wrong
         finally:
             left.set()
-            reading.cancel()  # if its turn has not come
+            snapshot.cancel()  # if its turn has not come
 
     @contextmanager
     def _alone(self, system: str) -> Iterator[None]:

@@ -23,7 +23,9 @@ from memkit.integrations.messages import (
     words_of,
 )
 from memkit.memory import Memory
-from memkit.models.unseen import neutralise  # LangChain's models do not show their templates
+from memkit.models.fallback_template import (
+    escape_role_markers,  # LangChain's models do not show their templates
+)
 from memkit.prompt import SHOWN_ROLES
 from memkit.protocols import Counter
 from memkit.records import Scope, Turn
@@ -124,10 +126,10 @@ class Recalling:
             return ""
         found = self.memory.recollect(question, user_id=user_id, k=self.k, without=without)
         known: list[prompt.Known] = [*self.memory.summaries(user_id=user_id), *found.thoughts]
-        return neutralise(prompt.block(*prompt.fit(known, found.hits, room, self._length)))
+        return escape_role_markers(prompt.block(*prompt.fit(known, found.hits, room, self._length)))
 
     def _length(self, text: str) -> int:
-        return (self.count or self.memory.embedder.count)(neutralise(text))
+        return (self.count or self.memory.embedder.count)(escape_role_markers(text))
 
     def _cost(self, turn: Turn) -> int:
         (message,) = prompt.history_messages([turn])
@@ -163,7 +165,7 @@ def _turn(message: BaseMessage, scope: Scope) -> Turn:
 def _as_messages(turns: Sequence[Turn]) -> tuple[list[BaseMessage], str]:
     """Return turns as messages whose roles alternate, and the words that got no reply."""
     joined = prompt.alternate(prompt.history_messages(turns))
-    safe = [{"role": one["role"], "content": neutralise(one["content"])} for one in joined]
+    safe = [{"role": one["role"], "content": escape_role_markers(one["content"])} for one in joined]
     unanswered = safe.pop()["content"] if safe and safe[-1]["role"] == "user" else ""
     return convert_to_messages(safe), unanswered
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
 
 from memkit.errors import InvalidInput, ModelError
-from memkit.models import unseen
+from memkit.models import fallback_template as unseen
 from memkit.models.last import Last
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
@@ -50,9 +50,9 @@ class FunctionModel:
         """Return how many tokens the prompt of these messages has, and rather more."""
         return unseen.count(messages, self._length)
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside the marks that open or close a role in most models."""
-        return unseen.neutralise(text)
+        return unseen.escape_role_markers(text)
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:  # noqa: ARG002
         """Yield what the function returns: a text whole, several pieces one by one.

@@ -10,8 +10,8 @@ from typing import Any
 from memkit.errors import InvalidInput
 from memkit.models import loading
 from memkit.models.generation import Generation
+from memkit.models.kv_cache import Prefix, why_no_reuse
 from memkit.models.last import Last
-from memkit.models.prefix import Prefix, why_no_reuse
 from memkit.models.running import Run, attempt
 from memkit.models.template import PLAIN_STOP, Template
 from memkit.protocols import Messages
@@ -128,9 +128,9 @@ class HuggingFaceModel:
 
     # ---- prompts
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
-        return self._template.neutralise(text)
+        return self._template.escape_role_markers(text)
 
     def render(self, messages: Messages) -> str:
         """Return the prompt as the model's template writes it, up to where the reply begins."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.models import unseen
+from memkit.models import fallback_template as unseen
 from memkit.models.last import Last
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
@@ -103,17 +103,18 @@ class OpenAIModel:
     def count(self, messages: Messages) -> int:
         """Return how many tokens the prompt of these messages has, and rather more.
 
-        Without a `count` of your own a text's length is estimated (`memkit.models.unseen`), so that
-        a budget holds: about twice what English takes, half of what a prompt could hold.
+        Without a `count` of your own a text's length is estimated
+        (`memkit.models.fallback_template`), so that a budget holds: about
+        twice what English takes, half of what a prompt could hold.
         """
         return unseen.count(messages, self._length)
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside the marks that open or close a role.
 
         The server does not tell its template: these are the marks of the common ones.
         """
-        return unseen.neutralise(text)
+        return unseen.escape_role_markers(text)
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.

@@ -70,7 +70,7 @@ class Template:
         kept = sorted((mark for mark in bare if len(mark) > 1), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, kept))) if kept else None
 
-    def neutralise(self, text: str) -> str:
+    def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
         if self.is_plain:
             text = _PLAIN_ROLE.sub(r"\1\2 :", text)

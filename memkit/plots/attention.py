@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from memkit import rank
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import (
@@ -26,9 +25,10 @@ from memkit.plots.picture import (
     name_rows,
     verbatim,
 )
-from memkit.protocols import Match, Reading, Vectors
+from memkit.protocols import Match, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
-from memkit.windows import Floats, Windows
+from memkit.retrieval import fusion as rank
+from memkit.retrieval.windows import Floats, Windows
 
 _SHOWN = 3  # chunks whose turns are shown
 _TITLE = 80  # characters
@@ -84,10 +84,10 @@ def attention(
     vector = np.asarray(memory.embedder.embed([query]), dtype=np.float32)[0]
     import memkit.attention  # noqa: F401 - loads torch, and not while the store is held
 
-    with memory.store.reading(scope, None if as_of is None else zoned(as_of, "as_of")) as reading:
-        if not len(reading.timeline):
+    with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:
+        if not len(snapshot.timeline):
             raise InvalidInput(f"nothing of {user_id!r} is there to attend to; remember() it first")
-        found = _attend(reading, vector)
+        found = _attend(snapshot, vector)
     rows = _rows(found)
     height = 1.0 + ROW * len(rows)
     figure = Picture(9, 2.8 + height)
@@ -98,11 +98,11 @@ def attention(
     return figure
 
 
-def _attend(reading: Reading, vector: Vectors) -> _Attention:
+def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     """Attend to all chunks of a scope as recall does to those round its candidates."""
-    places = np.arange(len(reading.timeline))
-    numbers = Windows(reading.timeline).chunks(places)
-    shares = rank.attention(numbers, (reading.vectors(places) @ vector).astype(float))
+    places = np.arange(len(snapshot.timeline))
+    numbers = Windows(snapshot.timeline).chunks(places)
+    shares = rank.attention(numbers, (snapshot.vectors(places) @ vector).astype(float))
     shares /= shares.sum()
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
     weights = np.bincount(chunks, shares).astype(float)
@@ -110,9 +110,9 @@ def _attend(reading: Reading, vector: Vectors) -> _Attention:
     opened = []
     for chunk in best:
         inside = np.flatnonzero(chunks == chunk)
-        matches = reading.matches(inside)
+        matches = snapshot.matches(inside)
         opened.append(_Chunk(weight=weights[chunk], matches=matches, shares=shares[inside]))
-    times = reading.timeline.said_us[first].astype("datetime64[us]")
+    times = snapshot.timeline.said_us[first].astype("datetime64[us]")
     return _Attention(times=times, weights=weights, best=best, opened=opened)
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from memkit.background.pruning import Forgetting
+from memkit.background.pruning import weights as weights_of
 from memkit.plots.picture import FAINT, Picture, bare, explain_below
 from memkit.protocols import ChunkAge
-from memkit.prune import Forgetting
-from memkit.prune import weights as weights_of
 
 _HALF_LIVES = 4  # of freshness, that are drawn
 

@@ -12,8 +12,8 @@ from memkit.memory import Memory
 from memkit.plots.picture import FAINT, Picture, bare, explain_below, label
 from memkit.protocols import Integers, Vectors
 from memkit.records import Thought
-from memkit.thoughts.hash import TABLES, Hash
-from memkit.windows import Floats
+from memkit.retrieval.windows import Floats
+from memkit.thoughts.lsh import TABLES, Hash
 
 _NAMED = 7  # groups with a colour of their own; matplotlib's eighth is grey
 _MARKERS = "osD^vP*"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
-from memkit.show.text import harmless, one_line
+from memkit.text.sanitise import harmless, one_line
 
 ROWS = 30  # most of a picture; more could not be read
 ROW = 0.26  # inches

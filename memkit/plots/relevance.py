@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from memkit.errors import InvalidInput
 from memkit.plots.picture import ROW, ROWS, SPEAKER, Picture, bare, explain_below, label, name_rows
-from memkit.rank import WEIGHTS
 from memkit.records import Hit
+from memkit.retrieval.fusion import WEIGHTS
 
 _LEAST = 0.005  # of a relevance: less cannot be seen
 

@@ -55,7 +55,7 @@ class ModelJudge:
         return {answer.lower() for answer in _ANSWER.findall(reply)} == {wanted}
 
     def _shown(self, text: str) -> str:
-        return self._model.neutralise(" ".join(text.split())[:_MOST_CHARACTERS])
+        return self._model.escape_role_markers(" ".join(text.split())[:_MOST_CHARACTERS])
 
 
 class NLIJudge:

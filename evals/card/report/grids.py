@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import LAYERS, REGIMES, Card, Curve, Figure, Funnel
+from evals.metrics.catalogue import METRICS
 
 ALL = "all"
 FOUND = ("turn recall@10", "turn recall@5", "replay@10", "any@10")

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.card.diagnose import OF_REPLIES, STAGES
-from evals.card.metrics.catalogue import METRICS
+from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Audit, Card, Cell, Compared, Curve, Funnel
 from evals.card.report.grids import ALL, MAIN, between, names, number
 from evals.card.report.verdict import outcome
+from evals.metrics.catalogue import METRICS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

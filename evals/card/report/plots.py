@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from evals.card import records
-from evals.card.diagnose import OF_REPLIES, STAGES
+from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report import svg
 from evals.card.report.grids import ALL, ANSWERED, FOUND, PREFERRED, Grid, lower_is_better

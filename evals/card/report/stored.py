@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evals.card.metrics.catalogue import METRICS
 from evals.card.records import Card
+from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
 DIGITS = 6  # after the point; what lies below differs between processors

@@ -1,0 +1,1 @@
+"""What systems are measured on: data sets read from files, and made from a seed."""

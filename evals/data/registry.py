@@ -1,0 +1,210 @@
+"""What a card asks about: files of five kinds, alone or pooled, and sets made from a seed.
+
+No file is part of the repository; `FORMATS` says where each comes from.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evals.data import converted, jsonl, locomo, longmemeval, pooled, synthetic
+from evals.data.haystack import SPLITS, DataSet, Split
+from memkit.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """Which data set, and how much of it.
+
+    Without a name it is called as its format, a synthetic one also by its probe.
+    """
+
+    format: str  # one of `FORMATS`
+    name: str = ""
+    path: Path | None = None  # a file, or for gvd a folder; synthetic sets have none
+    sha256: str | None = None  # what the file's hash has to be; for gvd, the bank's
+    split: Split | None = None  # only what memkit was tuned on, or only the rest; None: both
+    limit: int | None = None  # only so many conversations, the first that have questions
+    audit: Path | None = None  # of LoCoMo: its evidence and answers count, not the published ones
+    seed: int = 0  # of a synthetic set, or of what is drawn from a pooled one
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # see the format
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            name = " ".join([self.format, *([self._probe] if self._probe else [])])
+            object.__setattr__(self, "name", name)
+        if self.limit is not None and self.limit < 1:
+            raise InvalidInput(f"{self.name}: limit must be at least 1, got {self.limit}")
+
+    @property
+    def _probe(self) -> str:
+        return str(self.options.get("probe", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A kind of data set: what reads it, what can be chosen, and where its file comes from."""
+
+    read: Callable[[Spec], DataSet]
+    options: tuple[str, ...] = ()
+    source: str = ""  # "" where there is no file
+    audited: bool = False  # whether an audit of it can be given
+
+
+def read(spec: Spec) -> DataSet:
+    """Read or make a data set.
+
+    Raises:
+        InvalidInput: the format or an option is not known, the file is missing (the message says
+            where to get it), has another hash than `spec.sha256`, or another shape.
+    """
+    if spec.format not in FORMATS:
+        raise InvalidInput(f"no format {spec.format!r}; there are {', '.join(FORMATS)}")
+    kind = FORMATS[spec.format]
+    if unknown := sorted(set(spec.options) - set(kind.options)):
+        known = ", ".join(kind.options) or "none"
+        raise InvalidInput(f"{spec.name} has no option {unknown[0]!r}; of {spec.format}: {known}")
+    if spec.audit is not None and not kind.audited:
+        raise InvalidInput(f"{spec.name}: there is no audit of {spec.format}; leave it out")
+    if kind.source:
+        _there(spec, kind.source)
+    data = kind.read(spec) if spec.split is None else _of(spec.split, kind, spec)
+    if spec.sha256 is not None and spec.sha256.lower() != data.sha256:
+        raise InvalidInput(
+            f"{spec.name}: {data.file} has sha256 {data.sha256}, and {spec.sha256.lower()} was "
+            "asked for; fetch that file again, or correct the sha256"
+        )
+    return replace(data, haystacks=list(data.haystacks[: spec.limit]))
+
+
+def _of(split: Split, kind: Format, spec: Spec) -> DataSet:
+    """Return one split; a limit counts the conversations of that split."""
+    data = kind.read(replace(spec, limit=None))
+    kept = data.of(split)
+    if not kept:
+        raise InvalidInput(f"{spec.name}: no conversation is of the {split} split; leave it out")
+    counts = {one: found for one, found in data.counts.items() if one == split}
+    return replace(data, haystacks=kept, counts=counts)
+
+
+def _there(spec: Spec, source: str) -> None:
+    if spec.path is None:
+        raise InvalidInput(f"{spec.name} needs a path; {spec.format} is {source}")
+    if not spec.path.exists():
+        raise InvalidInput(f"{spec.path} is not there; {spec.format} is {source}")
+
+
+def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
+    """Return what a card says of a data set; none of its text.
+
+    Args:
+        data: as it was read.
+        spec: what was asked for.
+    """
+    questions = [one for haystack in data.haystacks for one in haystack.questions]
+    turns = [turn for haystack in data.haystacks for turn in haystack.turns]
+    days = [turn.said_at.date().isoformat() for turn in turns if turn.said_at is not None]
+    return {
+        "name": spec.name,
+        "format": data.format,
+        "file": data.file,
+        "sha256": data.sha256,
+        "seed": None if FORMATS[spec.format].source else spec.seed,
+        "golds": list(data.golds),
+        "scored by": data.golds[-1],
+        "notes": list(data.notes),
+        "conversations": len(data.haystacks),
+        "of splits": {split: len(data.of(split)) for split in SPLITS if data.of(split)},
+        "turns": len(turns),
+        "first": min(days, default=None),
+        "last": max(days, default=None),
+        "questions": dict(sorted(Counter(one.group for one in questions).items())),
+        "with answers": sum(bool(one.expected.answers) for one in questions),
+        "deleted turns": sum(len(haystack.forgotten) for haystack in data.haystacks),
+        "dropped": {
+            split: {what: n for what, n in sorted(counts.items()) if n}
+            for split, counts in data.counts.items()
+            if any(counts.values())
+        },
+    }
+
+
+# ---- the formats
+
+
+def _path(spec: Spec) -> Path:
+    if spec.path is None:
+        raise InvalidInput(f"{spec.name} needs a path")
+    return spec.path
+
+
+def _synthetic(spec: Spec) -> DataSet:
+    options = {"probe": "", "conversations": None, "size": "default", **spec.options}
+    probe = str(options["probe"])
+    if probe not in synthetic.PROBES:
+        raise InvalidInput(
+            f"{spec.name} has no probe {probe!r}; there are {', '.join(synthetic.PROBES)}"
+        )
+    n = options["conversations"]
+    if n is not None:
+        _whole(spec, "conversations", n)
+    make = synthetic.PROBES[probe]
+    return make(seed=spec.seed, conversations=n, size=str(options["size"]))
+
+
+def _whole(spec: Spec, key: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidInput(f"{spec.name}: {key} is a whole number above 0, not {value!r}")
+    return value
+
+
+def _gvd(spec: Spec) -> DataSet:
+    return converted.gvd(_path(spec), str(spec.options.get("language", "en")), limit=spec.limit)
+
+
+def _pooled(spec: Spec) -> DataSet:
+    """Return several files' conversations as one memory; each file's format is its option."""
+    parts = [
+        read(Spec(format=kind, path=Path(str(spec.options[kind]))))
+        for kind in POOLED
+        if kind in spec.options
+    ]
+    if not parts:
+        raise InvalidInput(f"{spec.name}: give the path of {' or '.join(POOLED)}, or of both")
+    turns, questions = (_whole(spec, key, spec.options.get(key, n)) for key, n in _POOL.items())
+    return pooled.pool(parts, turns=turns, questions=questions, seed=spec.seed)
+
+
+POOLED = ("locomo", "longmemeval")
+_POOL = {"turns": 10_000, "questions": 100}
+FORMATS: Mapping[str, Format] = {
+    "locomo": Format(
+        read=lambda spec: locomo.read(_path(spec), limit=spec.limit, audit=spec.audit),
+        source="data/locomo10.json of https://github.com/snap-research/locomo (CC BY-NC 4.0), its "
+        "audit errors.json of https://github.com/dial481/locomo-audit",
+        audited=True,
+    ),
+    "longmemeval": Format(
+        read=lambda spec: longmemeval.read(_path(spec), limit=spec.limit),
+        source="longmemeval_s_cleaned.json of https://github.com/xiaowu0162/LongMemEval (MIT)",
+    ),
+    "memorycode": Format(
+        read=lambda spec: converted.memorycode(_path(spec)),
+        source="JSON lines of the dialogues of https://github.com/apple/ml-memory-code "
+        "(Apache-2.0)",
+    ),
+    "gvd": Format(
+        read=_gvd,
+        options=("language",),  # "en" or "cn"
+        source="the folder of memory_bank_en.json and probing_questions_en.jsonl of "
+        "https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT)",
+    ),
+    "jsonl": Format(
+        read=lambda spec: jsonl.read(_path(spec)),
+        source="a file of your own, as evals/card/jsonl.py describes it",
+    ),
+    "pooled": Format(read=_pooled, options=("turns", "questions", *POOLED)),
+    "synthetic": Format(read=_synthetic, options=("probe", "conversations", "size")),
+}

@@ -1,0 +1,279 @@
+"""What a memory has to beat: exact dense search, stemmed BM25, their fusion, and the last turns.
+
+A `Scorer` gives every turn a score; `Ranked` makes a system of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.data.haystack import Query
+from evals.metrics.retrieval import DEPTH
+from evals.systems.protocol import Lines, Packed, ScoredTurn, line
+from memkit import Turn
+from memkit.errors import MissingExtra
+from memkit.protocols import Embedder, Vectors
+
+RRF_K = 60
+
+Scores = NDArray[np.float64]  # shape (turns,), higher is better; -inf: not found
+
+
+class Scorer(Protocol):
+    """Gives every turn a score for a question."""
+
+    def index(self, turns: Sequence[Turn]) -> None:
+        """Take in all turns that there are now, in place of those that there were."""
+
+    def scores(self, question: str) -> Scores:
+        """Return one score per turn, in the order they were taken in."""
+
+    def size(self) -> int:
+        """Return how many bytes it keeps beside the turns."""
+
+
+class Ranked:
+    """A system that ranks by a scorer; the earlier of two equal turns is first.
+
+    What was said after the question's time is taken out of the ranking, not out of the scorer:
+    BM25's word counts, and the places that are fused, still have it.
+
+    Args:
+        scorer: gives the scores.
+        count: counts a text's tokens, for packing.
+        whole: pack the ranking to the first turn that does not fit, however long it is, in place
+            of all that fit among the best `DEPTH`.
+    """
+
+    def __init__(self, scorer: Scorer, count: Callable[[str], int], *, whole: bool = False) -> None:
+        self._scorer, self._whole = scorer, whole
+        self._lines = Lines(count)
+        self._turns: list[Turn] = []
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Append turns and index anew."""
+        self._lines.add(turns)
+        self._index()
+
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:
+        """Return the k turns of the highest scores."""
+        if not self._turns:
+            return []
+        scores = self._scorer.scores(query.text)
+        if query.asked_at is not None:
+            late = [
+                turn.said_at is not None and turn.said_at > query.asked_at for turn in self._turns
+            ]
+            scores = np.where(late, -np.inf, scores)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [
+            ScoredTurn(turn_id=self._turns[n].id or "", score=float(scores[n]))
+            for n in order
+            if scores[n] > -np.inf
+        ]
+
+    def pack(self, query: Query, budget: int) -> Packed:
+        """Return lines of the best turns that fit, in the order they were said."""
+        best = self.ask(query, len(self._turns) if self._whole else DEPTH)
+        return self._lines.pack((hit.turn_id for hit in best), budget, gaps=not self._whole)
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
+        """Return nothing: it always answers."""
+        return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Take turns out and index anew."""
+        self._lines.drop(turn_ids)
+        self._index()
+
+    def stored(self) -> frozenset[str]:
+        """Return the ids of all turns."""
+        return self._lines.ids
+
+    def footprint(self) -> int:
+        """Return the bytes of the lines and of what the scorer keeps."""
+        return self._lines.size + self._scorer.size()
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def _index(self) -> None:
+        self._turns = self._lines.turns
+        self._scorer.index(self._turns)
+
+
+class NoMemory:
+    """Nothing is remembered: what a model knows without a memory."""
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        """Forget them."""
+
+    def ask(self, query: Query, k: int) -> list[ScoredTurn]:  # noqa: ARG002
+        """Return nothing."""
+        return []
+
+    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+        """Return nothing."""
+        return Packed()
+
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
+        """Return nothing: it has no rule."""
+        return {}
+
+    def forget(self, turn_ids: Sequence[str]) -> None:
+        """Do nothing: they are not there."""
+
+    def stored(self) -> frozenset[str]:
+        """Return nothing."""
+        return frozenset()
+
+    def footprint(self) -> int:
+        """Return 0."""
+        return 0
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def pieces(turn: Turn, embedder: Embedder) -> list[str]:
+    """Return a turn as dense search embeds it: all of it, behind the speaker's name if known."""
+    header = f"{turn.name}: " if turn.name else ""
+    spans = embedder.split(turn.text, header=header)
+    return [header + turn.text[start:end] for start, end in spans]
+
+
+class Dense:
+    """Exact cosine over the turns' pieces; a turn is as near as its nearest piece."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._by_turn: dict[str, Vectors] = {}
+        self._vectors: Vectors = np.empty((0, 0), dtype=np.float32)
+        self._firsts: list[int] = []
+
+    def index(self, turns: Sequence[Turn]) -> None:
+        """Embed the pieces of those that are new, in one call."""
+        ids = [turn.id or "" for turn in turns]
+        self._by_turn |= self._embed([turn for turn in turns if turn.id not in self._by_turn])
+        self._by_turn = {turn_id: self._by_turn[turn_id] for turn_id in ids}
+        sizes = [len(vectors) for vectors in self._by_turn.values()]
+        self._firsts = [0, *accumulate(sizes)][: len(sizes)]
+        if ids:
+            self._vectors = np.concatenate(list(self._by_turn.values()))
+
+    def scores(self, question: str) -> Scores:
+        """Return cosines, from -1 to 1."""
+        if not self._firsts:
+            return np.empty(0)
+        cosines = self._vectors @ self._embedder.embed([question])[0]
+        return np.asarray(np.maximum.reduceat(cosines, self._firsts), dtype=np.float64)
+
+    def size(self) -> int:
+        """Return the bytes of the vectors."""
+        return sum(vectors.nbytes for vectors in self._by_turn.values())
+
+    def _embed(self, turns: Sequence[Turn]) -> dict[str, Vectors]:
+        if not turns:
+            return {}
+        texts = [pieces(turn, self._embedder) for turn in turns]
+        ends = np.cumsum([len(some) for some in texts])
+        vectors = self._embedder.embed([text for some in texts for text in some])
+        parts = np.split(vectors, ends[:-1])
+        return {turn.id or "": part for turn, part in zip(turns, parts, strict=True)}
+
+
+class Bm25:
+    """BM25 (Lucene's, k1 1.5, b .75) over stemmed English words of date, speaker and text."""
+
+    def __init__(self) -> None:
+        try:
+            import bm25s
+            import Stemmer
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"the BM25 baseline needs {error.name}: pip install bm25s PyStemmer"
+            ) from error
+        self._tokenize: Callable[..., list[list[str]]] = bm25s.tokenize
+        self._stemmer = Stemmer.Stemmer("english")
+        self._new: Callable[[], Any] = bm25s.BM25
+        self._index: Any = None
+        self._turns = 0
+
+    def index(self, turns: Sequence[Turn]) -> None:
+        """Count all words."""
+        self._turns = len(turns)
+        self._index = self._new()
+        if turns:
+            words = self._words([line(turn) for turn in turns])
+            self._index.index(words, show_progress=False)
+
+    def scores(self, question: str) -> Scores:
+        """Return BM25; a turn that shares no word is not found."""
+        (words,) = self._words([question])
+        if not words or not self._turns:  # stop words only
+            return np.full(self._turns, -np.inf)
+        scores = np.asarray(self._index.get_scores(words), dtype=np.float64)
+        return np.where(scores > 0, scores, -np.inf)
+
+    def size(self) -> int:
+        """Return the bytes of the postings; the vocabulary is left out."""
+        if not self._turns:
+            return 0
+        return sum(int(self._index.scores[name].nbytes) for name in ("data", "indices", "indptr"))
+
+    def _words(self, texts: list[str]) -> list[list[str]]:
+        return self._tokenize(
+            texts, stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False
+        )
+
+
+class Fused:
+    """Reciprocal rank fusion: the sum of 1 / (60 + place) over the scorers that found a turn.
+
+    Source: Cormack, Clarke and Büttcher, SIGIR 2009.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer]) -> None:
+        self._scorers = scorers
+
+    def index(self, turns: Sequence[Turn]) -> None:
+        """Let every scorer take in the turns."""
+        for scorer in self._scorers:
+            scorer.index(turns)
+
+    def scores(self, question: str) -> Scores:
+        """Return the sums, over whole rankings."""
+        parts = [_reciprocal(scorer.scores(question)) for scorer in self._scorers]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+
+    def size(self) -> int:
+        """Return what the scorers keep together."""
+        return sum(scorer.size() for scorer in self._scorers)
+
+
+def _reciprocal(scores: Scores) -> Scores:
+    places = np.empty(len(scores))
+    places[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return np.where(scores > -np.inf, 1 / (RRF_K + places), 0.0)
+
+
+class Newest:
+    """The last turns, whatever is asked: the newest scores 1, the one before 1/2."""
+
+    def __init__(self) -> None:
+        self._turns = 0
+
+    def index(self, turns: Sequence[Turn]) -> None:
+        """Count the turns."""
+        self._turns = len(turns)
+
+    def scores(self, question: str) -> Scores:  # noqa: ARG002
+        """Return 1 / (turns from the end)."""
+        return 1 / np.arange(self._turns, 0, -1, dtype=np.float64)
+
+    def size(self) -> int:
+        """Return 0."""
+        return 0

@@ -1,0 +1,1 @@
+"""Work outside the read and write path: summaries, reflection, pruning."""

@@ -1,0 +1,88 @@
+"""A view as HTML for a notebook: no script, no request, no style that reaches beyond it.
+
+Colours are the notebook's own text colour in several strengths, so light and dark both work.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+from memkit.display.views import Bar, Cell, Fact, Table, View
+from memkit.text.sanitise import harmless
+
+_STYLES = {
+    "box": "max-width:60rem;padding:.5rem .75rem;overflow-x:auto;border-radius:6px;"
+    "border:1px solid rgba(128,128,128,.4);overflow-wrap:anywhere",
+    "title": "font-weight:600",
+    "text": "margin:.4rem 0;white-space:pre-wrap",
+    "quiet": "opacity:.7",
+    "table": "border-collapse:collapse;margin:.4rem 0;text-align:left",
+    "head": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;font-weight:600;"
+    "white-space:nowrap;opacity:.7",
+    "cell": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;white-space:pre-wrap",
+    "bar": "display:inline-block;width:6em;height:.6em;margin-right:.5em;border-radius:.3em;"
+    "overflow:hidden;background:rgba(128,128,128,.25)",
+    "unbroken": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;white-space:nowrap",
+    "frame": "width:100%;height:40rem;resize:vertical;border:1px solid rgba(128,128,128,.4);"
+    "border-radius:6px",
+}
+_FILL = "display:block;height:100%;background:currentColor;opacity:.65;width:"
+
+
+class _Html(str):
+    """Markup that is escaped already; any other string is not."""
+
+    __slots__ = ()
+
+
+def page(view: View) -> str:
+    """Return a view as one <div> that stands for itself."""
+    parts = [_tag("div", view.title, style=_STYLES["title"])]
+    if view.text:
+        parts.append(_tag("div", view.text, style=_STYLES["text"]))
+    if view.facts:
+        parts.append(_facts(view.facts))
+    if view.table:
+        parts.append(_table(view.table))
+    if view.folded:
+        words = _tag("div", view.folded, style=_STYLES["text"])
+        parts.append(_tag("details", _tag("summary", "as the model reads it"), words))
+    return str(_tag("div", *parts, style=_STYLES["box"]))
+
+
+def framed(document: str) -> str:
+    """Return a whole HTML document as it may stand in a notebook: in a frame that runs nothing."""
+    style = _STYLES["frame"]
+    return f'<iframe sandbox="" style="{style}" srcdoc="{escape(document)}"></iframe>'
+
+
+def _facts(facts: Sequence[Fact]) -> _Html:
+    rows = [
+        _tag("tr", _tag("th", name, style=_STYLES["head"]), _cell(value)) for name, value in facts
+    ]
+    return _tag("table", _tag("tbody", *rows), style=_STYLES["table"])
+
+
+def _table(table: Table) -> _Html:
+    head = _tag("tr", *(_tag("th", one, style=_STYLES["head"]) for one in table.columns))
+    unbroken = [column in table.unbroken for column in table.columns]
+    rows = [_tag("tr", *map(_cell, row, unbroken)) for row in table.rows]
+    body = _tag("table", _tag("thead", head), _tag("tbody", *rows), style=_STYLES["table"])
+    return _tag("div", body, _tag("div", table.more, style=_STYLES["quiet"]))
+
+
+def _cell(cell: Cell, unbroken: bool = False) -> _Html:
+    if isinstance(cell, Bar):
+        return _tag("td", _bar(cell), style=_STYLES["unbroken"])
+    return _tag("td", cell, style=_STYLES["unbroken" if unbroken else "cell"])
+
+
+def _bar(bar: Bar) -> _Html:
+    filled = _tag("span", style=f"{_FILL}{bar.filled:.0%}")
+    return _tag("span", _tag("span", filled, style=_STYLES["bar"]), bar.label)
+
+
+def _tag(name: str, *children: str, style: str = "") -> _Html:
+    """Return an element; what is not markup yet becomes text, never more."""
+    inside = "".join(one if isinstance(one, _Html) else escape(harmless(one)) for one in children)
+    styled = f' style="{style}"' if style else ""
+    return _Html(f"<{name}{styled}>{inside}</{name}>")

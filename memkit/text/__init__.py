@@ -1,0 +1,1 @@
+"""Words, dates and clean text: every language table stands here once."""

@@ -1,0 +1,252 @@
+"""The dates that words of a claim meant on the day they were said, written behind those words.
+
+"went to the dentist last Friday" is true for a week; "last Friday (2023-05-05)" stays true, and
+keeps what was said. What the words mean is read by `memkit.text.dates`. Two things it leaves to the
+reader of a plan are read here: "in two weeks", and which May "we will move in May" means: a date
+without a year is the next one where the words before it look ahead, and else the latest.
+
+Not read: hours, "every Friday", "a few weeks from now", and plans in the simple present, but for
+verbs such as "starts" and "leaves".
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from memkit.text.dates import spans
+
+_DAY = timedelta(days=1)
+_REACH = 200  # characters around a time in which its sentence is looked at
+_PASSES = 3  # a date that was put in may make a neighbour readable
+_YEARS = 8  # there is a 29 February in every nine of them
+
+_SPELLED = "one two three four five six seven eight nine ten eleven twelve"
+_NUMBERS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2} | {
+    word: n for n, word in enumerate(_SPELLED.split(), start=1)
+}
+_COUNT = rf"(?P<count>\d{{1,4}}|a couple of|couple of|an?|{_SPELLED.replace(' ', '|')})"
+_UNIT = r"(?P<unit>day|week|month|year)s?"
+
+_SAYS_YEAR = re.compile(r"\d{4}")
+_SAYS_WHICH = re.compile(
+    r"\b(?:ago|last|this|next|past|yesterday|today|tonight|tomorrow)\b", re.IGNORECASE
+)
+_WEEKLY = re.compile(r"(?i:weekend)|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\Z")
+_OPEN = re.compile(r"(since|after|before|until|till|by|up to)\s+", re.IGNORECASE)
+_DATED = re.compile(r"\s?\(\d{4}(?:-\d\d){0,2}(?: to \d{4}-\d\d-\d\d)?\)")
+_REST = re.compile(r"(?:['’]s\b|\s(?:morning|afternoon|evening|night)s?\b)?", re.ASCII)
+_IN = re.compile(
+    rf"\b(?:in {_COUNT} {_UNIT}(?:['’]? time)?(?! of\b)|"
+    rf"{_COUNT.replace('count', 'count2')} {_UNIT.replace('unit', 'unit2')} from (?:now|today))\b",
+    re.IGNORECASE,
+)
+_CUE = re.compile(
+    r"\b(?P<past>(?:was|were|had)(?: going to| planning(?: to)?)?|did(?:n['’]t)?|been|went|came|saw"
+    r"|met|bought|took|gave|made|said|told|found|left|began|became|got|used to|ago|last|yesterday"
+    r"|(?<!be )(?<!get )(?<!are )(?<!is )[a-zA-Z]{2,}[^\We]ed(?<!planned)(?<!scheduled))\b"
+    r"|(?P<ahead>(?:\bwill|['’]ll|\bwon['’]t|\bgonna|\bshall|\bwants? to|\bhopes? to"
+    r"|\bneeds? to|\bha(?:s|ve) to|\bmust|\babout to"
+    r"|\bplan(?:s|ned|ning)?|\bgoing to|\bintends? to|\blike to|\bschedul(?:ed|es?)|\bdue"
+    r"|\blook(?:s|ing)? forward|\bnext|\btomorrow|\bupcoming)"
+    r"(?: (?:not|be|have|been|get))*(?: [a-z]+)?"
+    r"|(?:\b(?:am|is|are)|['’](?:m|s|re)) [a-z]{2,}ing\b"
+    r"|\b(?:starts|begins|opens|ends|leaves|arrives|departs|flies|moves|returns|retires)\b"
+    r"|(?:\b(?:is|are)|['’]s)\s*\Z)",
+)
+_SENTENCE_END = re.compile(r"[.!?。]\s|\n")
+
+_HELD_FOR = re.compile(
+    rf"\b(?:has|have|been|['’]ve|['’]s)\b[^.!?\n]{{0,80}}? for (?:about |over |nearly |almost )?"
+    rf"{_COUNT} {_UNIT}\b",
+    re.IGNORECASE,
+)
+_BEGINS = re.compile(
+    r"(?<!not )(?<!n['’]t )(?<!never )\b(?:mov(?:ed?|es|ing)|start(?:s|ed|ing)?|beg[aiu]n|begins"
+    r"|join(?:s|ed|ing)?|bec[ao]mes?|married|adopt(?:s|ed|ing)?|bought|switch(?:es|ed|ing)?"
+    r"|retir(?:ed?|es|ing)|quit|stop(?:s|ped|ping)?|got|left|changed|turned)\b",
+    re.IGNORECASE,
+)
+
+
+class _Time(NamedTuple):
+    """Words that mean a time, and from when to when it goes."""
+
+    start: int
+    end: int
+    words: str
+    since: datetime
+    until: datetime  # exclusive
+
+
+def resolve(text: str, said_at: datetime) -> str:
+    """Return `text` with its date behind every time that only says what it means on a day.
+
+    A day is written "(2023-05-05)", exactly a month "(2023-04)", exactly a year "(2022)", and all
+    else "(2023-04-24 to 2023-04-30)". What has a year, or a date behind it, is left as it is.
+
+    Args:
+        text: a claim; of any length.
+        said_at: when it was said, zoned; the dates are in its timezone.
+
+    >>> from datetime import UTC
+    >>> resolve("Ann saw the dentist last Friday", datetime(2023, 5, 8, tzinfo=UTC))
+    'Ann saw the dentist last Friday (2023-05-05)'
+    """
+    for _ in range(_PASSES):
+        dated = _resolved(text, said_at)
+        if dated == text:
+            break
+        text = dated
+    return text
+
+
+def undated(text: str, said_at: datetime) -> str:
+    """Return the text that `resolve` made `text` of, or `text` if it did not.
+
+    >>> from datetime import UTC
+    >>> undated("Ann left last year (2022)", datetime(2023, 5, 8, tzinfo=UTC))
+    'Ann left last year'
+    """
+    bare = _DATED.sub("", text)
+    return bare if bare != text and resolve(bare, said_at) == text else text
+
+
+def since(text: str, said_at: datetime) -> datetime | None:
+    """Return since when it holds, if `text` says so: "since 2010", "moved there in May".
+
+    >>> from datetime import UTC
+    >>> since("Ann moved to Oslo in March", datetime(2023, 5, 8, tzinfo=UTC)).date().isoformat()
+    '2023-03-01'
+    """
+    times = list(_times(text, said_at))
+    for time in times:
+        if time.words[:5].lower() == "since":
+            return time.since
+    lasting = _HELD_FOR.search(text)
+    if lasting and (started := _shifted(said_at, lasting["count"], lasting["unit"], -1)):
+        return started[0]
+    begins = _BEGINS.search(text)
+    points = [time for time in times if not _OPEN.match(time.words)]
+    if not begins or not points:
+        return None
+    after = [time for time in points if time.start >= begins.end()]
+    return (after[0] if after else points[-1]).since
+
+
+def _resolved(text: str, said_at: datetime) -> str:
+    parts: list[str] = []
+    done = 0
+    for time in _times(text, said_at):
+        rest = _REST.match(text, time.end)
+        end = rest.end() if rest else time.end
+        if end < done or _SAYS_YEAR.search(time.words) or _DATED.match(text, end):
+            continue
+        parts += [text[done:end], f" ({_written(time.since, time.until)})"]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _written(since: datetime, until: datetime) -> str:
+    first, last = since.date(), (until - timedelta(microseconds=1)).date()
+    if until - since <= _DAY:
+        return first.isoformat()
+    if since.day == 1 and until.day == 1 and since.time() == until.time():
+        months = 12 * (until.year - since.year) + until.month - since.month
+        if months == 1:
+            return first.isoformat()[:7]
+        if months == 12 and since.month == 1:
+            return first.isoformat()[:4]
+    return f"{first.isoformat()} to {last.isoformat()}"
+
+
+_RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE)
+
+
+def _times(text: str, said_at: datetime) -> Iterator[_Time]:
+    """Yield the times that a text speaks of, in order, none of them open, as its writer meant."""
+    found: list[_Time] = []
+    for span in spans(text, said_at):
+        ends = (span.since, span.until) if span.since and span.until else None
+        ends = ends or _read(span.text, said_at)
+        if ends is None:
+            continue
+        time = _Time(span.start, span.end, span.text, *ends)
+        undirected = not _SAYS_YEAR.search(span.text) and not _SAYS_WHICH.search(span.text)
+        if undirected and _RECURS.search(text) and not _SAYS_WHICH.search(span.text):
+            continue  # a birthday is of no year
+        if undirected and _ahead(text, time):
+            time = _next(time, said_at)
+        found.append(time)
+    taken = {n for time in found for n in range(time.start, time.end)}
+    for match in _IN.finditer(text):
+        count, unit = match["count"] or match["count2"], match["unit"] or match["unit2"]
+        ends = _shifted(said_at, count, unit, 1)
+        if ends is None or match.start() in taken:
+            continue
+        time = _Time(match.start(), match.end(), match[0], *ends)
+        if match["count2"] or _ahead(text, time):
+            found.append(time)
+    yield from sorted(found)
+
+
+def _read(words: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return from when to when the time goes that stands in `words`, whatever its preposition."""
+    for phrase in (words, "in " + _OPEN.sub("", words, count=1)):
+        found = spans(phrase, now)
+        if len(found) == 1 and found[0].since and found[0].until:
+            return found[0].since, found[0].until
+    return None
+
+
+def _next(time: _Time, now: datetime) -> _Time:
+    """Return the next such time, as it will be read when it is over."""
+    step = 8 * _DAY if _WEEKLY.search(time.words) else 365 * _DAY
+    latest = time
+    for n in range(1, _YEARS + 1):
+        if latest.until > now:
+            return latest
+        try:
+            ends = _read(time.words, now + n * step)
+        except OverflowError:
+            break
+        latest = latest if ends is None else time._replace(since=ends[0], until=ends[1])
+    return latest if latest.until > now else time
+
+
+def _ahead(text: str, time: _Time) -> bool:
+    """Return whether the words around a time look ahead: the last before it, or else after it."""
+    opened = _OPEN.match(time.words)
+    lead = opened[1].lower() if opened else ""
+    if lead == "since":
+        return False
+    before = text[max(time.start - _REACH, 0) : time.start]
+    after = text[time.end : time.end + _REACH]
+    before = _SENTENCE_END.split(before)[-1]
+    after = _SENTENCE_END.split(after, maxsplit=1)[0]
+    cues = [*_CUE.finditer(before)][-1:] or [*_CUE.finditer(after)][:1]
+    if cues:
+        return cues[0]["ahead"] is not None
+    return lead in ("until", "till", "by")
+
+
+def _shifted(now: datetime, count: str, unit: str, sign: int) -> tuple[datetime, datetime] | None:
+    """Return the day, week, month or year that is so many of them away, or None beyond any."""
+    words = " ".join(count.lower().split())
+    n = sign * (int(words) if words.isdecimal() else _NUMBERS[words])
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if unit.lower() in ("day", "week"):
+            length = (7 if unit.lower() == "week" else 1) * _DAY
+            first = today - (today.weekday() * _DAY if length > _DAY else 0 * _DAY) + n * length
+            return first, first + length
+        months = 12 if unit.lower() == "year" else 1
+        first = today.replace(day=1, month=1 if months > 1 else today.month)
+        return _later(first, n * months), _later(first, (n + 1) * months)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _later(first: datetime, months: int) -> datetime:
+    year, month = divmod(12 * first.year + first.month - 1 + months, 12)
+    return first.replace(year=year, month=month + 1)

@@ -1,0 +1,1 @@
+"""The SQLite store: rows, queries, transactions, and a FAISS index as a cache."""

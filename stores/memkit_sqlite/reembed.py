@@ -1,0 +1,116 @@
+"""Move a memory to another embedder: new vectors beside the old ones, then one switch."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from memkit.protocols import Embedder, Vectors
+from memkit_sqlite.thoughts.lsh_index import HashedThoughts
+
+_BATCH = 128
+# what has text to embed: the table, that of its vectors, and the column that joins them
+_EMBEDDED = (
+    ("chunks", "vectors", "chunk_seq"),
+    ("thoughts", "thought_vectors", "thought_seq"),
+)
+_MISSING = (
+    "SELECT seq, text FROM {0} WHERE seq > ? AND NOT EXISTS"
+    " (SELECT 1 FROM {1} WHERE {2} = {0}.seq AND embedder = ?) ORDER BY seq LIMIT ?"
+)
+
+Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
+Progress = Callable[[int, int], None]
+
+
+def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int:
+    """Embed all with `embedder`, then make it the current one; return how many chunks there are.
+
+    Committed batch by batch: after an interruption the next run goes on where it stopped, and
+    until the switch everybody reads the old vectors.
+    """
+    number = _register(transaction, embedder)
+    while True:
+        for names in _EMBEDDED:
+            _embed(transaction, embedder, number, names, progress)
+        with transaction() as db:
+            # what was written meanwhile comes at the end, and is taken in by another round
+            if not any(db.execute(_MISSING.format(*names), (0, number, 1)).fetchone()
+                       for names in _EMBEDDED):  # fmt: skip
+                _switch(db, number, embedder.fingerprint.dimension)
+                return _counts(db, number)[0]
+
+
+def _embed(
+    transaction: Transaction, embedder: Embedder, number: int, names: tuple[str, str, str],
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Embed what has no vector of this embedder yet."""
+    _, vectors_of, key = names
+    last = 0
+    while True:
+        with transaction() as db:
+            counts = _progress(db, number)
+            batch = db.execute(_MISSING.format(*names), (last, number, _BATCH)).fetchall()
+        progress(*counts)  # whatever that does, the file is not held
+        if not batch:
+            return
+        vectors = embed_whole(embedder, [row["text"] for row in batch])
+        with transaction() as db:
+            db.executemany(
+                f"INSERT OR IGNORE INTO {vectors_of} ({key}, embedder, vector)"
+                f" SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM {names[0]} WHERE seq = ?1)",
+                [(row["seq"], number, vectors[n].tobytes()) for n, row in enumerate(batch)],
+            )
+        last = batch[-1]["seq"]
+
+
+def _counts(db: sqlite3.Connection, number: int) -> list[int]:
+    """Return how many vectors of this embedder each table has."""
+    sql = "SELECT count(*) FROM {} WHERE embedder = ?"
+    return [db.execute(sql.format(names[1]), (number,)).fetchone()[0] for names in _EMBEDDED]
+
+
+def _progress(db: sqlite3.Connection, number: int) -> tuple[int, int]:
+    totals = [db.execute(f"SELECT count(*) FROM {names[0]}").fetchone()[0] for names in _EMBEDDED]
+    return sum(_counts(db, number)), sum(totals)
+
+
+def embed_whole(embedder: Embedder, texts: list[str]) -> Vectors:
+    """Embed texts that may be longer than this embedder reads at once.
+
+    Such a text's vector is the mean of its pieces', so that its end counts too.
+    """
+    pieces = [
+        (n, text[start:end]) for n, text in enumerate(texts) for start, end in embedder.split(text)
+    ]
+    vectors = embedder.embed([piece for _, piece in pieces])
+    sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, [n for n, _ in pieces], vectors)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(norms, 1e-12), dtype=np.float32)
+
+
+def _register(transaction: Transaction, embedder: Embedder) -> int:
+    new = embedder.fingerprint
+    with transaction() as db:
+        db.execute(
+            "INSERT OR IGNORE INTO embedders (model, revision, dimension) VALUES (?, ?, ?)",
+            (new.model, new.revision, new.dimension),
+        )
+        row = db.execute(
+            "SELECT id FROM embedders WHERE model = ? AND revision = ? AND dimension = ?",
+            (new.model, new.revision, new.dimension),
+        ).fetchone()
+    return int(row[0])
+
+
+def _switch(db: sqlite3.Connection, number: int, dimension: int) -> None:
+    db.execute("UPDATE embedders SET current = (id = ?)", (number,))
+    for _, vectors_of, _ in _EMBEDDED:
+        db.execute(f"DELETE FROM {vectors_of} WHERE embedder != ?", (number,))
+    db.execute("DELETE FROM embedders WHERE id != ?", (number,))
+    db.execute("UPDATE users SET layout = random()")
+    for (user,) in db.execute("SELECT DISTINCT user_id FROM thoughts").fetchall():
+        HashedThoughts(number, dimension).grow(db, user)

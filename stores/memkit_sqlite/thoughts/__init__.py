@@ -1,0 +1,1 @@
+"""Thoughts as rows: queries, the queue of turns, and the LSH index."""
