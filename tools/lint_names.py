@@ -12,8 +12,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PLACEHOLDERS = frozenset(
-    "one other others found told said made kept given known wanted own theirs ours mine thing things"
-    " rest what asked shown drawn held gone taken".split()
+    {
+        "asked",
+        "drawn",
+        "found",
+        "given",
+        "gone",
+        "held",
+        "kept",
+        "known",
+        "made",
+        "mine",
+        "one",
+        "other",
+        "others",
+        "ours",
+        "own",
+        "rest",
+        "said",
+        "shown",
+        "taken",
+        "theirs",
+        "thing",
+        "things",
+        "told",
+        "wanted",
+        "what",
+    }
 )
 MOST_PER_1000_LINES = 10
 MOST_LINES_A_FILE = 600
