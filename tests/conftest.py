@@ -16,6 +16,8 @@ from memkit.models.bundled import smollm2 as load_smollm2
 from memkit.testing import HashEmbedder
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
