@@ -12,7 +12,6 @@ from memkit import ingest as write
 from memkit.background import summary as compact
 from memkit.background.maintenance import Keeper, Settings
 from memkit.background.reflection import PostThinking
-from memkit.display import Shown
 from memkit.errors import InvalidInput, StoreError
 from memkit.protocols import (
     Backend,
@@ -27,6 +26,7 @@ from memkit.protocols import (
 )
 from memkit.records import (
     Context,
+    Displayable,
     Hit,
     Hits,
     Receipt,
@@ -120,7 +120,7 @@ def _several(ids: Iterable[str], what: str) -> frozenset[str]:
     return frozenset(ids)
 
 
-class Memory(Shown):
+class Memory(Displayable):
     """A long-term memory of many users' turns. Safe to share between threads.
 
     Async code calls it through `await asyncio.to_thread(memory.recall, …)`.

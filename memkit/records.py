@@ -7,13 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
-from memkit.display import Shown, ShownList
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
+
+_Item = TypeVar("_Item")
 _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
 
@@ -63,6 +69,41 @@ def _storable(metadata: object) -> None:
         raise InvalidTurn(
             f"a turn's metadata must be what JSON can hold ({error}); turn the rest into text"
         ) from error
+
+
+def _display() -> ModuleType:
+    # By name, because the dependency runs the other way: `memkit.display` knows the records. It is
+    # loaded at the first display only, so that scripts without a notebook never import it.
+    return import_module("memkit.display")
+
+
+class Displayable:
+    """Displays itself as HTML in Jupyter and with Rich in a terminal; its text is escaped."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        html: str = _display().to_html(self)
+        return html
+
+    def __rich__(self) -> "RenderableType":
+        renderable: RenderableType = _display().to_rich(self)
+        return renderable
+
+
+class DisplayableList(Displayable, list[_Item]):
+    """A list that displays as a table; so do its slices."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> _Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> "_Item | Self":
+        if isinstance(index, slice):
+            return type(self)(super().__getitem__(index))
+        return super().__getitem__(index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +186,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary(Shown):
+class Summary(Displayable):
     """A version of HEMA's Compact Memory (level 1) or of its summary of summaries (level 2)."""
 
     id: str
@@ -180,7 +221,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thought(Shown):
+class Thought(Displayable):
     """One conclusion drawn from turns.
 
     A newer one of its slot closes it; only forgetting a turn that it comes from deletes it. It has
@@ -218,12 +259,12 @@ class Thought(Shown):
         return tuple(dict.fromkeys(source.turn_id for source in self.sources))
 
 
-class Thoughts(ShownList[Thought]):
+class Thoughts(DisplayableList[Thought]):
     """A list of thoughts that is shown as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit(Shown):
+class Hit(Displayable):
     """Something recalled, and how relevant: higher is better, everywhere."""
 
     text: str
@@ -244,12 +285,12 @@ class Hit(Shown):
         return self.name or self.role.capitalize()
 
 
-class Hits(ShownList[Hit]):
+class Hits(DisplayableList[Hit]):
     """A list of hits that is shown as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context(Shown):
+class Context(Displayable):
     """What memory has to say to a question, packed into a token budget."""
 
     text: str  # the quoted block, ready to stand in front of the question; may be empty

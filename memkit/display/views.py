@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from math import isfinite
+from typing import Protocol, runtime_checkable
 
 from memkit.errors import StoreClosed
-from memkit.memory import Memory
+from memkit.protocols import Embedder
 from memkit.records import Context, Hit, Hits, Summary, Thought, Thoughts, day
 from memkit.text.sanitise import cut, one_line
 
@@ -55,14 +56,32 @@ class View:
     folded: str = ""  # long words that a notebook folds away and a terminal leaves out
 
 
+@runtime_checkable
+class _MemoryLike(Protocol):
+    """The part of `memkit.Memory` that is displayed; a protocol, so that this imports no memory."""
+
+    @property
+    def store(self) -> object: ...
+
+    @property
+    def embedder(self) -> Embedder: ...
+
+    def stats(self) -> dict[str, int]: ...
+
+
 @singledispatch
-def view(what: object) -> View:
-    """Return what is shown of a memory or of something that came out of it."""
-    raise TypeError(f"nothing is known of showing a {type(what).__name__}")
+def view(item: object) -> View:
+    """Describe a memory or one of its records.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(item, _MemoryLike):
+        return _memory(item)
+    raise TypeError(f"cannot display a {type(item).__name__}; it is no memory and no record")
 
 
-@view.register
-def _memory(memory: Memory) -> View:
+def _memory(memory: _MemoryLike) -> View:
     place = _SECRET.sub("…@", str(getattr(memory.store, "url", "")))
     store = " ".join(filter(None, (type(memory.store).__name__, _name(place))))
     facts: list[Fact] = [("embedder", str(memory.embedder.fingerprint)), ("store", store)]
