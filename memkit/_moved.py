@@ -1,13 +1,18 @@
-"""Modules of 0.4.0 that moved, importable under their old names until 1.0."""
+"""The names of 0.4.0 that changed, importable under their old names until 1.0.
+
+Two tables hold all of them, so that the modules themselves carry no old names. A module that moved
+is served by an alias module; a module that stayed serves its old names by `old_names`.
+"""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-MOVED = {
+# module in 0.4.0 -> module now
+MODULES = {
     "memkit.bm25": "memkit.retrieval.bm25",
     "memkit.compact": "memkit.background.summary",
     "memkit.dates": "memkit.text.dates",
@@ -49,16 +54,48 @@ MOVED = {
     "memkit.write": "memkit.ingest",
 }
 
+# function, class or constant in 0.4.0 -> its name now; the rest of a module kept its names
+NAMES = {
+    "memkit.models.unseen.neutralise": "memkit.models.fallback_template.escape_role_markers",
+    "memkit.protocols.Changes": "memkit.protocols.WriteBatch",
+    "memkit.protocols.Reading": "memkit.protocols.Snapshot",
+    "memkit.protocols.Recalled": "memkit.protocols.RecalledThought",
+    "memkit.protocols.Thinking": "memkit.protocols.ReflectionResult",
+    "memkit.protocols.Waiting": "memkit.protocols.QueuedTurn",
+    "memkit.show.Shown": "memkit.records.Displayable",
+    "memkit.show.ShownList": "memkit.records.DisplayableList",
+}
+
+
+def old_names(module: str) -> Callable[[str], object]:
+    """Return the `__getattr__` that serves the old names of a module.
+
+    Args:
+        module: the module's name in 0.4.0.
+    """
+
+    def find(name: str) -> object:
+        if (new_name := NAMES.get(f"{module}.{name}")) is not None:
+            new_module, _, new_name = new_name.rpartition(".")
+            value: object = getattr(import_module(new_module), new_name)
+            return value
+        if module in MODULES:
+            return getattr(import_module(MODULES[module]), name)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return find
+
 
 class _AliasLoader(Loader):
-    """Import the module under its new name and register it under the old one too."""
+    """Fill a module of 0.4.0 with nothing but a look-up in the module it became."""
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = import_module(MOVED[module.__name__])
+        import_module(MODULES[module.__name__])
+        module.__getattr__ = old_names(module.__name__)  # type: ignore[method-assign]
 
 
 class _MovedFinder(MetaPathFinder):
-    """Find the modules in `MOVED`, after every other finder has failed."""
+    """Find the modules in `MODULES`, after every other finder has failed."""
 
     def find_spec(
         self,
@@ -67,9 +104,10 @@ class _MovedFinder(MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """Return a spec for a module that moved, None for any other."""
-        return ModuleSpec(name, _AliasLoader()) if name in MOVED else None
+        # is_package: `memkit.show` had modules of its own, such as `memkit.show.html`
+        return ModuleSpec(name, _AliasLoader(), is_package=True) if name in MODULES else None
 
 
 def install() -> None:
-    """Make the old names importable."""
+    """Make the old module names importable."""
     sys.meta_path.append(_MovedFinder())

@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memkit._moved import old_names
 from memkit.records import Chunk, Claim, Scope, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
@@ -306,3 +307,7 @@ class Judge(Protocol):
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
