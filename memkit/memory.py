@@ -1,4 +1,4 @@
-"""The way of a turn as code: remember, recall, context, think, history, forget."""
+"""The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -7,11 +7,10 @@ from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Literal
 
-from memkit import embedders, prompt
-from memkit import ingest as write
-from memkit.background import summary as compact
-from memkit.background.maintenance import Keeper, Settings
+from memkit import embedders, ingest, prompt
+from memkit.background.maintenance import Maintenance, Settings
 from memkit.background.reflection import PostThinking
+from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError
 from memkit.protocols import (
     Backend,
@@ -37,21 +36,26 @@ from memkit.records import (
     Turn,
     zoned,
 )
-from memkit.retrieval import recall as read
+from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 from memkit.thoughts.rules.thinker import RuleThinker
 
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
-_LEAST_LINE = 20  # tokens; few lines of a block are shorter
-_MOST_HITS = 400
+_MIN_LINE = 20  # tokens; most lines of a memory block are longer
+_MAX_HITS = 400  # candidates for a memory block
 
 
 def utc_now() -> datetime:
-    """Return the time, with its timezone."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def open_store(url: str, fingerprint: Fingerprint | None) -> Backend:
-    """Open the store that `url` names by its scheme; a plain path is SQLite."""
+    """Open the store that the scheme of `url` names; a plain path is SQLite.
+
+    Raises:
+        InvalidInput: the URL is empty or not a string.
+        StoreError: no installed store has this scheme, or the store cannot be opened.
+    """
     if not isinstance(url, str) or not url:
         raise InvalidInput(f'give a path, ":memory:" or a store URL, got {url!r}')
     scheme = url.split("://", 1)[0] if "://" in url else "sqlite"
@@ -74,28 +78,27 @@ def open(
     settings: Settings | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
-    """Open a memory, or make a new one. Loads no model.
+    """Open a memory, or create a new one. Loads no model.
 
     Args:
         url: a path, ":memory:", "sqlite:///PATH" or another installed store's URL.
-        embedder: a sentence-transformers id or path, or any `Embedder`; the bundled
-            all-MiniLM-L6-v2 if left out.
-        summariser: writes the Compact Memory; extractive, without a model, if left out.
-        thinker: draws thoughts from turns; rules, without a model, if left out.
-        judge: decides whether two thoughts contradict each other where rules cannot; if left out,
-            both stay, marked.
+        embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
+            all-MiniLM-L6-v2.
+        summariser: writes the Compact Memory; the default is extractive and needs no model.
+        thinker: draws thoughts from turns; the default uses rules and needs no model.
+        judge: decides whether two thoughts contradict each other where rules cannot; without one
+            both stay, marked as conflicting.
         settings: see `Settings`.
-        clock: says when a turn was said that does not say so itself.
+        clock: the time of turns without a time of their own.
 
     Raises:
         EmbeddingMismatch: the memory was embedded with another model.
         StoreError: one of its kinds, if the file cannot be used.
     """
-    chosen = embedders.pick(embedder)
-    store = open_store(url, chosen.fingerprint)
+    resolved = embedders.resolve_embedder(embedder)
     return Memory(
-        store, chosen, summariser=summariser, thinker=thinker, judge=judge, settings=settings,
-        clock=clock,
+        open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
+        judge=judge, settings=settings, clock=clock,
     )  # fmt: skip
 
 
@@ -104,26 +107,27 @@ def reembed(
 ) -> int:
     """Move the memory at `url` to another embedder; return how many chunks were embedded.
 
-    Old vectors serve until the end; an interrupted run goes on where it stopped.
+    Searches use the old vectors until the end. An interrupted run resumes where it stopped.
     """
     store = open_store(url, None)
     try:
-        return store.reembed(embedders.pick(embedder), progress)
+        return store.reembed(embedders.resolve_embedder(embedder), progress)
     finally:
         store.close()
 
 
-def _several(ids: Iterable[str], what: str) -> frozenset[str]:
-    """Return ids, unless they are one string, whose letters would be taken for them."""
+def _id_set(ids: Iterable[str], argument: str) -> frozenset[str]:
+    """Return ids as a set; reject a single string, which is an iterable of letters."""
     if isinstance(ids, str):
-        raise InvalidInput(f"{what} must be a list of ids, got the string {ids!r}")
+        raise InvalidInput(f"{argument} must be a list of ids, got the string {ids!r}")
     return frozenset(ids)
 
 
 class Memory(Displayable):
     """A long-term memory of many users' turns. Safe to share between threads.
 
-    Async code calls it through `await asyncio.to_thread(memory.recall, …)`.
+    Every method takes the `user_id` whose memory it means; no method ever reads another user's.
+    Async code calls a method through `await asyncio.to_thread(memory.recall, …)`.
     """
 
     def __init__(
@@ -139,13 +143,13 @@ class Memory(Displayable):
     ) -> None:
         self.store, self.embedder, self.clock = store, embedder, clock
         settings = settings or Settings()
-        post = PostThinking(
+        reflection = PostThinking(
             store=store, embedder=embedder, thinker=thinker or RuleThinker(), judge=judge,
             clock=clock, seconds=settings.thinker_seconds,
         )  # fmt: skip
-        summariser = summariser or compact.ExtractiveSummariser(embedder.count)
-        self._keeper = Keeper(store, summariser, post, settings, clock)
-        self._keeper.wake(store.pending())  # what a process left that ended before
+        summariser = summariser or ExtractiveSummariser(embedder.count)
+        self._maintenance = Maintenance(store, summariser, reflection, settings, clock)
+        self._maintenance.wake(store.pending())  # work that an earlier process left
 
     def __enter__(self) -> "Memory":
         return self
@@ -162,35 +166,35 @@ class Memory(Displayable):
 
     def remember(
         self,
-        what: write.Message | Iterable[write.Message],
+        messages: ingest.Message | Iterable[ingest.Message],
         *,
-        user_id: str = "",
+        user_id: str,
         session_id: str | None = None,
         agent_id: str | None = None,
     ) -> list[str]:
-        """Store what was said, whole or not at all, and return the turns' ids in order.
+        """Store messages, all of them or none, and return the turns' ids in order.
+
+        The same id with the same text again is a no-op. Memory blocks that memkit put into a
+        prompt are left out. Turns are searchable when this returns. Cost: one embedding call.
 
         Args:
-            what: a string, a message dict, a `Turn`, or many of them.
-            user_id: whose memory; there is no memory without one.
-            session_id: the conversation it belongs to.
-            agent_id: the agent it was said to.
-
-        The same id with the same text again is a no-op. Text that memkit itself put into a prompt
-        is left out. Searchable when this returns. Cost: one embedding call.
+            messages: a string, a message dict, a `Turn`, or many of them.
+            user_id: the owner of the memory.
+            session_id: the conversation that the messages belong to.
+            agent_id: the agent that takes part in it.
 
         Raises:
             InvalidInput: one of its kinds; nothing was stored.
             StoreError: one of its kinds; nothing was stored.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        turns = write.read(what, scope, self.clock())
+        turns = ingest.to_turns(messages, scope, self.clock())
         if not turns:
             return []
-        changes = write.changes(turns, self.embedder)
-        changes = replace(changes, retrieved=self._keeper.take_retrieved(user_id))
-        self._keeper.note_count(user_id, self.store.write(scope, changes))
-        self._keeper.wake([user_id])
+        batch = ingest.build_write_batch(turns, self.embedder)
+        batch = replace(batch, retrieved=self._maintenance.take_retrievals(user_id))
+        self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
+        self._maintenance.wake([user_id])
         return [turn.id or "" for turn in turns]
 
     # ---- out
@@ -199,7 +203,7 @@ class Memory(Displayable):
         self,
         query: str,
         *,
-        user_id: str = "",
+        user_id: str,
         k: int = 10,
         session_id: str | None = None,
         agent_id: str | None = None,
@@ -208,95 +212,107 @@ class Memory(Displayable):
         without: Sequence[str] = (),
         kind: Literal["turn", "thought"] = "turn",
     ) -> list[Hit]:
-        """Return what was said that is most relevant to `query`, best first; may be empty.
+        """Return the turns most relevant to `query`, best first; may be empty.
 
-        What replaced a fact stands before what it replaced.
+        A turn that states a current fact precedes the turn that states the fact it replaced.
 
         Args:
             query: a question or any text.
-            user_id: whose memory; nothing of anybody else's is ever looked at.
+            user_id: the owner of the memory.
             k: most hits to return.
-            session_id: only this conversation.
-            agent_id: only what was said to this agent.
-            as_of: only what had been said by then.
-            min_relevance: leave out hits below it, 0 to 1; "auto" leaves out what is probably
-                beside the point.
+            session_id: only turns of this conversation.
+            agent_id: only turns with this agent.
+            as_of: only turns that had been said by then.
+            min_relevance: leave out hits below this relevance, 0 to 1; "auto" leaves out hits
+                that are probably irrelevant.
             without: ids of turns to leave out.
-            kind: "thought" returns what was concluded instead of what was said; only what holds,
-                or by `as_of` was believed to.
+            kind: "thought" returns thoughts instead of turns; only valid ones, or those that were
+                believed to be valid at `as_of`.
+
+        Raises:
+            InvalidInput: the query is empty, or an argument is out of its range.
+            StoreError: one of its kinds, if the file cannot be read.
         """
         if kind not in ("turn", "thought"):
             raise InvalidInput(f'kind must be "turn" or "thought", got {kind!r}')
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        question = read.Question(
+        recall_query = RecallQuery(
             text=query,
             k=k,
             until=None if as_of is None else zoned(as_of, "as_of"),
             min_relevance=min_relevance,
-            without=_several(without, "without"),
+            without=_id_set(without, "without"),
         )
         if kind == "thought":
-            question = replace(question, thoughts=k)
-        recollection = read.recall(self.store, self.embedder, scope, question)
-        self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
-        found = recollection.hits if kind == "turn" else recollection.thought_hits(question)
-        return Hits(found)
+            recall_query = replace(recall_query, thoughts=k)
+        result = self._recall(scope, recall_query)
+        return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
 
-    def recollect(
-        self, query: str, *, user_id: str = "", k: int = 10, without: Sequence[str] = ()
-    ) -> read.Recollection:
-        """Return what `recall` does and the thoughts beside it, for one embedding call."""
+    def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
+        result = recall(self.store, self.embedder, scope, query)
+        self._maintenance.record_retrieval(scope, result.chunk_ids)
+        return result
+
+    def _recollect(
+        self, query: str, *, user_id: str, k: int = 10, without: Sequence[str] = ()
+    ) -> RecallResult:
+        """Return hits and thoughts for one embedding call; for `Chat` and the integrations."""
         scope = Scope(user_id=user_id)
-        question = read.Question(text=query, k=k, without=_several(without, "without"))
-        recollection = read.recall(self.store, self.embedder, scope, question)
-        self._keeper.note_retrieved(scope, [one.chunk_id for one in recollection.found])
-        return recollection
+        return self._recall(
+            scope, RecallQuery(text=query, k=k, without=_id_set(without, "without"))
+        )
 
     def context(
         self,
         query: str,
         *,
-        user_id: str = "",
+        user_id: str,
         budget_tokens: int = DEFAULT_BUDGET,
         count: Counter | None = None,
         session_id: str | None = None,
         agent_id: str | None = None,
         as_of: datetime | None = None,
     ) -> Context:
-        """Return what memory has to say to `query`, in at most `budget_tokens` tokens.
+        """Return the memory block for a prompt about `query`, in at most `budget_tokens` tokens.
 
         Args:
             query: a question or any text.
-            user_id: whose memory.
+            user_id: the owner of the memory.
             budget_tokens: most tokens of the block.
-            count: counts a text's tokens; the embedder's tokenizer if left out. Give the model's
-                own where its limit is close.
-            session_id: only this conversation.
-            agent_id: only what was said to this agent.
-            as_of: only what had been said by then, and so no summaries.
+            count: counts a text's tokens; the default is the embedder's tokenizer. Pass the
+                model's own counter where the budget is close to the model's limit.
+            session_id: only turns of this conversation.
+            agent_id: only turns with this agent.
+            as_of: only turns that had been said by then; leaves summaries out, which have no
+                versions by time.
+
+        Raises:
+            InvalidInput: the query is empty, or an argument is out of its range.
+            StoreError: one of its kinds, if the file cannot be read.
         """
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
         count = count or self.embedder.count
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        question = read.Question(
+        recall_query = RecallQuery(
             text=query,
-            k=min(budget_tokens // _LEAST_LINE + 1, _MOST_HITS),
+            k=min(budget_tokens // _MIN_LINE + 1, _MAX_HITS),
             until=None if as_of is None else zoned(as_of, "as_of"),
         )
-        recollection = read.recall(self.store, self.embedder, scope, question)
+        result = recall(self.store, self.embedder, scope, recall_query)
         summaries = [] if as_of else self.summaries(user_id=user_id)
-        known, kept = prompt.fit(
-            [*summaries, *recollection.thoughts], recollection.hits, budget_tokens, count
+        derived, hits = prompt.select_within_budget(
+            [*summaries, *result.thoughts], result.hits, budget_tokens, count
         )
-        shown = [one.chunk_id for one in recollection.found if one.hit in kept]
-        self._keeper.note_retrieved(scope, shown)
-        text = prompt.block(known, kept)
+        # only chunks that the block shows count as retrieved
+        chunk_ids = [found.chunk_id for found in result.chunk_hits if found.hit in hits]
+        self._maintenance.record_retrieval(scope, chunk_ids)
+        text = prompt.format_memory_block(derived, hits)
         return Context(
             text=text,
             tokens=count(text) if text else 0,
-            hits=tuple(kept),
-            thoughts=tuple(one for one in known if isinstance(one, Thought)),
+            hits=tuple(hits),
+            thoughts=tuple(item for item in derived if isinstance(item, Thought)),
             messages=({"role": "user", "content": text},) if text else (),
             budget_tokens=budget_tokens,
         )
@@ -304,7 +320,7 @@ class Memory(Displayable):
     def turns(
         self,
         *,
-        user_id: str = "",
+        user_id: str,
         session_id: str | None = None,
         agent_id: str | None = None,
         since: datetime | None = None,
@@ -320,52 +336,52 @@ class Memory(Displayable):
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         return self.store.turns(scope, window)
 
-    def summary(self, *, user_id: str = "", level: Literal[1, 2] = 1) -> Summary | None:
+    def summary(self, *, user_id: str, level: Literal[1, 2] = 1) -> Summary | None:
         """Return the Compact Memory (level 1) or the summary of summaries (2), if there is one."""
         return next(self.store.summaries(Scope(user_id=user_id), level), None)
 
-    def summaries(self, *, user_id: str = "") -> list[Summary]:
-        """Return the summaries that belong into a prompt, the one reaching back furthest first."""
-        found = (self.summary(user_id=user_id, level=2), self.summary(user_id=user_id, level=1))
-        return [summary for summary in found if summary is not None]
+    def summaries(self, *, user_id: str) -> list[Summary]:
+        """Return the current summaries for a prompt, the one of the longest time first."""
+        summaries = (self.summary(user_id=user_id, level=2), self.summary(user_id=user_id, level=1))
+        return [summary for summary in summaries if summary is not None]
 
-    # ---- what was concluded
+    # ---- thoughts
 
     def thoughts(
         self,
         *,
-        user_id: str = "",
+        user_id: str,
         session_id: str | None = None,
         agent_id: str | None = None,
         as_of: datetime | None = None,
     ) -> list[Thought]:
-        """Return what is believed to hold, in the order it was concluded.
+        """Return the valid thoughts in the order they were recorded.
 
         Args:
-            user_id: whose.
-            session_id: only what this conversation says.
-            agent_id: only what was said to this agent.
-            as_of: what held at that time, as far as is known now.
+            user_id: the owner of the memory.
+            session_id: only thoughts from turns of this conversation.
+            agent_id: only thoughts from turns with this agent.
+            as_of: thoughts that were valid at that time, by today's knowledge.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         at = None if as_of is None else zoned(as_of, "as_of")
         return Thoughts(self.store.thoughts(scope, at))
 
-    def history(self, thought_id: str, *, user_id: str = "") -> list[Thought]:
+    def history(self, thought_id: str, *, user_id: str) -> list[Thought]:
         """Return a thought with all that it replaced and that replaced it, oldest first.
 
         Raises:
             InvalidInput: the user has no such thought.
         """
-        found = self.store.history(Scope(user_id=user_id), thought_id)
-        if not found:
+        thoughts = self.store.history(Scope(user_id=user_id), thought_id)
+        if not thoughts:
             raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
-        return Thoughts(found)
+        return Thoughts(thoughts)
 
-    def retract(self, thought_id: str, *, user_id: str = "") -> None:
-        """Stop believing a thought that is wrong; what it had replaced holds again.
+    def retract(self, thought_id: str, *, user_id: str) -> None:
+        """Mark a thought as wrong; a thought that it replaced is valid again.
 
-        The turns it came from stay. Thinking about them again does not bring it back.
+        The turns it came from stay. Thinking about them again does not restore it.
 
         Raises:
             InvalidInput: the user has no such thought.
@@ -373,107 +389,109 @@ class Memory(Displayable):
         self.history(thought_id, user_id=user_id)
         self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
 
-    # ---- upkeep
+    # ---- maintenance
 
-    def think(self, *, user_id: str = "", retry: bool = False) -> None:
+    def think(self, *, user_id: str, retry: bool = False) -> None:
         """Bring a user's summaries and thoughts up to date now, and prune what is due.
 
-        Turns whose last attempt failed are tried until they are given up; `doctor` shows those.
+        Turns that failed before are tried until they are given up; `doctor` lists those.
 
         Args:
-            user_id: whose.
-            retry: give the turns that were given up another chance.
+            user_id: the owner of the memory.
+            retry: try the turns that were given up once more.
 
         Raises:
-            ModelError: the summariser or the thinker returned nothing usable; what they raise
-                themselves comes through as it is. What was there stays, nothing is lost.
+            ModelError: the summariser or the thinker returned nothing usable. Errors that these
+                raise themselves pass through unchanged. Nothing is lost.
         """
-        for error in self._keeper.think(Scope(user_id=user_id), retry=retry):
+        for error in self._maintenance.think(Scope(user_id=user_id), retry=retry):
             raise error
 
-    def think_quietly(self, user_id: str) -> None:
-        """Think, and leave a failure to be shown by `doctor`."""
-        self._keeper.think(Scope(user_id=user_id))
+    def _think_quietly(self, user_id: str) -> None:
+        """Think, and leave failures to `doctor`."""
+        self._maintenance.think(Scope(user_id=user_id))
 
-    def restore(self, *, user_id: str = "") -> int:
-        """Make everything that pruning hid searchable again; return how many chunks."""
+    def restore(self, *, user_id: str) -> int:
+        """Make all chunks that pruning hid searchable again; return their number."""
         scope = Scope(user_id=user_id)
         hidden = [chunk.id for chunk in self.store.chunks(scope) if chunk.hidden]
         self.store.write(scope, WriteBatch(show=hidden))
         return len(hidden)
 
     def flush(self) -> None:
-        """Return when everything remembered is summarised and thought about.
+        """Return when all turns of all users are summarised and thought about.
 
-        Failures are left to `doctor`.
+        Failures do not raise; `doctor` shows them.
         """
         for user_id in self.store.pending():
-            self.think_quietly(user_id)
+            self._think_quietly(user_id)
 
     def forget(
         self,
         *,
-        user_id: str = "",
+        user_id: str,
         turn_ids: Iterable[str] | None = None,
         everything: bool = False,
         dry_run: bool = False,
     ) -> Receipt:
-        """Delete turns and all that was derived from them: chunks, vectors, summaries, thoughts.
+        """Delete turns and everything derived from them: chunks, vectors, summaries, thoughts.
 
-        A thought that was also said elsewhere is deleted too, and drawn anew from there.
+        A thought with further sources is deleted too; its other turns are queued again.
 
         Args:
-            user_id: whose; nobody else's turns can be named.
-            turn_ids: which turns, or
-            everything: all of this user's.
-            dry_run: only say what would go.
+            user_id: the owner of the memory.
+            turn_ids: the turns to delete, or
+            everything: delete all turns of this user.
+            dry_run: only report what would be deleted.
+
+        Raises:
+            InvalidInput: neither `turn_ids` nor `everything` is given, or both are.
         """
         scope = Scope(user_id=user_id)
         if turn_ids is not None:
-            turn_ids = _several(turn_ids, "turn_ids")
+            turn_ids = _id_set(turn_ids, "turn_ids")
         if (turn_ids is None) == (not everything):
-            raise InvalidInput("name turn_ids, or everything=True, and not both")
+            raise InvalidInput("pass either turn_ids=[…] or everything=True to forget()")
         window = Window(ids=None if turn_ids is None else list(turn_ids))
-        with self._keeper.summarising:
-            going = list(self.store.turns(scope, window))
-            receipt = self._receipt(scope, going, dry_run=dry_run)
-            if going and not dry_run:
+        with self._maintenance.summary_lock:
+            turns = list(self.store.turns(scope, window))
+            receipt = self._receipt(scope, turns, dry_run=dry_run)
+            if turns and not dry_run:
                 self.store.write(scope, WriteBatch(forget=receipt.turn_ids))
-                self._keeper.wake([user_id])
+                self._maintenance.wake([user_id])
         return receipt
 
-    def _receipt(self, scope: Scope, going: Sequence[Turn], *, dry_run: bool) -> Receipt:
-        """Say what hangs on these turns: their chunks, and all summaries from the first on."""
-        positions = {turn.position or 0 for turn in going}
+    def _receipt(self, scope: Scope, turns: Sequence[Turn], *, dry_run: bool) -> Receipt:
+        """Count what is derived from `turns`; a summary is, if it reaches the first of them."""
+        positions = {turn.position or 0 for turn in turns}
+        turn_ids = tuple(turn.id or "" for turn in turns)
         first = min(positions, default=0)
-        chunks = sum(chunk.position in positions for chunk in self.store.chunks(scope))
-        summaries = sum(
-            summary.through >= first > 0
-            for level in (1, 2)
-            for summary in self.store.summaries(scope, level)
-        )
         return Receipt(
             user_id=scope.user_id,
-            turn_ids=tuple(turn.id or "" for turn in going),
-            chunks=chunks,
-            summaries=summaries,
-            thoughts=self.store.count_derived(scope, [turn.id or "" for turn in going]),
+            turn_ids=turn_ids,
+            chunks=sum(chunk.position in positions for chunk in self.store.chunks(scope)),
+            summaries=sum(
+                summary.through >= first > 0
+                for level in (1, 2)
+                for summary in self.store.summaries(scope, level)
+            ),
+            thoughts=self.store.count_derived(scope, turn_ids),
             dry_run=dry_run,
         )
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""
         if user_id is not None:
-            Scope(user_id=user_id)
+            Scope(user_id=user_id)  # checks it
         return self.store.stats(user_id)
 
     def doctor(self) -> list[str]:
-        """Return one sentence per fault found, none if all is well. Reads everything once."""
+        """Return one sentence per fault, none if all is well. Reads the whole memory once."""
         return self.store.check()
 
     def close(self) -> None:
-        """Write down what is pending and release the file; closing twice is fine."""
+        """Write pending data and release the file; a second call does nothing."""
         try:
-            self._keeper.stop()
+            self._maintenance.stop()
         finally:
             self.store.close()

@@ -1,6 +1,7 @@
-"""The nouns of memkit. Frozen, so that they can be hashed, shared between threads and compared.
+"""The records of memkit: turns, thoughts, hits and the like.
 
-Turns are the truth: verbatim and immutable. Everything else is derived from turns and names them.
+They are frozen: they can be hashed, compared and shared between threads. Turns are the truth,
+verbatim and immutable. Every other record is derived from turns and names its sources.
 """
 
 import json
@@ -11,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
+from memkit._moved import old_names
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 if TYPE_CHECKING:
@@ -24,50 +26,60 @@ _MONTHS = ("January", "February", "March", "April", "May", "June",
            "July", "August", "September", "October", "November", "December")  # fmt: skip
 
 
-def zoned(time: datetime, what: str) -> datetime:
-    """Return `time` if it has a timezone, or say how to give it one."""
+def zoned(time: datetime, name: str) -> datetime:
+    """Return `time` if it has a timezone.
+
+    Raises:
+        NaiveDatetime: it has none; the message names the argument and says how to add one.
+    """
     if not isinstance(time, datetime):
-        raise NaiveDatetime(f"{what} must be a datetime with a timezone, got {time!r}")
+        raise NaiveDatetime(f"{name} must be a datetime with a timezone, got {time!r}")
     if time.utcoffset() is None:
         raise NaiveDatetime(
-            f"{what} {time.isoformat()} has no timezone; pass e.g. time.replace(tzinfo=UTC)"
+            f"{name} {time.isoformat()} has no timezone; pass e.g. time.replace(tzinfo=UTC)"
         )
     return time
 
 
 def day(time: datetime) -> str:
-    """Return the date as people and models read it, the same on every platform and locale."""
+    """Return the date as "1 May 2024", the same on every platform and in every locale."""
     return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
 
 
-def writable(text: str, what: str) -> str:
-    """Return `text` if it can be written as UTF-8, or say what is wrong with it."""
+def check_utf8(text: str, name: str) -> str:
+    """Return `text` if it can be encoded as UTF-8.
+
+    Raises:
+        InvalidInput: it holds half of a surrogate pair, such as U+D83D.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"{what} holds half of a surrogate pair at character {error.start}; it was decoded "
-            'wrongly, text.encode("utf-8", "replace").decode() takes it out'
+            f"{name} holds half of a surrogate pair at character {error.start}, from a wrong "
+            'decoding; remove it with text.encode("utf-8", "replace").decode()'
         ) from error
     return text
 
 
-def _key(text: str, what: str) -> str:
-    """Return `text` if a store can look things up by it."""
+def _check_key(text: str, name: str) -> None:
+    """Raise if a store cannot use `text` as a key."""
     if "\0" in text:
-        raise InvalidInput(f"{what} holds a NUL character, and stores cut keys there: {text!r}")
-    return writable(text, what)
+        raise InvalidInput(
+            f"{name} holds a NUL character, at which stores cut keys off: {text!r}; remove it"
+        )
+    check_utf8(text, name)
 
 
-def _storable(metadata: object) -> None:
-    """Say what is wrong with a turn's metadata, if JSON cannot hold it."""
+def _check_metadata(metadata: object) -> None:
+    """Raise if a turn's metadata is no mapping that JSON can hold."""
     if not isinstance(metadata, Mapping):
         raise InvalidTurn(f"a turn's metadata must be a mapping, got {type(metadata).__name__}")
     try:
         json.dumps(dict(metadata))
     except (TypeError, ValueError) as error:
         raise InvalidTurn(
-            f"a turn's metadata must be what JSON can hold ({error}); turn the rest into text"
+            f"a turn's metadata must be JSON data ({error}); convert other values to text"
         ) from error
 
 
@@ -108,7 +120,7 @@ class DisplayableList(Displayable, list[_Item]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Whose memory, and optionally which agent's and which session's part of it."""
+    """A user's memory, or the part of it that belongs to an agent or a session."""
 
     user_id: str
     agent_id: str | None = None
@@ -117,38 +129,38 @@ class Scope:
     def __post_init__(self) -> None:
         if not isinstance(self.user_id, str) or not self.user_id:
             raise ScopeRequired(
-                f"user_id must be a non-empty string, got {self.user_id!r}; every call names "
-                'whose memory it means, e.g. user_id="ann"'
+                f"user_id must be a non-empty string, got {self.user_id!r}; pass the owner of the "
+                'memory, e.g. user_id="ann"'
             )
         for name in ("agent_id", "session_id"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise ScopeRequired(f"{name} must be a non-empty string or None, got {value!r}")
         for name in ("user_id", "agent_id", "session_id"):
-            _key(getattr(self, name) or "", name)
+            _check_key(getattr(self, name) or "", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One message as it was said. What the caller leaves out, `remember` fills in."""
+    """One message, verbatim. `remember` fills in the fields that the caller leaves out."""
 
     text: str
     role: Role = "user"
-    id: str | None = None  # unique within a user; given by the caller or made by memkit
+    id: str | None = None  # unique within a user; memkit generates one if the caller passes none
     name: str | None = None  # of the speaker, if known
     said_at: datetime | None = None  # when it was said, with a timezone; not when it was stored
     session_id: str | None = None
     agent_id: str | None = None
     stored_at: datetime | None = None
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
-    # what the caller wants back with it, as JSON can hold it; never searched, never in a prompt
+    # JSON data that comes back with the turn; never searched, never in a prompt
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise InvalidTurn(
                 f"a turn's text must be a string, got {type(self.text).__name__}; "
-                "join the text parts of multi-part content yourself"
+                "join the text parts of multi-part content first"
             )
         if not self.text.strip():
             raise InvalidTurn("a turn's text is empty; leave such messages out")
@@ -158,17 +170,17 @@ class Turn:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise InvalidTurn(f"a turn's {name} must be a non-empty string, got {value!r}")
-        writable(self.text, "a turn's text")
+        check_utf8(self.text, "a turn's text")
         for name in ("id", "name", "session_id", "agent_id"):
-            _key(getattr(self, name) or "", f"a turn's {name}")
+            _check_key(getattr(self, name) or "", f"a turn's {name}")
         for name in ("said_at", "stored_at"):
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
-        _storable(self.metadata)
+        _check_metadata(self.metadata)
 
     @property
     def speaker(self) -> str:
-        """Who said it, as shown to people and models: the name, or else the role."""
+        """The name of the speaker, or else the role."""
         return self.name or self.role.capitalize()
 
 
@@ -180,9 +192,9 @@ class Chunk:
     turn_id: str
     start: int  # characters into the turn's text
     end: int
-    text: str  # what is embedded and searched: the piece, the speaker's name in front
+    text: str  # the embedded and searched text: the speaker's name and the piece
     said_at: datetime
-    tokens: int = 1  # how long the piece is, as the embedder counts
+    tokens: int = 1  # length of the piece by the embedder's tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,15 +204,15 @@ class Summary(Displayable):
     id: str
     text: str
     level: Literal[1, 2]
-    through: int  # how many of the user's turns it has taken in
+    through: int  # number of the user's turns that it summarises
     tokens: int
-    sources: tuple[str, ...]  # ids of the turns it took in, and of the summary it grew from
+    sources: tuple[str, ...]  # ids of its turns, and of the previous version
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where something was said."""
+    """The piece of a turn from which something was derived."""
 
     turn_id: str
     start: int  # characters into the turn's text
@@ -209,38 +221,38 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a thinker concluded from a piece of a turn, not yet compared with what is known."""
+    """A thinker's conclusion from a piece of a turn, not yet compared with the user's thoughts."""
 
-    text: str  # one sentence that needs no other to be understood
+    text: str  # one sentence that needs no context
     source: Source
-    head: str | None = None  # who or what it is about, and
-    relation: str | None = None  # what it says of it: ("Ann", "lives in", "Oslo")
+    head: str | None = None  # the triple ("Ann", "lives in", "Oslo")
+    relation: str | None = None
     tail: str | None = None
-    slot: str | None = None  # what can only be one way at a time: a newer claim closes an older
-    valid_from: datetime | None = None  # None: since it was said
+    slot: str | None = None  # single-valued attribute: a newer claim closes an older one
+    valid_from: datetime | None = None  # None: when it was said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thought(Displayable):
     """One conclusion drawn from turns.
 
-    A newer one of its slot closes it; only forgetting a turn that it comes from deletes it. It has
-    two times. Valid time is when it holds in the world: `valid_from` to `valid_to`. System
-    time is when memkit believed it: `recorded_at` to `retracted_at`.
+    A newer thought of the same slot closes it. Only forgetting one of its source turns deletes it.
+    It has two times: valid time, when it is true in the world (`valid_from` to `valid_to`), and
+    system time, when memkit believed it (`recorded_at` to `retracted_at`).
     """
 
     id: str
-    text: str  # one sentence that needs no other to be understood, dates resolved
-    sources: tuple[Source, ...]  # every place where it was said
-    said_by: str  # who claimed it: a name, or a role
+    text: str  # one sentence that needs no context, relative dates resolved
+    sources: tuple[Source, ...]  # every piece that states it
+    said_by: str  # the speaker's name, or role
     role: Role  # a user's claim outranks an assistant's
-    said_at: datetime  # when it was said
+    said_at: datetime  # when it was first said
     repeated_at: datetime  # when it was last said
     valid_from: datetime
-    valid_to: datetime | None = None  # None: it holds
-    closed_at: datetime | None = None  # when what closed it was said
+    valid_to: datetime | None = None  # None: it is still valid
+    closed_at: datetime | None = None  # when the thought that closed it was said
     closed_by: str | None = None  # id of the thought that closed it
-    conflicts: tuple[str, ...] = ()  # ids of thoughts that may contradict it: nobody could decide
+    conflicts: tuple[str, ...] = ()  # ids of thoughts that may contradict it, undecided
     head: str | None = None
     relation: str | None = None
     tail: str | None = None
@@ -250,22 +262,22 @@ class Thought(Displayable):
 
     @property
     def support(self) -> int:
-        """Return how often it was said."""
+        """Return the number of its sources."""
         return len(self.sources)
 
     @property
     def turn_ids(self) -> tuple[str, ...]:
-        """Return the turns it comes from."""
+        """Return the ids of its source turns."""
         return tuple(dict.fromkeys(source.turn_id for source in self.sources))
 
 
 class Thoughts(DisplayableList[Thought]):
-    """A list of thoughts that is shown as a table."""
+    """A list of thoughts that displays as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit(Displayable):
-    """Something recalled, and how relevant: higher is better, everywhere."""
+    """A recalled turn or thought with its relevance; higher is better."""
 
     text: str
     relevance: float  # 0 to 1
@@ -276,34 +288,34 @@ class Hit(Displayable):
     name: str | None = None
     session_id: str | None = None
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
-    # each arm's share; sums to relevance
+    # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def speaker(self) -> str:
-        """Who said it, as shown to people and models: the name, or else the role."""
+        """The name of the speaker, or else the role."""
         return self.name or self.role.capitalize()
 
 
 class Hits(DisplayableList[Hit]):
-    """A list of hits that is shown as a table."""
+    """A list of hits that displays as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Displayable):
-    """What memory has to say to a question, packed into a token budget."""
+    """The memory block for a question, within a token budget."""
 
-    text: str  # the quoted block, ready to stand in front of the question; may be empty
+    text: str  # the quoted block, to put before the question; may be empty
     tokens: int
     hits: tuple[Hit, ...]
-    messages: tuple[Mapping[str, str], ...]  # the same as chat messages, without the question
-    thoughts: tuple[Thought, ...] = ()  # that hold, nearest first
-    budget_tokens: int | None = None  # most that it could have
+    messages: tuple[Mapping[str, str], ...]  # the block as chat messages, without the question
+    thoughts: tuple[Thought, ...] = ()  # valid ones, nearest first
+    budget_tokens: int | None = None  # the limit of `tokens`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a deletion took, or would take (`dry_run`)."""
+    """What a deletion removed, or would remove (`dry_run`)."""
 
     user_id: str
     turn_ids: tuple[str, ...]
@@ -315,10 +327,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one reply cost."""
+    """The cost of one reply."""
 
     prompt_tokens: int
-    reused_tokens: int  # of the prompt's tokens, those whose keys and values were kept
+    reused_tokens: int  # prompt tokens with keys and values from the cache
     new_tokens: int
     first_token_s: float  # seconds from the request to the first token
     total_s: float
@@ -327,3 +339,7 @@ class Usage:
     def reused(self) -> float:
         """Share of the prompt that was reused, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -1,4 +1,4 @@
-"""Fakes that implement memkit's seams, for fast tests of code that uses memkit."""
+"""Fakes of memkit's interfaces, for fast tests of code that uses memkit."""
 
 import hashlib
 import re
@@ -13,17 +13,19 @@ _WORD = re.compile(r"\S+")
 
 
 class HashEmbedder:
-    """A bag of hashed words: texts that share words are near, deterministic, no model.
+    """Embeds a text as a bag of hashed words, deterministic and without a model.
+
+    Texts that share words have near vectors.
 
     Args:
         dimension: length of the vectors.
-        reads: how many words it reads at once; longer texts are split.
-        name: two embedders of different names have different fingerprints.
+        reads: words of a piece, at most; longer texts are split.
+        name: the model name of the fingerprint.
     """
 
     def __init__(self, dimension: int = 64, *, reads: int = 64, name: str = "hash") -> None:
         self.fingerprint = Fingerprint(model=name, revision="0", dimension=dimension)
-        self.calls = 0  # how often `embed` was asked
+        self.calls = 0  # of `embed`
         self._reads = reads
 
     def count(self, text: str) -> int:
@@ -47,8 +49,8 @@ class HashEmbedder:
         for n, text in enumerate(texts):
             for word in re.findall(r"\w+", text.casefold()) or [""]:
                 digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
-                place = int.from_bytes(digest, "little")
-                vectors[n, place % vectors.shape[1]] += 1 if place >> 63 else -1
+                hashed = int.from_bytes(digest, "little")
+                vectors[n, hashed % vectors.shape[1]] += 1 if hashed >> 63 else -1
             if not vectors[n].any():
                 vectors[n, 0] = 1
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -56,10 +58,13 @@ class HashEmbedder:
 
 
 class ScriptedModel:
-    """A model that gives prepared replies in turn and counts words; an exception is raised."""
+    """A model that returns prepared replies in order and counts words.
+
+    An exception among the replies is raised instead.
+    """
 
     def __init__(self, replies: Sequence[str | Exception]) -> None:
-        self.prompts: list[Messages] = []  # what it was asked
+        self.prompts: list[Messages] = []  # one for each call of `stream`
         self.limit: int | None = None
         self.usage: Usage | None = None
         self._replies = iter(replies)
@@ -69,7 +74,7 @@ class ScriptedModel:
         return sum(3 + len(_WORD.findall(message["content"])) for message in messages)
 
     def escape_role_markers(self, text: str) -> str:
-        """Return the text as it is: this model has no roles to open."""
+        """Return `text` unchanged: this model has no role markers."""
         return text
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:

@@ -13,7 +13,7 @@ import memkit
 from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError
 from memkit.protocols import Vectors
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 from memkit.testing import HashEmbedder
 
 
@@ -193,8 +193,8 @@ def test_a_window_ends_with_the_session(kind: Callable[[], HashEmbedder]) -> Non
             Turn(text=ANSWER, session_id="two"),
             Turn(text=QUESTION, session_id="three"),
         )["two"]
-    own = found.explain["dense"] / rank.WEIGHTS["dense"]
-    around = found.explain["dense window"] / rank.WEIGHTS["dense window"]
+    own = found.explain["dense"] / fusion.WEIGHTS["dense"]
+    around = found.explain["dense window"] / fusion.WEIGHTS["dense window"]
     assert found.explain["lexical window"] == found.explain["session"] == 0
     assert around == pytest.approx(own)
 
@@ -215,12 +215,12 @@ def test_a_session_that_speaks_of_it_lifts_all_its_turns(blind: memkit.Memory) -
 
 
 def test_only_what_is_in_an_attended_chunk_has_a_share_of_attention(memory: memkit.Memory) -> None:
-    memory.remember(apart([f"fact {n}" for n in range(3 * rank.ATTENDED)]), user_id="ann")
+    memory.remember(apart([f"fact {n}" for n in range(3 * fusion.ATTENDED)]), user_id="ann")
     memory.remember("the red key", user_id="ann", session_id="key")
     hits = memory.recall("the red key", user_id="ann", k=99)
     attended = [hit for hit in hits if hit.explain["attention"] > 0]
-    assert len(hits) == 3 * rank.ATTENDED + 1
-    assert len(attended) == rank.ATTENDED
+    assert len(hits) == 3 * fusion.ATTENDED + 1
+    assert len(attended) == fusion.ATTENDED
     assert max(attended, key=lambda hit: hit.explain["attention"]).text == "the red key"
 
 
@@ -293,7 +293,7 @@ def doubted(memory: memkit.Memory, query: str, monkeypatch: pytest.MonkeyPatch) 
     """Return what doubt makes of the relevance of every hit; it must leave the order."""
     monkeypatch.undo()
     hits = memory.recall(query, user_id="u")
-    monkeypatch.setattr(rank, "_DOUBT", 1.0)
+    monkeypatch.setattr(fusion, "_DOUBT", 1.0)
     sure = memory.recall(query, user_id="u")
     assert [hit.turn_ids for hit in hits] == [hit.turn_ids for hit in sure]
     (factor,) = {

@@ -187,7 +187,7 @@ def test_sessions_that_cannot_be_answered_together_are_refused_and_nothing_is_st
         ([*chats, other], "make one HuggingFaceModel"),
         ([*chats, longer], "several max_new_tokens"),
         ([*chats, chats[0]], "one session"),
-        ([spoken, *chats], "one prompt at a time"),
+        ([spoken, *chats], "answer in batches"),
     ]:
         with pytest.raises(InvalidInput, match=message):
             chat.replies(wrong, ["Key?"] * len(wrong))

@@ -189,7 +189,7 @@ def test_attention_alone_is_memkits_arm(file: Path) -> None:
     windows = Windows(extrapolation._timeline(sessions, tokens))
     chunks = windows.chunks(np.arange(len(tokens)))
 
-    ours = rank.attention(chunks, (vectors @ one.vector).astype(float))
+    ours = rank.attention_scores(chunks, (vectors @ one.vector).astype(float))
     setting = Setting(chunks=rank.ATTENDED, temperature=rank._TEMPERATURE)
     scores = extrapolation.attention(vectors, chunks, one.vector, setting)
 

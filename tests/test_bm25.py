@@ -10,7 +10,7 @@ from timelines import TIMELINES, integers, share, timeline
 
 from memkit.protocols import Integers, Timeline
 from memkit.retrieval import bm25
-from memkit.retrieval.bm25 import Lexical
+from memkit.retrieval.bm25 import LexicalScores
 from memkit.retrieval.windows import Windows
 
 K1, B = 1.2, 0.75
@@ -26,11 +26,11 @@ def postings(n: int) -> st.SearchStrategy[Postings]:
 ASKED = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), postings(len(line))))
 
 
-def score(line: Timeline, found: Postings) -> Lexical:
+def score(line: Timeline, found: Postings) -> LexicalScores:
     return of_words(line, {f"{n} word": places for n, places in enumerate(found)})
 
 
-def of_words(line: Timeline, found: dict[str, list[int]]) -> Lexical:
+def of_words(line: Timeline, found: dict[str, list[int]]) -> LexicalScores:
     places = {word: integers(places) for word, places in found.items()}
     return bm25.score(line, Windows(line), places)
 

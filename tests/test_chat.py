@@ -200,15 +200,17 @@ def test_a_reply_that_echoes_its_memory_is_stored_without_it(memory: Memory) -> 
     assert chat.history[-1]["content"] == "Tau it is."
 
 
-def test_a_chat_needs_a_user(memory: Memory) -> None:
+def test_user_id_is_a_required_keyword_of_a_chat(memory: Memory) -> None:
+    with pytest.raises(TypeError, match="user_id"):
+        Chat(ScriptedModel([]), None, memory)  # type: ignore[call-arg]
     with pytest.raises(ScopeRequired):
-        Chat(ScriptedModel([]), None, memory)
+        Chat(ScriptedModel([]), None, memory, user_id="")
 
 
 def test_a_reply_longer_than_the_models_limit_is_refused_at_once(memory: Memory) -> None:
     model = ScriptedModel([])
     model.limit = 200
-    with pytest.raises(InvalidInput, match=r"256 new tokens leave no room.*limit 200"):
+    with pytest.raises(InvalidInput, match=r"a reply of 256 tokens leaves no room.*limit 200"):
         Chat(model, None, memory, user_id="ann")
 
 

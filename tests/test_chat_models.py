@@ -184,7 +184,7 @@ def test_a_model_that_generates_nothing_is_refused(tiny: Tiny, tokenizer: Any) -
 @pytest.mark.parametrize("misplaced", [False, True])
 def test_a_chat_without_a_memory_is_refused(memory: Memory, misplaced: bool) -> None:
     given = (ScriptedModel([]), memory) if misplaced else (ScriptedModel([]),)
-    with pytest.raises(InvalidInput, match=r"needs a memory, and by name.*memory=memkit\.open"):
+    with pytest.raises(InvalidInput, match=r"requires a memory, by keyword.*memory=memkit\.open"):
         Chat(*given, user_id="ann")
 
 

@@ -13,11 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memkit import embedders
-from memkit.embedders import MINILM, MiniLM, SentenceTransformerEmbedder, pick
+from memkit.embedders import MINILM, MiniLM, SentenceTransformerEmbedder, resolve_embedder
 from memkit.errors import MissingExtra, ModelError
 from memkit.testing import HashEmbedder
 
-FAST = "import sys; from memkit.embedders import pick; e = pick(None); print(e.fingerprint.model)"
+FAST = """
+import sys
+from memkit.embedders import resolve_embedder
+
+print(resolve_embedder(None).fingerprint.model)"""
 TEXT = st.text(st.characters(codec="utf-8"), max_size=300) | st.lists(
     st.sampled_from(["강남", "强", "ﷺ", "🎷", "unbelievably", "x" * 99, "a-b-c", " ", "\n", "é"]),
     max_size=400,
@@ -26,9 +30,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=300) | st.lists(
 
 def test_no_choice_means_the_bundled_minilm_and_an_embedder_is_taken_as_it_is() -> None:
     own = HashEmbedder()
-    assert isinstance(pick(None), MiniLM)
-    assert pick(own) is own
-    assert type(pick("some/model")) is SentenceTransformerEmbedder
+    assert isinstance(resolve_embedder(None), MiniLM)
+    assert resolve_embedder(own) is own
+    assert type(resolve_embedder("some/model")) is SentenceTransformerEmbedder
 
 
 def test_the_default_fingerprint_is_known_without_loading_torch() -> None:

@@ -199,7 +199,7 @@ def test_an_id_used_for_another_text_is_named_with_its_line(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "turns.jsonl", [said(1), said(2), said(1, content="other")])
-    with pytest.raises(InvalidInput, match="line 3: turn id 't1' already holds another text"):
+    with pytest.raises(InvalidInput, match="line 3: turn id 't1' already has another text"):
         fill(memory, path)
 
 

@@ -234,10 +234,10 @@ OF_ALL_USERS = {
     "doctor": "tells operators about faults, with no text of anybody's",
     "close": "ends the memory",
     "stats": "counts; of everybody if no user is named",
-    "think_quietly": "the background worker's; fails quietly like a failing model",
+    "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
 ARGUMENTS: dict[str, Any] = {
-    "what": "tea", "query": "tea", "everything": True, "budget_tokens": 100,
+    "messages": "tea", "query": "tea", "everything": True, "budget_tokens": 100,
 }  # fmt: skip
 
 
@@ -274,13 +274,17 @@ def test_every_method_is_callable_with_a_user(memory: Memory, method: str) -> No
 
 
 @pytest.mark.parametrize("method", scoped_methods())
-@pytest.mark.parametrize(
-    "scope", [{}, *({"user_id": bad} for bad in ("", None, 7, b"ann", ["ann"]))]
-)
-def test_no_method_works_without_a_user(memory: Memory, method: str, scope: dict[str, Any]) -> None:
+@pytest.mark.parametrize("bad", ["", None, 7, b"ann", ["ann"]])
+def test_no_method_takes_a_bad_user(memory: Memory, method: str, bad: Any) -> None:
     with pytest.raises(ScopeRequired, match="user_id"):
-        call(getattr(memory, method), **scope)
+        call(getattr(memory, method), user_id=bad)
     assert memory.stats()["turns"] == 1
+
+
+@pytest.mark.parametrize("method", scoped_methods())
+def test_user_id_is_a_required_keyword_of_every_method(memory: Memory, method: str) -> None:
+    with pytest.raises(TypeError, match="user_id"):
+        call(getattr(memory, method))
 
 
 @pytest.mark.parametrize("user", ["", 7, b"ann"])

@@ -18,7 +18,6 @@ from memkit.errors import (
     InvalidInput,
     ModelError,
     NaiveDatetime,
-    ScopeRequired,
     StoreClosed,
     StoreError,
 )
@@ -106,24 +105,6 @@ def test_turns_can_be_narrowed_by_session_and_time(memory: Memory) -> None:
 def test_times_without_a_zone_are_refused_at_once(memory: Memory) -> None:
     with pytest.raises(NaiveDatetime, match="since"):
         memory.turns(user_id="ann", since=datetime(2024, 5, 1))  # noqa: DTZ001
-
-
-EVERY_CALL: list[Callable[[Memory], object]] = [
-    lambda memory: memory.remember("x"),
-    lambda memory: memory.recall("x"),
-    lambda memory: memory.context("x"),
-    lambda memory: memory.turns(),
-    lambda memory: memory.summary(),
-    lambda memory: memory.think(),
-    lambda memory: memory.restore(),
-    lambda memory: memory.forget(everything=True),
-]
-
-
-@pytest.mark.parametrize("call", EVERY_CALL)
-def test_every_call_names_a_user(memory: Memory, call: Callable[[Memory], object]) -> None:
-    with pytest.raises(ScopeRequired, match="user_id"):
-        call(memory)
 
 
 # ---- forget
@@ -264,7 +245,7 @@ def test_closing_does_not_wait_for_all_that_is_pending(tmp_path: Path) -> None:
     assert gate.began.wait(60)
     closing = threading.Thread(target=memory.close)
     closing.start()
-    while not memory._keeper._worker.stopped:
+    while not memory._maintenance._worker.stopped:
         closing.join(0.001)
     gate.go.set()
     closing.join()

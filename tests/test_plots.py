@@ -22,7 +22,7 @@ from matplotlib.text import Text
 
 import memkit
 from memkit import Turn, plots
-from memkit.background.pruning import Forgetting, weights
+from memkit.background.pruning import Forgetting, retention_weights
 from memkit.errors import InvalidInput
 from memkit.plots.groups import projected
 from memkit.plots.picture import Picture
@@ -210,7 +210,7 @@ def test_the_forgetting_curve_is_the_weight_that_pruning_goes_by() -> None:
         for line, retrieved in ((lately, 1000), (unused, None)):
             for age, drawn in zip(line.get_xdata()[::40], line.get_ydata()[::40], strict=True):
                 aged = ChunkAge(id="", position=1000 - age, retrieved=retrieved, hidden=False)
-                (weight,) = weights([aged], 1000, replace(policy, sign=sign))
+                (weight,) = retention_weights([aged], 1000, replace(policy, sign=sign))
                 assert drawn == pytest.approx(weight)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.models.huggingface import HuggingFaceModel
-from memkit.prompt import Layout, Parts, block, compose, fit
+from memkit.prompt import Layout, Parts, compose, format_memory_block, select_within_budget
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary
 from memkit.testing import ScriptedModel
@@ -124,13 +124,13 @@ def test_the_cache_layout_puts_memory_last_before_the_question() -> None:
     parts = Parts(question="where?", system="S", history=dialogue(["a", "b"]), hits=[hit("tea")])
     *before, last = compose(parts, ScriptedModel([]), budget=500).messages
     assert [message["content"] for message in before] == ["S", "a", "b"]
-    assert last["content"] == f"{block([], [hit('tea')])}\n\nwhere?"
+    assert last["content"] == f"{format_memory_block([], [hit('tea')])}\n\nwhere?"
 
 
 def test_the_hema_layout_puts_memory_behind_the_system_text() -> None:
     parts = Parts(question="where?", system="S", history=dialogue(["a", "b"]), hits=[hit("tea")])
     messages = compose(parts, ScriptedModel([]), budget=500, layout="hema").messages
-    memory = block([], [hit("tea")])
+    memory = format_memory_block([], [hit("tea")])
     assert [m["content"] for m in messages] == [f"S\n\n{memory}", "a", "b", "where?"]
 
 
@@ -147,7 +147,9 @@ def test_what_stands_before_memory_is_the_same_whatever_was_recalled(
 
 def test_dates_and_speakers_are_shown_and_the_oldest_comes_first() -> None:
     hits = [hit("new", days=9, name="Ann"), hit("old", days=-30), hit("mid", days=0)]
-    assert block([summary("long ago", 2), summary("of late", 1)], hits).splitlines()[2:-1] == [
+    assert format_memory_block([summary("long ago", 2), summary("of late", 1)], hits).splitlines()[
+        2:-1
+    ] == [
         "> Before that: long ago",
         "> Lately: of late",
         "> [1 April 2024] User: old",
@@ -158,7 +160,7 @@ def test_dates_and_speakers_are_shown_and_the_oldest_comes_first() -> None:
 
 def test_a_date_stands_once_before_what_was_said_on_it() -> None:
     hits = [hit("tea", days=1), hit("milk"), hit("jazz", days=1), hit("bees")]
-    assert block([], hits).splitlines()[2:-1] == [
+    assert format_memory_block([], hits).splitlines()[2:-1] == [
         "> [1 May 2024] User: milk", "> User: bees", "> [2 May 2024] User: tea", "> User: jazz",
     ]  # fmt: skip
 
@@ -169,9 +171,9 @@ def test_a_short_answer_brings_its_question_along() -> None:
         hit("Red.", position=5),
         hit("I like tea.", position=6),
     )
-    room = count(block([], [asked, answer])) + 2
-    assert fit([], [answer, other, asked], room, count)[1] == [asked, answer]
-    assert fit([], [answer, other], room, count)[1] == [answer, other]
+    room = count(format_memory_block([], [asked, answer])) + 2
+    assert select_within_budget([], [answer, other, asked], room, count)[1] == [asked, answer]
+    assert select_within_budget([], [answer, other], room, count)[1] == [answer, other]
 
 
 def test_one_answer_to_two_questions_is_shown_with_both() -> None:
@@ -179,7 +181,7 @@ def test_one_answer_to_two_questions_is_shown_with_both() -> None:
         hit("Do you like tea?", position=1), hit("No.", position=2),
         hit("Do you eat meat?", days=1, position=3), hit("No.", days=1, position=4),
     ]  # fmt: skip
-    assert fit([], [said[1], said[3], said[0], said[2]], 99, count)[1] == said
+    assert select_within_budget([], [said[1], said[3], said[0], said[2]], 99, count)[1] == said
 
 
 def test_a_long_answer_or_one_of_another_session_stands_for_itself() -> None:
@@ -187,24 +189,26 @@ def test_a_long_answer_or_one_of_another_session_stands_for_itself() -> None:
     long = hit("The key is as red as a key can be, " * 3, position=5)
     elsewhere = replace(hit("Red.", position=5), session_id="s2")
     for answer in (long, elsewhere):
-        room = count(block([], [answer])) + 4
-        assert fit([], [answer, asked], room, count)[1] == [answer]
+        room = count(format_memory_block([], [answer])) + 4
+        assert select_within_budget([], [answer, asked], room, count)[1] == [answer]
 
 
 def test_an_answer_goes_without_its_question_where_both_have_no_room() -> None:
     asked, answer = hit("Which colour is the key? " * 9 + "?", position=4), hit("Red.", position=5)
-    assert fit([], [answer, asked], count(block([], [answer])) + 4, count)[1] == [answer]
+    assert select_within_budget(
+        [], [answer, asked], count(format_memory_block([], [answer])) + 4, count
+    )[1] == [answer]
 
 
 def test_every_line_of_recalled_text_is_quoted() -> None:
     nasty = "one\n</memkit-memory>\ntwo\u2028three\r\rfour"
-    lines = block([], [hit(nasty, name="A\n</memkit-memory>\nB")]).splitlines()
+    lines = format_memory_block([], [hit(nasty, name="A\n</memkit-memory>\nB")]).splitlines()
     assert all(line.startswith(">") for line in lines[1:-1])
     assert "</memkit-memory>" not in "".join(lines[1:-1])
 
 
 def test_nothing_recalled_leaves_no_block() -> None:
-    assert block([], []) == ""
+    assert format_memory_block([], []) == ""
     messages = compose(Parts(question="hi"), ScriptedModel([]), budget=50).messages
     assert messages == [{"role": "user", "content": "hi"}]
 
@@ -214,20 +218,22 @@ def count(text: str) -> int:
 
 
 def test_summaries_come_before_hits_and_hits_by_relevance() -> None:
-    summaries, hits = fit([summary("a b c")], [hit("best one"), hit("second one")], 26, count)
+    summaries, hits = select_within_budget(
+        [summary("a b c")], [hit("best one"), hit("second one")], 26, count
+    )
     assert ([s.text for s in summaries], [h.text for h in hits]) == (["a b c"], ["best one"])
 
 
 def test_a_hit_that_is_too_long_is_passed_over_for_a_shorter_one() -> None:
-    _, hits = fit([], [hit("word " * 50), hit("short")], 30, count)
+    _, hits = select_within_budget([], [hit("word " * 50), hit("short")], 30, count)
     assert [h.text for h in hits] == ["short"]
 
 
 @given(st.lists(st.builds(hit, SAID), max_size=6), st.integers(0, 80))
 def test_what_fits_counts_no_more_than_its_budget(hits: list[Hit], budget: int) -> None:
     for counter in (count, len, lambda text: len(text) // 3):
-        summaries, kept = fit([summary("so far")], hits, budget, counter)
-        assert counter(block(summaries, kept)) <= budget
+        summaries, kept = select_within_budget([summary("so far")], hits, budget, counter)
+        assert counter(format_memory_block(summaries, kept)) <= budget
 
 
 def test_the_last_exchange_comes_before_memory_and_memory_before_older_history() -> None:

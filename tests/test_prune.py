@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Forgetting, MemkitError, Memory
-from memkit.background.pruning import choose, weights
+from memkit.background.pruning import retention_weights, select_prunable
 from memkit.protocols import ChunkAge
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
@@ -53,13 +53,15 @@ def hidden(memory: Memory) -> list[int]:
     ],
 )
 def test_weights_are_the_papers(chunk: ChunkAge, intended: float, printed: float) -> None:
-    assert weights([chunk], 1000, Forgetting())[0] == pytest.approx(intended, abs=1e-6)
-    assert weights([chunk], 1000, Forgetting(sign="printed"))[0] == pytest.approx(printed, abs=1e-6)
+    assert retention_weights([chunk], 1000, Forgetting())[0] == pytest.approx(intended, abs=1e-6)
+    assert retention_weights([chunk], 1000, Forgetting(sign="printed"))[0] == pytest.approx(
+        printed, abs=1e-6
+    )
 
 
 def test_half_of_the_freshness_is_gone_after_347_turns() -> None:
     assert round(math.log(2) / Forgetting().rate) == 347
-    assert weights([age(653)], 1000, Forgetting())[0] == pytest.approx(0.5, abs=1e-3)
+    assert retention_weights([age(653)], 1000, Forgetting())[0] == pytest.approx(0.5, abs=1e-3)
 
 
 @given(st.integers(1, 9_000), st.integers(347, 9_999))
@@ -67,14 +69,14 @@ def test_a_just_retrieved_chunk_outranks_unretrieved_ones_older_than_347_turns(
     position: int, other_age: int
 ) -> None:
     now = 10_000
-    recent, other = weights([age(position, now), age(now - other_age)], now, Forgetting())
+    recent, other = retention_weights([age(position, now), age(now - other_age)], now, Forgetting())
     assert recent > other
 
 
 def test_with_the_printed_sign_retrieval_is_held_against_a_chunk() -> None:
     ages = [age(10, 1000), age(1)]
-    assert choose(ages, 1000, Forgetting(fraction=0.5)) == ["c1"]
-    assert choose(ages, 1000, Forgetting(fraction=0.5, sign="printed")) == ["c10"]
+    assert select_prunable(ages, 1000, Forgetting(fraction=0.5)) == ["c1"]
+    assert select_prunable(ages, 1000, Forgetting(fraction=0.5, sign="printed")) == ["c10"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_exactly_the_fraction_of_what_is_visible_is_chosen(
     fraction: float, visible: int, count: int
 ) -> None:
     ages = [age(n) for n in range(1, visible + 1)] + [age(n, hidden=True) for n in (5001, 5002)]
-    chosen = choose(ages, 6000, Forgetting(fraction=fraction))
+    chosen = select_prunable(ages, 6000, Forgetting(fraction=fraction))
     assert chosen == [f"c{n}" for n in range(1, count + 1)]  # the oldest
 
 

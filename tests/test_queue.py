@@ -247,14 +247,14 @@ def test_a_failure_starts_no_background_work_where_that_is_switched_off() -> Non
     with opened(thinker=Fails("t0")) as memory:
         memory.remember(many(1), user_id="ann")
         memory.flush()
-        assert memory._keeper._worker._thread is None
+        assert memory._maintenance._worker._thread is None
 
 
 def test_a_thinker_that_fails_once_is_tried_again_in_the_background(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("memkit.background.reflection._FIRST_PAUSE", timedelta(seconds=0.2))
-    monkeypatch.setattr("memkit.background.maintenance._LOOK_AGAIN_S", 0.2)
+    monkeypatch.setattr("memkit.background.maintenance._RECHECK_S", 0.2)
 
     class Stumbles(Reader):
         def think(self, turns: Any, before: Any = ()) -> list[Claim]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from timelines import TIMELINES
 
 from memkit.protocols import Integers
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 from memkit.retrieval.windows import Floats, Windows
 
 PARTS = st.floats(0, 1)
@@ -25,27 +25,27 @@ def floats(*values: float) -> Floats:
 
 
 def test_both_lexical_parts_share_one_weight_and_all_weights_sum_to_one() -> None:
-    assert all(weight > 0 for weight in rank.WEIGHTS.values())
-    assert len({rank.WEIGHTS[name] for name in LEXICAL}) == 1
-    assert sum(rank.WEIGHTS.values()) - rank.WEIGHTS["lexical"] == pytest.approx(1)
+    assert all(weight > 0 for weight in fusion.WEIGHTS.values())
+    assert len({fusion.WEIGHTS[name] for name in LEXICAL}) == 1
+    assert sum(fusion.WEIGHTS.values()) - fusion.WEIGHTS["lexical"] == pytest.approx(1)
 
 
-@given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in rank.WEIGHTS}), PARTS)
+@given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in fusion.WEIGHTS}), PARTS)
 def test_the_arms_together_lie_between_0_and_1(arms: dict[str, float], own: float) -> None:
     arms |= {"lexical": own, "lexical window": 1 - own}
-    shares = rank.weighted({name: floats(score) for name, score in arms.items()})
-    assert all(0 <= share[0] <= rank.WEIGHTS[name] for name, share in shares.items())
+    shares = fusion.weigh_signals({name: floats(score) for name, score in arms.items()})
+    assert all(0 <= share[0] <= fusion.WEIGHTS[name] for name, share in shares.items())
     assert 0 <= sum(share[0] for share in shares.values()) <= 1 + 1e-12
 
 
 def test_what_is_opposite_to_the_question_is_only_as_far_as_what_has_nothing_to_do_with_it() -> (
     None
 ):
-    assert rank.weighted({"dense": floats(-0.7, 0.0)})["dense"].tolist() == [0, 0]
+    assert fusion.weigh_signals({"dense": floats(-0.7, 0.0)})["dense"].tolist() == [0, 0]
 
 
 def test_a_longer_chunk_says_more_up_to_a_length() -> None:
-    lengths = rank.length(np.array([1, 2, 30, 254, 255, 256, 10**6]))
+    lengths = fusion.length_scores(np.array([1, 2, 30, 254, 255, 256, 10**6]))
     assert (np.diff(lengths) >= 0).all()
     assert 0 < lengths[0] < lengths[2] < lengths[3] < lengths[4] == lengths[-1] == 1
 
@@ -74,27 +74,27 @@ def test_attention_is_the_chunks_weight_times_the_weight_inside(
     chunks, cosines = attended
     keys = {chunk: float(cosines[chunks == chunk].mean()) for chunk in chunks.tolist()}
     assume(len(set(keys.values())) == len(keys))  # of equal chunks any may be opened
-    opened = softmax(dict(sorted(keys.items(), key=lambda key: -key[1])[: rank.ATTENDED]))
+    opened = softmax(dict(sorted(keys.items(), key=lambda key: -key[1])[: fusion.ATTENDED]))
     expected = np.zeros(len(chunks))
     for chunk, weight in opened.items():
         inside = softmax({n: cosines[n] for n in np.flatnonzero(chunks == chunk).tolist()})
         expected[list(inside)] = [weight * within for within in inside.values()]
 
     expected /= expected.max(initial=0) or 1
-    assert rank.attention(chunks, cosines) == pytest.approx(expected)
+    assert fusion.attention_scores(chunks, cosines) == pytest.approx(expected)
 
 
 def test_what_is_in_no_attended_chunk_has_no_attention() -> None:
-    n = rank.ATTENDED + 4
+    n = fusion.ATTENDED + 4
     cosines = np.linspace(0.9, 0.1, 2 * n)
-    found = rank.attention(np.arange(2 * n) // 2, cosines)
-    assert (found > 0).tolist() == [True] * 2 * rank.ATTENDED + [False] * 2 * 4
+    found = fusion.attention_scores(np.arange(2 * n) // 2, cosines)
+    assert (found > 0).tolist() == [True] * 2 * fusion.ATTENDED + [False] * 2 * 4
     assert found[0] == found.max() == 1
 
 
 def test_nothing_to_attend_to_is_no_special_case() -> None:
-    assert rank.attention(np.arange(0), floats()).shape == (0,)
-    assert rank.attention(np.arange(1), floats(-0.5)).tolist() == [1]
+    assert fusion.attention_scores(np.arange(0), floats()).shape == (0,)
+    assert fusion.attention_scores(np.arange(1), floats(-0.5)).tolist() == [1]
 
 
 # ---- nearness in time
@@ -104,7 +104,7 @@ TIMES = np.array([-2, -1, 0, 1, 2, 3, 4, 6]) * WEEK
 
 
 def test_what_was_said_in_the_time_named_counts_fully_and_less_before_and_after() -> None:
-    found = rank.nearness(TIMES, [(0, 2 * WEEK)])
+    found = fusion.time_scores(TIMES, [(0, 2 * WEEK)])
     assert found.tolist() == [0.25, 0.5, 1, 1, 1, 0.5**0.5, 0.5, 0.25]
 
 
@@ -114,25 +114,25 @@ def test_what_was_said_in_the_time_named_counts_fully_and_less_before_and_after(
 def test_an_open_end_is_never_too_early_or_too_late(
     span: tuple[int | None, int | None], first: float, last: float
 ) -> None:
-    found = rank.nearness(TIMES, [span])
+    found = fusion.time_scores(TIMES, [span])
     assert (found[0], found[-1]) == (first, last)
 
 
 def test_of_several_times_named_the_best_counts() -> None:
     one, other = (-2 * WEEK, -WEEK), (3 * WEEK, 4 * WEEK)
-    both = rank.nearness(TIMES, [one, other])
-    assert (both == np.maximum(*(rank.nearness(TIMES, [span]) for span in (one, other)))).all()
+    both = fusion.time_scores(TIMES, [one, other])
+    assert (both == np.maximum(*(fusion.time_scores(TIMES, [span]) for span in (one, other)))).all()
     assert both[[0, 1, 5, 6]].tolist() == [1, 1, 1, 1]
 
 
 def test_where_no_time_is_named_none_is_near() -> None:
-    assert rank.nearness(TIMES, []).tolist() == [0] * len(TIMES)
-    assert rank.nearness(TIMES[:0], [(0, WEEK)]).shape == (0,)
+    assert fusion.time_scores(TIMES, []).tolist() == [0] * len(TIMES)
+    assert fusion.time_scores(TIMES[:0], [(0, WEEK)]).shape == (0,)
 
 
 @given(st.lists(st.integers(-(2**62), 2**62)), st.integers(-(2**61), 2**61), st.integers(0, 2**60))
 def test_nearness_lies_between_0_and_1(times: list[int], since: int, length: int) -> None:
-    found = rank.nearness(np.array(times, dtype=np.int64), [(since, since + length)])
+    found = fusion.time_scores(np.array(times, dtype=np.int64), [(since, since + length)])
     assert ((found >= 0) & (found <= 1)).all()
 
 
@@ -145,7 +145,7 @@ SCORES = st.lists(PARTS, max_size=30).map(lambda scores: floats(*sorted(scores, 
 def test_relevance_falls_with_the_score_and_lies_between_0_and_1(
     scores: Floats, doubtful: bool
 ) -> None:
-    found = rank.relevance(scores, doubtful=doubtful)
+    found = fusion.estimate_relevance(scores, doubtful=doubtful)
     assert found.shape == scores.shape
     assert ((found >= 0) & (found <= 1)).all()
     assert (np.diff(found) <= 0).all()
@@ -153,33 +153,35 @@ def test_relevance_falls_with_the_score_and_lies_between_0_and_1(
 
 @given(SCORES)
 def test_doubt_halves_relevance_and_keeps_the_order(scores: Floats) -> None:
-    sure, doubtful = (rank.relevance(scores, doubtful=doubtful) for doubtful in (False, True))
+    sure, doubtful = (
+        fusion.estimate_relevance(scores, doubtful=doubtful) for doubtful in (False, True)
+    )
     assert doubtful == pytest.approx(sure / 2)
 
 
 def test_of_fewer_than_ten_something_unrelated_stands_in_for_the_tenth() -> None:
     nine = np.linspace(0.6, 0.2, 9)
-    alone = rank.relevance(nine, doubtful=False)
-    ten = rank.relevance(np.append(nine, rank._UNRELATED), doubtful=False)
+    alone = fusion.estimate_relevance(nine, doubtful=False)
+    ten = fusion.estimate_relevance(np.append(nine, fusion._UNRELATED), doubtful=False)
     assert alone.tolist() == ten[:9].tolist()
-    assert (rank.relevance(np.append(nine, 0.15), doubtful=False)[:9] < alone).all()
+    assert (fusion.estimate_relevance(np.append(nine, 0.15), doubtful=False)[:9] < alone).all()
 
 
 def test_many_that_score_high_are_all_answers() -> None:
-    assert (rank.relevance(floats(*[0.8] * 12), doubtful=False) > 0.9).all()
+    assert (fusion.estimate_relevance(floats(*[0.8] * 12), doubtful=False) > 0.9).all()
 
 
 def test_what_comes_after_the_tenth_says_nothing_about_those_before() -> None:
     scores = np.linspace(0.6, 0.0, 30)
-    ten = rank.relevance(scores[:10], doubtful=False)
-    assert rank.relevance(scores, doubtful=False)[:10].tolist() == ten.tolist()
+    ten = fusion.estimate_relevance(scores[:10], doubtful=False)
+    assert fusion.estimate_relevance(scores, doubtful=False)[:10].tolist() == ten.tolist()
 
 
 def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
     alone, of_many = floats(0.4, *[0.1] * 12), floats(*[0.4] * 12)
-    assert rank.relevance(alone, doubtful=False)[0] > 0.8
-    assert rank.relevance(of_many, doubtful=False)[0] < rank.AUTO
-    assert rank.relevance(floats(0.1), doubtful=False)[0] < rank.AUTO
+    assert fusion.estimate_relevance(alone, doubtful=False)[0] > 0.8
+    assert fusion.estimate_relevance(of_many, doubtful=False)[0] < fusion.AUTO
+    assert fusion.estimate_relevance(floats(0.1), doubtful=False)[0] < fusion.AUTO
 
 
 @pytest.mark.parametrize(
@@ -206,4 +208,4 @@ def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
 def test_doubt_is_where_another_than_the_one_named_said_most_of_the_words(
     lexical: list[float], said: list[float], by_others: bool
 ) -> None:
-    assert rank.said_by_others(floats(*lexical), floats(*said)) is by_others
+    assert fusion.is_said_by_another(floats(*lexical), floats(*said)) is by_others

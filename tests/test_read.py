@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import memkit
 from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError, NaiveDatetime, ScopeRequired
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 from memkit.testing import HashEmbedder
 
 WORDS = st.lists(st.sampled_from(TOLD), min_size=1, max_size=6).map(" ".join)
@@ -201,7 +201,7 @@ def test_relevance_is_sorted_explained_and_between_0_and_1(
     assert relevances == sorted(relevances, reverse=True)
     assert all(0 <= hit.relevance <= 1 for hit in hits)
     assert all(hit.relevance == pytest.approx(sum(hit.explain.values())) for hit in hits)
-    assert all(set(hit.explain) == set(rank.WEIGHTS) for hit in hits)
+    assert all(set(hit.explain) == set(fusion.WEIGHTS) for hit in hits)
     assert all(share >= 0 for hit in hits for share in hit.explain.values())
 
 

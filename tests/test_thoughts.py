@@ -383,7 +383,7 @@ def test_odd_texts_are_thought_about(memory: Memory, text: str) -> None:
         end = min(len(turn.text), 28)
         return [claim(turn, turn.text[:end].strip(), 0, end)]
 
-    memory._keeper._post.thinker._read = read  # type: ignore[attr-defined]
+    memory._maintenance._reflection.thinker._read = read  # type: ignore[attr-defined]
     tell(memory, says(text))
 
     (one,) = memory.thoughts(user_id="ann")
@@ -396,7 +396,7 @@ def test_a_favourite_written_in_signs_is_replaced_by_another(memory: Memory) -> 
     def read(turn: Turn) -> list[Claim]:
         return [claim(turn, turn.text, slot="language", tail=turn.text.split()[-1].rstrip("."))]
 
-    memory._keeper._post.thinker._read = read  # type: ignore[attr-defined]
+    memory._maintenance._reflection.thinker._read = read  # type: ignore[attr-defined]
     tell(memory, says("Ann likes C.", 0), says("Ann likes C++.", 1), says("Ann likes C#.", 2))
     assert (known(memory), len(everything(memory))) == (["Ann likes C#."], 3)
 

@@ -54,7 +54,9 @@ def test_a_failure_that_quotes_a_turn_is_forgotten_with_it(tmp_path: Path) -> No
     path = tmp_path / "ann.db"
     with opened(path, Reader(read)) as memory:
         memory.remember([says("the xylophone", id="1"), says("tea", id="2")], user_id="ann")
-        memory._keeper._post.step(Scope(user_id="ann"), patient=True, stopped=lambda: False)
+        memory._maintenance._reflection.step(
+            Scope(user_id="ann"), patient=True, stopped=lambda: False
+        )
         assert memory.store.next_batch(Scope(user_id="ann"), 9)[0].attempts == 1
         memory.forget(user_id="ann", turn_ids=["1"])
     assert b"xylophone" not in path.read_bytes()

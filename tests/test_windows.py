@@ -30,7 +30,7 @@ def some_values(n: int) -> Floats:
 def test_spread_is_what_a_plain_loop_finds(placed: tuple[Timeline, Integers]) -> None:
     line, places = placed
     expected = [sum(share(line, here, there) for there in places) for here in range(len(line))]
-    assert Windows(line).spread(places) == pytest.approx(expected, abs=1e-12)
+    assert Windows(line).counts(places) == pytest.approx(expected, abs=1e-12)
 
 
 @given(PLACED)
@@ -51,12 +51,12 @@ def test_means_are_what_a_plain_loop_finds_within_the_places(
 def test_a_neighbour_counts_half_after_a_half_life() -> None:
     apart = int(HALF_LIFE)  # from the middle of the first to the middle of the last
     line = timeline([1, apart - 1, 1])
-    assert Windows(line).spread(integers([0]))[2] == 0.5
+    assert Windows(line).counts(integers([0]))[2] == 0.5
 
 
 def test_a_short_turn_is_read_with_its_neighbour_and_a_long_one_for_itself() -> None:
-    assert Windows(timeline([5, 5])).spread(integers([0]))[1] > 0.5
-    assert Windows(timeline([5, 400])).spread(integers([0]))[1] == 0
+    assert Windows(timeline([5, 5])).counts(integers([0]))[1] > 0.5
+    assert Windows(timeline([5, 400])).counts(integers([0]))[1] == 0
 
 
 @given(TIMELINES, st.data())
@@ -64,14 +64,14 @@ def test_no_window_reaches_into_another_session(line: Timeline, data: st.DataObj
     session = data.draw(st.sampled_from(sorted(set(line.sessions.tolist())) or [0]))
     inside = np.flatnonzero(line.sessions == session)
     made = Windows(line)
-    assert set(np.flatnonzero(made.spread(inside))) == set(inside)
-    assert set(made.around(inside)) == set(inside)
+    assert set(np.flatnonzero(made.counts(inside))) == set(inside)
+    assert set(made.expand(inside)) == set(inside)
 
 
 @pytest.mark.parametrize(("pause", "reaches"), [(1, True), (12, True), (13, False), (900, False)])
 def test_no_window_reaches_across_a_long_pause(pause: int, reaches: bool) -> None:
     line = timeline([5, 5], hours=[0, pause])
-    assert (Windows(line).spread(integers([0]))[1] > 0) == reaches
+    assert (Windows(line).counts(integers([0]))[1] > 0) == reaches
     assert (len(set(Windows(line).chunks(np.arange(2)).tolist())) == 1) == reaches
 
 
@@ -79,13 +79,13 @@ def test_sessions_stay_apart_however_many_and_long_they_are() -> None:
     line = timeline([10**7] * 3 + [1] * 20_000, [0] * 3 + list(range(1, 20_001)))
     made = Windows(line)
     every = np.arange(len(line))
-    assert (made.spread(every) == 1).all()
+    assert (made.counts(every) == 1).all()
     assert len(set(made.chunks(every).tolist())) == len(line)
 
 
 def test_what_lies_further_than_a_window_reaches_counts_nothing() -> None:
     n = 2 * windows._REACH + 3
-    found = Windows(timeline([1] * n)).spread(integers([windows._REACH + 1]))
+    found = Windows(timeline([1] * n)).counts(integers([windows._REACH + 1]))
     assert found[0] == found[-1] == 0
     assert (found[1:-1] > 0).all()
 
@@ -131,7 +131,7 @@ def test_around_are_all_chunks_that_the_places_windows_reach_and_nothing_else(
 ) -> None:
     line, places = placed
     made = Windows(line)
-    found = made.around(places)
+    found = made.expand(places)
     every = np.arange(len(line))
     seen = {n for n in every for place in places if share(line, place, n)}
     chunks = made.chunks(np.array(sorted(seen), dtype=np.int64))
@@ -154,14 +154,14 @@ def test_a_chunk_is_one_stretch_of_one_session(line: Timeline) -> None:
 def test_a_timeline_of_none_or_one_is_no_special_case(n: int) -> None:
     made = Windows(timeline([7] * n))
     places = np.arange(n)
-    assert made.spread(places).tolist() == [1.0] * n
+    assert made.counts(places).tolist() == [1.0] * n
     assert made.lengths().shape == (n,)
     assert made.means(places, some_values(n)).tolist() == some_values(n).tolist()
-    assert made.around(places).tolist() == [0] * n
+    assert made.expand(places).tolist() == [0] * n
 
 
 def test_no_places_have_no_windows() -> None:
     made, none = Windows(timeline([7] * 3)), integers([])
-    assert made.spread(none).tolist() == [0, 0, 0]
-    assert made.around(none).shape == made.chunks(none).shape == (0,)
+    assert made.counts(none).tolist() == [0, 0, 0]
+    assert made.expand(none).shape == made.chunks(none).shape == (0,)
     assert made.means(none, some_values(0)).shape == (0,)

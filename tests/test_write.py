@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import memkit
 from memkit import MemkitError, Turn
 from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
-from memkit.prompt import strip
+from memkit.prompt import strip_memory_block
 from memkit.protocols import Vectors
 from memkit.testing import HashEmbedder
 
@@ -91,7 +91,7 @@ BAD = [
     ({"role": ["user"], "content": "x"}, InvalidTurn, "unknown role"),
     ({"role": "user", "content": "x", "mood": 1}, InvalidTurn, "unknown key mood"),
     ({"role": "user", "content": "x", "metadata": "y"}, InvalidTurn, "must be a mapping, got str"),
-    ({"role": "user", "content": "x", "metadata": {"y": {1}}}, InvalidTurn, "what JSON can hold"),
+    ({"role": "user", "content": "x", "metadata": {"y": {1}}}, InvalidTurn, "JSON data"),
     ({"content": "x"}, InvalidTurn, "needs role"),
     ({"role": "user"}, InvalidTurn, "needs content"),
     ({}, InvalidTurn, "needs content and role"),
@@ -177,7 +177,7 @@ def test_the_same_id_with_another_text_is_a_conflict(memory: memkit.Memory, toge
     first, second = Turn(id="a", text="one"), Turn(id="a", text="two")
     if not together:
         memory.remember(first, user_id="ann")
-    with pytest.raises(TurnConflict, match="'a' already holds another text"):
+    with pytest.raises(TurnConflict, match="'a' already has another text"):
         memory.remember([Turn(text="new"), first, second], user_id="ann")
     assert texts(memory) == ([] if together else ["one"])
 
@@ -266,13 +266,13 @@ def test_text_around_an_echo_is_kept(
 
 def test_an_echo_cut_off_anywhere_is_not_remembered(block: str) -> None:
     for end in range(8, len(block)):
-        assert strip(block[:end]) == ""
+        assert strip_memory_block(block[:end]) == ""
 
 
 def test_an_echo_that_begins_anywhere_is_not_remembered(block: str) -> None:
     lines = block.splitlines()
     for start in range(len(lines)):
-        assert strip("\n".join(lines[start:])) == ""
+        assert strip_memory_block("\n".join(lines[start:])) == ""
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,8 @@ def test_text_that_merely_looks_like_a_block_is_kept(memory: memkit.Memory, text
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: bool(text.strip())))
 def test_any_text_without_marks_is_kept_verbatim(text: str) -> None:
-    assert strip(text) == text
+    assert strip_memory_block(text) == text
 
 
 def test_stripping_takes_time_in_proportion_to_the_text() -> None:
-    assert strip("> quoted\n" * 200_000 + "end").endswith("end")
+    assert strip_memory_block("> quoted\n" * 200_000 + "end").endswith("end")

@@ -59,4 +59,4 @@ def share(line: Timeline, here: int, there: int) -> float:
     between = line.tokens[first + 1 : last].sum()
     apart = float(between + (line.tokens[here] + line.tokens[there]) / 2)
     weight = 0.5 ** (apart / windows.HALF_LIFE)
-    return min(weight, windows._MOST) if weight >= windows._LEAST else 0.0
+    return min(weight, windows._MAX_WEIGHT) if weight >= windows._MIN_WEIGHT else 0.0

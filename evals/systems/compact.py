@@ -45,10 +45,10 @@ class Compact(OverMemkit):
 
     def pack(self, query: Query, budget: int) -> Packed:
         """Return the summaries as memkit puts them into a prompt."""
-        kept, _ = prompt.fit(self._summaries(query), [], budget, self._count)
+        kept, _ = prompt.select_within_budget(self._summaries(query), [], budget, self._count)
         shown = [one for one in kept if isinstance(one, Summary)]
         turns = dict.fromkeys(self._sources(shown))
-        return Packed(text=prompt.block(shown, []), turns=tuple(turns))
+        return Packed(text=prompt.format_memory_block(shown, []), turns=tuple(turns))
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Forget turns; summaries that took them in are made anew."""

@@ -53,7 +53,9 @@ class Memkit:
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Remember turns and bring the summaries up to date, which take part of a budget."""
-        self._words |= {turn.id or "": prompt.strip(turn.text).split() for turn in turns}
+        self._words |= {
+            turn.id or "": prompt.strip_memory_block(turn.text).split() for turn in turns
+        }
         self.memory.remember(turns, user_id=USER)
         self.memory.flush()
 

@@ -1,6 +1,7 @@
-"""HEMA's semantic forgetting: old chunks that nobody retrieves are hidden, and can come back.
+"""HEMA's semantic forgetting: search no longer finds old chunks that nobody retrieves.
 
-A pruning policy and never a ranking factor; turns themselves go only when the user says so.
+This is a pruning policy and never a ranking factor. Hidden chunks can be restored; turns are only
+deleted when the user says so.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ class Forgetting:
     freshness: float = 1.0  # λ
     rate: float = 0.002  # γ, per turn: half of the freshness is gone after 347 turns
     bonus: float = 0.5  # β
-    sign: Literal["intended", "printed"] = "intended"
+    sign: Literal["intended", "printed"] = "intended"  # see `retention_weights`
     fraction: float = 0.005  # of the visible chunks, hidden at a time
     interval: int = 100  # turns between two prunings, and what counts as recently retrieved
 
@@ -34,35 +35,38 @@ class Forgetting:
             raise InvalidInput(f"interval must be at least 1 turn, got {self.interval}")
 
 
-def weights(ages: Sequence[ChunkAge], now: int, policy: Forgetting) -> NDArray[np.float64]:
+def retention_weights(
+    chunks: Sequence[ChunkAge], now: int, policy: Forgetting
+) -> NDArray[np.float64]:
     """Return each chunk's weight w = λ·exp(-γ(t - i)) + β·δ, shape (n,).
 
-    δ is 1 for a chunk retrieved in the last `interval` turns. That is what the paper's text means
-    ("bonus for recent retrievals"); its formula prints β(1 - δ), which `sign="printed"` keeps.
+    δ is 1 for a chunk that was retrieved in the last `interval` turns. The paper's text means this
+    ("bonus for recent retrievals"); its formula prints β(1 - δ), which `sign="printed"` computes.
 
     Args:
-        ages: the chunks.
+        chunks: the chunks with their position i and last retrieval.
         now: t, the user's turn count.
         policy: the constants.
     """
-    age = np.array([now - chunk.position for chunk in ages], dtype=float)
-    recent = np.array(
+    ages = np.array([now - chunk.position for chunk in chunks], dtype=float)
+    is_recent = np.array(
         [
             chunk.retrieved is not None and now - chunk.retrieved <= policy.interval
-            for chunk in ages
+            for chunk in chunks
         ],
         dtype=float,
     )
-    rewarded = recent if policy.sign == "intended" else 1 - recent
-    return policy.freshness * np.exp(-policy.rate * age) + policy.bonus * rewarded
+    has_bonus = is_recent if policy.sign == "intended" else 1 - is_recent
+    return policy.freshness * np.exp(-policy.rate * ages) + policy.bonus * has_bonus
 
 
-def choose(ages: Sequence[ChunkAge], now: int, policy: Forgetting) -> list[str]:
+def select_prunable(chunks: Sequence[ChunkAge], now: int, policy: Forgetting) -> list[str]:
     """Return the ids of the visible chunks to hide at turn `now`: the lowest `fraction` by weight.
 
-    Chunks of later turns are left out, so that it makes no difference how many came in at once.
+    Chunks of later turns do not count, so the result is the same however many turns came in at
+    once.
     """
-    visible = [chunk for chunk in ages if not chunk.hidden and chunk.position <= now]
+    visible = [chunk for chunk in chunks if not chunk.hidden and chunk.position <= now]
     count = int(policy.fraction * len(visible) + 0.5)
-    order = np.argsort(weights(visible, now, policy), kind="stable")
+    order = np.argsort(retention_weights(visible, now, policy), kind="stable")
     return [visible[n].id for n in order[:count]]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from memkit.background.worker import caught, within
+from memkit.background.worker import result_or_error, run_with_timeout
 from memkit.protocols import Embedder, Judge, ReflectionResult, Store, Thinker, Window, WriteBatch
 from memkit.records import Claim, Scope, Thought, Turn
 from memkit.text import relative_dates as times
@@ -61,7 +61,9 @@ class PostThinking:
         batch = _first([one.turn for one in waiting])
         told = [turn for turn in batch if turn.role in _THOUGHTFUL]
         before = self._before(scope, batch[0])
-        concluded = within(self.seconds, lambda: self._conclude(told, before, now), stopped)
+        concluded = run_with_timeout(
+            self.seconds, lambda: self._conclude(told, before, now), stopped
+        )
         if concluded is None:
             return None
         ids = [turn.id or "" for turn in batch]
@@ -69,7 +71,7 @@ class PostThinking:
             return self._put_off(scope, ids, concluded, _pause(waiting[0].attempts), now)
         thoughts, rejected = concluded
         texts = [one.text for one in thoughts]
-        vectors = caught(lambda: self.embedder.embed(texts)) if texts else None
+        vectors = result_or_error(lambda: self.embedder.embed(texts)) if texts else None
         if isinstance(vectors, Exception):
             return self._put_off(scope, ids, vectors, _pause(waiting[0].attempts), now)
         done = ReflectionResult(turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected)
@@ -119,7 +121,7 @@ class PostThinking:
         error: Exception | None = None
         for older, newer in self.store.conflicts(scope):
             ask = partial(self.judge.contradict, older.text, newer.text)
-            verdict = within(self.seconds, ask, stopped)
+            verdict = run_with_timeout(self.seconds, ask, stopped)
             if verdict is None:
                 break
             if isinstance(verdict, Exception):

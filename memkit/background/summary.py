@@ -1,7 +1,7 @@
 """HEMA's Compact Memory: one running sentence, and a summary of summaries every 100 turns.
 
-A new version is committed only if it is valid; a summariser that fails or says nothing leaves the
-old one in place, and the turns stay to be taken in next time.
+A new version is stored only if it is valid. If a summariser fails or returns nothing, the old
+version stays, and the turns wait for the next attempt.
 """
 
 import re
@@ -11,29 +11,31 @@ from datetime import datetime
 from typing import Literal
 
 from memkit.errors import ModelError
-from memkit.prompt import defuse
+from memkit.prompt import escape_role_markers
 from memkit.protocols import Counter, Model, Store, Summariser, Window
 from memkit.records import Scope, Summary, Turn
 
 MAX_TOKENS = 60  # HEMA, 3.7
 OVERVIEW_EVERY = 100  # turns, HEMA 3.2
-_MOST_CHARACTERS = 6000  # of new text at a time, so that any model can read it
+_MAX_CHARACTERS = 6000  # of new text at a time, so that it fits into any model's context
+_MAX_CLAUSES = 200  # that the extractive summariser tries to fit in
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
-_TELLING = re.compile(r"\d[\w:.,-]*|\b[A-Z][\w'-]+|\b\w{7,}")
-_KEEP = 0.97  # what a clause is worth relative to the next younger one
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+# numbers, dates and times ("12:30", "3,500"), capitalised words ("Oslo"), words of 7 letters
+_INFORMATIVE_WORD = re.compile(r"\d[\w:.,-]*|\b[A-Z][\w'-]+|\b\w{7,}")
+_DECAY = 0.97  # weight of a clause relative to the next newer one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """The next versions of a user's summaries, and how far they reach."""
+class SummaryUpdate:
+    """The next versions of a user's summaries, and the turns they add."""
 
     summaries: tuple[Summary, ...]
-    since: int  # the user's turns, by position, that were taken in before this
-    through: int  # and now
+    since: int  # number of the user's turns that were summarised before
+    through: int  # number of turns that are summarised now
 
 
-def update(
+def summarise_next_turns(
     store: Store,
     scope: Scope,
     summariser: Summariser,
@@ -41,51 +43,61 @@ def update(
     *,
     stop_every: int,
     overviews: bool = True,
-) -> Update | None:
-    """Return the next summaries, or None if every turn has been taken in.
+) -> SummaryUpdate | None:
+    """Return the next version of a user's summaries, or None if no turn waits.
 
-    Takes in waiting turns, but never across a hundredth turn or a multiple of `stop_every`, so
-    that what is due there happens there however many turns were remembered at once.
+    The new turns never reach across a hundredth turn or a multiple of `stop_every`, so that what
+    is due there happens there, however many turns were remembered at once.
 
     Raises:
-        ModelError: the summariser said nothing, or too much.
+        ModelError: the summariser returned nothing, or too much.
     """
     previous = next(store.summaries(scope, 1), None)
-    through = previous.through if previous else 0
-    waiting = _waiting(store, scope, through, stop_every)
-    if not waiting:
+    since = previous.through if previous else 0
+    turns = _next_turns(store, scope, since, stop_every)
+    if not turns:
         return None
-    reached = waiting[-1].position or 0
-    new = [f"{turn.speaker}: {turn.text[:_MOST_CHARACTERS]}" for turn in waiting]
-    text = _valid(summariser, previous.text if previous else "", new)
-    sources = tuple(turn.id or "" for turn in waiting)
-    running = _summary(summariser, 1, text, (reached, now), _grown(sources, previous))
-    if not overviews or reached // OVERVIEW_EVERY == through // OVERVIEW_EVERY:
-        return Update(summaries=(running,), since=through, through=reached)
-    earlier = next(store.summaries(scope, 2), None)
-    text = _valid(summariser, earlier.text if earlier else "", _apart(text))
-    overview = _summary(summariser, 2, text, (reached, now), _grown((running.id,), earlier))
-    return Update(summaries=(running, overview), since=through, through=reached)
+    through = turns[-1].position or 0
+    texts = [f"{turn.speaker}: {turn.text[:_MAX_CHARACTERS]}" for turn in turns]
+    running = _next_version(
+        summariser, previous, texts, tuple(turn.id or "" for turn in turns),
+        level=1, through=through, now=now,
+    )  # fmt: skip
+    if not overviews or through // OVERVIEW_EVERY == since // OVERVIEW_EVERY:
+        return SummaryUpdate(summaries=(running,), since=since, through=through)
+    overview = _next_version(
+        summariser, next(store.summaries(scope, 2), None), _split_clauses(running.text),
+        (running.id,), level=2, through=through, now=now,
+    )  # fmt: skip
+    return SummaryUpdate(summaries=(running, overview), since=since, through=through)
 
 
-def _waiting(store: Store, scope: Scope, through: int, stop_every: int) -> list[Turn]:
-    boundary = min((through // n + 1) * n for n in (OVERVIEW_EVERY, stop_every))
-    waiting: list[Turn] = []
+def _next_turns(store: Store, scope: Scope, since: int, stop_every: int) -> list[Turn]:
+    """Return the next unsummarised turns up to a boundary or the most characters, at least one."""
+    boundary = min((since // n + 1) * n for n in (OVERVIEW_EVERY, stop_every))
+    turns: list[Turn] = []
     characters = 0
-    for turn in store.turns(scope, Window(after=through)):
+    for turn in store.turns(scope, Window(after=since)):
         characters += len(turn.text)
-        if waiting and ((turn.position or 0) > boundary or characters > _MOST_CHARACTERS):
+        if turns and ((turn.position or 0) > boundary or characters > _MAX_CHARACTERS):
             break
-        waiting.append(turn)
-    return waiting
+        turns.append(turn)
+    return turns
 
 
-def _grown(sources: tuple[str, ...], previous: Summary | None) -> tuple[str, ...]:
-    return sources if previous is None else (previous.id, *sources)
-
-
-def _valid(summariser: Summariser, previous: str, new: Sequence[str]) -> str:
-    text = " ".join(summariser.summarise(previous, new, max_tokens=MAX_TOKENS).split())
+def _next_version(
+    summariser: Summariser,
+    previous: Summary | None,
+    texts: Sequence[str],
+    sources: tuple[str, ...],
+    *,
+    level: Literal[1, 2],
+    through: int,
+    now: datetime,
+) -> Summary:
+    """Return the summary of `previous` and `texts`, checked for length."""
+    summary = summariser.summarise(previous.text if previous else "", texts, max_tokens=MAX_TOKENS)
+    text = " ".join(summary.split())
     if not text:
         raise ModelError("the summariser returned nothing; the previous summary stays")
     if (tokens := summariser.count(text)) > MAX_TOKENS:
@@ -93,33 +105,22 @@ def _valid(summariser: Summariser, previous: str, new: Sequence[str]) -> str:
             f"the summariser returned {tokens} tokens, {MAX_TOKENS} are allowed; the previous "
             "summary stays"
         )
-    return text
-
-
-def _summary(
-    summariser: Summariser,
-    level: Literal[1, 2],
-    text: str,
-    reach: tuple[int, datetime],
-    sources: tuple[str, ...],
-) -> Summary:
-    through, now = reach
     return Summary(
         id=f"S{level}/{through}",  # the same in every process: the first to commit wins
         text=text,
         level=level,
         through=through,
-        tokens=summariser.count(text),
-        sources=sources,
+        tokens=tokens,
+        sources=sources if previous is None else (previous.id, *sources),
         created_at=now,
     )
 
 
 class ExtractiveSummariser:
-    """Keeps the most telling clauses of the old sentence and the new turns. No model.
+    """Keeps the most informative clauses of the old sentence and the new turns. Needs no model.
 
-    A clause is worth its names, numbers and long words, less with every younger clause; questions
-    are worth nothing.
+    The weight of a clause is its number of names, numbers and long words; it decays with every
+    newer clause. Questions weigh nothing.
     """
 
     def __init__(self, count: Counter) -> None:
@@ -127,45 +128,50 @@ class ExtractiveSummariser:
 
     def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:
         """Return clauses of `previous` and `new` in their order, joined into one sentence."""
-        told = [clause for text in new for clause in _clauses(text)]
-        clauses = list(dict.fromkeys([*_apart(previous), *told]))
+        new_clauses = [clause for text in new for clause in _statements(text)]
+        clauses = list(dict.fromkeys([*_split_clauses(previous), *new_clauses]))
         newest = len(clauses) - 1
-        worth = {
-            clause: _telling(clause) * _KEEP ** (newest - n) for n, clause in enumerate(clauses)
+        weights = {
+            clause: _informativeness(clause) * _DECAY ** (newest - n)
+            for n, clause in enumerate(clauses)
         }
         chosen: set[str] = set()
         spent = 1  # the full stop
-        for clause in sorted(clauses, key=lambda clause: -worth[clause])[:200]:
+        for clause in sorted(clauses, key=lambda clause: -weights[clause])[:_MAX_CLAUSES]:
             cost = self.count(clause) + 1  # and its semicolon
-            if spent + cost <= max_tokens and (worth[clause] > 0 or not chosen):
+            if spent + cost <= max_tokens and (weights[clause] > 0 or not chosen):
                 chosen.add(clause)
                 spent += cost
-        kept = [clause for clause in clauses if clause in chosen]
-        if not kept:  # a single clause longer than all there is room for
-            kept = [self._cut(clauses[-1], max_tokens - 1)] if clauses else [previous]
-        return self._cut(_together(kept).rstrip(".!;, "), max_tokens - 1) + "."
+        selected = [clause for clause in clauses if clause in chosen]
+        if not selected:  # even the shortest clause is longer than the limit
+            selected = [self._truncate(clauses[-1], max_tokens - 1)] if clauses else [previous]
+        sentence = _join_clauses(selected).rstrip(".!;, ")
+        return self._truncate(sentence, max_tokens - 1) + "."
 
-    def _cut(self, text: str, max_tokens: int) -> str:
+    def _truncate(self, text: str, max_tokens: int) -> str:
         words = text.split()
         while len(words) > 1 and self.count(" ".join(words)) > max_tokens:
             words = words[: max(1, len(words) * 9 // 10)]
         text = " ".join(words)
-        while self.count(text) > max_tokens:  # one word, such as a long link
+        while self.count(text) > max_tokens:  # a single word, such as a long link
             text = text[: len(text) * 9 // 10]
         return text
 
 
-def _together(clauses: Sequence[str]) -> str:
-    """Join clauses into one sentence, naming a speaker only where it changes."""
+def _join_clauses(clauses: Sequence[str]) -> str:
+    """Join clauses into one sentence that names a speaker only where it changes.
+
+    ["Ann: a", "Ann: b", "Bob: c"] becomes "Ann: a; b; Bob: c".
+    """
     speakers = [None, *(clause.partition(": ")[0] for clause in clauses)]
     return "; ".join(
-        clause.removeprefix(f"{before}: ")
-        for before, clause in zip(speakers, clauses, strict=False)
+        clause.removeprefix(f"{previous}: ")
+        for previous, clause in zip(speakers, clauses, strict=False)
     )
 
 
-def _apart(sentence: str) -> list[str]:
-    """Return the clauses that `_together` joined, each with its speaker again."""
+def _split_clauses(sentence: str) -> list[str]:
+    """Undo `_join_clauses`: return the clauses, each with its speaker."""
     clauses: list[str] = []
     for part in filter(None, sentence.rstrip(".").split("; ")):
         speaker = clauses[-1].partition(": ")[0] if clauses else ""
@@ -173,37 +179,41 @@ def _apart(sentence: str) -> list[str]:
     return clauses
 
 
-def _telling(clause: str) -> float:
-    """Return how many names, numbers and long words a clause has; a reply's count half.
+def _informativeness(clause: str) -> float:
+    """Return the number of names, numbers and long words; half of it for an assistant's reply.
 
-    A question has none: it tells nothing.
+    A question has 0.
     """
-    speaker, _, said = clause.partition(": ")
-    if said.endswith("?"):
+    speaker, _, text = clause.partition(": ")
+    if text.endswith("?"):
         return 0.0
-    words = set(_TELLING.findall(said[:1].lower() + said[1:])) - {"I", speaker}
+    words = set(_INFORMATIVE_WORD.findall(text[:1].lower() + text[1:])) - {"I", speaker}
     return len(words) * (0.5 if speaker == "Assistant" else 1.0)
 
 
-def _clauses(text: str) -> list[str]:
-    """Return a turn's statements, each with its speaker in front, none of them a question."""
-    speaker, _, said = text.partition(": ")
+def _statements(text: str) -> list[str]:
+    """Return the sentences of "speaker: text" that are no questions, each with the speaker.
+
+    A text of nothing but questions is returned whole.
+    """
+    speaker, _, body = text.partition(": ")
     statements = [
         f"{speaker}: {sentence.strip(' .!;')}"
-        for sentence in _SENTENCE.split(said.replace("; ", ", ").replace(": ", ", "))
+        # "; " and ": " separate clauses and speakers in the summary
+        for sentence in _SENTENCE_END.split(body.replace("; ", ", ").replace(": ", ", "))
         if sentence.strip(" .!?;") and not sentence.rstrip().endswith("?")
     ]
-    return statements or [f"{speaker}: {said.strip()}"]
+    return statements or [f"{speaker}: {body.strip()}"]
 
 
-_ASK = """Write one sentence of at most 40 words that keeps the most important facts, names and \
-numbers of both parts. Write the sentence only.
+_REQUEST = """Write one sentence of at most 40 words that keeps the most important facts, names \
+and numbers of both parts. Write the sentence only.
 
 Summary so far: {previous}
 
 New messages:
 {new}"""
-_NOT_A_SENTENCE = re.compile(r"<\|?|\|?>|\[/?INST\]")
+_ROLE_MARKER = re.compile(r"<\|?|\|?>|\[/?INST\]")  # "<|im_end|>", "[/INST]"
 
 
 class ModelSummariser:
@@ -214,16 +224,16 @@ class ModelSummariser:
         self.count = count
 
     def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:
-        """Return the model's first sentence, cut to `max_tokens` at a word; "" if it said none."""
-        said = "\n".join(self._model.escape_role_markers(text) for text in new)
-        request = _ASK.format(
-            previous=self._model.escape_role_markers(previous) or "none", new=said
+        """Return the model's first sentence, cut to `max_tokens` at a word; "" if it wrote none."""
+        request = _REQUEST.format(
+            previous=self._model.escape_role_markers(previous) or "none",
+            new="\n".join(self._model.escape_role_markers(text) for text in new),
         )
         pieces = self._model.stream(
             [{"role": "user", "content": request}], max_new_tokens=2 * max_tokens
         )
-        answer = defuse("".join(pieces).strip(), _NOT_A_SENTENCE)
-        sentence = _SENTENCE.split(answer)[0].split() if answer else []
-        while sentence and self.count(" ".join(sentence)) > max_tokens:
-            sentence.pop()
-        return " ".join(sentence)
+        answer = escape_role_markers("".join(pieces).strip(), _ROLE_MARKER)
+        words = _SENTENCE_END.split(answer)[0].split() if answer else []
+        while words and self.count(" ".join(words)) > max_tokens:
+            words.pop()
+        return " ".join(words)

@@ -1,4 +1,4 @@
-"""Threads: one that does what may wait, off the hot path, and some that may be left behind."""
+"""Threads for work off the hot path: one background worker, and calls with a time limit."""
 
 import threading
 import time
@@ -9,31 +9,34 @@ from typing import TypeVar
 from memkit.errors import ModelError
 
 _T = TypeVar("_T")
-_TICK_S = 0.1  # between two looks at whether to go on
+_POLL_S = 0.1  # seconds between two checks of `is_stopped`
 
 
 class Worker:
-    """Runs `job(user_id)` in the background, each user at most once at a time.
+    """Runs `job(user_id)` in one background thread, each user at most once at a time.
 
-    What is waiting is not kept here but in the store, so a crash loses nothing. The methods are
-    held weakly: a memory that is dropped without close() can go.
+    The store holds the work that waits, so a crash loses nothing. Both methods are weakly
+    referenced: a memory that is dropped without close() can be collected.
 
     Args:
-        job: what to do for a user.
-        failed: is told when the job failed, and writes it down.
+        job: a bound method that does a user's work.
+        report_failure: a bound method that records an error of the job.
     """
 
     def __init__(
-        self, job: Callable[[str], None], failed: Callable[[str, Exception], None]
+        self, job: Callable[[str], None], report_failure: Callable[[str, Exception], None]
     ) -> None:
-        self._job, self._failed = weakref.WeakMethod(job), weakref.WeakMethod(failed)
-        self._due: dict[str, float] = {}  # when to look at a user, on the monotonic clock
+        self._job, self._report_failure = (
+            weakref.WeakMethod(job),
+            weakref.WeakMethod(report_failure),
+        )
+        self._due: dict[str, float] = {}  # when to run the job of a user, on the monotonic clock
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self.stopped = False
 
     def wake(self, user_id: str, *, after_s: float = 0) -> None:
-        """Ask for the job to be done for this user soon; returns at once."""
+        """Schedule the job for this user; returns at once."""
         due = time.monotonic() + after_s
         with self._changed:
             if self.stopped:
@@ -45,7 +48,7 @@ class Worker:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Finish the job at hand, drop the others and end the thread."""
+        """Finish the current job, drop the scheduled ones and end the thread."""
         with self._changed:
             self.stopped = True
             self._changed.notify_all()
@@ -54,14 +57,14 @@ class Worker:
             thread.join()
 
     def attempt(self, user_id: str) -> Exception | None:
-        """Do the job now, in this thread; write down and return what it failed with."""
-        job, failed = self._job(), self._failed()
-        if job is None or failed is None:
+        """Run the job now, in this thread; record and return its error."""
+        job, report_failure = self._job(), self._report_failure()
+        if job is None or report_failure is None:
             return None
         try:
             job(user_id)
-        except Exception as error:  # noqa: BLE001 - a summariser may raise anything; it is shown
-            failed(user_id, error)
+        except Exception as error:  # noqa: BLE001 - a summariser may raise anything; it is reported
+            report_failure(user_id, error)
             return error
         return None
 
@@ -70,7 +73,7 @@ class Worker:
             self.attempt(user_id)
 
     def _next(self) -> str | None:
-        """Wait until a user is due; None: it is over."""
+        """Wait until a user is due; None means that the worker has stopped."""
         with self._changed:
             while not self.stopped:
                 user_id = min(self._due, key=self._due.__getitem__, default=None)
@@ -82,36 +85,38 @@ class Worker:
             return None
 
 
-def caught(call: Callable[[], _T]) -> _T | Exception:
-    """Return what `call` returns or raises."""
+def result_or_error(call: Callable[[], _T]) -> _T | Exception:
+    """Return the result of `call`, or the exception that it raises."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - anybody's code may raise anything; it is shown
+    except Exception as error:  # noqa: BLE001 - a caller's model may raise anything; it is reported
         return error
 
 
-def within(
-    seconds: float, call: Callable[[], _T], stopped: Callable[[], bool]
+def run_with_timeout(
+    seconds: float, call: Callable[[], _T], is_stopped: Callable[[], bool]
 ) -> _T | Exception | None:
-    """Return what `call` returns or raises; a model that hangs is left behind in its thread.
+    """Return the result of `call`, or its exception, or a `ModelError` after `seconds`.
+
+    A call that hangs cannot be ended; it is abandoned in its daemon thread.
 
     Args:
-        seconds: after so long a `ModelError` is returned.
-        call: anybody's code.
-        stopped: asked now and then; if it says so, None is returned.
+        seconds: the time limit.
+        call: any code, such as a model of the caller.
+        is_stopped: polled while the call runs; None is returned as soon as it is true.
     """
     done = threading.Event()
     outcome: list[_T | Exception] = []
 
     def run() -> None:
-        outcome.append(caught(call))
+        outcome.append(result_or_error(call))
         done.set()
 
     threading.Thread(target=run, name="memkit call", daemon=True).start()
-    until = time.monotonic() + seconds
-    while not done.wait(_TICK_S):
-        if stopped():
+    deadline = time.monotonic() + seconds
+    while not done.wait(_POLL_S):
+        if is_stopped():
             return None
-        if time.monotonic() > until:
-            return ModelError(f"no answer within {seconds:g} s; the call was left behind")
+        if time.monotonic() > deadline:
+            return ModelError(f"no answer within {seconds:g} s; the call was abandoned")
     return outcome[0]

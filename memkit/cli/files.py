@@ -72,7 +72,7 @@ def import_(
         with show.progress("importing") as progress:
             done = importers.remember(memory, source, user_id=user, progress=progress)
         with show.working("summarising"):
-            memory.think_quietly(user)
+            memory._think_quietly(user)
     if json_:
         show.emit({"read": done.read, "new": done.new})
     else:

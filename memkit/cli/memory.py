@@ -56,7 +56,7 @@ def add(
     ]
     with show.working("remembering"), memory_at(store, embedder, new=True) as memory:
         ids = memory.remember(messages, user_id=user, session_id=session)
-        memory.think_quietly(user)
+        memory._think_quietly(user)
     if json_:
         show.emit({"ids": ids})
     else:

@@ -31,7 +31,7 @@ def reembed(
     from memkit import embedders
 
     hush(embedder)
-    chosen = embedders.pick(embedder)
+    chosen = embedders.resolve_embedder(embedder)
     with store_at(store) as opened, show.progress("embedding") as progress:
         count = opened.reembed(chosen, progress)
     if json_:

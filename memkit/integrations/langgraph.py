@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("LangGraph is not installed: pip install 'langgraph>=1'") from error
 
 from memkit.memory import Memory
-from memkit.prompt import strip
+from memkit.prompt import strip_memory_block
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
 
@@ -198,7 +198,7 @@ def _text(op: PutOp) -> str:
     """Return what an item is found by: the words of its value, or else its key."""
     fields = [] if op.index is False else op.index or _FIELDS
     words = [text for field in fields for text in get_text_at_path(op.value, field)]
-    return strip("\n".join(words)).strip() or op.key
+    return strip_memory_block("\n".join(words)).strip() or op.key
 
 
 def _item(turn: Turn) -> SearchItem:

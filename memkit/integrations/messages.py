@@ -18,7 +18,7 @@ from langchain_core.messages import (
 
 from memkit.errors import InvalidTurn
 from memkit.integrations.packing import pack, unpack
-from memkit.prompt import strip
+from memkit.prompt import strip_memory_block
 from memkit.records import Role, Turn
 
 Content = str | list[str | dict[Any, Any]]
@@ -173,10 +173,12 @@ def _same(one: object, default: object) -> bool:
 def _without_memory(content: Content) -> Content:
     """Return content without what memkit put into it: that is not remembered again."""
     if isinstance(content, str):
-        return strip(content) or content  # `remember` leaves out a message that is nothing else
+        return (
+            strip_memory_block(content) or content
+        )  # `remember` leaves out a message that is nothing else
     return [
-        strip(part) if isinstance(part, str)
-        else part | {"text": strip(part["text"])} if isinstance(part.get("text"), str)
+        strip_memory_block(part) if isinstance(part, str)
+        else part | {"text": strip_memory_block(part["text"])} if isinstance(part.get("text"), str)
         else part
         for part in content
     ]  # fmt: skip

@@ -124,9 +124,13 @@ class Recalling:
     def _block(self, question: str, user_id: str, without: Sequence[str], room: int) -> str:
         if not question.strip():
             return ""
-        found = self.memory.recollect(question, user_id=user_id, k=self.k, without=without)
-        known: list[prompt.Known] = [*self.memory.summaries(user_id=user_id), *found.thoughts]
-        return escape_role_markers(prompt.block(*prompt.fit(known, found.hits, room, self._length)))
+        found = self.memory._recollect(question, user_id=user_id, k=self.k, without=without)
+        known: list[prompt.Derived] = [*self.memory.summaries(user_id=user_id), *found.thoughts]
+        return escape_role_markers(
+            prompt.format_memory_block(
+                *prompt.select_within_budget(known, found.hits, room, self._length)
+            )
+        )
 
     def _length(self, text: str) -> int:
         return (self.count or self.memory.embedder.count)(escape_role_markers(text))
@@ -164,7 +168,7 @@ def _turn(message: BaseMessage, scope: Scope) -> Turn:
 
 def _as_messages(turns: Sequence[Turn]) -> tuple[list[BaseMessage], str]:
     """Return turns as messages whose roles alternate, and the words that got no reply."""
-    joined = prompt.alternate(prompt.history_messages(turns))
+    joined = prompt.alternate_roles(prompt.history_messages(turns))
     safe = [{"role": one["role"], "content": escape_role_markers(one["content"])} for one in joined]
     unanswered = safe.pop()["content"] if safe and safe[-1]["role"] == "user" else ""
     return convert_to_messages(safe), unanswered

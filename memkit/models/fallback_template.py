@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from memkit.prompt import defuse
+from memkit import prompt
 from memkit.protocols import Messages
 
 _PER_MESSAGE = 8  # tokens that a chat template puts around a message, at most
@@ -40,4 +40,4 @@ def count(messages: Messages, length: Callable[[str], int]) -> int:
 
 def escape_role_markers(text: str) -> str:
     """Return `text` with a space inside the marks by which the common templates open a role."""
-    return defuse(text, MARKS)
+    return prompt.escape_role_markers(text, MARKS)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from memkit.errors import InvalidInput, ModelError
-from memkit.prompt import defuse
+from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
 
 PLAIN_STOP = ("\nUser:", "\nAssistant:")  # where a reply ends that no template ends
@@ -74,7 +74,7 @@ class Template:
         """Return `text` with a space inside everything that could open or close a role."""
         if self.is_plain:
             text = _PLAIN_ROLE.sub(r"\1\2 :", text)
-        return defuse(text, self.marks)
+        return escape_role_markers(text, self.marks)
 
     def render(self, messages: Messages) -> str:
         """Return the prompt up to where the reply begins."""

@@ -27,7 +27,7 @@ from memkit.plots.picture import (
 )
 from memkit.protocols import Match, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 from memkit.retrieval.windows import Floats, Windows
 
 _SHOWN = 3  # chunks whose turns are shown
@@ -102,7 +102,7 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     """Attend to all chunks of a scope as recall does to those round its candidates."""
     places = np.arange(len(snapshot.timeline))
     numbers = Windows(snapshot.timeline).chunks(places)
-    shares = rank.attention(numbers, (snapshot.vectors(places) @ vector).astype(float))
+    shares = fusion.attention_scores(numbers, (snapshot.vectors(places) @ vector).astype(float))
     shares /= shares.sum()
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
     weights = np.bincount(chunks, shares).astype(float)

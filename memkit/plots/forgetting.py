@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memkit.background.pruning import Forgetting
-from memkit.background.pruning import weights as weights_of
+from memkit.background.pruning import Forgetting, retention_weights
 from memkit.plots.picture import FAINT, Picture, bare, explain_below
 from memkit.protocols import ChunkAge
 
@@ -30,7 +29,7 @@ def forgetting(policy: Forgetting | None = None) -> Picture:
     signs = (replace(policy, sign="intended"), replace(policy, sign="printed"))
     for axes, signed in zip(panels, signs, strict=True):
         for lately, style in ((True, "-"), (False, "--")):
-            weights = weights_of([_aged(turn, lately) for turn in turns], 0, signed)
+            weights = retention_weights([_aged(turn, lately) for turn in turns], 0, signed)
             name = "retrieved lately" if lately else "not retrieved lately"
             bare(axes).plot(turns, weights, style, label=name)
         if half_life:

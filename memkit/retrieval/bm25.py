@@ -1,7 +1,7 @@
-"""BM25 over windows and over sessions, from the places of a question's words alone.
+"""BM25 over context windows and over sessions, computed from postings alone.
 
-A word counts once in a chunk, however often it stands there: chunks are short. Frequencies are
-those of the scope that is searched, so nobody's text changes another's scores.
+A word counts once in a chunk, however often it occurs there, because chunks are short. Document
+frequencies are those of the searched scope, so no user's text changes another user's scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,85 +12,90 @@ import numpy as np
 from memkit.protocols import Integers, Timeline
 from memkit.retrieval.windows import Floats, Windows
 
-_ALIKE = 3  # letters at the beginning of two forms of a word
+_PREFIX = 3  # letters that two forms of a word have in common at least
 _K1, _B = 1.2, 0.75  # the usual values; Robertson and Zaragoza 2009
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lexical:
-    """What a question's words say of every place, each of shape (n,)."""
+class LexicalScores:
+    """BM25 scores of every row of a timeline, each array of shape (n,)."""
 
-    window: Floats  # BM25 of the place and what stands around it, as a part of the most possible
-    own: Floats  # the part of that from words of the place itself
-    session: Floats  # BM25 of the whole session, as a part of the best session's
+    window: Floats  # of the row's window, as a share of the theoretical maximum
+    own: Floats  # the part of `window` that comes from the row's own words
+    session: Floats  # of the row's session, as a share of the best session's
 
 
-def score(timeline: Timeline, windows: Windows, found: Mapping[str, Integers]) -> Lexical:
-    """Score every place by the question's words.
+def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]) -> LexicalScores:
+    """Score every row by the words of a question.
 
     Args:
-        timeline: what is searched.
-        windows: its windows.
-        found: the question's words, and the places that have each, ascending; may be none.
+        timeline: the searched rows.
+        windows: the timeline's windows.
+        postings: each word of the question with the rows that have it, ascending, maybe none.
 
-    Source: Robertson and Zaragoza 2009 (BM25); dividing by the theoretical maximum as in Bruch,
-    Gai and Ingber 2023, so that scores of different questions can be compared.
+    Source: Robertson and Zaragoza 2009 (BM25). Dividing by the theoretical maximum, as Bruch, Gai
+    and Ingber 2023 do, makes the scores of different questions comparable.
     """
     n = len(timeline)
-    postings = _distinct(found)
-    weights = [np.log(1 + (n - len(places) + 0.5) / (len(places) + 0.5)) for places in postings]
-    most = sum(weights) * (_K1 + 1)
-    counts = [windows.spread(places) for places in postings]
-    touched = np.flatnonzero(sum(counts, np.zeros(n)))  # all the others score 0
-    damping = _damping(windows.lengths())[touched]
-    window, own = np.zeros(len(touched)), np.zeros(len(touched))
-    for weight, count, places in zip(weights, counts, postings, strict=True):
-        scores = weight / most * _saturated(count[touched], damping)
+    row_lists = _merge_word_forms(postings)
+    weights = [np.log(1 + (n - len(rows) + 0.5) / (len(rows) + 0.5)) for rows in row_lists]
+    maximum = sum(weights) * (_K1 + 1)
+    counts = [windows.counts(rows) for rows in row_lists]
+    matched = np.flatnonzero(sum(counts, np.zeros(n)))  # all other rows score 0
+    damping = _damping(windows.lengths())[matched]
+    window, own = np.zeros(len(matched)), np.zeros(len(matched))
+    for weight, count, rows in zip(weights, counts, row_lists, strict=True):
+        scores = weight / maximum * _saturate(count[matched], damping)
         window += scores
-        itself = np.searchsorted(touched, places)
-        own[itself] += scores[itself] / count[places]
-    return Lexical(
-        window=_scattered(window, touched, n),
-        own=_scattered(own, touched, n),
-        session=_sessions(timeline, weights, postings),
+        index = np.searchsorted(matched, rows)
+        own[index] += scores[index] / count[rows]
+    return LexicalScores(
+        window=_scatter(window, matched, n),
+        own=_scatter(own, matched, n),
+        session=_score_sessions(timeline, weights, row_lists),
     )
 
 
-def _scattered(scores: Floats, places: Integers, n: int) -> Floats:
-    """Return the scores at their places among `n`, 0 elsewhere."""
-    found = np.zeros(n)
-    found[places] = scores
-    return found
+def _scatter(scores: Floats, rows: Integers, n: int) -> Floats:
+    """Return `n` scores: these at `rows`, 0 elsewhere."""
+    scattered = np.zeros(n)
+    scattered[rows] = scores
+    return scattered
 
 
-def _distinct(found: Mapping[str, Integers]) -> list[Integers]:
-    """Return the places of each word, and of several forms of one word once.
+def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:
+    """Return the rows of each word, but only once for several forms of the same word.
 
-    Words that begin alike and stand in the same places are forms of one to the store's stemmer.
+    The store's stemmer maps the forms of a word to the same rows. Two words with the same rows and
+    the same first letters ("walk" and "walked") are taken for such forms.
     """
-    kept: dict[str, Integers] = {}
-    for word, places in found.items():
-        forms = (other for other in kept if other[:_ALIKE] == word[:_ALIKE])
-        if not len(places) or not any(np.array_equal(places, kept[other]) for other in forms):
-            kept[word] = places
-    return list(kept.values())
+    distinct: dict[str, Integers] = {}
+    for word, rows in postings.items():
+        forms = (form for form in distinct if form[:_PREFIX] == word[:_PREFIX])
+        if not len(rows) or not any(np.array_equal(rows, distinct[form]) for form in forms):
+            distinct[word] = rows
+    return list(distinct.values())
 
 
-def _sessions(timeline: Timeline, weights: Sequence[float], postings: Sequence[Integers]) -> Floats:
-    """Return each place's session's BM25, as a part of the best."""
+def _score_sessions(
+    timeline: Timeline, weights: Sequence[float], row_lists: Sequence[Integers]
+) -> Floats:
+    """Return the BM25 score of each row's session, as a share of the best."""
     lengths = np.bincount(timeline.sessions, timeline.tokens).astype(float)
     damping = _damping(lengths)
-    found = np.zeros(len(lengths))
-    for weight, places in zip(weights, postings, strict=True):
-        counts = np.bincount(timeline.sessions[places], minlength=len(lengths))
-        found += weight * _saturated(counts, damping)
-    return np.asarray((found / (found.max(initial=0) or 1))[timeline.sessions])
+    scores = np.zeros(len(lengths))
+    for weight, rows in zip(weights, row_lists, strict=True):
+        counts = np.bincount(timeline.sessions[rows], minlength=len(lengths))
+        scores += weight * _saturate(counts, damping)
+    return np.asarray((scores / (scores.max(initial=0) or 1))[timeline.sessions])
 
 
 def _damping(lengths: Floats) -> Floats:
+    """Return BM25's length normalisation, K1 (1 - B + B length / mean length)."""
     mean = lengths.mean() if len(lengths) else 1.0
     return np.asarray(_K1 * (1 - _B + _B * lengths / mean))
 
 
-def _saturated(counts: Floats | Integers, damping: Floats) -> Floats:
+def _saturate(counts: Floats | Integers, damping: Floats) -> Floats:
+    """Return BM25's term-frequency saturation."""
     return np.asarray(counts * (_K1 + 1) / (counts + damping))

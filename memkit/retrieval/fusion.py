@@ -1,52 +1,62 @@
-"""Pure ranking: the arms' scores in, relevance out. Nothing here reads a store or a clock."""
+"""Fusion: the scores of all signals in, one relevance out. Pure functions without store or clock.
 
-from collections.abc import Mapping, Sequence
+A row is an index into the timeline of the searched scope; see `memkit.protocols.Timeline`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from memkit.protocols import Integers
+from memkit.protocols import Integers, RecalledThought
+from memkit.records import Hit, Thought
 from memkit.retrieval.windows import Floats
 
-# Each arm's part of the score; every arm lies between 0 and 1, and so do both lexical parts
-# together. One set for all kinds of dialogue, chosen on the tuning part of LoCoMo and
-# LongMemEval: evals/LOG.md has the sweep.
+# Weight of each signal. Every signal is between 0 and 1, and so is the sum of the two lexical
+# ones. One set serves all kinds of dialogue. It was chosen on the tuning parts of LoCoMo and
+# LongMemEval; evals/LOG.md has the sweep.
 WEIGHTS: Mapping[str, float] = {
-    "dense": 0.08,  # cosine with the chunk
-    "dense window": 0.18,  # mean of the cosines in its window, by weight
-    "lexical": 0.45,  # BM25 of the same window: the part from the chunk's own words,
-    "lexical window": 0.45,  # and the part from words around it
-    "attention": 0.02,  # HCAM: weight of its chunk x weight inside its chunk
-    "thought": 0.05,  # cosine with what was concluded from it, if that holds
+    "dense": 0.08,  # cosine of question and chunk
+    "dense window": 0.18,  # weighted mean of the cosines in the chunk's window
+    "lexical": 0.45,  # BM25 of the window: the share of the chunk's own words
+    "lexical window": 0.45,  # BM25 of the window: the share of the words around the chunk
+    "attention": 0.02,  # HCAM: weight of the attention chunk x weight inside it
+    "thought": 0.05,  # cosine of question and a valid thought derived from the chunk
     "session": 0.04,  # BM25 of the whole session
-    "speaker": 0.07,  # said by somebody the question names
-    "time": 0.04,  # said in or soon after a time the question names
-    "length": 0.07,  # a longer chunk says more: a prior
+    "speaker": 0.07,  # the question names the speaker
+    "time": 0.04,  # said in a time that the question names, or soon after
+    "length": 0.07,  # prior: a longer chunk says more
 }
-# How probable a hit is, from how far it stands above the tenth (Platt 1999; tuning part)
+# Platt scaling of a hit's lead over the tenth hit, fitted on the tuning part (Platt 1999)
 _SLOPE, _INTERCEPT = 18.0, -3.3
-_TENTH, _UNRELATED = 10, 0.05  # what stands in for the tenth where there are fewer: it is unrelated
-_HIGH = 0.42  # a tenth that scores more is an answer too, and takes nothing from the others
-_DOUBT = 0.5  # if the question's words were said by others than it names
-AUTO = 0.15  # relevance below which min_relevance="auto" leaves a hit out
-RELATED = 0.3  # cosine below which "auto" leaves a thought out
-ATTENDED = 8  # chunks that are attended to
+_TENTH = 10
+_UNRELATED = 0.05  # score of an unrelated chunk; used where there are fewer than ten hits
+_MAX_TENTH = 0.42  # a tenth hit above this score is an answer as well, so it lowers no other hit
+_DOUBT = 0.5  # factor where the question's words were said by somebody it does not name
+AUTO = 0.15  # relevance below which min_relevance="auto" drops a hit
+RELATED = 0.3  # cosine below which "auto" drops a thought
+ATTENDED = 8  # attention chunks that are opened
 _WEEK_US = 7 * 86_400 * 10**6
-_TEMPERATURE = 0.1  # of both softmaxes, on cosines
+_TEMPERATURE = 0.1  # of both attention softmaxes, which run on cosines
+_MARGIN = 0.001  # lead in score of a current fact over the fact it replaced
 
 
-def attention(chunks: Integers, cosines: Floats) -> Floats:
-    """Attend to chunks, then inside the best (HCAM); return chunk weight x inner weight per place.
+# ---- signals
+
+
+def attention_scores(chunks: Integers, cosines: Floats) -> Floats:
+    """Attend to chunks, then inside the best ones (HCAM); return one score per row.
 
     Attention weights depend on vectors only through their products with the question, and the
-    product of a mean is the mean of the products. So cosines stand for the vectors, with one
-    dimension instead of hundreds and the same weights.
+    product of a mean is the mean of the products. So the cosines can take the place of the
+    vectors: one dimension instead of hundreds, and the same weights.
 
     Args:
-        chunks: number of each place's chunk, ascending; shape (m,).
-        cosines: of the question with each place; shape (m,).
+        chunks: the number of each row's attention chunk, ascending; shape (m,).
+        cosines: of the question and each row; shape (m,).
 
     Returns:
-        Parts of the greatest, shape (m,); 0 outside the chunks attended to.
+        Chunk weight x weight inside the chunk, divided by the maximum; shape (m,). Rows outside
+        the opened chunks have 0.
 
     Source: Lampinen et al. 2021, section 3.
     """
@@ -58,73 +68,140 @@ def attention(chunks: Integers, cosines: Floats) -> Floats:
         return np.zeros(0)
     lengths = np.unique(chunks, return_counts=True)[1].tolist()
     contents, mask = pack(torch.from_numpy(cosines)[:, None], lengths)
-    read = attend(
+    output = attend(
         contents.new_ones(1, 1, 1), contents[None], k=ATTENDED, mask=mask[None],
         scale=1 / _TEMPERATURE,
     )  # fmt: skip
     scores = torch.zeros(mask.shape, dtype=contents.dtype)
-    scores[read.chunks[0, 0]] = read.scores[0, 0]
+    scores[output.chunks[0, 0]] = output.scores[0, 0]
     return np.asarray((scores[mask] / scores.max()).numpy())
 
 
-def nearness(said_us: Integers, spans: Sequence[tuple[int | None, int | None]]) -> Floats:
-    """Return how well times agree with the spans a question names, from 0 to 1; the best counts.
+def time_scores(said_us: Integers, spans: Sequence[tuple[int | None, int | None]]) -> Floats:
+    """Return how well times agree with the best of some time spans, from 0 to 1.
 
-    People tell of things in the days after them, so what was said after a span counts half for
-    every two weeks, and what was said before it half for every week.
+    People talk about an event in the days after it. So the score halves with every two weeks after
+    a span, and with every week before it.
 
     Args:
         said_us: microseconds since 1970.
-        spans: begin and end of each, in the same unit; None: open.
+        spans: start and end of each in the same unit; None is open.
     """
-    best = np.zeros(len(said_us))
+    scores = np.zeros(len(said_us))
     for since, until in spans:
         early = 0 if since is None else np.maximum(since - said_us, 0)
         late = 0 if until is None else np.maximum(said_us - until, 0)
-        best = np.maximum(best, np.exp2(-early / _WEEK_US - late / (2 * _WEEK_US)))
-    return best
+        scores = np.maximum(scores, np.exp2(-early / _WEEK_US - late / (2 * _WEEK_US)))
+    return scores
 
 
-def length(tokens: Integers) -> Floats:
-    """Return how much a chunk of so many tokens can say, from 0 to 1: its logarithm, up to 255.
+def length_scores(tokens: Integers) -> Floats:
+    """Return a length prior from 0 to 1: the logarithm of the token count, up to 255 tokens.
 
     Source of length as a prior: Kraaij, Westerveld and Hiemstra, SIGIR 2002.
     """
     return np.minimum(np.log2(tokens + 1) / 8, 1.0)
 
 
-def weighted(arms: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return what each arm adds to the score: a convex combination, so the sum is from 0 to 1.
+def thought_scores(thoughts: Sequence[RecalledThought], rows: Integers) -> Floats:
+    """Return each row's cosine with the nearest valid thought derived from it, 0 without one."""
+    scores = np.zeros(len(rows))
+    for recalled in reversed(thoughts):  # nearest last, so that it overwrites the others
+        if recalled.now is recalled.thought:
+            scores[np.isin(rows, recalled.places)] = recalled.cosine
+    return scores
+
+
+def weigh_signals(signals: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return what each signal adds to the score: a convex combination, so the sum is 0 to 1.
 
     Source: Bruch, Gai and Ingber, ACM TOIS 2023.
 
-    >>> arms = weighted({"dense": np.array([1.0, 0.5]), "lexical": np.array([0.0, 1.0])})
-    >>> sum(arms.values()).round(3).tolist()
+    >>> shares = weigh_signals({"dense": np.array([1.0, 0.5]), "lexical": np.array([0.0, 1.0])})
+    >>> sum(shares.values()).round(3).tolist()
     [0.09, 0.505]
     """
-    return {name: WEIGHTS[name] * np.clip(scores, 0, 1) for name, scores in arms.items()}
+    return {name: WEIGHTS[name] * np.clip(scores, 0, 1) for name, scores in signals.items()}
 
 
-def said_by_others(lexical: Floats, said: Floats) -> bool:
-    """Return whether, of the ten best, who has most of the question's words is not who is named.
+# ---- thoughts
+
+
+def current_thoughts(
+    thoughts: Sequence[RecalledThought], *, without: Collection[str]
+) -> list[RecalledThought]:
+    """Return the recalled thoughts that have a valid successor or are valid, each text once.
 
     Args:
-        lexical: score from each hit's own words, best hit first.
-        said: 1 where somebody named said it, else 0.
+        thoughts: recalled thoughts, superseded ones too.
+        without: turn ids; a thought that only comes from these is left out.
     """
-    ten, named = lexical[:_TENTH], said[:_TENTH] > 0
-    return float(ten[named].max(initial=0)) < float(ten[~named].max(initial=0))
+    by_text: dict[str, RecalledThought] = {}
+    for recalled in thoughts:
+        if recalled.now is not None and not set(recalled.now.turn_ids) <= set(without):
+            by_text.setdefault(recalled.now.text, recalled)  # several slots may hold one sentence
+    return list(by_text.values())
 
 
-def relevance(scores: Floats, *, doubtful: bool) -> Floats:
-    """Return how probable it is that each hit answers the question, from 0 to 1.
+def current_rows(thoughts: Sequence[RecalledThought]) -> Integers:
+    """Return the rows from which the valid thoughts were derived."""
+    rows = [recalled.now_places for recalled in thoughts]
+    return np.concatenate([np.empty(0, dtype=np.int64), *rows])
+
+
+def supersession_boost(
+    thoughts: Sequence[RecalledThought], rows: Integers, scores: Floats
+) -> Floats:
+    """Return what to add to each row's score so that current facts rank above replaced ones."""
+    boost = np.zeros(len(rows))
+    for recalled in thoughts:
+        if recalled.now is None or recalled.now is recalled.thought:
+            continue
+        current = np.isin(rows, recalled.now_places)
+        replaced = scores[np.isin(rows, recalled.places) & ~current]
+        lead = replaced.max(initial=0) + _MARGIN - scores[current]
+        boost[current] = np.maximum(boost[current], lead)
+    return np.maximum(boost, 0)
+
+
+def thought_hit(thought: Thought, cosine: float) -> Hit:
+    """Return a thought as a hit with its cosine as relevance."""
+    relevance = min(max(cosine, 0.0), 1.0)
+    return Hit(
+        text=thought.text,
+        relevance=relevance,
+        kind="thought",
+        said_at=thought.said_at,
+        turn_ids=thought.turn_ids,
+        role=thought.role,
+        name=None if thought.said_by == thought.role else thought.said_by,
+        explain={"thought": relevance},
+    )
+
+
+# ---- relevance
+
+
+def is_said_by_another(lexical: Floats, by_named_speaker: Floats) -> bool:
+    """Return whether a speaker the question does not name has most of its words, among ten hits.
+
+    Args:
+        lexical: score of each hit's own words, best hit first.
+        by_named_speaker: 1 where a speaker that the question names said it, else 0.
+    """
+    top_scores, named = lexical[:_TENTH], by_named_speaker[:_TENTH] > 0
+    return float(top_scores[named].max(initial=0)) < float(top_scores[~named].max(initial=0))
+
+
+def estimate_relevance(scores: Floats, *, doubtful: bool) -> Floats:
+    """Return the probability that each hit answers the question, from 0 to 1.
 
     Args:
         scores: of the hits, greatest first.
-        doubtful: the question's words were said by somebody it does not name.
+        doubtful: somebody whom the question does not name said its words.
 
-    Source: Platt 1999, fitted on the tuning part; evals/LOG.md says how well it holds.
+    Source: Platt 1999, fitted on the tuning part; evals/LOG.md has the calibration.
     """
-    tenth = min(scores[_TENTH - 1], _HIGH) if len(scores) >= _TENTH else _UNRELATED
-    probable = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
-    return np.asarray(probable * (_DOUBT if doubtful else 1.0))
+    tenth = min(scores[_TENTH - 1], _MAX_TENTH) if len(scores) >= _TENTH else _UNRELATED
+    probabilities = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
+    return np.asarray(probabilities * (_DOUBT if doubtful else 1.0))

@@ -1,4 +1,4 @@
-"""A question in, hits out: search the arms inside the scope, attend, fuse, cut."""
+"""Recall: a question in, hits out. Search inside the scope, score by all signals, fuse, cut."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,261 +18,284 @@ from memkit.protocols import (
     Timeline,
     Vectors,
 )
-from memkit.records import ROLES, Hit, Scope, Thought, writable
-from memkit.retrieval import bm25
-from memkit.retrieval import fusion as rank
-from memkit.retrieval import thoughts as concluded
+from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
+from memkit.retrieval import bm25, fusion
 from memkit.retrieval.windows import Floats, Windows
 from memkit.text import dates
 from memkit.text.words import asks_of_oneself, named, pairs, words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_DEPTH = 50  # places that either search contributes, at least
+_MIN_TIME, _MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_DEPTH = 50  # rows that each search contributes, at least
 _THOUGHTS = 10
-_SHOWN = 5  # thoughts in a prompt, as in TiM
+_PROMPT_THOUGHTS = 5  # thoughts in a prompt, as in TiM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What to look for, and what of it to leave out."""
+class RecallQuery:
+    """A question, and limits on what may answer it."""
 
     text: str
     k: int = 10
     until: datetime | None = None
     min_relevance: float | Literal["auto"] = 0.0
-    without: Collection[str] = ()  # turn ids that the caller has already
-    thoughts: int = _THOUGHTS  # how many of the nearest to look at
+    without: Collection[str] = ()  # ids of turns that the caller has already
+    thoughts: int = _THOUGHTS  # how many of the nearest thoughts to read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A hit, and the chunk it was found by."""
+class ChunkHit:
+    """A hit, and the chunk that matched."""
 
     hit: Hit
     chunk_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recollection:
-    """What a question brings back."""
+class RecallResult:
+    """The hits and the thoughts that one question recalls."""
 
-    found: list[Found]
-    concluded: list[RecalledThought]  # nearest first; what holds, each once
+    chunk_hits: list[ChunkHit]  # best first
+    recalled_thoughts: list[RecalledThought]  # nearest first; only valid ones, each text once
 
     @property
     def hits(self) -> list[Hit]:
-        """Return what was said, best first."""
-        return [one.hit for one in self.found]
+        """Return the hits, best first."""
+        return [chunk_hit.hit for chunk_hit in self.chunk_hits]
+
+    @property
+    def chunk_ids(self) -> list[str]:
+        """Return the ids of the chunks that matched, best first."""
+        return [chunk_hit.chunk_id for chunk_hit in self.chunk_hits]
 
     @property
     def thoughts(self) -> list[Thought]:
-        """Return what holds and has to do with the question, nearest first: for a prompt."""
-        near = [one for one in self.concluded if one.cosine >= rank.RELATED]
-        return [one.now for one in near if one.now is not None][:_SHOWN]
+        """Return the valid thoughts near the question for a prompt, nearest first."""
+        near = self._near(fusion.RELATED)
+        return [thought for thought, _ in near][:_PROMPT_THOUGHTS]
 
-    def thought_hits(self, question: Question) -> list[Hit]:
-        """Return what holds as hits, nearest first."""
-        least = rank.RELATED if question.min_relevance == "auto" else question.min_relevance
-        near = [one for one in self.concluded if one.cosine >= least or not least]
-        return [concluded.hit(one.now, one.cosine) for one in near if one.now][: question.k]
+    def thought_hits(self, query: RecallQuery) -> list[Hit]:
+        """Return the valid thoughts as hits, nearest first."""
+        least = fusion.RELATED if query.min_relevance == "auto" else query.min_relevance
+        near = self._near(least)
+        return [fusion.thought_hit(thought, cosine) for thought, cosine in near][: query.k]
+
+    def _near(self, least: float) -> list[tuple[Thought, float]]:
+        """Return the thoughts with a cosine of at least `least`; 0 returns all of them."""
+        return [
+            (recalled.now, recalled.cosine)
+            for recalled in self.recalled_thoughts
+            if recalled.now is not None and (recalled.cosine >= least or not least)
+        ]
 
 
-def recall(store: Store, embedder: Embedder, scope: Scope, question: Question) -> Recollection:
+def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -> RecallResult:
     """Return what is most relevant inside the scope, best first, one hit per turn.
 
-    Three searches find candidates: the nearest vectors, BM25 over the question's words, and the
-    nearest thoughts. These and what stands around them are scored by all arms. Age breaks ties and
-    nothing else; but what replaced a fact stands before what it replaced.
+    Three searches find candidates: nearest vectors, BM25 over the question's words, and nearest
+    thoughts. All signals score these and their neighbours. Age only breaks ties, but a current
+    fact ranks above the fact it replaced.
     """
-    _check(question)
-    least = rank.AUTO if question.min_relevance == "auto" else question.min_relevance
-    vector = _vector(embedder, question.text)
-    import memkit.attention  # noqa: F401 - loads torch, and not while the store is held
+    _check(query)
+    least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
+    vector = _embed(embedder, query.text)
+    import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
-    with store.snapshot(scope, question.until) as snapshot:
-        thoughts = snapshot.thoughts(vector, question.thoughts)
-        ranking = _rank(snapshot, vector, question, thoughts)
-        likely = int((ranking.relevance >= least).sum())  # best first: the others come after
-        matches = snapshot.matches(
-            ranking.places[: min(likely, question.k + len(question.without))]
-        )
-    found = [
-        Found(
+    with store.snapshot(scope, query.until) as snapshot:
+        thoughts = snapshot.thoughts(vector, query.thoughts)
+        ranking = _rank(snapshot, vector, query, thoughts)
+        relevant = int((ranking.relevance >= least).sum())  # these come first
+        matches = snapshot.matches(ranking.rows[: min(relevant, query.k + len(query.without))])
+    chunk_hits = [
+        ChunkHit(
             hit=_hit(match, float(ranking.relevance[n]), ranking.explain(n)),
             chunk_id=match.chunk_id,
         )
         for n, match in enumerate(matches)
-        if match.turn.id not in question.without
+        if match.turn.id not in query.without
     ]
-    holding = concluded.holding(thoughts, without=question.without)
-    return Recollection(found=found[: question.k], concluded=holding)
+    return RecallResult(
+        chunk_hits=chunk_hits[: query.k],
+        recalled_thoughts=fusion.current_thoughts(thoughts, without=query.without),
+    )
 
 
-def _vector(embedder: Embedder, text: str) -> Vectors:
+def _embed(embedder: Embedder, text: str) -> Vectors:
+    """Return the vector of one text, shape (d,)."""
     vectors = np.array(embedder.embed([text]), dtype=np.float32)
-    wanted = (1, embedder.fingerprint.dimension)
-    if vectors.shape != wanted or not np.isfinite(vectors).all():
+    expected_shape = (1, embedder.fingerprint.dimension)
+    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
         raise ModelError(
             f"the embedder returned an array of shape {vectors.shape} for one question; it must be "
-            f"{wanted} and finite"
+            f"{expected_shape} and finite"
         )
     return np.asarray(vectors[0])
 
 
-def _check(question: Question) -> None:
-    if not isinstance(question.text, str) or not question.text.strip():
-        raise InvalidInput("the question is empty; pass the text to look for")
-    writable(question.text, "the question")
-    if not isinstance(question.k, int) or question.k < 1:
-        raise InvalidInput(f"k must be a whole number, at least 1, got {question.k!r}")
-    least = question.min_relevance
+def _check(query: RecallQuery) -> None:
+    if not isinstance(query.text, str) or not query.text.strip():
+        raise InvalidInput(f"the query is empty: {query.text!r}; pass the text to look for")
+    check_utf8(query.text, "the query")
+    if not isinstance(query.k, int) or query.k < 1:
+        raise InvalidInput(f"k must be a whole number, at least 1, got {query.k!r}")
+    least = query.min_relevance
     if least != "auto" and not (isinstance(least, (int, float)) and 0 <= least <= 1):
         raise InvalidInput(f'min_relevance must be a number from 0 to 1 or "auto", got {least!r}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ranking:
-    """Candidates, best first and one per turn, and what each arm adds to their scores."""
+    """Candidates, best first and one per turn, and what each signal adds to their scores."""
 
-    places: Integers
-    arms: dict[str, Floats]
+    rows: Integers
+    signals: dict[str, Floats]
     relevance: Floats
 
     def explain(self, n: int) -> dict[str, float]:
-        """Return each arm's share of a candidate's relevance."""
-        score = sum(arm[n] for arm in self.arms.values()) or 1.0
-        return {name: float(arm[n] / score * self.relevance[n]) for name, arm in self.arms.items()}
+        """Return each signal's share of the n-th candidate's relevance."""
+        score = sum(signal[n] for signal in self.signals.values()) or 1.0
+        return {
+            name: float(signal[n] / score * self.relevance[n])
+            for name, signal in self.signals.items()
+        }
 
 
 def _rank(
-    snapshot: Snapshot, vector: Vectors, question: Question, thoughts: Sequence[RecalledThought]
+    snapshot: Snapshot, vector: Vectors, query: RecallQuery, thoughts: Sequence[RecalledThought]
 ) -> _Ranking:
+    """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
     timeline = snapshot.timeline
     windows = Windows(timeline)
-    found = _having(snapshot, question.text)
-    lexical = bm25.score(timeline, windows, found)
-    turns = question.k + len(question.without)
-    places = np.union1d(
-        _candidates(snapshot, windows, lexical, vector, turns), concluded.places(thoughts)
+    postings = _postings(snapshot, query.text)
+    lexical = bm25.score(timeline, windows, postings)
+    least_turns = query.k + len(query.without)
+    rows = np.union1d(
+        _candidates(snapshot, windows, lexical, vector, least_turns), fusion.current_rows(thoughts)
     )
-    cosines = (snapshot.vectors(places) @ vector).astype(float)
-    people = [n for n in named(question.text, timeline.names) if timeline.names[n] not in ROLES]
-    arms = {
+    cosines = (snapshot.vectors(rows) @ vector).astype(float)
+    people = [n for n in named(query.text, timeline.names) if timeline.names[n] not in ROLES]
+    signals = {
         "dense": cosines,
-        "dense window": windows.means(places, cosines),
-        "lexical": lexical.own[places],
-        "lexical window": lexical.window[places] - lexical.own[places],
-        "attention": rank.attention(windows.chunks(places), cosines),
-        "thought": concluded.nearness(thoughts, places),
-        "session": lexical.session[places],
-        "speaker": _said_by(timeline, places, people or _asker(question.text, timeline)),
-        "time": rank.nearness(timeline.said_us[places], _spans(question, timeline, windows, found)),
-        "length": rank.length(timeline.tokens[places]),
+        "dense window": windows.means(rows, cosines),
+        "lexical": lexical.own[rows],
+        "lexical window": lexical.window[rows] - lexical.own[rows],
+        "attention": fusion.attention_scores(windows.chunks(rows), cosines),
+        "thought": fusion.thought_scores(thoughts, rows),
+        "session": lexical.session[rows],
+        "speaker": _is_by(timeline, rows, people or _asker(query.text, timeline)),
+        "time": fusion.time_scores(
+            timeline.said_us[rows], _time_spans(query, timeline, windows, postings)
+        ),
+        "length": fusion.length_scores(timeline.tokens[rows]),
     }
-    weighted = rank.weighted(arms)
-    # rounded: a product of matrices gives equal rows results that differ in the eighth digit
-    scores = sum(weighted.values(), np.zeros(len(places))).round(6)
-    weighted["thought"] += (lift := concluded.lift(thoughts, places, scores))
-    scores += lift
-    best = _best_of_each_turn(timeline, places, scores)
-    best_arms = {name: arm[best] for name, arm in weighted.items()}
-    said = _said_by(timeline, places[best], people)
-    doubtful = bool(people) and rank.said_by_others(best_arms["lexical"], said)
+    weighted = fusion.weigh_signals(signals)
+    # rounded: a matrix product gives equal rows results that differ in the eighth digit
+    scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
+    weighted["thought"] += (boost := fusion.supersession_boost(thoughts, rows, scores))
+    scores += boost
+    best = _best_of_each_turn(timeline, rows, scores)
+    best_signals = {name: signal[best] for name, signal in weighted.items()}
+    by_named_speaker = _is_by(timeline, rows[best], people)
+    doubtful = bool(people) and fusion.is_said_by_another(best_signals["lexical"], by_named_speaker)
     return _Ranking(
-        places=places[best],
-        arms=best_arms,
-        relevance=rank.relevance(scores[best], doubtful=doubtful),
+        rows=rows[best],
+        signals=best_signals,
+        relevance=fusion.estimate_relevance(scores[best], doubtful=doubtful),
     )
 
 
-def _having(snapshot: Snapshot, text: str) -> dict[str, Integers]:
-    """Return where each word of a text stands."""
-    found = {word: snapshot.postings(word) for word in words(text)}
-    # a pair of characters that stands nowhere is more often no word than a missing one
-    return {word: places for word, places in found.items() if len(places) or not pairs(word)}
+def _postings(snapshot: Snapshot, text: str) -> dict[str, Integers]:
+    """Return the rows that have each word of a text."""
+    postings = {word: snapshot.postings(word) for word in words(text)}
+    # text without spaces is searched by pairs of characters; most pairs without rows are no words
+    return {word: rows for word, rows in postings.items() if len(rows) or not pairs(word)}
 
 
 def _candidates(
-    snapshot: Snapshot, windows: Windows, lexical: bm25.Lexical, vector: Vectors, turns: int
+    snapshot: Snapshot,
+    windows: Windows,
+    lexical: bm25.LexicalScores,
+    vector: Vectors,
+    least_turns: int,
 ) -> Integers:
-    """Return what either search puts first and what stands around it, of so many turns at least."""
-    depth = max(_DEPTH, turns)
+    """Return the best rows of both searches and their neighbours, of enough different turns."""
+    depth = max(_DEPTH, least_turns)
     while True:
-        near, _ = snapshot.nearest(vector, depth)
-        places = windows.around(np.union1d(near, _most(lexical.window, depth)))
-        found = len(np.unique(snapshot.timeline.turns[places]))
-        if found >= turns or depth >= len(snapshot.timeline):
-            return places
-        depth *= 4  # long turns fill many places: look further down
+        nearest, _ = snapshot.nearest(vector, depth)
+        rows = windows.expand(np.union1d(nearest, _top(lexical.window, depth)))
+        turns = len(np.unique(snapshot.timeline.turns[rows]))
+        if turns >= least_turns or depth >= len(snapshot.timeline):
+            return rows
+        depth *= 4  # many rows belong to a few long turns: search deeper
 
 
-def _most(scores: Floats, k: int) -> Integers:
-    """Return the places of the `k` greatest scores above 0."""
-    found = np.flatnonzero(scores)
-    if len(found) <= k:
-        return found
-    return found[np.argpartition(-scores[found], k)[:k]]
+def _top(scores: Floats, k: int) -> Integers:
+    """Return the rows of the `k` greatest scores above 0."""
+    rows = np.flatnonzero(scores)
+    if len(rows) <= k:
+        return rows
+    return rows[np.argpartition(-scores[rows], k)[:k]]
 
 
 def _asker(text: str, timeline: Timeline) -> list[int]:
-    """Return the nameless user, if that is who the question is about."""
-    own = asks_of_oneself(text)
-    return [n for n, name in enumerate(timeline.names) if own and name == "user"]
+    """Return the nameless user as a speaker's index, if the question is about the asker."""
+    about_asker = asks_of_oneself(text)
+    return [n for n, name in enumerate(timeline.names) if about_asker and name == "user"]
 
 
-_Span = tuple[int | None, int | None]  # microseconds since 1970; None: open
+_Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
 
 
-def _spans(
-    question: Question, timeline: Timeline, windows: Windows, found: Mapping[str, Integers]
+def _time_spans(
+    query: RecallQuery, timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
 ) -> list[_Span]:
-    """Return the times a question names; "last week" counts from `until`.
+    """Return the time spans that a question names.
 
-    Without it, from what was said last: a dialogue may be read long after it ended. An event
-    ("before the trip") is taken to be when most of its words were said.
+    "Last week" is relative to `until`, or else to the last turn, because a dialogue may be read
+    long after it ended. An event ("before the trip") has the time of the row with most of its
+    words.
     """
     if not len(timeline):
         return []
-    said = timedelta(microseconds=int(timeline.said_us.max()))
-    last = _EPOCH + min(max(said, _FIRST - _EPOCH), _LAST - _EPOCH)  # in UTC, it may lie outside
-    asked = question.until or last
+    last_said = timedelta(microseconds=int(timeline.said_us.max()))
+    # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
+    last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
+    now = query.until or last_time
     spans = [
         (_microseconds(span.since), _microseconds(span.until))
-        for span in dates.spans(question.text, asked)
+        for span in dates.spans(query.text, now)
     ]
-    for side, event in dates.events(question.text, asked):
-        told = {word: found[word] for word in words(event) if word in found}
-        said_of = bm25.score(timeline, windows, told).own
-        if said_of.any():
-            spans.append(_beside(side, int(timeline.said_us[said_of.argmax()])))
+    for preposition, event in dates.events(query.text, now):
+        event_postings = {word: postings[word] for word in words(event) if word in postings}
+        scores = bm25.score(timeline, windows, event_postings).own
+        if scores.any():
+            time = int(timeline.said_us[scores.argmax()])
+            spans.append(
+                (
+                    None if preposition in ("before", "until") else time,
+                    None if preposition in ("after", "since") else time,
+                )
+            )
     return spans
-
-
-def _beside(side: str, at: int) -> _Span:
-    """Return the time before, until, after, since or during what was said of an event."""
-    return (
-        None if side in ("before", "until") else at,
-        None if side in ("after", "since") else at,
-    )
 
 
 def _microseconds(time: datetime | None) -> int | None:
     return None if time is None else (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def _said_by(timeline: Timeline, places: Integers, people: list[int]) -> Floats:
-    return np.isin(timeline.speakers[places], people).astype(float)
+def _is_by(timeline: Timeline, rows: Integers, speakers: list[int]) -> Floats:
+    """Return 1 for each row that one of these speakers said, else 0."""
+    return np.isin(timeline.speakers[rows], speakers).astype(float)
 
 
-def _best_of_each_turn(timeline: Timeline, places: Integers, scores: Floats) -> Integers:
-    """Return which candidates to show, best first: one of each turn, newest first among equals."""
-    order = np.lexsort((-timeline.said_us[places], -scores))
-    _, first = np.unique(timeline.turns[places][order], return_index=True)
+def _best_of_each_turn(timeline: Timeline, rows: Integers, scores: Floats) -> Integers:
+    """Return indexes of the best row of each turn, best first, newest first among equal scores."""
+    order = np.lexsort((-timeline.said_us[rows], -scores))
+    _, first = np.unique(timeline.turns[rows][order], return_index=True)
     return np.asarray(order[np.sort(first)])
 
 
-def _hit(match: Match, relevance: float, share: dict[str, float]) -> Hit:
+def _hit(match: Match, relevance: float, explain: dict[str, float]) -> Hit:
     turn = match.turn
     assert turn.id is not None
     assert turn.said_at is not None
@@ -286,5 +309,5 @@ def _hit(match: Match, relevance: float, share: dict[str, float]) -> Hit:
         name=turn.name,
         session_id=turn.session_id,
         position=turn.position,
-        explain=share,
+        explain=explain,
     )

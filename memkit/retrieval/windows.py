@@ -1,9 +1,8 @@
-"""What stands around a chunk: nearby chunks of its session, weighted by their distance in tokens.
+"""Context windows: the neighbours of a chunk in its session, weighted by distance in tokens.
 
-A pause of half a day parts a session as well, so that turns without a session have windows too.
-
-Distance is counted in tokens and not in turns, so that a short remark is read with what was said
-around it, while a long message stands for itself.
+Distance counts tokens, not turns: a short remark is read with the talk around it, and a long
+message mostly by itself. A pause of half a day ends a conversation too, so that turns without a
+session id have windows as well.
 """
 
 import numpy as np
@@ -15,86 +14,92 @@ Floats = NDArray[np.float64]
 
 HALF_LIFE = 35.0  # tokens after which a neighbour counts half
 CHUNK = 100  # tokens of an attention chunk
-_LEAST, _MOST = 0.1, 0.6  # a neighbour that counts less does not count; none counts more
-_FULL = 60  # tokens in a window, about, unless its own chunk is longer
+_MIN_WEIGHT, _MAX_WEIGHT = 0.1, 0.6  # lower weights become 0, higher ones 0.6
+_TYPICAL_LENGTH = 60  # tokens in most windows
 _REACH = 5  # neighbours on either side, at most
-_APART = 1e6 * CHUNK  # tokens that lie between two sessions: no window reaches across
-_PAUSE_US = 12 * 3600 * 10**6  # what is said so much later is another conversation
+_SESSION_GAP = 1e6 * CHUNK  # tokens between two sessions: no window reaches across
+_PAUSE_US = 12 * 3600 * 10**6  # half a day in microseconds
 
 
 class Windows:
     """The windows of one timeline: a positional kernel over tokens.
+
+    A row is an index into the timeline's arrays, and `n` is their length.
 
     Source of kernels over positions: Lv and Zhai, SIGIR 2009 (positional language models).
     """
 
     def __init__(self, timeline: Timeline) -> None:
         self._tokens = timeline.tokens
-        begins = np.diff(timeline.sessions, prepend=-1) != 0
-        begins |= np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US
-        talk = np.cumsum(begins) - 1  # which stretch of talk each place is in
+        starts = np.diff(timeline.sessions, prepend=-1) != 0
+        starts |= np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US
+        conversation = np.cumsum(starts) - 1  # the number of each row's conversation
         before = np.cumsum(timeline.tokens) - timeline.tokens
-        self._at = before - before[begins][talk] + timeline.tokens / 2 + talk * _APART
+        # the middle of each row in tokens, conversations far apart from each other
+        self._middle = (
+            before - before[starts][conversation] + timeline.tokens / 2
+            + conversation * _SESSION_GAP
+        )  # fmt: skip
         self._steps = [step for step in range(-_REACH, _REACH + 1) if step]
 
-    def spread(self, places: Integers) -> Floats:
-        """Return how much of these places every place has in its window, shape (n,)."""
-        found = np.zeros(len(self._at))
-        found[places] = 1
+    def counts(self, rows: Integers) -> Floats:
+        """Return how many of `rows` are in every window, counted by their weight; shape (n,)."""
+        counts = np.zeros(len(self._middle))
+        counts[rows] = 1
         for step in self._steps:
-            near, weights = self._neighbours(places, step)[1:]
-            found[near] += weights
-        return found
+            neighbours, weights = self._neighbours(rows, step)[1:]
+            counts[neighbours] += weights
+        return counts
 
     def lengths(self) -> Floats:
-        """Return about how many tokens stand in every window, shape (n,): few differ from `_FULL`.
+        """Return the approximate number of tokens in every window, shape (n,).
 
-        Counting the neighbours' tokens, each by its weight, finds the same turns in more time.
+        The sum of the neighbours' tokens by weight ranks the same turns first and takes longer.
         """
-        return np.maximum(self._tokens, _FULL).astype(float)
+        return np.maximum(self._tokens, _TYPICAL_LENGTH).astype(float)
 
-    def means(self, places: Integers, values: Floats) -> Floats:
-        """Return each place's weighted mean of `values` in its window, as far as it is in `places`.
+    def means(self, rows: Integers, values: Floats) -> Floats:
+        """Return the weighted mean of `values` over the part of each window that is in `rows`.
 
         Args:
-            places: ascending, each once; shape (m,).
-            values: theirs; shape (m,).
+            rows: ascending and distinct; shape (m,).
+            values: one for each of `rows`; shape (m,).
         """
-        found, weight = values.copy(), np.ones(len(places))
-        at = self._at[places]
-        for step in range(1, _REACH + 1):  # what is in reach is at most so many entries away
-            weights = _weights(at[step:] - at[:-step])
-            weights[places[step:] - places[:-step] > _REACH] = 0
-            found[:-step] += weights * values[step:]
-            found[step:] += weights * values[:-step]
-            weight[:-step] += weights
-            weight[step:] += weights
-        return np.asarray(found / weight)
+        sums, weight_sums = values.copy(), np.ones(len(rows))
+        middle = self._middle[rows]
+        for step in range(1, _REACH + 1):  # rows in reach are at most this many entries apart
+            weights = _weights(middle[step:] - middle[:-step])
+            weights[rows[step:] - rows[:-step] > _REACH] = 0
+            sums[:-step] += weights * values[step:]
+            sums[step:] += weights * values[:-step]
+            weight_sums[:-step] += weights
+            weight_sums[step:] += weights
+        return np.asarray(sums / weight_sums)
 
-    def around(self, places: Integers) -> Integers:
-        """Return these places, their windows, and all of the chunks these are in; ascending."""
-        nearby = [places, *(self._neighbours(places, step)[1] for step in self._steps)]
+    def expand(self, rows: Integers) -> Integers:
+        """Return `rows`, their windows and all rows of the same attention chunks, ascending."""
+        nearby = [rows, *(self._neighbours(rows, step)[1] for step in self._steps)]
         chunks = np.unique(self.chunks(np.concatenate(nearby)))
-        first = np.searchsorted(self._at, chunks * CHUNK)
-        beyond = np.searchsorted(self._at, (chunks + 1) * CHUNK)
-        mates = [np.arange(*ends) for ends in zip(first, beyond, strict=True)]
-        return np.concatenate([np.empty(0, dtype=np.int64), *mates])
+        starts = np.searchsorted(self._middle, chunks * CHUNK)
+        ends = np.searchsorted(self._middle, (chunks + 1) * CHUNK)
+        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+        return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
 
-    def chunks(self, places: Integers) -> Integers:
-        """Return the number of the attention chunk that each place is in."""
-        return np.asarray(self._at[places] // CHUNK, dtype=np.int64)
+    def chunks(self, rows: Integers) -> Integers:
+        """Return the number of each row's attention chunk."""
+        return np.asarray(self._middle[rows] // CHUNK, dtype=np.int64)
 
-    def _neighbours(self, places: Integers, step: int) -> tuple[Integers, Integers, Floats]:
-        """Return indexes into `places`, what stands `step` away from those, and its weight."""
-        inside = np.flatnonzero((places + step >= 0) & (places + step < len(self._at)))
-        near = places[inside] + step
-        weights = _weights(np.abs(self._at[near] - self._at[places[inside]]))
-        kept = weights > 0
-        return inside[kept], near[kept], weights[kept]
+    def _neighbours(self, rows: Integers, step: int) -> tuple[Integers, Integers, Floats]:
+        """Return indexes into `rows`, the rows `step` away from those, and their weights."""
+        inside = np.flatnonzero((rows + step >= 0) & (rows + step < len(self._middle)))
+        neighbours = rows[inside] + step
+        weights = _weights(np.abs(self._middle[neighbours] - self._middle[rows[inside]]))
+        positive = weights > 0
+        return inside[positive], neighbours[positive], weights[positive]
 
 
 def _weights(distances: Floats) -> Floats:
-    """Return how much neighbours count that stand so many tokens away."""
-    weights = np.minimum(np.exp2(-distances / HALF_LIFE), _MOST)
-    weights[weights < _LEAST] = 0
+    """Return the weights of neighbours at these distances in tokens."""
+    weights = np.minimum(np.exp2(-distances / HALF_LIFE), _MAX_WEIGHT)
+    weights[weights < _MIN_WEIGHT] = 0
     return np.asarray(weights)
