@@ -56,9 +56,19 @@ MODULES = {
 
 # function, class or constant in 0.4.0 -> its name now; the rest of a module kept its names
 NAMES = {
+    "memkit.attention.Attended": "memkit.attention.AttentionOutput",
+    "memkit.attention.Inside": "memkit.attention.InnerAttention",
+    "memkit.attention.Selected": "memkit.attention.ChunkSelection",
+    "memkit.attention.inside": "memkit.attention.attend_inside",
+    "memkit.attention.select": "memkit.attention.select_chunks",
     "memkit.compact.Update": "memkit.background.summary.SummaryUpdate",
     "memkit.compact.update": "memkit.background.summary.summarise_next_turns",
     "memkit.embedders.pick": "memkit.embedders.resolve_embedder",
+    "memkit.importers.Imported": "memkit.importers.ImportCounts",
+    "memkit.importers.Placed": "memkit.importers.LocatedTurn",
+    "memkit.importers.Source": "memkit.importers.TurnSource",
+    "memkit.importers.choose": "memkit.importers.select_conversation",
+    "memkit.importers.remember": "memkit.importers.import_turns",
     "memkit.models.unseen.neutralise": "memkit.models.fallback_template.escape_role_markers",
     "memkit.prompt.Known": "memkit.prompt.Derived",
     "memkit.prompt.alternate": "memkit.prompt.alternate_roles",

@@ -1,4 +1,4 @@
-"""Conversations in files: JSON lines in and out, and LoCoMo in."""
+"""Import conversations from JSON lines and LoCoMo files; export turns as JSON lines."""
 
 import hashlib
 import json
@@ -8,58 +8,61 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
+from memkit._moved import old_names
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
 from memkit.ingest import parse_time
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
 
-BATCH = 256  # turns that are stored together, or not at all
+BATCH = 256  # turns in one write transaction
 
 _KEYS = (
     "role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id", "metadata",
 )  # fmt: skip
-_SESSION = re.compile(r"session_(\d+)")
+_SESSION = re.compile(r"session_(\d+)")  # the key of a session's turns in a LoCoMo file
 _SESSION_TIME = "%I:%M %p on %d %B, %Y"  # 1:56 pm on 8 May, 2023
-_REFERENCE = re.compile(r"D\s*:?\s*(\d+)\s*:\s*(\d+)")  # also finds D:11:26 and D30:05
+_BOM = b"\xef\xbb\xbf"  # byte-order mark of UTF-8
+# a turn in a list of evidence: "D1:3", and misspelled ones such as "D:11:26" and "D30:05"
+_REFERENCE = re.compile(r"D\s*:?\s*(\d+)\s*:\s*(\d+)")
 
 Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """A turn, and where in its file it stands."""
+class LocatedTurn:
+    """A turn and its location in a file."""
 
     turn: Turn
-    where: str
+    location: str  # for error messages, such as "talk.jsonl, line 3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The turns of a file, read as they are asked for, and how many there are at most."""
+class TurnSource:
+    """The turns of a file, read lazily."""
 
-    turns: Iterable[Placed]
-    total: int
+    turns: Iterable[LocatedTurn]
+    total: int  # an upper bound of their number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What an import did."""
+class ImportCounts:
+    """How many turns an import read, and how many of them were new."""
 
     read: int
-    new: int  # the others were there already
+    new: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocomoQuestion:
-    """A question of LoCoMo, with what answers it."""
+    """A question of LoCoMo with its answer and evidence."""
 
     question: str
-    answer: str | None  # None: the conversation does not say
+    answer: str | None  # None: the conversation has no answer
     evidence: tuple[str, ...]  # ids of turns of this conversation
-    dropped: int  # references that name no turn of this conversation
+    dropped: int  # number of references to turns that do not exist
     category: int  # 1 multi-hop, 2 temporal, 3 open-domain, 4 single-hop, 5 adversarial
 
 
@@ -76,50 +79,61 @@ class LocomoConversation:
 # ---- into a memory
 
 
-def remember(
-    memory: Memory, source: Source, *, user_id: str, progress: Callable[[int, int], None]
-) -> Imported:
-    """Remember a file's turns, `BATCH` in a transaction; what is there already stays as it is.
+def import_turns(
+    memory: Memory, source: TurnSource, *, user_id: str, progress: Callable[[int, int], None]
+) -> ImportCounts:
+    """Remember the turns of a file, `BATCH` in a transaction; turns stored before are skipped.
+
+    Args:
+        memory: the memory.
+        source: the turns.
+        user_id: the owner of the memory.
+        progress: called with the turns read and the total.
 
     Raises:
-        InvalidInput: a turn cannot be taken; the message says where it stands and how many turns
-            before it are stored.
+        InvalidInput: a turn is invalid; the message has its location and the number of turns that
+            were stored before it.
     """
-    before = memory.stats(user_id=user_id)["turns"]
+    turns_before = memory.stats(user_id=user_id)["turns"]
     read = 0
     turns = iter(source.turns)
     while True:
         progress(read, source.total)
         try:
             batch = list(islice(turns, BATCH))
-            _remember(memory, batch, user_id)
+            _import_batch(memory, batch, user_id)
         except InvalidInput as error:
-            kept = f"the {read} turns before are stored" if read else "nothing was stored"
-            raise InvalidInput(f"{error}; {kept}") from error
+            stored = f"the {read} turns before are stored" if read else "nothing was stored"
+            raise InvalidInput(f"{error}; {stored}") from error
         read += len(batch)
         if len(batch) < BATCH:
             progress(read, read)
-            return Imported(read=read, new=memory.stats(user_id=user_id)["turns"] - before)
+            turns_after = memory.stats(user_id=user_id)["turns"]
+            return ImportCounts(read=read, new=turns_after - turns_before)
 
 
-def _remember(memory: Memory, batch: list[Placed], user_id: str) -> None:
-    ids = [placed.turn.id or "" for placed in batch]
-    known = {
+def _import_batch(memory: Memory, batch: list[LocatedTurn], user_id: str) -> None:
+    ids = [located.turn.id or "" for located in batch]
+    stored_texts = {
         turn.id: turn.text for turn in memory.store.turns(Scope(user_id=user_id), Window(ids=ids))
     }
-    # what is there already is not embedded again, so that going on after an interruption is quick
-    turns = [one.turn for one in batch if known.get(one.turn.id) != one.turn.text]
+    # stored turns are not embedded again, so an interrupted import resumes quickly
+    turns = [
+        located.turn for located in batch if stored_texts.get(located.turn.id) != located.turn.text
+    ]
     try:
         memory.remember(turns, user_id=user_id)
     except TurnConflict as error:
-        where = next(one.where for one in reversed(batch) if one.turn.id == error.turn_id)
-        raise InvalidInput(f"{where}: {error}") from error
+        location = next(
+            located.location for located in reversed(batch) if located.turn.id == error.turn_id
+        )
+        raise InvalidInput(f"{location}: {error}") from error
 
 
 def guess_format(path: Path) -> Literal["jsonl", "locomo"]:
-    """Tell a file's format by its first character: LoCoMo files are one JSON list."""
-    with _opened(path) as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Return a file's format by its first character: a LoCoMo file is one JSON list."""
+    with _open(path) as file:
+        start = file.read(4096).removeprefix(_BOM).lstrip()
     return "locomo" if start.startswith(b"[") else "jsonl"
 
 
@@ -143,47 +157,47 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     return {key: value for key, value in line.items() if value is not None}
 
 
-def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> Source:
+def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> TurnSource:
     """Open a file of JSON lines, one turn each, as `memkit export` writes them.
 
-    A turn without an id gets one made of the file's content and the line's number, so that the
-    same file imported again adds nothing.
+    A turn without an id gets one from the hash of the file and the line's number, so that a second
+    import of the same file adds nothing.
 
     Args:
         path: the file.
-        user_id: whose memory it is meant for; a line that names another user is an error.
-        session_id: for lines that name none.
+        user_id: the owner of the memory; a line of another user is an error.
+        session_id: the session of lines without one.
 
     Raises:
-        InvalidInput: the file cannot be read; or, while reading, a line cannot be taken.
+        InvalidInput: the file cannot be read or, later, a line is invalid.
     """
     lines = 0
     digest = hashlib.sha256()
-    with _opened(path) as file:
+    with _open(path) as file:
         for line in file:
             digest.update(line)
             lines += 1
     prefix = digest.hexdigest()[:16]
 
-    def turns() -> Iterator[Placed]:
-        with _opened(path) as file:
+    def turns() -> Iterator[LocatedTurn]:
+        with _open(path) as file:
             for n, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
-                where = f"{path}, line {n}"
+                location = f"{path}, line {n}"
                 try:
                     turn = _turn(line, f"{prefix}:{n}", user_id, session_id)
                 except InvalidInput as error:
-                    raise InvalidInput(f"{where}: {error}") from error
-                yield Placed(turn=turn, where=where)
+                    raise InvalidInput(f"{location}: {error}") from error
+                yield LocatedTurn(turn=turn, location=location)
 
-    return Source(turns=turns(), total=lines)
+    return TurnSource(turns=turns(), total=lines)
 
 
 def _turn(line: bytes, line_id: str, user_id: str, session_id: str | None) -> Turn:
-    record = _json(line.removeprefix(b"\xef\xbb\xbf"))
+    record = _json(line.removeprefix(_BOM))
     if not isinstance(record, dict):
-        raise InvalidInput(f"a line is one JSON object, not a {type(record).__name__}")
+        raise InvalidInput(f"a line must be one JSON object, not a {type(record).__name__}")
     if unknown := sorted(set(record) - set(_KEYS)):
         raise InvalidInput(f"unknown key {', '.join(unknown)}; a line has {', '.join(_KEYS)}")
     if missing := [key for key in ("role", "content") if key not in record]:
@@ -191,23 +205,24 @@ def _turn(line: bytes, line_id: str, user_id: str, session_id: str | None) -> Tu
     owner = record.get("user_id")
     if owner is not None and owner != user_id:
         raise InvalidInput(
-            f"this turn is {owner!r}'s and the import is for {user_id!r}; name the right user, or "
-            "take user_id out of the lines"
+            f"this turn is {owner!r}'s and the import is for {user_id!r}; pass the right user, or "
+            "remove user_id from the lines"
         )
     return Turn(
         text=record["content"],
         role=record["role"],
         name=record.get("name"),
         said_at=parse_time(record.get("timestamp")),
-        id=_either(record.get("id"), line_id),
-        session_id=_either(record.get("session_id"), session_id),
+        id=_default(record.get("id"), line_id),
+        session_id=_default(record.get("session_id"), session_id),
         agent_id=record.get("agent_id"),
-        metadata=_either(record.get("metadata"), {}),
+        metadata=_default(record.get("metadata"), {}),
     )
 
 
-def _either(given: Any, default: Any) -> Any:
-    return default if given is None else given  # an empty string is given, and refused later
+def _default(value: Any, default: Any) -> Any:
+    # not `value or default`: an empty string must reach the checks of `Turn`
+    return default if value is None else value
 
 
 # ---- LoCoMo
@@ -216,54 +231,58 @@ def _either(given: Any, default: Any) -> Any:
 def read_locomo(path: Path) -> list[LocomoConversation]:
     """Read a LoCoMo file (Maharana et al., ACL 2024), such as locomo10.json.
 
-    Turn ids are LoCoMo's own ("D1:3"). A turn was said at its session's time, read as UTC, plus a
-    second for every turn before it, so that the order stays.
+    Turn ids are those of LoCoMo ("D1:3"). A turn has its session's time, read as UTC, plus one
+    second for every turn before it, which keeps the order.
 
     Raises:
-        InvalidInput: the file cannot be read, or is not LoCoMo; the message says where.
+        InvalidInput: the file cannot be read, or is no LoCoMo file; the message has the location.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         data = file.read()
     try:
         records = _json(data)
         if not isinstance(records, list):
-            raise InvalidInput("the file is no list of conversations")
+            raise InvalidInput("it is no list of conversations")
         return [_conversation(record, n) for n, record in enumerate(records, start=1)]
     except InvalidInput as error:
         raise InvalidInput(
-            f"{path} is not a LoCoMo file: {error}; for other conversations write JSON lines and "
+            f"{path} is not a LoCoMo file: {error}; write other conversations as JSON lines and "
             "import them with --format jsonl"
         ) from error
 
 
-def choose(conversations: list[LocomoConversation], wanted: str | None) -> LocomoConversation:
-    """Return the conversation meant: the one of this sample id, or the only one there is."""
-    ids = ", ".join(one.sample_id for one in conversations)
-    if wanted is None:
+def select_conversation(
+    conversations: list[LocomoConversation], sample_id: str | None
+) -> LocomoConversation:
+    """Return the conversation with this sample id; for None, the file must hold a single one."""
+    ids = ", ".join(conversation.sample_id for conversation in conversations)
+    if sample_id is None:
         if len(conversations) != 1:
             raise InvalidInput(
                 f"the file holds {len(conversations)} conversations ({ids}) and a user has one "
                 "memory; choose one with --conversation"
             )
         return conversations[0]
-    for one in conversations:
-        if one.sample_id == wanted:
-            return one
-    raise InvalidInput(f"no conversation {wanted!r} in the file; it holds {ids}")
+    for conversation in conversations:
+        if conversation.sample_id == sample_id:
+            return conversation
+    raise InvalidInput(f"no conversation {sample_id!r} in the file; it holds {ids}")
 
 
-def locomo_source(conversation: LocomoConversation) -> Source:
-    """Return a conversation's turns, ready to be stored."""
-    sample = conversation.sample_id
-    turns = [Placed(turn=turn, where=f"{sample}, turn {turn.id}") for turn in conversation.turns]
-    return Source(turns=turns, total=len(turns))
+def locomo_source(conversation: LocomoConversation) -> TurnSource:
+    """Return a conversation's turns for `import_turns`."""
+    turns = [
+        LocatedTurn(turn=turn, location=f"{conversation.sample_id}, turn {turn.id}")
+        for turn in conversation.turns
+    ]
+    return TurnSource(turns=turns, total=len(turns))
 
 
 def _conversation(record: object, n: int) -> LocomoConversation:
     where = f"conversation {n}"
     conversation = _field(record, "conversation", dict, where)
     turns = tuple(_turns(conversation, where))
-    known = {turn.id or "" for turn in turns}
+    turn_ids = {turn.id or "" for turn in turns}
     return LocomoConversation(
         sample_id=_field(record, "sample_id", str, where),
         speakers=(
@@ -272,26 +291,26 @@ def _conversation(record: object, n: int) -> LocomoConversation:
         ),
         turns=turns,
         questions=tuple(
-            _question(question, known, f"{where}, question {m}")
+            _question(question, turn_ids, f"{where}, question {m}")
             for m, question in enumerate(_field(record, "qa", list, where), start=1)
         ),
     )
 
 
 def _turns(conversation: Mapping[str, Any], where: str) -> Iterator[Turn]:
-    numbers = sorted(int(found[1]) for key in conversation if (found := _SESSION.fullmatch(key)))
+    numbers = sorted(int(match[1]) for key in conversation if (match := _SESSION.fullmatch(key)))
     for number in numbers:
         session = f"session_{number}"
-        began = _field(conversation, f"{session}_date_time", str, where)
+        start = _field(conversation, f"{session}_date_time", str, where)
         try:
-            time = datetime.strptime(began, _SESSION_TIME).replace(tzinfo=UTC)
+            time = datetime.strptime(start, _SESSION_TIME).replace(tzinfo=UTC)
         except ValueError as error:
             raise InvalidInput(
-                f'{where}, {session}: time {began!r} is not like "1:56 pm on 8 May, 2023"'
+                f'{where}, {session}: time {start!r} is not like "1:56 pm on 8 May, 2023"'
             ) from error
         for n, record in enumerate(_field(conversation, session, list, where)):
-            here = f"{where}, {session}, turn {n + 1}"
-            yield _locomo_turn(record, session, time + timedelta(seconds=n), here)
+            turn_where = f"{where}, {session}, turn {n + 1}"
+            yield _locomo_turn(record, session, time + timedelta(seconds=n), turn_where)
 
 
 def _locomo_turn(record: object, session: str, said_at: datetime, where: str) -> Turn:
@@ -310,14 +329,14 @@ def _locomo_turn(record: object, session: str, said_at: datetime, where: str) ->
         raise InvalidInput(f"{where}: {error}") from error
 
 
-def _question(record: object, known: set[str], where: str) -> LocomoQuestion:
+def _question(record: object, turn_ids: set[str], where: str) -> LocomoQuestion:
     evidence: dict[str, None] = {}  # an ordered set
     dropped = 0
     for text in map(str, _field(record, "evidence", list, where)):
         references = [f"D{int(d)}:{int(n)}" for d, n in _REFERENCE.findall(text)]
-        found = [reference for reference in references if reference in known]
-        evidence.update(dict.fromkeys(found))
-        dropped += max(len(references), 1) - len(found)
+        existing = [reference for reference in references if reference in turn_ids]
+        evidence.update(dict.fromkeys(existing))
+        dropped += max(len(references), 1) - len(existing)
     answer = record.get("answer") if isinstance(record, dict) else None
     return LocomoQuestion(
         question=_field(record, "question", str, where),
@@ -328,10 +347,11 @@ def _question(record: object, known: set[str], where: str) -> LocomoQuestion:
     )
 
 
-# ---- reading what others wrote
+# ---- reading files
 
 
 def _field(record: object, key: str, kind: type[Kind], where: str) -> Kind:
+    """Return a field of a JSON object, or raise with its location if it is of another type."""
     if not isinstance(record, dict):
         raise InvalidInput(f"{where} is no JSON object")
     value = record.get(key)
@@ -348,16 +368,20 @@ def _json(data: bytes) -> Any:
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         raise InvalidInput(f"not JSON at {at}: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all measure
+    except (ValueError, RecursionError) as error:  # a number too long, or nested too deep
         raise InvalidInput(f"JSON that cannot be read: {error}") from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():
-        raise InvalidInput(f"{path} cannot be read twice; give a file, not a folder or a pipe")
+        raise InvalidInput(f"{path} cannot be read twice; pass a file, not a folder or a pipe")
     try:
         return path.open("rb")
     except OSError as error:
         raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}; give a file's path"
+            f"{path} cannot be read: {error.strerror}; pass the path of a file"
         ) from error
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

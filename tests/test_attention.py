@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memkit import attention
-from memkit.attention import Attended, attend, chunk_keys, inside, pack, position_code, select
+from memkit.attention import (
+    AttentionOutput,
+    attend,
+    attend_inside,
+    chunk_keys,
+    pack,
+    position_code,
+    select_chunks,
+)
 
 Array = NDArray[np.float64]
 POSITIONS = pytest.mark.parametrize("positions", [False, True])
@@ -46,14 +54,14 @@ def cases(draw: st.DrawFn, masks: tuple[str, ...] = ("none", "shared", "per quer
     return Case(normal(b, q, d, seed=seed), contents, mask, k, draw(st.booleans()))
 
 
-def run(case: Case, **changed: Any) -> Attended:
+def run(case: Case, **changed: Any) -> AttentionOutput:
     case = case._replace(**changed)
     return attend(
         case.queries, case.contents, k=case.k, mask=case.mask, positions=case.positions, scale=0.7
     )
 
 
-def spread(read: Attended, chunks: int) -> Tensor:
+def spread(read: AttentionOutput, chunks: int) -> Tensor:
     """The scores of all turns, [B, Q, M, C]; 0 for chunks that were not opened."""
     b, q, _, c = read.turn_weights.shape
     index = read.chunks.unsqueeze(-1).expand_as(read.turn_weights)
@@ -140,7 +148,7 @@ def test_the_scores_of_a_query_sum_to_one_or_to_zero_if_it_may_see_nothing(case:
 
 def test_the_chunks_come_in_the_order_of_their_relevance() -> None:
     keys = torch.tensor([[[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [-1.0, 0.0]]])
-    chosen = select(torch.tensor([[[1.0, 0.0]]]), keys, 3, scale=1.0)
+    chosen = select_chunks(torch.tensor([[[1.0, 0.0]]]), keys, 3, scale=1.0)
     assert chosen.chunks.tolist() == [[[1, 2, 0]]]
     assert chosen.weights[0, 0].tolist() == pytest.approx(softmax([3.0, 2.0, 1.0]))
 
@@ -294,7 +302,7 @@ def test_a_mask_for_all_queries_is_the_same_mask_for_each(case: Case) -> None:
 
 def test_a_valid_chunk_is_chosen_before_any_masked_one_however_bad_it_is() -> None:
     keys = torch.tensor([[[9.0], [-1e30], [8.0]]])
-    chosen = select(torch.ones(1, 1, 1), keys, 2, torch.tensor([[[False, True, False]]]))
+    chosen = select_chunks(torch.ones(1, 1, 1), keys, 2, torch.tensor([[[False, True, False]]]))
     assert chosen.chunks[0, 0, 0] == 1
     assert chosen.weights.tolist() == [[[1.0, 0.0]]]
 
@@ -448,7 +456,7 @@ def test_given_keys_decide_which_chunks_are_opened() -> None:
 
 def test_inside_is_an_attention_of_its_own_for_every_chunk() -> None:
     queries, contents = normal(2, 3, 8), normal(2, 3, 4, 5, 8, seed=2)
-    found = inside(queries, contents, scale=0.7)
+    found = attend_inside(queries, contents, scale=0.7)
     expected = torch.nn.functional.scaled_dot_product_attention(
         queries[:, :, None, None].expand(-1, -1, 4, -1, -1), contents, contents, scale=0.7
     )

@@ -63,7 +63,7 @@ def test_windows_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings]
 
     lexical = score(line, found)
     assert lexical.window == pytest.approx(window)
-    assert lexical.own == pytest.approx(own)
+    assert lexical.chunk == pytest.approx(own)
 
 
 @given(ASKED)
@@ -89,10 +89,10 @@ def test_sessions_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings
 @given(ASKED)
 def test_every_score_is_a_part_of_the_most_possible(asked: tuple[Timeline, Postings]) -> None:
     lexical = score(*asked)
-    for scores in (lexical.own, lexical.window, lexical.session):
+    for scores in (lexical.chunk, lexical.window, lexical.session):
         assert scores.shape == (len(asked[0]),)
         assert ((scores >= 0) & (scores <= 1)).all()
-    assert (lexical.own <= lexical.window + 1e-12).all()
+    assert (lexical.chunk <= lexical.window + 1e-12).all()
 
 
 # ---- what that means
@@ -101,43 +101,43 @@ def test_every_score_is_a_part_of_the_most_possible(asked: tuple[Timeline, Posti
 def test_a_rare_word_tells_more_than_a_common_one() -> None:
     line = timeline([5] * 6, range(6))
     lexical = score(line, [[0], [1, 2, 3, 4]])
-    assert lexical.own[0] > lexical.own[1] > lexical.own[5] == 0
+    assert lexical.chunk[0] > lexical.chunk[1] > lexical.chunk[5] == 0
 
 
 def test_words_of_a_neighbour_count_but_are_not_its_own() -> None:
     lexical = score(timeline([5, 5, 5], [0, 0, 1]), [[0]])
     assert lexical.window[0] > lexical.window[1] > lexical.window[2] == 0
-    assert lexical.own[0] == lexical.window[0]
-    assert lexical.own[1] == 0
+    assert lexical.chunk[0] == lexical.window[0]
+    assert lexical.chunk[1] == 0
 
 
 def test_a_long_chunk_needs_more_of_the_words() -> None:
     lexical = score(timeline([5, 500], [0, 1]), [[0, 1]])
-    assert lexical.own[0] > lexical.own[1] > 0
+    assert lexical.chunk[0] > lexical.chunk[1] > 0
 
 
 def test_all_words_in_one_place_score_more_than_each_alone() -> None:
     lexical = score(timeline([5] * 4, range(4)), [[0, 1], [0, 2]])
-    assert lexical.own[0] > lexical.own[1] == lexical.own[2] > 0
+    assert lexical.chunk[0] > lexical.chunk[1] == lexical.chunk[2] > 0
 
 
 def test_another_form_of_a_word_counts_once() -> None:
     line = timeline([5] * 6, range(6))
     twice = of_words(line, {"camp": [0, 3], "camping": [0, 3], "tent": [1]})
     once = of_words(line, {"camp": [0, 3], "tent": [1]})
-    assert twice.own.tolist() == once.own.tolist()
+    assert twice.chunk.tolist() == once.chunk.tolist()
     assert twice.session.tolist() == once.session.tolist()
 
 
 def test_two_words_in_the_same_places_count_both() -> None:
     line = timeline([5] * 6, range(6))
-    both = of_words(line, {"camp": [0], "tent": [0], "lake": [1]}).own
+    both = of_words(line, {"camp": [0], "tent": [0], "lake": [1]}).chunk
     assert both[0] == pytest.approx(2 * both[1])
 
 
 def test_words_found_nowhere_take_from_what_is_possible_each_one() -> None:
     line = timeline([5] * 6, range(6))
-    best = [float(score(line, [[0], *[[]] * n]).own[0]) for n in range(3)]
+    best = [float(score(line, [[0], *[[]] * n]).chunk[0]) for n in range(3)]
     assert best[0] > best[1] > best[2] > 0
 
 
@@ -151,5 +151,5 @@ def test_the_best_session_scores_one_and_the_others_a_part_of_that() -> None:
 def test_nothing_to_find_scores_zero(n: int, found: Postings) -> None:
     lexical = score(timeline([5] * n), found)
     nothing: Integers = np.zeros(n, dtype=np.int64)
-    assert lexical.own.tolist() == lexical.window.tolist() == nothing.tolist()
+    assert lexical.chunk.tolist() == lexical.window.tolist() == nothing.tolist()
     assert lexical.session.tolist() == nothing.tolist()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import memkit
 from memkit import importers
 from memkit.errors import InvalidInput, ModelError
-from memkit.importers import Imported, read_lines, read_locomo, to_line
+from memkit.importers import ImportCounts, read_lines, read_locomo, to_line
 from memkit.protocols import Vectors
 from memkit.records import Turn
 from memkit.testing import HashEmbedder
@@ -28,9 +28,9 @@ NASTY = (
 
 def fill(
     memory: memkit.Memory, path: Path, user_id: str = "ann", session_id: str | None = None
-) -> Imported:
+) -> ImportCounts:
     source = read_lines(path, user_id=user_id, session_id=session_id)
-    return importers.remember(memory, source, user_id=user_id, progress=lambda _, __: None)
+    return importers.import_turns(memory, source, user_id=user_id, progress=lambda _, __: None)
 
 
 def lines_of(memory: memkit.Memory) -> list[dict[str, str]]:
@@ -106,16 +106,16 @@ def test_byte_order_mark_blank_lines_and_windows_line_ends_are_fine(
 ) -> None:
     path = tmp_path / "turns.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"role": "user", "content": "a"}\r\n\r\n  \n')
-    assert fill(memory, path) == Imported(read=1, new=1)
+    assert fill(memory, path) == ImportCounts(read=1, new=1)
 
 
 def test_a_file_imported_again_adds_nothing_and_embeds_nothing(
     memory: memkit.Memory, embedder: HashEmbedder, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "turns.jsonl", [said(n) for n in range(300)])
-    assert fill(memory, path) == Imported(read=300, new=300)
+    assert fill(memory, path) == ImportCounts(read=300, new=300)
     calls = embedder.calls
-    assert fill(memory, path) == Imported(read=300, new=0)
+    assert fill(memory, path) == ImportCounts(read=300, new=0)
     assert embedder.calls == calls
 
 
@@ -145,7 +145,7 @@ def test_an_import_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
         with pytest.raises(ModelError):
             fill(memory, path)
         assert memory.stats(user_id="ann")["turns"] == 256
-        assert fill(memory, path) == Imported(read=600, new=344)
+        assert fill(memory, path) == ImportCounts(read=600, new=344)
         assert [turn.id for turn in memory.turns(user_id="ann")] == [f"t{n}" for n in range(600)]
 
 
@@ -363,12 +363,12 @@ def test_any_json_is_read_as_locomo_or_refused_in_our_words(
 
 def test_a_conversation_is_chosen_by_its_id_or_by_being_the_only_one(tmp_path: Path) -> None:
     both = locomo(tmp_path / "l.json", conversation(), conversation() | {"sample_id": "conv-2"})
-    assert importers.choose(both, "conv-2").sample_id == "conv-2"
-    assert importers.choose(both[:1], None).sample_id == "conv-1"
+    assert importers.select_conversation(both, "conv-2").sample_id == "conv-2"
+    assert importers.select_conversation(both[:1], None).sample_id == "conv-1"
     with pytest.raises(InvalidInput, match=r"2 conversations \(conv-1, conv-2\).*--conversation"):
-        importers.choose(both, None)
+        importers.select_conversation(both, None)
     with pytest.raises(InvalidInput, match="no conversation 'conv-3'"):
-        importers.choose(both, "conv-3")
+        importers.select_conversation(both, "conv-3")
 
 
 @pytest.mark.parametrize(

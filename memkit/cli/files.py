@@ -24,7 +24,7 @@ from memkit.cli.options import (
 from memkit.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from memkit.importers import Source
+    from memkit.importers import TurnSource
 
 
 class Format(StrEnum):
@@ -70,7 +70,7 @@ def import_(
     source = _source(file, format_, conversation, user, session)
     with memory_at(store, embedder, new=True) as memory:
         with show.progress("importing") as progress:
-            done = importers.remember(memory, source, user_id=user, progress=progress)
+            done = importers.import_turns(memory, source, user_id=user, progress=progress)
         with show.working("summarising"):
             memory._think_quietly(user)
     if json_:
@@ -81,12 +81,12 @@ def import_(
 
 def _source(
     file: Path, format_: Format, conversation: str | None, user: str, session: str | None
-) -> "Source":
+) -> "TurnSource":
     from memkit import importers
 
     kind = importers.guess_format(file) if format_ is Format.auto else format_
     if kind == "locomo":
-        chosen = importers.choose(importers.read_locomo(file), conversation)
+        chosen = importers.select_conversation(importers.read_locomo(file), conversation)
         return importers.locomo_source(chosen)
     if conversation is not None:
         raise InvalidInput("--conversation chooses from a LoCoMo file, and this is none")

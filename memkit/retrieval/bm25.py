@@ -21,7 +21,7 @@ class LexicalScores:
     """BM25 scores of every row of a timeline, each array of shape (n,)."""
 
     window: Floats  # of the row's window, as a share of the theoretical maximum
-    own: Floats  # the part of `window` that comes from the row's own words
+    chunk: Floats  # the part of `window` that comes from the row's chunk itself
     session: Floats  # of the row's session, as a share of the best session's
 
 
@@ -43,15 +43,15 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
     counts = [windows.counts(rows) for rows in row_lists]
     matched = np.flatnonzero(sum(counts, np.zeros(n)))  # all other rows score 0
     damping = _damping(windows.lengths())[matched]
-    window, own = np.zeros(len(matched)), np.zeros(len(matched))
+    window, in_chunk = np.zeros(len(matched)), np.zeros(len(matched))
     for weight, count, rows in zip(weights, counts, row_lists, strict=True):
         scores = weight / maximum * _saturate(count[matched], damping)
         window += scores
         index = np.searchsorted(matched, rows)
-        own[index] += scores[index] / count[rows]
+        in_chunk[index] += scores[index] / count[rows]
     return LexicalScores(
         window=_scatter(window, matched, n),
-        own=_scatter(own, matched, n),
+        chunk=_scatter(in_chunk, matched, n),
         session=_score_sessions(timeline, weights, row_lists),
     )
 

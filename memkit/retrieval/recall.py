@@ -177,8 +177,8 @@ def _rank(
     signals = {
         "dense": cosines,
         "dense window": windows.means(rows, cosines),
-        "lexical": lexical.own[rows],
-        "lexical window": lexical.window[rows] - lexical.own[rows],
+        "lexical": lexical.chunk[rows],
+        "lexical window": lexical.window[rows] - lexical.chunk[rows],
         "attention": fusion.attention_scores(windows.chunks(rows), cosines),
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
@@ -267,7 +267,7 @@ def _time_spans(
     ]
     for preposition, event in dates.events(query.text, now):
         event_postings = {word: postings[word] for word in words(event) if word in postings}
-        scores = bm25.score(timeline, windows, event_postings).own
+        scores = bm25.score(timeline, windows, event_postings).chunk
         if scores.any():
             time = int(timeline.said_us[scores.argmax()])
             spans.append(
