@@ -1,8 +1,7 @@
-"""What many tests need: a memory in RAM with a fixed clock, tiny models, and the real ones once."""
+"""Shared fixtures: a memory in RAM with a fixed clock, tiny models, and the real models once."""
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,14 +12,16 @@ from hypothesis import HealthCheck, settings
 import memkit
 from memkit.models.bundled import GGUF_SHA256, NAME, default_cache
 from memkit.models.bundled import smollm2 as load_smollm2
-from memkit.testing import HashEmbedder
+from memkit.testing import (
+    NOON,  # noqa: F401 - tests import it from here
+    HashEmbedder,
+    open_memory,
+)
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 settings.register_profile(
     "memkit",
@@ -38,10 +39,9 @@ def embedder() -> HashEmbedder:
 
 @pytest.fixture
 def memory(embedder: HashEmbedder) -> Iterator[memkit.Memory]:
-    """A memory in RAM, at noon, that thinks only when told to."""
-    settings = memkit.Settings(background=False)
-    with memkit.open(":memory:", embedder=embedder, settings=settings, clock=lambda: NOON) as made:
-        yield made
+    """A memory in RAM, at noon, without a background thread."""
+    with open_memory(embedder=embedder) as memory:
+        yield memory
 
 
 @pytest.fixture(scope="session")
@@ -94,10 +94,10 @@ def tiny(real_tokenizer: Any) -> Callable[..., Any]:
             "num_attention_heads": 2, "num_key_value_heads": 2,
         }  # fmt: skip
         ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
-        chosen = {"vocab_size": len(real_tokenizer), "max_position_embeddings": 4096}
+        limits = {"vocab_size": len(real_tokenizer), "max_position_embeddings": 4096}
         text = "TextConfig" if kind == "Gemma3" else "Config"
         head = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
-        made = getattr(transformers, kind + text)(**(chosen | ends | sizes | config))
-        return getattr(transformers, head)(made).eval()
+        configuration = getattr(transformers, kind + text)(**(limits | ends | sizes | config))
+        return getattr(transformers, head)(configuration).eval()
 
     return make

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import NOON
 from test_families import FAMILIES, LOUD, ask, user, whole
 
 import memkit
@@ -12,7 +11,7 @@ from memkit import chat
 from memkit.errors import BudgetExceeded, InvalidInput, ModelError
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.protocols import Messages
-from memkit.testing import HashEmbedder
+from memkit.testing import open_memory
 
 Tiny = Callable[..., Any]
 
@@ -138,17 +137,16 @@ def said(memory: memkit.Memory, chats: list[memkit.Chat]) -> list[list[tuple[str
 
 
 def test_sessions_are_answered_together_as_one_by_one(
-    tokenizer: Any, tiny: Tiny, memory: memkit.Memory, embedder: HashEmbedder
+    tokenizer: Any, tiny: Tiny, memory: memkit.Memory
 ) -> None:
     model = HuggingFaceModel(tiny("Llama", **LOUD), tokenizer)
     chats = sessions(memory, model, max_new_tokens=8)[::2]  # one of each user
     texts = [f"What colour is the key? {n}" for n in range(len(chats))]
-    quiet = memkit.Settings(background=False)
-    with memkit.open(":memory:", embedder=embedder, settings=quiet, clock=lambda: NOON) as apart:
-        alone = sessions(apart, model, max_new_tokens=8)[::2]
-        one_by_one = [one.reply(text) for one, text in zip(alone, texts, strict=True)]
+    with open_memory() as second_memory:
+        single_chats = sessions(second_memory, model, max_new_tokens=8)[::2]
+        one_by_one = [single.reply(text) for single, text in zip(single_chats, texts, strict=True)]
         assert chat.replies(chats, texts, batch_size=2) == one_by_one
-        assert said(memory, chats) == said(apart, alone)
+        assert said(memory, chats) == said(second_memory, single_chats)
     again = chat.replies(chats, texts)
     assert [one[2] for one in said(memory, chats)] == [("user", text) for text in texts]
     assert len(again) == len(chats)

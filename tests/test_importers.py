@@ -16,7 +16,7 @@ from memkit.errors import InvalidInput, ModelError
 from memkit.importers import ImportCounts, read_lines, read_locomo, to_line
 from memkit.protocols import Vectors
 from memkit.records import Turn
-from memkit.testing import HashEmbedder
+from memkit.testing import HashEmbedder, open_memory
 
 LOCOMO = Path(__file__).parents[2] / "shared" / "data" / "locomo" / "locomo10.json"
 WHEN = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
@@ -67,10 +67,9 @@ turns = st.builds(
 @settings(max_examples=30)
 @given(spoken=st.lists(turns, max_size=8))
 def test_what_was_exported_is_imported_as_it_was(spoken: list[Turn], tmp_path: Path) -> None:
-    ours = memkit.Settings(background=False)
     with (
-        memkit.open(":memory:", embedder=HashEmbedder(), settings=ours) as first,
-        memkit.open(":memory:", embedder=HashEmbedder(), settings=ours) as second,
+        open_memory() as first,
+        open_memory() as second,
     ):
         first.remember(spoken, user_id="ann")
         exported = lines_of(first)
@@ -140,8 +139,7 @@ class Interrupted(HashEmbedder):
 
 def test_an_import_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     path = write(tmp_path / "turns.jsonl", [said(n) for n in range(600)])
-    ours = memkit.Settings(background=False)
-    with memkit.open(":memory:", embedder=Interrupted(), settings=ours) as memory:
+    with open_memory(embedder=Interrupted()) as memory:
         with pytest.raises(ModelError):
             fill(memory, path)
         assert memory.stats(user_id="ann")["turns"] == 256

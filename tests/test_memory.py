@@ -2,9 +2,10 @@
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,7 @@ from memkit.errors import (
     StoreClosed,
     StoreError,
 )
-from memkit.testing import HashEmbedder
-
-QUIET = memkit.Settings(background=False)
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
+from memkit.testing import NOON, HashEmbedder, open_memory
 
 # ---- context
 
@@ -42,7 +39,7 @@ SAID = (
 def test_a_context_never_exceeds_its_budget(
     said: list[str], budget: int, count: Callable[[str], int] | None
 ) -> None:
-    with memkit.open(":memory:", embedder=HashEmbedder(), settings=QUIET) as memory:
+    with open_memory() as memory:
         memory.remember([Turn(text=text) for text in said], user_id="ann")
         memory.flush()
         found = memory.context("tea in Oslo", user_id="ann", budget_tokens=budget, count=count)
@@ -223,6 +220,8 @@ def test_the_worker_survives_a_failing_summariser() -> None:
     with memkit.open(":memory:", embedder=HashEmbedder(), summariser=FailsOnce()) as memory:
         memory.remember("hello", user_id="ann")
         assert tried.wait(60)
+        while not memory.doctor():  # until the worker has recorded the failure
+            time.sleep(0.001)
         memory.flush()
         memory.remember("again", user_id="ann")
         memory.flush()
@@ -249,7 +248,7 @@ def test_closing_does_not_wait_for_all_that_is_pending(tmp_path: Path) -> None:
         closing.join(0.001)
     gate.go.set()
     closing.join()
-    with memkit.open(url, embedder=HashEmbedder(), settings=QUIET) as again:
+    with open_memory(url) as again:
         summary = again.summary(user_id="ann")
         assert summary is not None
         assert summary.through == 100

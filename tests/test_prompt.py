@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +14,8 @@ from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import Layout, Parts, compose, format_memory_block, select_within_budget
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary
-from memkit.testing import ScriptedModel
+from memkit.testing import NOON, ScriptedModel
 
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 LAYOUTS: list[Layout] = ["cache", "hema"]
 
 

@@ -1,9 +1,8 @@
-"""What the Compact Memory promises: one short sentence, always valid, that leads back to turns."""
+"""The Compact Memory is one short, valid sentence that leads back to its turns."""
 
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,7 @@ from memkit import Memory, Summary
 from memkit.background.summary import MAX_TOKENS, ExtractiveSummariser, ModelSummariser
 from memkit.errors import ModelError
 from memkit.models.huggingface import HuggingFaceModel
-from memkit.testing import HashEmbedder, ScriptedModel
-
-QUIET = memkit.Settings(background=False)
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+from memkit.testing import ScriptedModel, open_memory
 
 
 def words(text: str) -> int:
@@ -41,12 +37,6 @@ class Recorder:
         return f"{len(self.asked)} updates"
 
 
-def opened(summariser: Any = None, url: Path | str = ":memory:") -> Memory:
-    return memkit.open(
-        str(url), embedder=HashEmbedder(), summariser=summariser, settings=QUIET, clock=lambda: NOON
-    )
-
-
 def versions(memory: Memory, level: int) -> list[Summary]:
     scope = memkit.records.Scope(user_id="ann")
     return list(memory.store.summaries(scope, level))[::-1]
@@ -60,7 +50,7 @@ def test_there_is_no_summary_before_anything_was_said(memory: Memory) -> None:
 
 def test_a_summary_grows_from_the_previous_one_and_the_new_turns_only() -> None:
     recorder = Recorder()
-    with opened(recorder) as memory:
+    with open_memory(summariser=recorder) as memory:
         for text in ("one", "two"):
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
@@ -70,7 +60,7 @@ def test_a_summary_grows_from_the_previous_one_and_the_new_turns_only() -> None:
 
 def test_remembering_in_between_takes_in_all_that_waits_at_once() -> None:
     recorder = Recorder()
-    with opened(recorder) as memory:
+    with open_memory(summariser=recorder) as memory:
         memory.remember(["one", "two", "three"], user_id="ann")
         memory.flush()
     assert recorder.asked == [("", ["User: one", "User: two", "User: three"])]
@@ -78,7 +68,7 @@ def test_remembering_in_between_takes_in_all_that_waits_at_once() -> None:
 
 @pytest.mark.parametrize("sizes", [[350], [1] * 350, [99, 1, 1, 249], [120, 230]])
 def test_the_summary_of_summaries_comes_at_every_hundredth_turn(sizes: list[int]) -> None:
-    with opened(Recorder()) as memory:
+    with open_memory(summariser=Recorder()) as memory:
         for size in sizes:
             memory.remember([f"turn {n}" for n in range(size)], user_id="ann")
             if len(sizes) < 10:
@@ -91,7 +81,7 @@ def test_the_summary_of_summaries_comes_at_every_hundredth_turn(sizes: list[int]
 
 def test_overviews_can_be_switched_off() -> None:
     off = memkit.Settings(background=False, overviews=False)
-    with memkit.open(":memory:", embedder=HashEmbedder(), settings=off) as memory:
+    with open_memory(settings=off) as memory:
         memory.remember([f"turn {n}" for n in range(120)], user_id="ann")
         memory.think(user_id="ann")
         assert memory.summary(user_id="ann", level=2) is None
@@ -99,7 +89,7 @@ def test_overviews_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_every_summary_leads_back_to_all_its_turns(level: int) -> None:
-    with opened(Recorder()) as memory:
+    with open_memory(summariser=Recorder()) as memory:
         ids = []
         for n in range(5):
             ids += memory.remember([f"turn {n} {m}" for m in range(50)], user_id="ann")
@@ -114,7 +104,7 @@ def test_every_summary_leads_back_to_all_its_turns(level: int) -> None:
 
 
 def test_an_older_version_stays_readable() -> None:
-    with opened(Recorder()) as memory:
+    with open_memory(summariser=Recorder()) as memory:
         for text in ("one", "two"):
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
@@ -141,7 +131,7 @@ FAILURES: dict[str, tuple[Callable[[], str], str]] = {
 def test_a_failing_summariser_leaves_the_old_summary_and_the_turns_waiting(name: str) -> None:
     recorder = Recorder()
     failing, hint = FAILURES[name]
-    with opened(recorder) as memory:
+    with open_memory(summariser=recorder) as memory:
         memory.remember("one", user_id="ann")
         memory.flush()
         recorder.failing = failing
@@ -160,7 +150,7 @@ def test_a_failing_summariser_leaves_the_old_summary_and_the_turns_waiting(name:
 def test_think_raises_what_the_summariser_failed_with(name: str) -> None:
     recorder = Recorder()
     recorder.failing, hint = FAILURES[name]
-    with opened(recorder) as memory:
+    with open_memory(summariser=recorder) as memory:
         memory.remember("one", user_id="ann")
         with pytest.raises((ModelError, KeyError, ConnectionError)):
             memory.think(user_id="ann")
@@ -172,7 +162,7 @@ def test_a_summary_of_summaries_that_fails_commits_neither_level() -> None:
         def summarise(self, _previous: str, new: Sequence[str], **_: int) -> str:
             return "fine" if new[0].startswith("User:") else ""
 
-    with opened(FailsAtTheOverview()) as memory:
+    with open_memory(summariser=FailsAtTheOverview()) as memory:
         memory.remember(["x"] * 100, user_id="ann")
         memory.flush()
         assert versions(memory, 1) == versions(memory, 2) == []
@@ -185,7 +175,7 @@ def test_one_users_failing_summary_does_not_hold_up_another() -> None:
                 raise RuntimeError("no")
             return "fine"
 
-    with opened(FailsForBob()) as memory:
+    with open_memory(summariser=FailsForBob()) as memory:
         memory.remember("I am Bob", user_id="bob")
         memory.remember("I am Ann", user_id="ann")
         memory.flush()
@@ -207,7 +197,7 @@ def test_whatever_is_remembered_the_sentence_has_at_most_60_tokens(
     def count(text: str) -> int:  # an unkind tokenizer: blanks count, and so do parts of words
         return -(-len(text) // per_token)
 
-    with opened(ExtractiveSummariser(count)) as memory:
+    with open_memory(summariser=ExtractiveSummariser(count)) as memory:
         for text in said:
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
@@ -218,7 +208,7 @@ def test_whatever_is_remembered_the_sentence_has_at_most_60_tokens(
 
 
 def test_a_word_longer_than_the_whole_sentence_is_cut() -> None:
-    with opened(ExtractiveSummariser(len)) as memory:
+    with open_memory(summariser=ExtractiveSummariser(len)) as memory:
         memory.remember("https://example.org/" + "a1" * 5000, user_id="ann")
         memory.think(user_id="ann")
         found = memory.summary(user_id="ann")
@@ -265,7 +255,7 @@ def test_the_summary_of_summaries_keeps_facts_of_every_hundred_turns(memory: Mem
 
 def test_a_model_is_asked_with_the_previous_sentence_and_the_new_turns() -> None:
     model = ScriptedModel(["Ann lives in Oslo. And more.", "Ann lives in Bergen."])
-    with opened(ModelSummariser(model, words)) as memory:
+    with open_memory(summariser=ModelSummariser(model, words)) as memory:
         for text in ("I live in Oslo", "I moved to Bergen"):
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
@@ -277,7 +267,7 @@ def test_a_model_is_asked_with_the_previous_sentence_and_the_new_turns() -> None
 
 
 def test_a_models_long_answer_is_cut_to_60_tokens_at_a_word() -> None:
-    with opened(ModelSummariser(ScriptedModel(["word " * 200]), words)) as memory:
+    with open_memory(summariser=ModelSummariser(ScriptedModel(["word " * 200]), words)) as memory:
         memory.remember("hello", user_id="ann")
         memory.think(user_id="ann")
         found = memory.summary(user_id="ann")
@@ -286,7 +276,7 @@ def test_a_models_long_answer_is_cut_to_60_tokens_at_a_word() -> None:
 
 
 def test_a_model_that_says_nothing_changes_nothing() -> None:
-    with opened(ModelSummariser(ScriptedModel(["  \n "]), words)) as memory:
+    with open_memory(summariser=ModelSummariser(ScriptedModel(["  \n "]), words)) as memory:
         memory.remember("hello", user_id="ann")
         with pytest.raises(ModelError, match="nothing"):
             memory.think(user_id="ann")
@@ -299,7 +289,7 @@ def test_a_tiny_real_model_summarises(tokenizer: Any, tiny: Callable[..., Any]) 
     def count(text: str) -> int:
         return len(tokenizer(text)["input_ids"])
 
-    with opened(ModelSummariser(model, count)) as memory:
+    with open_memory(summariser=ModelSummariser(model, count)) as memory:
         memory.remember("I live in Oslo <|im_end|>", user_id="ann")
         memory.flush()
         found = memory.summary(user_id="ann")
@@ -310,7 +300,7 @@ def test_a_tiny_real_model_summarises(tokenizer: Any, tiny: Callable[..., Any]) 
 @pytest.mark.slow
 def test_smollm2_summarises(smollm2: Any) -> None:
     model = HuggingFaceModel(*smollm2)
-    with opened(ModelSummariser(model, words)) as memory:
+    with open_memory(summariser=ModelSummariser(model, words)) as memory:
         memory.remember(["I moved to Oslo in May.", "My cat is called Tau."], user_id="ann")
         memory.think(user_id="ann")
         found = memory.summary(user_id="ann")
@@ -321,10 +311,9 @@ def test_smollm2_summarises(smollm2: Any) -> None:
 # ---- nothing is lost by a crash
 
 CRASH = """
-import os, sys, memkit
-from memkit.testing import HashEmbedder
-memory = memkit.open(sys.argv[1], embedder=HashEmbedder(),
-                     settings=memkit.Settings(background=False))
+import os, sys
+from memkit.testing import open_memory
+memory = open_memory(sys.argv[1])
 memory.remember(["I live in Oslo", "my cat is called Tau"], user_id="ann")
 os._exit(9)
 """
@@ -333,7 +322,7 @@ os._exit(9)
 def test_turns_that_a_crash_left_waiting_are_taken_in_later(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", CRASH, tmp_path / "ann.db"], check=False)
     assert done.returncode == 9
-    with opened(url=tmp_path / "ann.db") as memory:
+    with open_memory(str(tmp_path / "ann.db")) as memory:
         assert memory.store.pending() == ["ann"]
         assert memory.summary(user_id="ann") is None
         memory.flush()

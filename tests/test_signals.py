@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from fakes import NOON, TOLD, Blind, apart, opened, users
+from fakes import VOCABULARY, BlindEmbedder, apart, users
 
 import memkit
 from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError
 from memkit.protocols import Vectors
 from memkit.retrieval import fusion
-from memkit.testing import HashEmbedder
+from memkit.testing import NOON, HashEmbedder, open_memory
 
 
 @pytest.fixture
 def blind() -> Iterator[memkit.Memory]:
-    with opened(Blind()) as made:
+    with open_memory(embedder=BlindEmbedder()) as made:
         yield made
 
 
@@ -142,7 +142,7 @@ def test_a_turn_is_found_by_its_meaning_among_hundreds_with_the_words() -> None:
         def embed(self, texts: Sequence[str]) -> Vectors:
             return super().embed([text.replace("holiday", "camping") for text in texts])
 
-    with opened(Knowing()) as memory:
+    with open_memory(embedder=Knowing()) as memory:
         memory.remember(apart(["camping", *(f"tea {n}" for n in range(300))]), user_id="ann")
         hits = memory.recall("holiday tea", user_id="ann", k=99)
     assert by_text(hits)["camping"].explain["lexical"] == 0
@@ -184,9 +184,9 @@ def test_a_long_neighbour_does_not_help(blind: memkit.Memory) -> None:
     assert found["two"].explain["lexical window"] > found["one"].explain["lexical window"] == 0
 
 
-@pytest.mark.parametrize("kind", [Blind, HashEmbedder])
+@pytest.mark.parametrize("kind", [BlindEmbedder, HashEmbedder])
 def test_a_window_ends_with_the_session(kind: Callable[[], HashEmbedder]) -> None:
-    with opened(kind()) as memory:
+    with open_memory(embedder=kind()) as memory:
         found = asked(
             memory,
             Turn(text=QUESTION, session_id="one"),
@@ -305,7 +305,7 @@ def doubted(memory: memkit.Memory, query: str, monkeypatch: pytest.MonkeyPatch) 
 def test_words_said_by_another_than_the_one_named_are_half_as_relevant(
     blind: memkit.Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ann = [Turn(text=f"I like {word}", name="Ann") for word in TOLD]
+    ann = [Turn(text=f"I like {word}", name="Ann") for word in VOCABULARY]
     bob = [Turn(text="I build rockets", name="Bob"), Turn(text="I sail", name="Bob")]
     blind.remember([replace(t, session_id=str(n)) for n, t in enumerate(ann + bob)], user_id="u")
     assert doubted(blind, "Which rockets does Ann build?", monkeypatch) == 0.5
@@ -387,7 +387,7 @@ def test_a_question_that_is_embedded_as_nan_is_an_error() -> None:
         def embed(self, texts: Sequence[str]) -> Vectors:
             return super().embed(texts) * np.float32("nan" if "?" in texts[0] else 1)
 
-    with opened(Broken()) as broken:
+    with open_memory(embedder=Broken()) as broken:
         broken.remember("tea", user_id="ann")
         with pytest.raises(ModelError, match="finite"):
             broken.recall("tea?", user_id="ann")

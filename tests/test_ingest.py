@@ -14,9 +14,7 @@ from memkit import MemkitError, Turn
 from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
 from memkit.prompt import strip_memory_block
 from memkit.protocols import Vectors
-from memkit.testing import HashEmbedder
-
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+from memkit.testing import NOON, HashEmbedder
 
 
 def texts(memory: memkit.Memory) -> list[str]:

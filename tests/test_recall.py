@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import NOON, TOLD, Blind, Real, apart, opened, users
+from fakes import VOCABULARY, BlindEmbedder, DenseEmbedder, apart, users
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,15 +15,15 @@ import memkit
 from memkit import Hit, Turn
 from memkit.errors import InvalidInput, ModelError, NaiveDatetime, ScopeRequired
 from memkit.retrieval import fusion
-from memkit.testing import HashEmbedder
+from memkit.testing import NOON, HashEmbedder, open_memory
 
-WORDS = st.lists(st.sampled_from(TOLD), min_size=1, max_size=6).map(" ".join)
+WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=6).map(" ".join)
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[memkit.Memory]:
     """A memory that many users share; each test takes users of its own."""
-    with opened(HashEmbedder()) as made:
+    with open_memory(embedder=HashEmbedder()) as made:
         yield made
 
 
@@ -224,7 +224,7 @@ def test_a_hits_own_relevance_as_the_least_keeps_it_and_what_is_better(
 def test_auto_keeps_a_clear_answer_and_leaves_out_what_is_beside_the_point(
     memory: memkit.Memory,
 ) -> None:
-    memory.remember(apart([f"{word} again" for word in TOLD]), user_id="ann")
+    memory.remember(apart([f"{word} again" for word in VOCABULARY]), user_id="ann")
     memory.remember("my bike is called Rocinante", user_id="ann", session_id="bike")
     hits = memory.recall("what is my bike called?", user_id="ann", min_relevance="auto")
     assert [hit.text for hit in hits] == ["my bike is called Rocinante"]
@@ -232,7 +232,7 @@ def test_auto_keeps_a_clear_answer_and_leaves_out_what_is_beside_the_point(
 
 
 def test_auto_leaves_nothing_where_nothing_answers(memory: memkit.Memory) -> None:
-    memory.remember(apart([f"{word} again" for word in TOLD]), user_id="ann")
+    memory.remember(apart([f"{word} again" for word in VOCABULARY]), user_id="ann")
     assert memory.recall("zebra crossing?", user_id="ann", min_relevance="auto") == []
 
 
@@ -291,7 +291,7 @@ def test_age_decides_nothing_but_ties(
     assert [relevance for _, relevance in first] == [relevance for _, relevance in second]
 
 
-@pytest.mark.parametrize("embedder", [HashEmbedder, Real, Blind])
+@pytest.mark.parametrize("embedder", [HashEmbedder, DenseEmbedder, BlindEmbedder])
 @pytest.mark.parametrize("n", [2, 5, 7])
 def test_of_equally_relevant_turns_the_newest_comes_first(
     embedder: Callable[[], HashEmbedder], n: int
@@ -300,7 +300,7 @@ def test_of_equally_relevant_turns_the_newest_comes_first(
         replace(turn, said_at=NOON + timedelta(hours=(3 * hour) % n))
         for hour, turn in enumerate(apart(["the red key of Oslo"] * n))
     ]
-    with opened(embedder()) as memory:
+    with open_memory(embedder=embedder()) as memory:
         memory.remember(turns, user_id="ann")
         for query in ["the red key", "is it raining in Oslo", "a cat", "tea and jazz", "my sister"]:
             hits = memory.recall(query, user_id="ann")
@@ -338,7 +338,7 @@ def test_a_question_that_cannot_be_embedded_is_a_typed_error(vectors: Any) -> No
         def embed(self, texts: Sequence[str]) -> Any:
             return vectors if texts == ["broken?"] else super().embed(texts)
 
-    with opened(Broken()) as memory:
+    with open_memory(embedder=Broken()) as memory:
         memory.remember("tea", user_id="ann")
         with pytest.raises(ModelError, match="one question"):
             memory.recall("broken?", user_id="ann")
@@ -352,6 +352,6 @@ def test_any_array_that_numpy_understands_will_do_for_a_question(form: str) -> N
             vectors.flags.writeable = False
             return vectors
 
-    with opened(Other()) as memory:
+    with open_memory(embedder=Other()) as memory:
         memory.remember(apart(["red key", "blue moon"]), user_id="ann")
         assert memory.recall("which key?", user_id="ann")[0].text == "red key"

@@ -1,4 +1,4 @@
-"""What pruning promises: HEMA's weights, a fixed share, nothing lost, and never unasked."""
+"""Pruning hides a fixed share by HEMA's weights, loses nothing, and is off by default."""
 
 import math
 from datetime import UTC, datetime
@@ -14,9 +14,8 @@ from memkit import Forgetting, MemkitError, Memory
 from memkit.background.pruning import retention_weights, select_prunable
 from memkit.protocols import ChunkAge
 from memkit.records import Scope
-from memkit.testing import HashEmbedder
+from memkit.testing import open_memory
 
-NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SIGNS: list[Literal["intended", "printed"]] = ["intended", "printed"]
 
 
@@ -26,7 +25,7 @@ def age(position: int, retrieved: int | None = None, *, hidden: bool = False) ->
 
 def forgetful(url: Path | str = ":memory:", **policy: Any) -> Memory:
     settings = memkit.Settings(background=False, forgetting=Forgetting(**policy))
-    return memkit.open(str(url), embedder=HashEmbedder(), settings=settings, clock=lambda: NOON)
+    return open_memory(str(url), settings=settings)
 
 
 def say(memory: Memory, first: int, last: int) -> None:
