@@ -18,21 +18,21 @@ Postings = list[list[int]]
 
 
 def postings(n: int) -> st.SearchStrategy[Postings]:
-    """Up to four words' places in a timeline of n chunks."""
-    places = st.lists(st.integers(0, n - 1), unique=True).map(sorted) if n else st.just([])
-    return st.lists(places, max_size=4)
+    """Draw the rows of up to four words in a timeline of n chunks."""
+    rows = st.lists(st.integers(0, n - 1), unique=True).map(sorted) if n else st.just([])
+    return st.lists(rows, max_size=4)
 
 
-ASKED = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), postings(len(line))))
+CASES = TIMELINES.flatmap(lambda line: st.tuples(st.just(line), postings(len(line))))
 
 
-def score(line: Timeline, found: Postings) -> LexicalScores:
-    return of_words(line, {f"{n} word": places for n, places in enumerate(found)})
+def score(line: Timeline, posting_lists: Postings) -> LexicalScores:
+    return of_words(line, {f"{n} word": rows for n, rows in enumerate(posting_lists)})
 
 
-def of_words(line: Timeline, found: dict[str, list[int]]) -> LexicalScores:
-    places = {word: integers(places) for word, places in found.items()}
-    return bm25.score(line, Windows(line), places)
+def of_words(line: Timeline, posting_lists: dict[str, list[int]]) -> LexicalScores:
+    rows = {word: integers(rows) for word, rows in posting_lists.items()}
+    return bm25.score(line, Windows(line), rows)
 
 
 def saturated(count: float, length: float, lengths: list[float]) -> float:
@@ -40,62 +40,62 @@ def saturated(count: float, length: float, lengths: list[float]) -> float:
     return count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
 
 
-def rarity(line: Timeline, places: list[int]) -> float:
-    n, df = len(line), len(places)
+def rarity(line: Timeline, rows: list[int]) -> float:
+    n, df = len(line), len(rows)
     return log(1 + (n - df + 0.5) / (df + 0.5))
 
 
-# ---- the same as the formula, word by word
+# ---- equal to the formula, word by word
 
 
-@given(ASKED)
-def test_windows_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings]) -> None:
-    line, found = asked
+@given(CASES)
+def test_windows_are_scored_as_the_formula_says(case: tuple[Timeline, Postings]) -> None:
+    line, posting_lists = case
     lengths = Windows(line).lengths().tolist()
-    most = sum(rarity(line, places) for places in found) * (K1 + 1)
-    window, own = [0.0] * len(line), [0.0] * len(line)
+    maximum = sum(rarity(line, rows) for rows in posting_lists) * (K1 + 1)
+    window, in_chunk = [0.0] * len(line), [0.0] * len(line)
     for here in range(len(line)):
-        for places in found:
-            count = sum(share(line, here, there) for there in places)
-            part = rarity(line, places) * saturated(count, lengths[here], lengths) / most
-            window[here] += part
-            own[here] += part / count if here in places else 0
+        for rows in posting_lists:
+            count = sum(share(line, here, there) for there in rows)
+            share_of_word = rarity(line, rows) * saturated(count, lengths[here], lengths) / maximum
+            window[here] += share_of_word
+            in_chunk[here] += share_of_word / count if here in rows else 0
 
-    lexical = score(line, found)
+    lexical = score(line, posting_lists)
     assert lexical.window == pytest.approx(window)
-    assert lexical.chunk == pytest.approx(own)
+    assert lexical.chunk == pytest.approx(in_chunk)
 
 
-@given(ASKED)
-def test_sessions_are_scored_as_the_formula_says(asked: tuple[Timeline, Postings]) -> None:
-    line, found = asked
+@given(CASES)
+def test_sessions_are_scored_as_the_formula_says(case: tuple[Timeline, Postings]) -> None:
+    line, posting_lists = case
     sessions = sorted(set(line.sessions.tolist()))
     lengths = [float(line.tokens[line.sessions == session].sum()) for session in sessions]
     scores = [
         sum(
-            rarity(line, places)
-            * saturated((line.sessions[places] == session).sum(), lengths[session], lengths)
-            for places in found
-            if places
+            rarity(line, rows)
+            * saturated((line.sessions[rows] == session).sum(), lengths[session], lengths)
+            for rows in posting_lists
+            if rows
         )
         for session in sessions
     ]
     best = max(scores, default=0) or 1
 
     expected = [scores[session] / best for session in line.sessions]
-    assert score(line, found).session == pytest.approx(expected)
+    assert score(line, posting_lists).session == pytest.approx(expected)
 
 
-@given(ASKED)
-def test_every_score_is_a_part_of_the_most_possible(asked: tuple[Timeline, Postings]) -> None:
-    lexical = score(*asked)
+@given(CASES)
+def test_every_score_is_a_share_of_the_maximum(case: tuple[Timeline, Postings]) -> None:
+    lexical = score(*case)
     for scores in (lexical.chunk, lexical.window, lexical.session):
-        assert scores.shape == (len(asked[0]),)
+        assert scores.shape == (len(case[0]),)
         assert ((scores >= 0) & (scores <= 1)).all()
     assert (lexical.chunk <= lexical.window + 1e-12).all()
 
 
-# ---- what that means
+# ---- consequences
 
 
 def test_a_rare_word_tells_more_than_a_common_one() -> None:
@@ -116,7 +116,7 @@ def test_a_long_chunk_needs_more_of_the_words() -> None:
     assert lexical.chunk[0] > lexical.chunk[1] > 0
 
 
-def test_all_words_in_one_place_score_more_than_each_alone() -> None:
+def test_all_words_in_one_chunk_score_more_than_each_alone() -> None:
     lexical = score(timeline([5] * 4, range(4)), [[0, 1], [0, 2]])
     assert lexical.chunk[0] > lexical.chunk[1] == lexical.chunk[2] > 0
 
@@ -129,13 +129,13 @@ def test_another_form_of_a_word_counts_once() -> None:
     assert twice.session.tolist() == once.session.tolist()
 
 
-def test_two_words_in_the_same_places_count_both() -> None:
+def test_two_different_words_with_the_same_rows_both_count() -> None:
     line = timeline([5] * 6, range(6))
     both = of_words(line, {"camp": [0], "tent": [0], "lake": [1]}).chunk
     assert both[0] == pytest.approx(2 * both[1])
 
 
-def test_words_found_nowhere_take_from_what_is_possible_each_one() -> None:
+def test_each_word_without_rows_lowers_all_scores() -> None:
     line = timeline([5] * 6, range(6))
     best = [float(score(line, [[0], *[[]] * n]).chunk[0]) for n in range(3)]
     assert best[0] > best[1] > best[2] > 0
@@ -146,10 +146,12 @@ def test_the_best_session_scores_one_and_the_others_a_part_of_that() -> None:
     assert session[0] == session[1] == 1 > session[2] == session[3] > session[4] == 0
 
 
-@pytest.mark.parametrize("found", [[], [[]], [[], []]], ids=["no word", "unknown", "two unknown"])
+@pytest.mark.parametrize(
+    "posting_lists", [[], [[]], [[], []]], ids=["no word", "unknown", "two unknown"]
+)
 @pytest.mark.parametrize("n", [0, 1, 3])
-def test_nothing_to_find_scores_zero(n: int, found: Postings) -> None:
-    lexical = score(timeline([5] * n), found)
+def test_nothing_to_find_scores_zero(n: int, posting_lists: Postings) -> None:
+    lexical = score(timeline([5] * n), posting_lists)
     nothing: Integers = np.zeros(n, dtype=np.int64)
     assert lexical.chunk.tolist() == lexical.window.tolist() == nothing.tolist()
     assert lexical.session.tolist() == nothing.tolist()

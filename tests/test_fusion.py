@@ -1,4 +1,4 @@
-"""Ranking on its own: what each arm adds, and how probable a hit is."""
+"""Fusion: the share of each signal, and the relevance of a hit."""
 
 from collections.abc import Mapping
 from math import exp
@@ -31,9 +31,11 @@ def test_both_lexical_parts_share_one_weight_and_all_weights_sum_to_one() -> Non
 
 
 @given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in fusion.WEIGHTS}), PARTS)
-def test_the_arms_together_lie_between_0_and_1(arms: dict[str, float], own: float) -> None:
-    arms |= {"lexical": own, "lexical window": 1 - own}
-    shares = fusion.weigh_signals({name: floats(score) for name, score in arms.items()})
+def test_the_weighted_signals_sum_to_a_score_from_0_to_1(
+    signals: dict[str, float], chunk_share: float
+) -> None:
+    signals |= {"lexical": chunk_share, "lexical window": 1 - chunk_share}
+    shares = fusion.weigh_signals({name: floats(score) for name, score in signals.items()})
     assert all(0 <= share[0] <= fusion.WEIGHTS[name] for name, share in shares.items())
     assert 0 <= sum(share[0] for share in shares.values()) <= 1 + 1e-12
 
@@ -64,14 +66,14 @@ COSINES = TIMELINES.flatmap(
 
 def softmax(cosines: Mapping[int, float]) -> dict[int, float]:
     total = sum(exp(cosine * 10) for cosine in cosines.values())
-    return {one: exp(cosine * 10) / total for one, cosine in cosines.items()}
+    return {key: exp(cosine * 10) / total for key, cosine in cosines.items()}
 
 
 @given(COSINES)
 def test_attention_is_the_chunks_weight_times_the_weight_inside(
-    attended: tuple[Integers, Floats],
+    case: tuple[Integers, Floats],
 ) -> None:
-    chunks, cosines = attended
+    chunks, cosines = case
     keys = {chunk: float(cosines[chunks == chunk].mean()) for chunk in chunks.tolist()}
     assume(len(set(keys.values())) == len(keys))  # of equal chunks any may be opened
     opened = softmax(dict(sorted(keys.items(), key=lambda key: -key[1])[: fusion.ATTENDED]))
@@ -87,9 +89,9 @@ def test_attention_is_the_chunks_weight_times_the_weight_inside(
 def test_what_is_in_no_attended_chunk_has_no_attention() -> None:
     n = fusion.ATTENDED + 4
     cosines = np.linspace(0.9, 0.1, 2 * n)
-    found = fusion.attention_scores(np.arange(2 * n) // 2, cosines)
-    assert (found > 0).tolist() == [True] * 2 * fusion.ATTENDED + [False] * 2 * 4
-    assert found[0] == found.max() == 1
+    scores = fusion.attention_scores(np.arange(2 * n) // 2, cosines)
+    assert (scores > 0).tolist() == [True] * 2 * fusion.ATTENDED + [False] * 2 * 4
+    assert scores[0] == scores.max() == 1
 
 
 def test_nothing_to_attend_to_is_no_special_case() -> None:
@@ -97,15 +99,15 @@ def test_nothing_to_attend_to_is_no_special_case() -> None:
     assert fusion.attention_scores(np.arange(1), floats(-0.5)).tolist() == [1]
 
 
-# ---- nearness in time
+# ---- time
 
 WEEK = 7 * 86_400 * 10**6
 TIMES = np.array([-2, -1, 0, 1, 2, 3, 4, 6]) * WEEK
 
 
 def test_what_was_said_in_the_time_named_counts_fully_and_less_before_and_after() -> None:
-    found = fusion.time_scores(TIMES, [(0, 2 * WEEK)])
-    assert found.tolist() == [0.25, 0.5, 1, 1, 1, 0.5**0.5, 0.5, 0.25]
+    scores = fusion.time_scores(TIMES, [(0, 2 * WEEK)])
+    assert scores.tolist() == [0.25, 0.5, 1, 1, 1, 0.5**0.5, 0.5, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +116,14 @@ def test_what_was_said_in_the_time_named_counts_fully_and_less_before_and_after(
 def test_an_open_end_is_never_too_early_or_too_late(
     span: tuple[int | None, int | None], first: float, last: float
 ) -> None:
-    found = fusion.time_scores(TIMES, [span])
-    assert (found[0], found[-1]) == (first, last)
+    scores = fusion.time_scores(TIMES, [span])
+    assert (scores[0], scores[-1]) == (first, last)
 
 
 def test_of_several_times_named_the_best_counts() -> None:
-    one, other = (-2 * WEEK, -WEEK), (3 * WEEK, 4 * WEEK)
-    both = fusion.time_scores(TIMES, [one, other])
-    assert (both == np.maximum(*(fusion.time_scores(TIMES, [span]) for span in (one, other)))).all()
+    spans = [(-2 * WEEK, -WEEK), (3 * WEEK, 4 * WEEK)]
+    both = fusion.time_scores(TIMES, spans)
+    assert (both == np.maximum(*(fusion.time_scores(TIMES, [span]) for span in spans))).all()
     assert both[[0, 1, 5, 6]].tolist() == [1, 1, 1, 1]
 
 
@@ -131,9 +133,9 @@ def test_where_no_time_is_named_none_is_near() -> None:
 
 
 @given(st.lists(st.integers(-(2**62), 2**62)), st.integers(-(2**61), 2**61), st.integers(0, 2**60))
-def test_nearness_lies_between_0_and_1(times: list[int], since: int, length: int) -> None:
-    found = fusion.time_scores(np.array(times, dtype=np.int64), [(since, since + length)])
-    assert ((found >= 0) & (found <= 1)).all()
+def test_time_scores_are_from_0_to_1(times: list[int], since: int, length: int) -> None:
+    scores = fusion.time_scores(np.array(times, dtype=np.int64), [(since, since + length)])
+    assert ((scores >= 0) & (scores <= 1)).all()
 
 
 # ---- relevance
@@ -145,10 +147,10 @@ SCORES = st.lists(PARTS, max_size=30).map(lambda scores: floats(*sorted(scores, 
 def test_relevance_falls_with_the_score_and_lies_between_0_and_1(
     scores: Floats, doubtful: bool
 ) -> None:
-    found = fusion.estimate_relevance(scores, doubtful=doubtful)
-    assert found.shape == scores.shape
-    assert ((found >= 0) & (found <= 1)).all()
-    assert (np.diff(found) <= 0).all()
+    relevance = fusion.estimate_relevance(scores, doubtful=doubtful)
+    assert relevance.shape == scores.shape
+    assert ((relevance >= 0) & (relevance <= 1)).all()
+    assert (np.diff(relevance) <= 0).all()
 
 
 @given(SCORES)

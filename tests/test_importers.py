@@ -43,7 +43,7 @@ def write(path: Path, lines: Sequence[object]) -> Path:
     return path
 
 
-def said(n: int, **more: object) -> dict[str, object]:
+def jsonl_record(n: int, **more: object) -> dict[str, object]:
     return {"role": "user", "content": f"fact {n}", "id": f"t{n}"} | more
 
 
@@ -78,7 +78,7 @@ def test_what_was_exported_is_imported_as_it_was(spoken: list[Turn], tmp_path: P
 
 
 def test_nasty_text_comes_through_unchanged(memory: memkit.Memory, tmp_path: Path) -> None:
-    fill(memory, write(tmp_path / "turns.jsonl", [said(1, content=NASTY)]))
+    fill(memory, write(tmp_path / "turns.jsonl", [jsonl_record(1, content=NASTY)]))
     assert next(memory.turns(user_id="ann")).text == NASTY
 
 
@@ -95,7 +95,7 @@ def test_every_field_of_a_line_is_kept(memory: memkit.Memory, tmp_path: Path) ->
 def test_the_session_given_is_for_lines_that_name_none(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "turns.jsonl", [said(1), said(2, session_id="own")])
+    path = write(tmp_path / "turns.jsonl", [jsonl_record(1), jsonl_record(2, session_id="own")])
     fill(memory, path, session_id="given")
     assert [turn.session_id for turn in memory.turns(user_id="ann")] == ["given", "own"]
 
@@ -111,7 +111,7 @@ def test_byte_order_mark_blank_lines_and_windows_line_ends_are_fine(
 def test_a_file_imported_again_adds_nothing_and_embeds_nothing(
     memory: memkit.Memory, embedder: HashEmbedder, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "turns.jsonl", [said(n) for n in range(300)])
+    path = write(tmp_path / "turns.jsonl", [jsonl_record(n) for n in range(300)])
     assert fill(memory, path) == ImportCounts(read=300, new=300)
     calls = embedder.calls
     assert fill(memory, path) == ImportCounts(read=300, new=0)
@@ -122,9 +122,14 @@ def test_lines_without_ids_are_known_again_in_the_same_file_only(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
     same = {"role": "user", "content": "hello"}
-    one = write(tmp_path / "one.jsonl", [same, same])
-    two = write(tmp_path / "two.jsonl", [same])
-    assert [fill(memory, path).new for path in (one, one, two, two)] == [2, 0, 1, 0]
+    first = write(tmp_path / "one.jsonl", [same, same])
+    second = write(tmp_path / "two.jsonl", [same])
+    assert [fill(memory, path).new for path in (first, first, second, second)] == [
+        2,
+        0,
+        1,
+        0,
+    ]
 
 
 class Interrupted(HashEmbedder):
@@ -138,7 +143,7 @@ class Interrupted(HashEmbedder):
 
 
 def test_an_import_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    path = write(tmp_path / "turns.jsonl", [said(n) for n in range(600)])
+    path = write(tmp_path / "turns.jsonl", [jsonl_record(n) for n in range(600)])
     with open_memory(embedder=Interrupted()) as memory:
         with pytest.raises(ModelError):
             fill(memory, path)
@@ -186,7 +191,7 @@ def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
 def test_a_bad_line_says_how_many_turns_before_it_are_stored(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    lines = [*(said(n) for n in range(299)), {"role": "user"}]
+    lines = [*(jsonl_record(n) for n in range(299)), {"role": "user"}]
     path = write(tmp_path / "turns.jsonl", lines)
     with pytest.raises(InvalidInput, match="line 300: no content; the 256 turns before are stored"):
         fill(memory, path)
@@ -196,7 +201,10 @@ def test_a_bad_line_says_how_many_turns_before_it_are_stored(
 def test_an_id_used_for_another_text_is_named_with_its_line(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "turns.jsonl", [said(1), said(2), said(1, content="other")])
+    path = write(
+        tmp_path / "turns.jsonl",
+        [jsonl_record(1), jsonl_record(2), jsonl_record(1, content="other")],
+    )
     with pytest.raises(InvalidInput, match="line 3: turn id 't1' already has another text"):
         fill(memory, path)
 
@@ -220,7 +228,7 @@ def test_a_folder_or_a_missing_file_is_refused_in_our_words(tmp_path: Path) -> N
 # ---- LoCoMo
 
 
-def conversation(**more: Any) -> dict[str, Any]:
+def locomo_record(**more: Any) -> dict[str, Any]:
     """Return a small conversation in LoCoMo's format; sessions stand in no order."""
     return {
         "sample_id": "conv-1",
@@ -250,20 +258,20 @@ def locomo(path: Path, *conversations: object) -> list[importers.LocomoConversat
 
 
 def test_locomo_turns_come_in_the_order_they_were_said(tmp_path: Path) -> None:
-    (one,) = locomo(tmp_path / "l.json", conversation())
-    assert [turn.id for turn in one.turns] == ["D2:1", "D2:2", "D2:3", "D10:1"]
-    assert [turn.said_at for turn in one.turns] == [
+    (conversation,) = locomo(tmp_path / "l.json", locomo_record())
+    assert [turn.id for turn in conversation.turns] == ["D2:1", "D2:2", "D2:3", "D10:1"]
+    assert [turn.said_at for turn in conversation.turns] == [
         WHEN,
         WHEN + timedelta(seconds=1),
         WHEN + timedelta(seconds=2),
         datetime(2023, 9, 13, 0, 9, tzinfo=UTC),
     ]
-    assert (one.turns[0].name, one.turns[0].session_id) == ("Ann", "session_2")
+    assert (conversation.turns[0].name, conversation.turns[0].session_id) == ("Ann", "session_2")
 
 
 def test_a_shared_photo_is_part_of_the_text(tmp_path: Path) -> None:
-    (one,) = locomo(tmp_path / "l.json", conversation())
-    assert [turn.text for turn in one.turns[:3]] == [
+    (conversation,) = locomo(tmp_path / "l.json", locomo_record())
+    assert [turn.text for turn in conversation.turns[:3]] == [
         "Look! [shared a photo: a dog]",
         "[shared a photo: a cat]",
         "Nice.",
@@ -271,8 +279,8 @@ def test_a_shared_photo_is_part_of_the_text(tmp_path: Path) -> None:
 
 
 def test_answers_are_text_or_absent(tmp_path: Path) -> None:
-    (one,) = locomo(tmp_path / "l.json", conversation())
-    assert [question.answer for question in one.questions] == ["2023", None]
+    (conversation,) = locomo(tmp_path / "l.json", locomo_record())
+    assert [question.answer for question in conversation.questions] == ["2023", None]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +300,7 @@ def test_answers_are_text_or_absent(tmp_path: Path) -> None:
 def test_evidence_is_read_where_it_can_be_and_counted_where_not(
     written: list[str], evidence: tuple[str, ...], dropped: int, tmp_path: Path
 ) -> None:
-    record = conversation()
+    record = locomo_record()
     record["qa"][0]["evidence"] = written
     question = locomo(tmp_path / "l.json", record)[0].questions[0]
     assert (question.evidence, question.dropped) == (evidence, dropped)
@@ -302,19 +310,19 @@ BAD_CONVERSATIONS = {
     "a message": ({"role": "user", "content": "hello"}, "conversation 1 has no 'conversation'"),
     "a string": ("hello", "conversation 1 is no JSON object"),
     "a session without a time": (
-        conversation(session_3=[]),
+        locomo_record(session_3=[]),
         "conversation 1 has no 'session_3_date_time'",
     ),
     "a strange time": (
-        conversation(session_2_date_time="2023-05-08"),
+        locomo_record(session_2_date_time="2023-05-08"),
         "session_2: time '2023-05-08' is not like",
     ),
-    "a turn without text": (conversation(session_2=[{}]), "session_2, turn 1 has no 'text'"),
+    "a turn without text": (locomo_record(session_2=[{}]), "session_2, turn 1 has no 'text'"),
     "an empty turn": (
-        conversation(session_2=[{"text": " ", "dia_id": "D2:1", "speaker": "Ann"}]),
+        locomo_record(session_2=[{"text": " ", "dia_id": "D2:1", "speaker": "Ann"}]),
         "session_2, turn 1: a turn's text is empty",
     ),
-    "a session that is no list": (conversation(session_2="hello"), "bad 'session_2'"),
+    "a session that is no list": (locomo_record(session_2="hello"), "bad 'session_2'"),
 }
 
 
@@ -354,13 +362,13 @@ def test_any_json_is_read_as_locomo_or_refused_in_our_words(
     changed: dict[str, Any], questions: object, tmp_path: Path
 ) -> None:
     try:
-        locomo(tmp_path / "l.json", conversation(**changed) | {"qa": questions})
+        locomo(tmp_path / "l.json", locomo_record(**changed) | {"qa": questions})
     except InvalidInput:
         return
 
 
 def test_a_conversation_is_chosen_by_its_id_or_by_being_the_only_one(tmp_path: Path) -> None:
-    both = locomo(tmp_path / "l.json", conversation(), conversation() | {"sample_id": "conv-2"})
+    both = locomo(tmp_path / "l.json", locomo_record(), locomo_record() | {"sample_id": "conv-2"})
     assert importers.select_conversation(both, "conv-2").sample_id == "conv-2"
     assert importers.select_conversation(both[:1], None).sample_id == "conv-1"
     with pytest.raises(InvalidInput, match=r"2 conversations \(conv-1, conv-2\).*--conversation"):
@@ -384,13 +392,13 @@ def test_the_format_is_told_by_the_first_character(
 @pytest.mark.skipif(not LOCOMO.exists(), reason=f"the LoCoMo data set is not at {LOCOMO}")
 def test_the_published_locomo_file_is_read_whole() -> None:
     conversations = read_locomo(LOCOMO)
-    questions = [question for one in conversations for question in one.questions]
+    questions = [question for conversation in conversations for question in conversation.questions]
     assert len(conversations) == 10
-    assert sum(len(one.turns) for one in conversations) == 5882
+    assert sum(len(conversation.turns) for conversation in conversations) == 5882
     assert len(questions) == 1986
     assert sum(question.dropped for question in questions) == 3
-    for one in conversations:
-        times = [turn.said_at for turn in one.turns if turn.said_at]
+    for conversation in conversations:
+        times = [turn.said_at for turn in conversation.turns if turn.said_at]
         assert times == sorted(set(times))
-        ids = {turn.id for turn in one.turns}
-        assert all(ids.issuperset(question.evidence) for question in one.questions)
+        ids = {turn.id for turn in conversation.turns}
+        assert all(ids.issuperset(question.evidence) for question in conversation.questions)

@@ -37,42 +37,42 @@ SAID = (
 @settings(max_examples=40)
 @given(st.lists(SAID, max_size=15), st.integers(1, 120), st.sampled_from([None, len]))
 def test_a_context_never_exceeds_its_budget(
-    said: list[str], budget: int, count: Callable[[str], int] | None
+    texts: list[str], budget: int, count: Callable[[str], int] | None
 ) -> None:
     with open_memory() as memory:
-        memory.remember([Turn(text=text) for text in said], user_id="ann")
+        memory.remember([Turn(text=text) for text in texts], user_id="ann")
         memory.flush()
-        found = memory.context("tea in Oslo", user_id="ann", budget_tokens=budget, count=count)
-        counted = (count or memory.embedder.count)(found.text)
-    assert found.tokens == counted <= budget
-    assert bool(found.text) == bool(found.messages)
-    assert found.text or not found.hits
+        context = memory.context("tea in Oslo", user_id="ann", budget_tokens=budget, count=count)
+        counted = (count or memory.embedder.count)(context.text)
+    assert context.tokens == counted <= budget
+    assert bool(context.text) == bool(context.messages)
+    assert context.text or not context.hits
 
 
 def test_a_context_holds_summary_hits_dates_and_speakers(memory: Memory) -> None:
     memory.remember(Turn(text="I moved to Oslo.", name="Ann"), user_id="ann")
     memory.flush()
-    found = memory.context("Where does Ann live?", user_id="ann", budget_tokens=200)
-    assert found.text.splitlines()[2:-1] == [
+    context = memory.context("Where does Ann live?", user_id="ann", budget_tokens=200)
+    assert context.text.splitlines()[2:-1] == [
         "> Lately: Ann: I moved to Oslo.",
         "> [1 May 2024] Ann: I moved to Oslo.",
     ]
-    assert found.messages == ({"role": "user", "content": found.text},)
-    assert [hit.text for hit in found.hits] == ["I moved to Oslo."]
+    assert context.messages == ({"role": "user", "content": context.text},)
+    assert [hit.text for hit in context.hits] == ["I moved to Oslo."]
 
 
 def test_a_context_of_nothing_is_empty(memory: Memory) -> None:
-    found = memory.context("anything", user_id="ann")
-    assert (found.text, found.tokens, found.hits, found.messages) == ("", 0, (), ())
+    context = memory.context("anything", user_id="ann")
+    assert (context.text, context.tokens, context.hits, context.messages) == ("", 0, (), ())
 
 
 def test_a_context_as_of_a_time_knows_nothing_later(memory: Memory) -> None:
     memory.remember(Turn(text="I live in Lima", said_at=NOON - timedelta(days=9)), user_id="ann")
     memory.remember(Turn(text="I live in Oslo", said_at=NOON), user_id="ann")
     memory.flush()
-    found = memory.context("Where?", user_id="ann", as_of=NOON - timedelta(days=1))
-    assert "Lima" in found.text
-    assert "Oslo" not in found.text
+    context = memory.context("Where?", user_id="ann", as_of=NOON - timedelta(days=1))
+    assert "Lima" in context.text
+    assert "Oslo" not in context.text
 
 
 @pytest.mark.parametrize("budget", [0, -5])

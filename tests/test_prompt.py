@@ -165,37 +165,43 @@ def test_a_date_stands_once_before_what_was_said_on_it() -> None:
 
 
 def test_a_short_answer_brings_its_question_along() -> None:
-    asked, answer, other = (
+    question, answer, another = (
         hit("Which colour is the key?", position=4),
         hit("Red.", position=5),
         hit("I like tea.", position=6),
     )
-    room = count(format_memory_block([], [asked, answer])) + 2
-    assert select_within_budget([], [answer, other, asked], room, count)[1] == [asked, answer]
-    assert select_within_budget([], [answer, other], room, count)[1] == [answer, other]
+    room = count(format_memory_block([], [question, answer])) + 2
+    assert select_within_budget([], [answer, another, question], room, count)[1] == [
+        question,
+        answer,
+    ]
+    assert select_within_budget([], [answer, another], room, count)[1] == [answer, another]
 
 
 def test_one_answer_to_two_questions_is_shown_with_both() -> None:
-    said = [
+    hits = [
         hit("Do you like tea?", position=1), hit("No.", position=2),
         hit("Do you eat meat?", days=1, position=3), hit("No.", days=1, position=4),
     ]  # fmt: skip
-    assert select_within_budget([], [said[1], said[3], said[0], said[2]], 99, count)[1] == said
+    assert select_within_budget([], [hits[1], hits[3], hits[0], hits[2]], 99, count)[1] == hits
 
 
 def test_a_long_answer_or_one_of_another_session_stands_for_itself() -> None:
-    asked = hit("Which colour is the key?", position=4)
+    question = hit("Which colour is the key?", position=4)
     long = hit("The key is as red as a key can be, " * 3, position=5)
     elsewhere = replace(hit("Red.", position=5), session_id="s2")
     for answer in (long, elsewhere):
         room = count(format_memory_block([], [answer])) + 4
-        assert select_within_budget([], [answer, asked], room, count)[1] == [answer]
+        assert select_within_budget([], [answer, question], room, count)[1] == [answer]
 
 
 def test_an_answer_goes_without_its_question_where_both_have_no_room() -> None:
-    asked, answer = hit("Which colour is the key? " * 9 + "?", position=4), hit("Red.", position=5)
+    question, answer = (
+        hit("Which colour is the key? " * 9 + "?", position=4),
+        hit("Red.", position=5),
+    )
     assert select_within_budget(
-        [], [answer, asked], count(format_memory_block([], [answer])) + 4, count
+        [], [answer, question], count(format_memory_block([], [answer])) + 4, count
     )[1] == [answer]
 
 
@@ -231,8 +237,8 @@ def test_a_hit_that_is_too_long_is_passed_over_for_a_shorter_one() -> None:
 @given(st.lists(st.builds(hit, SAID), max_size=6), st.integers(0, 80))
 def test_what_fits_counts_no_more_than_its_budget(hits: list[Hit], budget: int) -> None:
     for counter in (count, len, lambda text: len(text) // 3):
-        summaries, kept = select_within_budget([summary("so far")], hits, budget, counter)
-        assert counter(format_memory_block(summaries, kept)) <= budget
+        summaries, selected = select_within_budget([summary("so far")], hits, budget, counter)
+        assert counter(format_memory_block(summaries, selected)) <= budget
 
 
 def test_the_last_exchange_comes_before_memory_and_memory_before_older_history() -> None:
@@ -308,20 +314,20 @@ EVIL_PARTS = st.builds(
 
 
 def roles(messages: Messages) -> tuple[int, int, int]:
-    said = [message["role"] for message in messages]
-    return said.count("system"), said.count("user"), said.count("assistant")
+    roles = [message["role"] for message in messages]
+    return roles.count("system"), roles.count("user"), roles.count("assistant")
 
 
 @pytest.fixture(scope="module")
 def families(real_tokenizer: Any, tiny: Callable[..., Any]) -> dict[str, HuggingFaceModel]:
     from copy import deepcopy
 
-    made = {}
+    models = {}
     for name, (template, _) in FAMILIES.items():
         tokenizer = deepcopy(real_tokenizer)
         tokenizer.chat_template = template
-        made[name] = HuggingFaceModel(tiny("Llama"), tokenizer)
-    return made
+        models[name] = HuggingFaceModel(tiny("Llama"), tokenizer)
+    return models
 
 
 @settings(max_examples=60)
@@ -346,8 +352,8 @@ def test_a_real_prompt_has_one_role_token_per_message(
     opens, closes = real_model.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
     assert ids.count(opens) == len(messages) + 1  # the last is the reply's
     assert ids.count(closes) == len(messages)
-    others = set(real_model.tokenizer.added_tokens_decoder) - {opens, closes}
-    assert not others & set(ids)
+    other_tokens = set(real_model.tokenizer.added_tokens_decoder) - {opens, closes}
+    assert not other_tokens & set(ids)
 
 
 @settings(max_examples=200)
@@ -382,8 +388,8 @@ def test_templates_that_insist_on_alternating_roles_get_them(
     history = [{"role": role, "content": "x"} for role in ("assistant", "user", "user")]
     parts = Parts(question="hi", history=history)
     for model in families.values():
-        said = [m["role"] for m in compose(parts, model, budget=500).messages]
-        assert said == ["user"]
+        roles = [m["role"] for m in compose(parts, model, budget=500).messages]
+        assert roles == ["user"]
 
 
 def test_ordinary_text_reaches_the_model_unchanged(families: dict[str, HuggingFaceModel]) -> None:

@@ -23,8 +23,8 @@ WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=6).map(" ".jo
 @pytest.fixture(scope="module")
 def shared() -> Iterator[memkit.Memory]:
     """A memory that many users share; each test takes users of its own."""
-    with open_memory(embedder=HashEmbedder()) as made:
-        yield made
+    with open_memory(embedder=HashEmbedder()) as memory:
+        yield memory
 
 
 def test_an_empty_memory_recalls_nothing(memory: memkit.Memory) -> None:
@@ -53,10 +53,10 @@ def test_k_is_a_limit_not_a_demand(memory: memkit.Memory, k: int) -> None:
 @settings(max_examples=25)
 @given(st.lists(WORDS, max_size=14), WORDS, st.integers(1, 14))
 def test_k_cuts_and_changes_nothing_else(
-    shared: memkit.Memory, said: list[str], query: str, k: int
+    shared: memkit.Memory, texts: list[str], query: str, k: int
 ) -> None:
     user = next(users)
-    shared.remember(apart(said), user_id=user)
+    shared.remember(apart(texts), user_id=user)
     every = shared.recall(query, user_id=user, k=99)
     assert shared.recall(query, user_id=user, k=k) == every[:k]
 
@@ -146,24 +146,28 @@ def unnumbered(hits: list[Hit]) -> list[Hit]:
 
 @settings(max_examples=60)
 @given(
-    said=st.lists(A_TURN, max_size=12),
-    others=st.lists(A_TURN, max_size=4),
+    turns=st.lists(A_TURN, max_size=12),
+    other_turns=st.lists(A_TURN, max_size=4),
     query=WORDS | st.sampled_from(ASKED),
     scope=st.sampled_from(SCOPES),
 )
 def test_what_is_outside_the_scope_changes_nothing(
-    shared: memkit.Memory, said: list[Turn], others: list[Turn], query: str, scope: dict[str, Any]
+    shared: memkit.Memory,
+    turns: list[Turn],
+    other_turns: list[Turn],
+    query: str,
+    scope: dict[str, Any],
 ) -> None:
-    user, other, alone = next(users), next(users), next(users)
-    said = [replace(turn, id=str(n)) for n, turn in enumerate(said)]
-    shared.remember([turn for turn in said if inside(turn, scope)], user_id=alone)
-    shared.remember(said, user_id=user)
-    shared.remember(others, user_id=other)
+    user, other_user, alone = next(users), next(users), next(users)
+    turns = [replace(turn, id=str(n)) for n, turn in enumerate(turns)]
+    shared.remember([turn for turn in turns if inside(turn, scope)], user_id=alone)
+    shared.remember(turns, user_id=user)
+    shared.remember(other_turns, user_id=other_user)
 
-    found = shared.recall(query, user_id=user, k=20, **scope)
-    alones = shared.recall(query, user_id=alone, k=20, as_of=scope.get("as_of"))
-    assert unnumbered(found) == unnumbered(alones)
-    assert len(found) == sum(inside(turn, scope) for turn in said)
+    hits = shared.recall(query, user_id=user, k=20, **scope)
+    hits_alone = shared.recall(query, user_id=alone, k=20, as_of=scope.get("as_of"))
+    assert unnumbered(hits) == unnumbered(hits_alone)
+    assert len(hits) == sum(inside(turn, scope) for turn in turns)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +195,12 @@ def test_how_rare_a_word_is_and_how_long_turns_are_is_the_scopes_own_affair(
 @settings(max_examples=40)
 @given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.booleans())
 def test_relevance_is_sorted_explained_and_between_0_and_1(
-    shared: memkit.Memory, said: list[str], query: str, together: bool
+    shared: memkit.Memory, texts: list[str], query: str, together: bool
 ) -> None:
     user = next(users)
-    shared.remember(said if together else apart(said), user_id=user)
+    shared.remember(texts if together else apart(texts), user_id=user)
     hits = shared.recall(query, user_id=user, k=20)
-    assert len(hits) == len(said)
+    assert len(hits) == len(texts)
     relevances = [hit.relevance for hit in hits]
     assert relevances == sorted(relevances, reverse=True)
     assert all(0 <= hit.relevance <= 1 for hit in hits)
@@ -217,8 +221,8 @@ def test_a_hits_own_relevance_as_the_least_keeps_it_and_what_is_better(
     memory.remember(["red " * n + "key " * (9 - n) for n in range(9)], user_id="ann")
     hits = memory.recall("red key", user_id="ann")
     assert len({hit.relevance for hit in hits}) > n
-    kept = memory.recall("red key", user_id="ann", min_relevance=hits[n].relevance)
-    assert kept == [hit for hit in hits if hit.relevance >= hits[n].relevance]
+    relevant_hits = memory.recall("red key", user_id="ann", min_relevance=hits[n].relevance)
+    assert relevant_hits == [hit for hit in hits if hit.relevance >= hits[n].relevance]
 
 
 def test_auto_keeps_a_clear_answer_and_leaves_out_what_is_beside_the_point(
@@ -275,15 +279,15 @@ LIMITS = [
 @settings(max_examples=25)
 @given(st.lists(WORDS, min_size=2, max_size=8, unique=True), WORDS, st.randoms())
 def test_age_decides_nothing_but_ties(
-    shared: memkit.Memory, said: list[str], query: str, random: Any
+    shared: memkit.Memory, texts: list[str], query: str, random: Any
 ) -> None:
     def ranked(times: list[datetime]) -> list[tuple[str, float]]:
         user = next(users)
-        turns = [replace(turn, said_at=at) for turn, at in zip(apart(said), times, strict=True)]
+        turns = [replace(turn, said_at=at) for turn, at in zip(apart(texts), times, strict=True)]
         shared.remember(turns, user_id=user)
         return [(hit.text, round(hit.relevance, 4)) for hit in shared.recall(query, user_id=user)]
 
-    times = [NOON - timedelta(days=400 * n) for n in range(len(said))]
+    times = [NOON - timedelta(days=400 * n) for n in range(len(texts))]
     first = ranked(times)
     random.shuffle(times)
     second = ranked(times)
@@ -316,8 +320,8 @@ def test_of_many_equally_relevant_turns_the_newest_comes_first(
     memory: memkit.Memory, n: int
 ) -> None:
     hours = [NOON + timedelta(hours=(7 * hour) % n) for hour in range(n)]
-    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * n), hours, strict=True)]
-    memory.remember(said, user_id="ann")
+    turns = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * n), hours, strict=True)]
+    memory.remember(turns, user_id="ann")
     assert memory.recall("tea", user_id="ann", k=1)[0].said_at == max(hours)
 
 

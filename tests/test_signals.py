@@ -1,4 +1,4 @@
-"""What `recall` finds a turn by: its words in any script, what stands around it, who said it."""
+"""The signals of `recall`: words in any script, neighbours, speakers, times."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +19,8 @@ from memkit.testing import NOON, HashEmbedder, open_memory
 
 @pytest.fixture
 def blind() -> Iterator[memkit.Memory]:
-    with open_memory(embedder=BlindEmbedder()) as made:
-        yield made
+    with open_memory(embedder=BlindEmbedder()) as memory:
+        yield memory
 
 
 def by_text(hits: Sequence[Hit]) -> dict[str, Hit]:
@@ -67,12 +67,12 @@ def test_any_question_finds_what_there_is(memory: memkit.Memory, query: str) -> 
 def test_a_question_written_without_spaces_finds_the_turn_that_answers(
     blind: memkit.Memory, query: str, answer: str
 ) -> None:
-    said = [
+    turns = [
         "今天天气很好", "昨天我们去了公园", "我住在东京的一个小公寓里", "我的猫叫小花",
         "喜欢爵士音乐", "手机iPhone丢了", "京都の大学で働いています", "우리 고양이 이름은 나비예요",
         "แมวของฉันชื่อส้ม",
     ]  # fmt: skip
-    blind.remember(apart(said), user_id="ann")
+    blind.remember(apart(turns), user_id="ann")
     hit = blind.recall(query, user_id="ann")[0]
     assert hit.text == answer
     assert hit.explain["lexical"] > 0
@@ -90,27 +90,27 @@ def test_letters_that_fold_into_several_are_found(
 
 
 @pytest.mark.parametrize(
-    ("query", "both", "one"),
+    ("query", "with_both", "with_one"),
     [
         ("the cat and the moon and the key", "the cat saw the moon", "where did you put the key"),
         ("京都大学と公園", "京都大学です", "公園でした"),
     ],
 )
 def test_two_words_of_the_question_tell_more_than_one(
-    blind: memkit.Memory, query: str, both: str, one: str
+    blind: memkit.Memory, query: str, with_both: str, with_one: str
 ) -> None:
-    blind.remember(apart([both, one]), user_id="ann")
-    found = by_text(blind.recall(query, user_id="ann"))
-    score = {text: hit.explain["lexical"] / hit.explain["length"] for text, hit in found.items()}
-    assert score[both] > 1.2 * score[one]
+    blind.remember(apart([with_both, with_one]), user_id="ann")
+    hits = by_text(blind.recall(query, user_id="ann"))
+    score = {text: hit.explain["lexical"] / hit.explain["length"] for text, hit in hits.items()}
+    assert score[with_both] > 1.2 * score[with_one]
 
 
 def test_may_is_a_month_only_where_it_is_one(blind: memkit.Memory) -> None:
     days = [NOON, NOON - timedelta(days=60)]
-    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 2), days, strict=True)]
-    blind.remember(said, user_id="ann")
-    one, other = blind.recall("which tea may help?", user_id="ann")
-    assert one.relevance == other.relevance
+    turns = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 2), days, strict=True)]
+    blind.remember(turns, user_id="ann")
+    first, second = blind.recall("which tea may help?", user_id="ann")
+    assert first.relevance == second.relevance
 
 
 @pytest.mark.parametrize(
@@ -148,60 +148,60 @@ def test_a_turn_is_found_by_its_meaning_among_hundreds_with_the_words() -> None:
     assert by_text(hits)["camping"].explain["lexical"] == 0
 
 
-# ---- what stands around
+# ---- neighbours
 
 QUESTION, ANSWER = "which song did you dance to at the wedding?", "Blue Moon"
 
 
-def asked(memory: memkit.Memory, *said: Turn, k: int = 10) -> dict[str | None, Hit]:
+def recall_after(memory: memkit.Memory, *turns: Turn, k: int = 10) -> dict[str | None, Hit]:
     """Remember turns an hour apart; return the hits of the answer by their session."""
-    hours = [replace(turn, said_at=NOON + timedelta(hours=n)) for n, turn in enumerate(said)]
+    hours = [replace(turn, said_at=NOON + timedelta(hours=n)) for n, turn in enumerate(turns)]
     memory.remember(hours, user_id="ann")
     hits = memory.recall("the song at the wedding", user_id="ann", k=k)
     return {hit.session_id: hit for hit in hits if hit.text == ANSWER}
 
 
 def test_a_short_turn_is_found_by_what_stands_around_it(blind: memkit.Memory) -> None:
-    found = asked(
+    hits = recall_after(
         blind,
         Turn(text=QUESTION, session_id="one"),
         Turn(text=ANSWER, session_id="one"),
         Turn(text="what is in the sky?", session_id="two"),
         Turn(text=ANSWER, session_id="two"),
     )
-    assert found["one"].relevance > found["two"].relevance
-    assert found["one"].explain["lexical window"] > 0 == found["one"].explain["lexical"]
+    assert hits["one"].relevance > hits["two"].relevance
+    assert hits["one"].explain["lexical window"] > 0 == hits["one"].explain["lexical"]
 
 
 def test_a_long_neighbour_does_not_help(blind: memkit.Memory) -> None:
-    found = asked(
+    hits = recall_after(
         blind,
         Turn(text=f"{QUESTION} {'and ' * 50} {'or ' * 200}", session_id="one"),
         Turn(text=ANSWER, session_id="one"),
         Turn(text=QUESTION, session_id="two"),
         Turn(text=ANSWER, session_id="two"),
     )
-    assert found["two"].explain["lexical window"] > found["one"].explain["lexical window"] == 0
+    assert hits["two"].explain["lexical window"] > hits["one"].explain["lexical window"] == 0
 
 
 @pytest.mark.parametrize("kind", [BlindEmbedder, HashEmbedder])
 def test_a_window_ends_with_the_session(kind: Callable[[], HashEmbedder]) -> None:
     with open_memory(embedder=kind()) as memory:
-        found = asked(
+        hit = recall_after(
             memory,
             Turn(text=QUESTION, session_id="one"),
             Turn(text=ANSWER, session_id="two"),
             Turn(text=QUESTION, session_id="three"),
         )["two"]
-    own = found.explain["dense"] / fusion.WEIGHTS["dense"]
-    around = found.explain["dense window"] / fusion.WEIGHTS["dense window"]
-    assert found.explain["lexical window"] == found.explain["session"] == 0
-    assert around == pytest.approx(own)
+    from_chunk = hit.explain["dense"] / fusion.WEIGHTS["dense"]
+    from_window = hit.explain["dense window"] / fusion.WEIGHTS["dense window"]
+    assert hit.explain["lexical window"] == hit.explain["session"] == 0
+    assert from_window == pytest.approx(from_chunk)
 
 
 def test_a_session_that_speaks_of_it_lifts_all_its_turns(blind: memkit.Memory) -> None:
     far = [Turn(text="and so on " * 12, session_id="one") for _ in range(8)]
-    found = asked(
+    hits = recall_after(
         blind,
         Turn(text=QUESTION, session_id="one"),
         *far,
@@ -209,9 +209,9 @@ def test_a_session_that_speaks_of_it_lifts_all_its_turns(blind: memkit.Memory) -
         Turn(text=ANSWER, session_id="two"),
         k=20,
     )
-    assert found["one"].explain["lexical window"] == 0
-    assert found["one"].explain["session"] > found["two"].explain["session"] == 0
-    assert found["one"].relevance > found["two"].relevance
+    assert hits["one"].explain["lexical window"] == 0
+    assert hits["one"].explain["session"] > hits["two"].explain["session"] == 0
+    assert hits["one"].relevance > hits["two"].relevance
 
 
 def test_only_what_is_in_an_attended_chunk_has_a_share_of_attention(memory: memkit.Memory) -> None:
@@ -224,7 +224,7 @@ def test_only_what_is_in_an_attended_chunk_has_a_share_of_attention(memory: memk
     assert max(attended, key=lambda hit: hit.explain["attention"]).text == "the red key"
 
 
-# ---- who said it
+# ---- speakers
 
 
 def test_what_somebody_named_said_comes_before_the_same_said_by_another(
@@ -256,8 +256,8 @@ def test_if_both_are_named_or_neither_it_makes_no_difference(
         ],
         user_id="u",
     )
-    one, other = blind.recall(query, user_id="u")
-    assert one.relevance == other.relevance
+    first, second = blind.recall(query, user_id="u")
+    assert first.relevance == second.relevance
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_if_both_are_named_or_neither_it_makes_no_difference(
     ],
 )
 def test_i_is_the_nameless_user(blind: memkit.Memory, query: str, first: str) -> None:
-    told = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
-    for turns in (told, told[::-1]):
+    both = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
+    for turns in (both, both[::-1]):
         user = next(users)
         blind.remember(turns, user_id=user)
         hits = blind.recall(query, user_id=user)
@@ -283,10 +283,10 @@ def test_i_is_the_nameless_user(blind: memkit.Memory, query: str, first: str) ->
 def test_who_is_told_or_only_has_a_role_is_nobody_in_particular(
     blind: memkit.Memory, query: str
 ) -> None:
-    told = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
-    blind.remember(told, user_id="u")
-    one, other = blind.recall(query, user_id="u")
-    assert one.relevance == other.relevance
+    turns = [Turn(text="tea", role=role, session_id=role) for role in ("assistant", "user")]
+    blind.remember(turns, user_id="u")
+    first, second = blind.recall(query, user_id="u")
+    assert first.relevance == second.relevance
 
 
 def doubted(memory: memkit.Memory, query: str, monkeypatch: pytest.MonkeyPatch) -> float:
@@ -297,7 +297,8 @@ def doubted(memory: memkit.Memory, query: str, monkeypatch: pytest.MonkeyPatch) 
     sure = memory.recall(query, user_id="u")
     assert [hit.turn_ids for hit in hits] == [hit.turn_ids for hit in sure]
     (factor,) = {
-        round(hit.relevance / one.relevance, 6) for hit, one in zip(hits, sure, strict=True)
+        round(hit.relevance / sure_hit.relevance, 6)
+        for hit, sure_hit in zip(hits, sure, strict=True)
     }
     return factor
 
@@ -315,13 +316,13 @@ def test_words_said_by_another_than_the_one_named_are_half_as_relevant(
     assert doubted(blind, "Do I build rockets?", monkeypatch) == 1
 
 
-# ---- when it was said
+# ---- times
 
 
 def test_what_was_said_in_the_time_named_comes_first(blind: memkit.Memory) -> None:
     days = [NOON + timedelta(days=30 * n) for n in range(-6, 1)]
-    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 7), days, strict=True)]
-    blind.remember(said, user_id="u")
+    turns = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 7), days, strict=True)]
+    blind.remember(turns, user_id="u")
     hit = blind.recall("What tea did I drink from February 20 to March 5?", user_id="u")[0]
     assert hit.said_at == NOON - timedelta(days=60)
     assert hit.explain["time"] > 0
@@ -331,8 +332,8 @@ def test_last_week_is_before_what_was_said_last_or_before_the_time_of_asking(
     blind: memkit.Memory,
 ) -> None:
     days = [NOON - timedelta(days=7 * n) for n in range(6)]
-    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
-    blind.remember(said, user_id="u")
+    turns = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
+    blind.remember(turns, user_id="u")
     query = "What tea did I drink last week?"
     assert blind.recall(query, user_id="u")[0].said_at == days[1]
     assert blind.recall(query, user_id="u", as_of=days[3])[0].said_at == days[4]
@@ -342,8 +343,8 @@ def test_last_week_is_before_what_was_said_last_or_before_the_time_of_asking(
 
 def test_a_question_that_names_no_time_asks_of_all_times_alike(blind: memkit.Memory) -> None:
     days = [NOON - timedelta(days=400 * n) for n in range(6)]
-    said = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
-    blind.remember(said, user_id="u")
+    turns = [replace(turn, said_at=at) for turn, at in zip(apart(["tea"] * 6), days, strict=True)]
+    blind.remember(turns, user_id="u")
     hits = blind.recall("What tea do I drink?", user_id="u")
     assert {hit.explain["time"] for hit in hits} == {0}
     assert len({hit.relevance for hit in hits}) == 1
@@ -368,18 +369,18 @@ def test_a_role_is_not_the_name_of_a_person(memory: memkit.Memory, role: str) ->
 
 def test_a_composed_letter_is_found_by_a_decomposed_one(blind: memkit.Memory) -> None:
     blind.remember(apart(["Frau Müller called", "tea at five"]), user_id="ann")
-    asked = unicodedata.normalize("NFD", "Has Müller called?")
-    assert blind.recall(asked, user_id="ann")[0].text == "Frau Müller called"
+    query = unicodedata.normalize("NFD", "Has Müller called?")
+    assert blind.recall(query, user_id="ann")[0].text == "Frau Müller called"
 
 
 def test_turns_without_a_session_are_apart_if_days_lie_between(blind: memkit.Memory) -> None:
-    said = [
+    turns = [
         Turn(text="Ok.", said_at=NOON - timedelta(days=300)),
         Turn(text="My passport number is 77.", said_at=NOON),
     ]
-    blind.remember(said, user_id="ann")
-    found = by_text(blind.recall("passport number", user_id="ann"))
-    assert found["Ok."].explain["lexical window"] == 0
+    blind.remember(turns, user_id="ann")
+    hits = by_text(blind.recall("passport number", user_id="ann"))
+    assert hits["Ok."].explain["lexical window"] == 0
 
 
 def test_a_question_that_is_embedded_as_nan_is_an_error() -> None:
@@ -405,10 +406,10 @@ def test_a_turn_between_two_that_match_comes_after_them(blind: memkit.Memory) ->
 
 
 def test_decomposed_letters_are_found_by_composed_ones(blind: memkit.Memory) -> None:
-    said = unicodedata.normalize("NFD", "서울에 살아요")
-    blind.remember(apart([said, "tea at five"]), user_id="ann")
+    text = unicodedata.normalize("NFD", "서울에 살아요")
+    blind.remember(apart([text, "tea at five"]), user_id="ann")
     hit = blind.recall("서울", user_id="ann")[0]
-    assert (hit.text, hit.explain["lexical"] > 0) == (said, True)
+    assert (hit.text, hit.explain["lexical"] > 0) == (text, True)
 
 
 @pytest.mark.parametrize(
@@ -425,14 +426,14 @@ def test_an_event_in_the_question_stands_for_its_time(
 ) -> None:
     texts = ("red tea", "the trip to Rome begins", "black tea")
     days = (-90, 0, 90)
-    said = [
+    turns = [
         replace(turn, said_at=NOON + timedelta(days=n))
         for turn, n in zip(apart(list(texts)), days, strict=True)
     ]
-    blind.remember(said, user_id="ann")
-    found = by_text(blind.recall(query, user_id="ann"))
-    other = {"red tea": "black tea", "black tea": "red tea"}[best]
-    assert found[best].relevance > found[other].relevance
+    blind.remember(turns, user_id="ann")
+    hits = by_text(blind.recall(query, user_id="ann"))
+    worse = {"red tea": "black tea", "black tea": "red tea"}[best]
+    assert hits[best].relevance > hits[worse].relevance
 
 
 def test_an_event_nobody_spoke_of_changes_nothing(blind: memkit.Memory) -> None:

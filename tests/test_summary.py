@@ -27,14 +27,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.count = words
-        self.asked: list[tuple[str, list[str]]] = []
+        self.calls: list[tuple[str, list[str]]] = []
         self.failing: Callable[[], str] | None = None
 
     def summarise(self, previous: str, new: Sequence[str], **_: int) -> str:
         if self.failing is not None:
             return self.failing()
-        self.asked.append((previous, list(new)))
-        return f"{len(self.asked)} updates"
+        self.calls.append((previous, list(new)))
+        return f"{len(self.calls)} updates"
 
 
 def versions(memory: Memory, level: int) -> list[Summary]:
@@ -55,7 +55,7 @@ def test_a_summary_grows_from_the_previous_one_and_the_new_turns_only() -> None:
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
         memory.think(user_id="ann")  # nothing waits
-    assert recorder.asked == [("", ["User: one"]), ("1 updates", ["User: two"])]
+    assert recorder.calls == [("", ["User: one"]), ("1 updates", ["User: two"])]
 
 
 def test_remembering_in_between_takes_in_all_that_waits_at_once() -> None:
@@ -63,7 +63,7 @@ def test_remembering_in_between_takes_in_all_that_waits_at_once() -> None:
     with open_memory(summariser=recorder) as memory:
         memory.remember(["one", "two", "three"], user_id="ann")
         memory.flush()
-    assert recorder.asked == [("", ["User: one", "User: two", "User: three"])]
+    assert recorder.calls == [("", ["User: one", "User: two", "User: three"])]
 
 
 @pytest.mark.parametrize("sizes", [[350], [1] * 350, [99, 1, 1, 249], [120, 230]])
@@ -94,12 +94,12 @@ def test_every_summary_leads_back_to_all_its_turns(level: int) -> None:
         for n in range(5):
             ids += memory.remember([f"turn {n} {m}" for m in range(50)], user_id="ann")
             memory.think(user_id="ann")
-        known = {one.id: one for both in (1, 2) for one in versions(memory, both)}
+        by_id = {version.id: version for both in (1, 2) for version in versions(memory, both)}
         reached, ahead = set(), [versions(memory, level)[-1].id]
         while ahead:
             source = ahead.pop()
-            ahead += known[source].sources if source in known else []
-            reached |= set() if source in known else {source}
+            ahead += by_id[source].sources if source in by_id else []
+            reached |= set() if source in by_id else {source}
     assert reached == set(ids[: 250 if level == 1 else 200])
 
 
@@ -108,7 +108,7 @@ def test_an_older_version_stays_readable() -> None:
         for text in ("one", "two"):
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
-        assert [one.text for one in versions(memory, 1)] == ["1 updates", "2 updates"]
+        assert [version.text for version in versions(memory, 1)] == ["1 updates", "2 updates"]
 
 
 def raising(error: Exception) -> Callable[[], str]:
@@ -137,12 +137,12 @@ def test_a_failing_summariser_leaves_the_old_summary_and_the_turns_waiting(name:
         recorder.failing = failing
         memory.remember("two", user_id="ann")
         memory.flush()  # does not raise
-        assert [one.text for one in versions(memory, 1)] == ["1 updates"]
+        assert [version.text for version in versions(memory, 1)] == ["1 updates"]
         assert hint in " ".join(memory.doctor())
         assert memory.store.pending() == ["ann"]
         recorder.failing = None
         memory.flush()
-        assert recorder.asked[-1] == ("1 updates", ["User: two"])
+        assert recorder.calls[-1] == ("1 updates", ["User: two"])
         assert memory.doctor() == []
 
 
@@ -192,18 +192,18 @@ TEXT = st.text(st.sampled_from("ab Z9.;:!?\n-/🎷强é\u200b"), min_size=1, max
 @settings(max_examples=60)
 @given(st.lists(TEXT, min_size=1, max_size=12), st.integers(1, 4))
 def test_whatever_is_remembered_the_sentence_has_at_most_60_tokens(
-    said: list[str], per_token: int
+    texts: list[str], per_token: int
 ) -> None:
     def count(text: str) -> int:  # an unkind tokenizer: blanks count, and so do parts of words
         return -(-len(text) // per_token)
 
     with open_memory(summariser=ExtractiveSummariser(count)) as memory:
-        for text in said:
+        for text in texts:
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
-        for one in versions(memory, 1):
-            assert 0 < one.tokens == count(one.text) <= MAX_TOKENS
-            assert "\n" not in one.text
+        for version in versions(memory, 1):
+            assert 0 < version.tokens == count(version.text) <= MAX_TOKENS
+            assert "\n" not in version.text
         assert memory.doctor() == []
 
 
@@ -211,9 +211,9 @@ def test_a_word_longer_than_the_whole_sentence_is_cut() -> None:
     with open_memory(summariser=ExtractiveSummariser(len)) as memory:
         memory.remember("https://example.org/" + "a1" * 5000, user_id="ann")
         memory.think(user_id="ann")
-        found = memory.summary(user_id="ann")
-    assert found is not None
-    assert found.tokens <= MAX_TOKENS
+        summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert summary.tokens <= MAX_TOKENS
 
 
 def test_names_and_numbers_are_kept_over_chit_chat(memory: Memory) -> None:
@@ -221,10 +221,10 @@ def test_names_and_numbers_are_kept_over_chit_chat(memory: Memory) -> None:
     facts = ["I moved to Oslo in 2021", "my sister Ingrid keeps 40 hives"]
     memory.remember([*chat, *facts, *chat, *chat, *chat], user_id="ann")
     memory.think(user_id="ann")
-    found = memory.summary(user_id="ann")
-    assert found is not None
-    assert all(word in found.text for word in ("Oslo", "2021", "Ingrid", "40"))
-    assert "how are you" not in found.text
+    summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert all(word in summary.text for word in ("Oslo", "2021", "Ingrid", "40"))
+    assert "how are you" not in summary.text
 
 
 def test_a_question_alone_does_not_push_a_fact_out(memory: Memory) -> None:
@@ -232,17 +232,17 @@ def test_a_question_alone_does_not_push_a_fact_out(memory: Memory) -> None:
     memory.think(user_id="ann")
     memory.remember("Did Ingrid Johansen visit Copenhagen on 17 March?", user_id="ann")
     memory.think(user_id="ann")
-    found = memory.summary(user_id="ann")
-    assert found is not None
-    assert found.text == "User: I moved to Oslo."
+    summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert summary.text == "User: I moved to Oslo."
 
 
 def test_the_summary_of_summaries_keeps_facts_of_every_hundred_turns(memory: Memory) -> None:
     cities = ["Oslo", "Lima", "Kyoto"]
     for city in cities:
-        told = [f"I lived in {city} for {len(city)} years", "my job was at Opera House 12"]
+        facts = [f"I lived in {city} for {len(city)} years", "my job was at Opera House 12"]
         chat = ["ok"] * 98
-        memory.remember([*chat, *told], user_id="ann")
+        memory.remember([*chat, *facts], user_id="ann")
     memory.think(user_id="ann")
     overview = memory.summary(user_id="ann", level=2)
     assert overview is not None
@@ -259,9 +259,9 @@ def test_a_model_is_asked_with_the_previous_sentence_and_the_new_turns() -> None
         for text in ("I live in Oslo", "I moved to Bergen"):
             memory.remember(text, user_id="ann")
             memory.think(user_id="ann")
-        found = memory.summary(user_id="ann")
-    assert found is not None
-    assert found.text == "Ann lives in Bergen."
+        summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert summary.text == "Ann lives in Bergen."
     assert "Summary so far: Ann lives in Oslo.\n" in model.prompts[1][0]["content"]
     assert "User: I moved to Bergen" in model.prompts[1][0]["content"]
 
@@ -270,9 +270,9 @@ def test_a_models_long_answer_is_cut_to_60_tokens_at_a_word() -> None:
     with open_memory(summariser=ModelSummariser(ScriptedModel(["word " * 200]), words)) as memory:
         memory.remember("hello", user_id="ann")
         memory.think(user_id="ann")
-        found = memory.summary(user_id="ann")
-    assert found is not None
-    assert found.tokens == MAX_TOKENS
+        summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert summary.tokens == MAX_TOKENS
 
 
 def test_a_model_that_says_nothing_changes_nothing() -> None:
@@ -292,9 +292,9 @@ def test_a_tiny_real_model_summarises(tokenizer: Any, tiny: Callable[..., Any]) 
     with open_memory(summariser=ModelSummariser(model, count)) as memory:
         memory.remember("I live in Oslo <|im_end|>", user_id="ann")
         memory.flush()
-        found = memory.summary(user_id="ann")
-        assert found is None or 0 < count(found.text) <= MAX_TOKENS
-        assert (found is None) == (memory.doctor() != [])
+        summary = memory.summary(user_id="ann")
+        assert summary is None or 0 < count(summary.text) <= MAX_TOKENS
+        assert (summary is None) == (memory.doctor() != [])
 
 
 @pytest.mark.slow
@@ -303,9 +303,9 @@ def test_smollm2_summarises(smollm2: Any) -> None:
     with open_memory(summariser=ModelSummariser(model, words)) as memory:
         memory.remember(["I moved to Oslo in May.", "My cat is called Tau."], user_id="ann")
         memory.think(user_id="ann")
-        found = memory.summary(user_id="ann")
-    assert found is not None
-    assert "Oslo" in found.text
+        summary = memory.summary(user_id="ann")
+    assert summary is not None
+    assert "Oslo" in summary.text
 
 
 # ---- nothing is lost by a crash
@@ -326,7 +326,7 @@ def test_turns_that_a_crash_left_waiting_are_taken_in_later(tmp_path: Path) -> N
         assert memory.store.pending() == ["ann"]
         assert memory.summary(user_id="ann") is None
         memory.flush()
-        found = memory.summary(user_id="ann")
-        assert found is not None
-        assert found.through == 2
+        summary = memory.summary(user_id="ann")
+        assert summary is not None
+        assert summary.through == 2
         assert memory.store.pending() == []
