@@ -39,7 +39,7 @@ MOVED = {
     "memkit.thoughts.patterns": "memkit.thoughts.rules.patterns",
     "memkit.thoughts.post": "memkit.background.reflection",
     "memkit.thoughts.sentences": "memkit.thoughts.rules.sentences",
-    "memkit.thoughts.stems": "memkit.text.stems",
+    "memkit.thoughts.stems": "memkit.text.words",
     "memkit.thoughts.subjects": "memkit.thoughts.rules.subjects",
     "memkit.thoughts.times": "memkit.text.relative_dates",
     "memkit.thoughts.worth": "memkit.thoughts.rules.filter",

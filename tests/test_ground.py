@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Source, Turn
-from memkit.text import stems
-from memkit.text.stems import sentences
+from memkit.text import words
+from memkit.text.words import sentences
 from memkit.thoughts import grounding as ground
 from memkit.thoughts.grounding import supported
 
@@ -184,6 +184,6 @@ def test_a_very_long_turn_is_checked_to_its_end(piece: str) -> None:
     check(piece * (290 // len(piece)), piece * (60_000 // len(piece)))
 
 
-@pytest.mark.parametrize("module", [ground, stems], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("module", [ground, words], ids=lambda one: one.__name__)
 def test_the_examples_in_the_code_are_true(module: Any) -> None:
     assert doctest.testmod(module).failed == 0

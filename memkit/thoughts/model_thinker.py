@@ -17,7 +17,7 @@ from memkit.prompt import SHOWN_ROLES
 from memkit.protocols import Messages, Model, Thinker
 from memkit.records import Claim, Source, Turn
 from memkit.text.relative_dates import since
-from memkit.text.stems import sentences
+from memkit.text.words import sentences
 from memkit.thoughts.claim_lines import NONE, Line, read
 from memkit.thoughts.grounding import overlap, supported
 from memkit.thoughts.rules.english import People, retell
