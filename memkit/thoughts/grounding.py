@@ -7,8 +7,8 @@ A claim is supported if all of this holds. "The sentences" are those that its so
    ("two cats"); "two" is 2, and "a" counts as one.
 3. Every name in it is in the sentences or is the speaker's: words with a capital, and quotations. A
    word that begins a sentence of the claim may be any uncapitalised word of the turn.
-4. At least 0.7 of its content words are in the turn, compared by stem ("live", "lives"). Up to three
-   content words that means all of them; a longer claim may add three words in ten. Function
+4. At least 0.7 of its content words are in the turn, compared by stem ("live", "lives"). Up to
+   three content words that means all; a longer claim may add three words in ten. Function
    words, words for the speaker, and "named" or "years old" are not counted. In scripts without
    spaces, every two neighbouring characters are a word.
 5. No content word is affirmed in it and only denied in the sentences, or the reverse, and if it
