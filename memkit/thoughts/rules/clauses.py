@@ -332,12 +332,6 @@ _FAVOURITE_APPOSITION = re.compile(
     r"(?P<predicate>(?-i:[A-Z])[\w'&.-]*(?: (?:[A-Z][\w'&.-]*|of|the|and))*)(?=,|\Z|\s(?:to|for|"
     r"with|at|in|on)\b)"
 )
-# "my personal best of 41 minutes", "a new personal record at 90 kg"
-_PERSONAL_BEST = re.compile(
-    r"\b(?:[Mm]y|an?) (?P<noun>(?:new |current )?personal (?:best|"
-    r"record)(?: [\w-]+){0,3}?) (?:of|at) "
-    r"(?P<predicate>\d[\w:.]*(?: (?:minutes?|seconds?|and|\d+)\b)*)"
-)
 _UNREAL = re.compile(r"\b(?:[Ii]magine|pretend|role-?play|wish|if my|hypothetical\w*)\b")
 
 
@@ -487,7 +481,7 @@ def aside_statements(
     sentence: Sentence, participants: Participants
 ) -> Iterator[tuple[Clause, Statement]]:
     """Yield what a sentence says in passing: "Any tips for my friend Kim, who moved to Lyon?"."""
-    for pattern in (_RELATIVE_CLAUSE, _FAVOURITE_APPOSITION, _PERSONAL_BEST):
+    for pattern in (_RELATIVE_CLAUSE, _FAVOURITE_APPOSITION):
         match = pattern.search(sentence.text)
         if match is None or _UNREAL.search(sentence.text) or is_uncertain(match[0], ""):
             continue

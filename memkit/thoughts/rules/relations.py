@@ -170,9 +170,6 @@ _ROWS: tuple[tuple[str, str, str | None], ...] = (
     ("gave up",
      r"(?:quit|gave up|has quit|has given up|cut out) (?P<object>(?!.*\bago\b|last\b).+)",
      "likes | {object}"),
-    # needs 40 more tiles
-    ("needs", rf"needs (?P<object>{_NUMBER} (?:more )?(?P<counted>.+))",
-     "number of {counted} needed"),
     # owns about 12 harps
     ("has",
      rf"(?:has|owns|has got) (?P<object>{_ABOUT}{_NUMBER} (?:new )?(?P<counted>.+))",
@@ -209,11 +206,10 @@ _ROWS: tuple[tuple[str, str, str | None], ...] = (
      "has | {object}"),
     # spends about two hours a day on chess
     ("{object}, how long",
-     r"(?:(?:has been |is )?(?:dedicating|spending|practicing|practising)|dedicates|spends|"
-     r"practices) (?P<duration>(?:about |around |at least |roughly )?"
+     r"(?:(?:has been |is )?spending|spends) (?P<duration>(?:about |around |at least |roughly )?"
      rf"(?:an?|{_NUMBER})(?: and a half)? (?:hours?|minutes?|days?)"
      r"(?: (?:each|every|per|a) (?:day|week|month|night|morning))?) "
-     r"(?:to|on|for)?\s?(?P<object>.+)",
+     r"(?:on )?(?P<object>.+)",
      "{object} | how long"),
     # reached 900 subscribers
     ("{verb}",
@@ -456,13 +452,6 @@ _IS = re.compile(r"(?:is|are) (?P<value>.+)")
 _FAVOURITE = re.compile(
     r"(?:(?:current|new|all-time|absolute|personal) )*(?:favou?rite|go-to) (?P<kind>.+)"
 )
-_PERSONAL_BEST = re.compile(r"(?:\w+ )?personal (?:best|record)\b")
-# a time such as 1:41:30 or "41 minutes and 8 seconds", or "90 kg"
-_MEASURE = re.compile(
-    r"\d{1,2}:\d\d(?::\d\d)?|\d+ minutes?(?: and \d+ seconds?)?|\d+(?:\.\d+)? ?(?:seconds?|kg|lbs?)"
-)
-# "10 km", "half marathon"
-_DISTANCE = re.compile(r"\b\d+ ?(?:[kK]|km|m|meters?|miles?)\b|\b(?:half[- ])?marathon\b|\bmile\b")
 # a definite value: "a Volvo", "$900", "Blue Fox", "green", but not "Bob's idea" or "so nice"
 _VALUE = re.compile(
     r"(?!\S+'s )(?:an?\b|the\b|[$\u20ac\u00a3]?\d|(?:about|around|over) [$\u20ac\u00a3]?\d|"
@@ -527,22 +516,3 @@ def names_favourite(noun: str, predicate: str) -> bool:
         return False
     value = match["value"].split()
     return len(value) <= _MOST_NAME_WORDS and value[0].lower() not in _NOT_A_FAVOURITE
-
-
-def find_personal_best(text: str, context: str) -> Relation | None:
-    """Return a personal best, if a time or weight follows the words, or None.
-
-    Args:
-        text: a statement.
-        context: the turn, for the distance if the statement does not name it.
-
-    >>> find_personal_best("rowed a personal best of 8:14", "The 2 km went well.")
-    Relation(name='personal best', object='8:14', attribute='personal best | 2 km')
-    """
-    best = _PERSONAL_BEST.search(text)
-    measure = best and _MEASURE.search(text, best.end())
-    if not measure:
-        return None
-    distance = _DISTANCE.search(text) or _DISTANCE.search(context)
-    attribute = "personal best" + (f" | {distance[0].lower()}" if distance else "")
-    return Relation(name="personal best", object=measure[0], attribute=attribute)

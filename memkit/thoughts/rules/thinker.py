@@ -8,12 +8,11 @@ a claim too.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from memkit.records import Claim, Source, Turn
 from memkit.text.dates import MONTHS, spans
-from memkit.text.words import NUMBERS, wordset
+from memkit.text.words import wordset
 from memkit.thoughts.rules.clauses import (
     Clause,
     Sentence,
@@ -44,7 +43,6 @@ from memkit.thoughts.rules.relations import (
     Relation,
     attribute_key,
     find_frequency,
-    find_personal_best,
     find_possession,
     find_relation,
     names_favourite,
@@ -110,7 +108,7 @@ def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
         if instruction:
             yield instruction
             continue
-        for clause in (_fill_ellipsis(clause, text) for clause in clauses(sentence)):
+        for clause in clauses(sentence):
             statement = parse_statement(clause, participants, by_assistant=by_assistant)
             if statement and (is_informative(statement) or _names_favourite(statement)):
                 yield _claim(statement, clause, turn)
@@ -126,30 +124,6 @@ def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
 def _names_favourite(statement: Statement) -> bool:
     possession = statement.possession
     return possession is not None and names_favourite(possession[1], statement.core)
-
-
-# "four ones" or "four so far", which leave out what is counted
-_ELLIPSIS = re.compile(
-    rf"\b(\d+|{'|'.join(NUMBERS)}) (?:(?:new|more|different) )?(?:ones(?: |\Z)|(?=(?:so far|"
-    r"since)\b))"
-)
-# the plural that it refers to: "my coins", "collecting old coins"
-_ANTECEDENT = re.compile(
-    r"\b(?:my|of|our|\w{3,}ing) (?P<noun>(?!this|my |our |the |of |"
-    r"a )(?:[a-z]+ )?[a-z]{3,}(?<!s)s)\b"
-)
-
-
-def _fill_ellipsis(clause: Clause, text: str) -> Clause:
-    """Return a clause with the noun that "four ones" leaves out, if the turn has it shortly before.
-
-    The offsets stay those of the words that were said.
-    """
-    antecedents = list(_ANTECEDENT.finditer(text, max(0, clause.start - 300), clause.start))
-    if not antecedents or not _ELLIPSIS.search(clause.text):
-        return clause
-    noun = antecedents[-1]["noun"]
-    return replace(clause, text=_ELLIPSIS.sub(rf"\1 {noun} ", clause.text).strip())
 
 
 # ---- standing instructions
@@ -464,7 +438,7 @@ def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
     lead = _lead_time(clause.lead, turn)
     subject, relation = statement.subject, None
     if not _is_plan(statement, lead):
-        subject, relation = _attribute(statement, turn)
+        subject, relation = _attribute(statement)
     if relation is None:
         subject, relation = statement.subject, _event(statement)
     text = f"{lead}, {statement.text}" if lead else statement.text
@@ -485,13 +459,10 @@ def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
     )
 
 
-def _attribute(statement: Statement, turn: Turn) -> tuple[str, Relation | None]:
+def _attribute(statement: Statement) -> tuple[str, Relation | None]:
     """Return the owner of an attribute, and the relation that gives it a value, if any."""
     subject = statement.group_speaker or statement.subject
     owner, noun = statement.possession or (subject, "")
-    best = find_personal_best(statement.text, turn.text)
-    if best:
-        return owner, best
     frequency = find_frequency(statement.core)
     if frequency:
         return subject, frequency
