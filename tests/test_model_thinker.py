@@ -58,7 +58,7 @@ FORMS = [
     "Message 1 | Ann | moved to | Oslo",
     "9 | Ann | moved to | Oslo",
     "```\n1 | Ann | moved to | Oslo\n```",
-    "Sure! Here are the facts:\n\n1 | Ann | moved to | Oslo\n\nI hope this helps!",
+    "Sure! Here are the facts:\n\n1 | Ann | moved to | Oslo\n\nThat is all.",
     "number | who | relation | what\n---|---|---|---\n1 | Ann | moved to | Oslo",
     "1 | Ann | moved to | Oslo | Ann moved to Oslo.",
     '{"message": 1, "head": "Ann", "relation": "moved to", "tail": "Oslo"}',
@@ -169,7 +169,7 @@ def test_a_message_can_open_no_role_no_line_and_no_column() -> None:
     assert "|" not in listed[0]
 
 
-GARBAGE = ["Sure, I can help you with that!", "| | |", "{]", "1.", "###", "yes\nno\n", "x" * 5000]
+GARBAGE = ["Let me look at those messages!", "| | |", "{]", "1.", "###", "yes\nno\n", "x" * 5000]
 
 
 @pytest.mark.parametrize("reply", GARBAGE)

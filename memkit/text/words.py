@@ -34,7 +34,7 @@ STOP_WORDS = wordset(
     "ve was we were what when where which who whom whose why will with would you your"
 )
 # Words that a claim may add to its source without saying more than the source. The last two lines
-# only frame a fact: "is named", "is 8 years old", "said that", "a rule: always".
+# only frame a fact: "is named", "is 9 years old", "said that", "a rule: always".
 FUNCTION_WORDS = STOP_WORDS | wordset(
     "after all also because before being both doing don during gets got having herself himself "
     "might mine more most much must myself off one other others ours out over own shall such "
@@ -275,7 +275,7 @@ _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")  # the comma of "50,000"
 def numbers(text: str) -> set[str]:
     """Return the numbers in a text as digits. "one" is left out, because "a" means it too.
 
-    >>> sorted(numbers("twenty-five cats, 1,000 birds and one dog"))
+    >>> sorted(numbers("twenty-five kites, 1,000 drums and one harp"))
     ['1000', '25']
     """
     return {digits for digits, _ in _numbered(text)}
@@ -284,8 +284,8 @@ def numbers(text: str) -> set[str]:
 def counted(text: str, *, reach: int) -> set[tuple[str, str]]:
     """Return each number with the stems of up to `reach` words behind it, up to an "and".
 
-    >>> sorted(counted("two big cats and a dog", reach=4))
-    [('2', 'big'), ('2', 'cat')]
+    >>> sorted(counted("two big kites and a drum", reach=4))
+    [('2', 'big'), ('2', 'kite')]
     """
     counts: set[tuple[str, str]] = set()
     for digits, following in _numbered(text):

@@ -126,7 +126,7 @@ def overlap(text: str, source: str, ignored: frozenset[str] = frozenset()) -> fl
     """Return the share of the content words of `text`, without `ignored` stems, in `source`."""
     source_stems = stems(source)
     content_stems = content(text) - ignored
-    if not content_stems:  # "is 8 years old", "is Ann": only numbers and ignored names
+    if not content_stems:  # "is 9 years old", "is Ann": only numbers and ignored names
         return float(bool(numbers(text) or content(text) & source_stems))
     return len(content_stems & source_stems) / len(content_stems)
 

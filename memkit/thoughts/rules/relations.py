@@ -272,7 +272,7 @@ _PLACE_END = re.compile(
     r"couple|year|month|week)|"
     rf"\w+ (?:years?|months?|weeks?|days?) ago|in (?:\d{{4}}|{'|'.join(MONTHS)}))\b"
 )
-# where a liked activity ends: "to run in the morning | because"
+# where a liked activity ends: "to bake at night | because"
 _REASON = re.compile(
     r",|\s(?:because|since|when|so|but|while|after|before|especially|lately|recently|now|"
     r"these days)\b"
