@@ -183,35 +183,35 @@ SILENT = (  # nothing that is so, or nothing that is definite
 )
 
 
-@pytest.mark.parametrize(("said", "text"), THIRD_PERSON.items())
-def test_a_claim_is_told_in_the_third_person(said: str, text: str) -> None:
-    assert text in [claim.text for claim in think(said)]
+@pytest.mark.parametrize(("sentence", "text"), THIRD_PERSON.items())
+def test_a_claim_is_told_in_the_third_person(sentence: str, text: str) -> None:
+    assert text in [claim.text for claim in think(sentence)]
 
 
-@pytest.mark.parametrize(("said", "slot"), SLOTS.items())
-def test_what_is_one_way_at_a_time_has_a_slot(said: str, slot: tuple[str, str]) -> None:
-    assert slot in slots(said)
+@pytest.mark.parametrize(("sentence", "slot"), SLOTS.items())
+def test_what_is_one_way_at_a_time_has_a_slot(sentence: str, slot: tuple[str, str]) -> None:
+    assert slot in slots(sentence)
 
 
-@pytest.mark.parametrize(("said", "relation"), POLARITY.items())
-def test_a_slot_says_which_way_it_is(said: str, relation: str) -> None:
-    assert [claim.relation for claim in think(said)] == [relation]
+@pytest.mark.parametrize(("sentence", "relation"), POLARITY.items())
+def test_a_slot_says_which_way_it_is(sentence: str, relation: str) -> None:
+    assert [claim.relation for claim in think(sentence)] == [relation]
 
 
 @pytest.mark.parametrize("group", ["jazz", "coffee", "mill", "married"])
 def test_both_ways_share_a_slot(group: str) -> None:
-    shared = {slot for said in POLARITY if group in said for slot, _ in slots(said)}
+    shared = {slot for sentence in POLARITY if group in sentence for slot, _ in slots(sentence)}
     assert len(shared) == 1
 
 
-@pytest.mark.parametrize("said", SLOTLESS)
-def test_plans_events_and_the_past_replace_nothing(said: str) -> None:
-    assert [claim.slot for claim in think(said)] == [None]
+@pytest.mark.parametrize("sentence", SLOTLESS)
+def test_plans_events_and_the_past_replace_nothing(sentence: str) -> None:
+    assert [claim.slot for claim in think(sentence)] == [None]
 
 
-@pytest.mark.parametrize("said", SILENT)
-def test_what_states_nothing_claims_nothing(said: str) -> None:
-    assert think(said) == []
+@pytest.mark.parametrize("sentence", SILENT)
+def test_what_states_nothing_claims_nothing(sentence: str) -> None:
+    assert think(sentence) == []
 
 
 def test_a_plan_is_known_as_one() -> None:
@@ -225,28 +225,30 @@ def test_a_job_says_where_or_as_what() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sentence",
     ["I moved to Oslo in 2015 for my apprenticeship.", "We moved to Graz when I was six.",
      "I started working at Acme in 2003."],
 )  # fmt: skip
-def test_what_was_long_ago_replaces_nothing(said: str) -> None:
-    assert [slot for slot, _ in slots(said)] == [None]
+def test_what_was_long_ago_replaces_nothing(sentence: str) -> None:
+    assert [slot for slot, _ in slots(sentence)] == [None]
 
 
-@pytest.mark.parametrize("said", ["Translate to German: I live in Rome.", "Tom: I live in Rome."])
-def test_what_another_says_is_no_claim(said: str) -> None:
-    assert not slots(said)
+@pytest.mark.parametrize(
+    "sentence", ["Translate to German: I live in Rome.", "Tom: I live in Rome."]
+)
+def test_what_another_says_is_no_claim(sentence: str) -> None:
+    assert not slots(sentence)
 
 
 def test_a_claim_points_at_its_words() -> None:
-    said = "Hi! I'm looking for a saddle, since I recently moved to Rome."
-    (claim,) = think(said)
-    assert said[claim.source.start : claim.source.end] == "I recently moved to Rome"
+    sentence = "Hi! I'm looking for a saddle, since I recently moved to Rome."
+    (claim,) = think(sentence)
+    assert sentence[claim.source.start : claim.source.end] == "I recently moved to Rome"
     assert claim.source.turn_id == "t1"
 
 
 @pytest.mark.parametrize(
-    ("said", "since"),
+    ("sentence", "since"),
     [
         ("I've lived in Oslo since 2010.", datetime(2010, 1, 1, tzinfo=UTC)),
         ("I moved to Oslo in May 2023.", datetime(2023, 5, 1, tzinfo=UTC)),
@@ -257,8 +259,8 @@ def test_a_claim_points_at_its_words() -> None:
         ("My dentist appointment is on Monday.", None),
     ],
 )
-def test_it_holds_since_when_the_sentence_says(said: str, since: datetime | None) -> None:
-    assert [claim.valid_from for claim in think(said)] == [since]
+def test_it_holds_since_when_the_sentence_says(sentence: str, since: datetime | None) -> None:
+    assert [claim.valid_from for claim in think(sentence)] == [since]
 
 
 def test_a_day_is_kept_as_said() -> None:
@@ -283,9 +285,9 @@ def test_systems_and_tools_claim_nothing(role: Role) -> None:
 
 @pytest.mark.parametrize("name", [None, "Assistant"])
 def test_an_assistant_is_believed_only_of_the_user(name: str | None) -> None:
-    said = "I live in a datacentre. You can try chess. Your plan is a fine one. "
-    said += "Your flight is on Monday. You told me you live in Oslo."
-    assert [claim.text for claim in think(said, name=name, role="assistant")] == [
+    sentence = "I live in a datacentre. You can try chess. Your plan is a fine one. "
+    sentence += "Your flight is on Monday. You told me you live in Oslo."
+    assert [claim.text for claim in think(sentence, name=name, role="assistant")] == [
         "The user's flight is on Monday.",
         "The user lives in Oslo.",
     ]
@@ -311,11 +313,11 @@ INSTRUCTIONS = {  # what somebody is told to do for good, and the claim
 }
 
 
-@pytest.mark.parametrize(("said", "text"), INSTRUCTIONS.items())
-def test_a_standing_instruction_is_a_claim_that_its_words_support(said: str, text: str) -> None:
-    (claim,) = think(said)
+@pytest.mark.parametrize(("sentence", "text"), INSTRUCTIONS.items())
+def test_a_standing_instruction_is_a_claim_that_its_words_support(sentence: str, text: str) -> None:
+    (claim,) = think(sentence)
     assert claim.text == text
-    assert supported(claim, Turn(text=said, id="t1", name="Ann"))
+    assert supported(claim, Turn(text=sentence, id="t1", name="Ann"))
 
 
 def test_a_changed_instruction_has_the_slot_of_the_old_one() -> None:
@@ -326,7 +328,7 @@ def test_a_changed_instruction_has_the_slot_of_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sentence",
     [
         "Never give up!",
         "Always remember to be kind.",
@@ -336,8 +338,8 @@ def test_a_changed_instruction_has_the_slot_of_the_old_one() -> None:
         "Use Blip for this letter.",
     ],
 )
-def test_advice_and_single_requests_are_no_instructions(said: str) -> None:
-    assert think(said) == []
+def test_advice_and_single_requests_are_no_instructions(sentence: str) -> None:
+    assert think(sentence) == []
 
 
 def test_a_role_somebody_plays_is_not_the_user() -> None:
