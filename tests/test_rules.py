@@ -350,6 +350,11 @@ def test_a_common_word_is_no_name() -> None:
     assert think("Running got started. I like running.")[0].head == "Ann"
 
 
+def test_a_name_may_look_like_a_pattern() -> None:
+    (claim,) = think("From now on, call me Captain of my boat.", name=r"\1(")
+    assert claim.text == r"\1('s rule: always call \1( Captain of \1('s boat."
+
+
 @given(st.text(), st.sampled_from(["user", "assistant"]), st.sampled_from([None, "Ann"]))
 def test_no_text_breaks_it(text: str, role: Role, name: str | None) -> None:
     try:

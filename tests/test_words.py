@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memkit.text.words import asks_of_oneself, named, pairs, words
+from memkit.text.words import asks_of_oneself, named, pairs, sentences, stem, words
 
 SCRIPTS = "aZé9_ '我住東京かカ서울กรุงเทพ猫🎷\u0301\n\0"
 TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
@@ -157,3 +158,35 @@ def test_function_words_in_a_name_name_nobody() -> None:
 )
 def test_who_says_i_and_not_you_asks_of_themselves(text: str, oneself: bool) -> None:
     assert asks_of_oneself(text) is oneself
+
+
+# ---- sentences and stems
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["Dr. Lee called.", "It rained!", "Why?"],
+        ["See No. 5 today.", "No.", "I am out"],
+        ["J. Doe paid 3.5 crowns...", "e.g. for tea"],
+        ['"Hi!"', "She left."],
+    ],
+)
+def test_a_full_stop_of_an_abbreviation_ends_no_sentence(parts: list[str]) -> None:
+    text = " ".join(parts)
+    assert [text[start:end] for start, end in sentences(text)] == parts
+
+
+def test_line_breaks_and_chinese_full_stops_end_sentences() -> None:
+    text = "我住在北京。我喝茶\nHello there"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "我住在北京。",
+        "我喝茶",
+        "Hello there",
+    ]
+
+
+def test_one_stemmer_can_serve_many_threads() -> None:
+    forms = [f"word{n}ing" for n in range(2000)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(stem, forms)) == [stem(form) for form in forms]

@@ -136,14 +136,14 @@ _REQUEST = (
 _INSTRUCTIONS = (
     # "Please never use slang", "From now on, call me Captain", "I want you to stop using slang"
     re.compile(
-        rf"{_REQUEST}(?:(?P<never>{_NEVER})|always|{_ONWARD},?)"
-        rf"(?: (?:please|always|only|(?P<negated>{_NEVER})))* "
+        rf"{_REQUEST}(?P<cue>(?:{_NEVER}|always|{_ONWARD},?)"
+        rf"(?: (?:please|always|only|{_NEVER}))*) "
         r"(?P<verb>[a-z]+) (?P<complement>[^,;.!?]{2,120})",
         re.IGNORECASE,
     ),
     # "Please answer in French from now on"
     re.compile(
-        rf"{_REQUEST}(?P<never>{_NEVER} )?(?P<negated>\b)(?P<verb>[a-z]+) "
+        rf"{_REQUEST}(?P<cue>(?:{_NEVER} )?)(?P<verb>[a-z]+) "
         rf"(?P<complement>[^,;.!?]{{2,120}}?),? {_ONWARD}",
         re.IGNORECASE,
     ),
@@ -156,21 +156,21 @@ _UNCLEAR = re.compile(r"\b(?:I|you|yourself|we|he|she|they|it|them|this|that|the
 
 def _instruction(sentence: Sentence, participants: Participants, turn_id: str) -> Claim | None:
     """Return the claim of a sentence that tells somebody what to do from now on, or None."""
-    match = next(
-        (found for pattern in _INSTRUCTIONS if (found := pattern.search(sentence.text))), None
-    )
+    matches = (pattern.search(sentence.text) for pattern in _INSTRUCTIONS)
+    match = next(filter(None, matches), None)
     if match is None or sentence.is_question:
         return None
     verb = match["verb"].lower()
     base = verb if verb in BASE_FORMS else base_of_gerund(verb)
     speaker = participants.speaker
     complement = re.sub(r"\byour (?:own )?", "the ", match["complement"].strip())
-    complement = re.sub(r"\bmy\b", f"{speaker}'s", re.sub(r"\bme\b", speaker, complement))
+    complement = re.sub(r"\bme\b", lambda _: speaker, complement)
+    complement = re.sub(r"\bmy\b", lambda _: f"{speaker}'s", complement)
     target = speaker if base == "call" else _PREPOSITION.split(f"{complement} ")[0].strip()
     target = attribute_key(target) or complement
     if base is None or base in MENTAL_VERBS or target in VAGUE or _UNCLEAR.search(complement):
         return None
-    how = "never" if match["never"] or match["negated"] else "always"
+    how = "never" if re.search(_NEVER, match["cue"], re.IGNORECASE) else "always"
     return Claim(
         text=f"{speaker[0].upper()}{speaker[1:]}'s rule: {how} {base} {complement}.",
         source=Source(
@@ -192,6 +192,7 @@ _DO = wordset("does did do don't doesn't didn't")
 _CAN = wordset("can can't cannot could won't shall must")
 _GET = wordset("got gets getting feels stays stayed became gotten")
 _INTENSIFIERS = ADVERBS | {"no", "longer", "quite", "super", "so", "pretty"}
+_INDEFINITE = VAGUE | ADVERBS | TIME_WORDS | EMPTY_STATES
 _EMPTY_OBJECTS = wordset(
     "something someone anything everything nothing somebody how what when where it that them this "
     "these those if whether"
@@ -224,8 +225,9 @@ _DEICTIC = re.compile(
     r"\bthe same\b|\bdo(?:es|ing)? so\b|\bsuch\b|\bthat$"
 )
 _THAT = re.compile(r"(?P<before>[\w'-]+) that\b(?: (?P<after>[\w'-]+))?")  # "heard that Bob"
-_AFTER_CONJUNCTION = wordset("is was has had are were have can will could really he she they we "
-                             "the a an it I")  # fmt: skip
+_AFTER_CONJUNCTION = wordset(
+    "is was has had are were have can will could really he she they we the a an it I"
+)
 _BEFORE_PRONOUN = wordset("of in for with about from to at on like by after before all just off up")
 # something that an "it" can mean: "a boat", "Mia's car", "two kites", "Acme"
 _ANTECEDENT_THING = re.compile(
@@ -249,12 +251,13 @@ def is_informative(statement: Statement) -> bool:
     words = _WORD.findall(predicate)
     if len(words) < 2 or _EMPTY_PHRASE.search(predicate) or _DEICTIC.search(predicate):
         return False
-    relation, is_taste = find_relation(core), TASTE.match(core) is not None
+    is_taste = TASTE.match(core) is not None
     if statement.group_speaker and not (is_past(words[0].lower()) or _is_perfect(words)):
+        relation = find_relation(core)
         return relation is not None and relation.attribute is not None and not is_taste
     if statement.subject == "the user" and words[0] in {"wants", "hopes"}:
         return False  # a request to the assistant, of this moment
-    if is_taste and relation is None:
+    if is_taste and find_relation(core) is None:
         return False
     return (
         _is_definite_predicate(_without_adverbs(words))
@@ -369,8 +372,7 @@ _COMPLEMENT_CHECKS: tuple[tuple[frozenset[str], Callable[[list[str]], bool]], ..
 def _is_definite(complement: list[str]) -> bool:
     """Return whether what follows the verb names something: not "a great time"."""
     return any(
-        low not in VAGUE | ADVERBS | TIME_WORDS | EMPTY_STATES
-        and (len(low) > 2 or word[0].isupper() or word[0].isdigit())
+        low not in _INDEFINITE and (len(low) > 2 or word[0].isupper() or word[0].isdigit())
         for word in complement
         if (low := word.lower())
     )
