@@ -168,7 +168,7 @@ def test_who_says_i_and_not_you_asks_of_themselves(text: str, oneself: bool) -> 
     [
         ["Dr. Lee called.", "It rained!", "Why?"],
         ["See No. 5 today.", "No.", "I am out"],
-        ["J. Doe paid 3.5 crowns...", "e.g. for tea"],
+        ["J. Doe paid 3.5 crowns...", "So did I.", "e.g. for tea"],
         ['"Hi!"', "She left."],
     ],
 )
