@@ -1,4 +1,4 @@
-"""What turns claim, what they do not, and that no text breaks or stalls the reading of it."""
+"""Promises of the rule thinker: what turns claim, what they do not, and that no text stalls it."""
 
 import doctest
 from datetime import UTC, datetime
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Turn
-from memkit.thoughts.rules import conventions, english, frames
-from memkit.thoughts.rules import possessions as owned
-from memkit.thoughts.rules.thinker import RuleThinker
+from memkit.thoughts import RuleThinker
+from memkit.thoughts.grounding import supported
+from memkit.thoughts.rules import grammar, relations
 
 NOW = datetime(2024, 5, 15, 14, 30, tzinfo=UTC)  # a Wednesday
 
@@ -19,90 +19,81 @@ def think(text: str, name: str | None = "Ann", role: Role = "user") -> list[Clai
     return RuleThinker().think([Turn(text=text, id="t1", name=name, role=role, said_at=NOW)])
 
 
-def told(text: str) -> list[tuple[str | None, str | None]]:
+def slots(text: str) -> list[tuple[str | None, str | None]]:
     return [(claim.slot, claim.tail) for claim in think(text)]
 
 
-TOLD = {  # in the third person, and clear on its own
+THIRD_PERSON = {  # what is said, and the claim
     "I live in Oslo.": "Ann lives in Oslo.",
     "i live in Oslo": "Ann lives in Oslo.",
-    "Hi Bob! I\u2019ve got three cats, by the way.": "Ann has got three cats.",
+    "Hi Bob! I\u2019ve got three ponies, by the way.": "Ann has got three ponies.",
     "I work at a bank and live in my uncle's flat.": (
         "Ann works at a bank and lives in Ann's uncle's flat."
     ),
     "I want to live in Oslo and work at Acme.": "Ann wants to live in Oslo and work at Acme.",
-    "Last week, I went camping with my kids.": "Last week, Ann went camping with Ann's kids.",
-    "I don't eat meat, you know.": "Ann does not eat meat.",
+    "Last week, I went sledging with my kids.": "Last week, Ann went sledging with Ann's kids.",
+    "I don't eat beets, you know.": "Ann does not eat beets.",
     "I'm a nurse, so I sleep late.": "Ann is a nurse.",
     "My sister Mia lives in Bergen.": "Ann's sister Mia lives in Bergen.",
     "My brother and I opened a bakery in May.": "Ann's brother and Ann opened a bakery in May.",
-    "We went to the zoo yesterday and it was great.": "Ann and others went to the zoo yesterday.",
-    "Went to a rock concert last Friday!": "Ann went to a rock concert last Friday.",
-    "I just realized I've adopted two kittens.": "Ann has adopted two kittens.",
+    "We went to the mill yesterday and it was cold.": "Ann and others went to the mill yesterday.",
+    "Went to a puppet show last Friday!": "Ann went to a puppet show last Friday.",
+    "I just realized I've adopted two goats.": "Ann has adopted two goats.",
     "I'm gonna visit Rome next week.": "Ann is going to visit Rome next week.",
     "I used to live in Paris.": "Ann used to live in Paris.",
     "Mia got a new job at Acme.": "Mia got a new job at Acme.",
     "I need my favorite tea, Blue Fox, right now.": "Ann's favorite tea is Blue Fox.",
     "Any tips for my friend Kim, who moved to Lyon?": "Ann's friend Kim moved to Lyon.",
+    "No. I live in Oslo.": "Ann lives in Oslo.",
 }
 
-SLOTS = {  # what can be only one way at a time, and which way it is
+SLOTS = {  # what has one value at a time, and the value
     "I live in Oslo.": ("ann | lives in", "Oslo"),
-    "I recently moved to the suburbs with Bob.": ("ann | lives in", "the suburbs"),
+    "I recently moved to the harbour with Bob.": ("ann | lives in", "the harbour"),
     "I've lived in Oslo since 2010.": ("ann | lives in", "Oslo"),
     "We live in Oslo.": ("ann | lives in", "Oslo"),
     "I work for Acme now.": ("ann | works at", "Acme"),
-    "I got promoted to senior manager.": ("ann | works as", "senior manager"),
+    "I got promoted to head gardener.": ("ann | works as", "head gardener"),
     "I'm a nurse.": ("ann | works as", "nurse"),
     "I just quit my job!": ("ann | works at", "job"),
     "My name is Ann Lee.": ("ann | name", "Ann Lee"),
     "I'm 32 years old.": ("ann | age", "32"),
-    "My current favourite hot sauce is Red Fox.": ("ann | favorite hot sauce", "Red Fox"),
-    "My car is a Tesla.": ("ann | car | is", "a Tesla"),
-    "My new phone number is 5550.": ("ann | phone number | is", "5550"),
-    "I have three cats.": ("ann | number of cats", "3"),
-    "I've added 17 new stamps to my album.": ("ann | number of stamps", "17"),
-    "I have painted 4 vases since starting classes.": ("ann | number of vases", "4"),
-    "I just finished my 5th vase.": ("ann | number of vases", "5"),
-    "I need 125 stars to reach the next level.": ("ann | number of stars needed", "125"),
-    "Actually, I need 120 stars, not 300.": ("ann | number of stars needed", "120"),
+    "My current favourite chess opening is Red Gate.": (
+        "ann | favorite chess opening",
+        "Red Gate",
+    ),
+    "My boat is a Bayliner.": ("ann | boat | is", "a Bayliner"),
+    "My new locker number is 5550.": ("ann | locker number | is", "5550"),
+    "I have three ponies.": ("ann | number of ponies", "3"),
+    "I've repaired 6 clocks for my shop.": ("ann | number of clocks", "6"),
+    "I have planted 9 pears since leaving school.": ("ann | number of pears", "9"),
+    "I just completed my third quilt.": ("ann | number of quilts", "3"),
     "I love jazz.": ("ann | likes | jazz", "jazz"),
-    "I prefer to run in the morning.": (
-        "ann | likes | to run in the morning",
-        "to run in the morning",
-    ),
-    "I love listening to jazz, mostly.": (
-        "ann | likes | listening to jazz",
-        "listening to jazz",
-    ),
-    "I love my new bike.": ("ann | likes | bike", "Ann's new bike"),
-    "I have about 500 followers.": ("ann | number of followers", "500"),
-    "I've saved $500 so far.": ("ann | saved | how much", "$500"),
-    "I wake up at 6:30 am on weekdays.": ("ann | wakes up | at what time", "6:30 am"),
-    "I've been waking up at 7 am.": ("ann | wakes up | at what time", "7 am"),
-    "I keep my old boots under the bed.": ("ann | old boots | where", "under the bed"),
-    "I moved my old boots to the attic.": ("ann | old boots | where", "the attic"),
-    "I use Blip for my budget.": ("ann | uses for | budget", "Blip"),
-    "I've been using Blop for my budget.": ("ann | uses for | budget", "Blop"),
-    "My budget is about $400.": ("ann | budget | is", "about $400"),
+    "I prefer to bake at night.": ("ann | likes | to bake at night", "to bake at night"),
+    "I love listening to rain, mostly.": ("ann | likes | listening to rain", "listening to rain"),
+    "I love my new kayak.": ("ann | likes | kayak", "Ann's new kayak"),
+    "I have about 70 beehives.": ("ann | number of beehives", "70"),
+    "I've raised $830 so far.": ("ann | raised | how much", "$830"),
+    "I finish work at 5:45 on Sundays.": ("ann | finishes work | at what time", "5:45"),
+    "I've been finishing work at 8 pm.": ("ann | finishes work | at what time", "8 pm"),
+    "I keep my spare keys behind the clock.": ("ann | spare keys | where", "behind the clock"),
+    "I moved my spare keys to the shed.": ("ann | spare keys | where", "the shed"),
+    "I use Blip for my invoices.": ("ann | uses for | invoices", "Blip"),
+    "I've been using Blop for my invoices.": ("ann | uses for | invoices", "Blop"),
+    "My rent is about $640.": ("ann | rent | is", "about $640"),
     "I've been learning the harp for three months.": (
         "ann | learning the harp | for how long",
         "three months",
     ),
     "I'm single now.": ("ann | relationship status", "single"),
     "I'm no longer vegetarian.": ("ann | diet", "vegetarian"),
-    "I bought a red car yesterday.": ("ann | has | red car", "red car"),
-    "I sold my red car.": ("ann | has | red car", "red car"),
-    "I go to yoga twice a week.": ("ann | goes to yoga | how often", "twice a week"),
-    "I run 3 times a week.": ("ann | runs | how often", "3 times a week"),
-    "My personal best 5K time is 27:12.": ("ann | personal best | 5k", "27:12"),
-    "I hope to beat my personal best time of 25:50 in the 5K.": (
-        "ann | personal best | 5k",
-        "25:50",
-    ),
-    "I've been spending about an hour each day on piano practice.": (
-        "ann | piano practice | how long",
-        "about an hour each day",
+    "I bought a red kayak yesterday.": ("ann | has | red kayak", "red kayak"),
+    "I sold my red kayak.": ("ann | has | red kayak", "red kayak"),
+    "I go to choir twice a month.": ("ann | goes to choir | how often", "twice a month"),
+    "I swim 4 times a month.": ("ann | swims | how often", "4 times a month"),
+    "I've been spending around two hours each night on star charts.": (
+        "ann | star charts | how long",
+        "around two hours each night",
     ),
     "My sister Mia moved to Bergen.": ("ann's sister mia | lives in", "Bergen"),
     "My sister is a nurse.": ("ann's sister | works as", "nurse"),
@@ -117,9 +108,9 @@ POLARITY = {  # of one slot: which relation
     "I started drinking coffee.": "drinks",
     "I never drink coffee.": "does not drink",
     "I stopped drinking coffee.": "no longer drinks",
-    "I own a car.": "has",
-    "I don't have a car.": "does not have",
-    "I sold my car.": "no longer has",
+    "I own a mill.": "has",
+    "I don't have a mill.": "does not have",
+    "I sold my mill.": "no longer has",
     "I'm married.": "is",
     "I'm not married.": "is not",
 }
@@ -140,48 +131,48 @@ SILENT = (  # nothing that is so, or nothing that is definite
     "If I lived in Oslo, I would ski.",
     "I wish I lived in Oslo.",
     "I might move to Rome.",
-    "I don't want a bigger kitchen.",
-    "I don't know how to cook rice.",
-    "Since I was 17.",
+    "I don't want a taller ladder.",
+    "I don't know how to shoe mules.",
+    "Since I was nine.",
     "Bought a boat in Oslo in my dream.",
     "Imagine the war was over, and I live in Oslo.",
     "Imagine my favorite tea, Blue Fox, was sold out.",
     '"I live in Oslo," she said.',
-    'He wrote to me: "I live in Oslo, and my car is a Tesla".',
+    'He wrote to me: "I live in Oslo, and my boat is a Bayliner".',
     "I bought it in Oslo.",
     "I met her in Oslo.",
     "I painted this wall in Oslo.",
     "I have to buy milk.",
     "Someone got a new job at Acme.",
-    "Some friends and I went to Rome.",
+    "Some colleagues and I went to Rome.",
     "Maybe I work at Acme.",
     "I think I live in Oslo.",
     "Let's say I live in Oslo.",
-    "When I was a kid I lived in Oslo.",
+    "When I was little I lived in Oslo.",
     'My mom said "I live in Oslo now".',
     "My mom told me I live in Oslo.",
-    "People say my car is a Tesla.",
-    "I'd love a bigger kitchen.",
-    "Can you help me plan my trip to Rome?",
-    "I need help with my essay.",
-    "I want you to write a poem.",
-    "I'm looking for a recipe for soup.",
-    "I'm glad you came.",
+    "People say my boat is a Bayliner.",
+    "I'd love a taller ladder.",
+    "Can you help me pack for Rome?",
+    "I need help with my kite.",
+    "I want you to draw a goat.",
+    "I'm looking for a saddle for mules.",
+    "I'm glad you wrote.",
     "I'm sorry about Rome.",
     "I think that's great.",
     "I'm not sure.",
     "I did it.",
     "I love that.",
     "I love this song.",
-    "I had a great time.",
+    "I had a really nice time.",
     "It was great.",
     "I gave it to her there.",
-    "I'm here for you.",
+    "I'm here until you wake.",
     "I'll keep trying.",
-    "We can all make a difference.",
-    "We're in this together.",
+    "We can all do our share.",
+    "We're in this as one.",
     "Your photo is amazing.",
-    "Painting is a great way to relax.",
+    "Knitting is a fine way to rest.",
     "我住在北京。我有三只猫。",
     "Я живу в Осло.",
     "Ich wohne in Oslo.",
@@ -192,35 +183,35 @@ SILENT = (  # nothing that is so, or nothing that is definite
 )
 
 
-@pytest.mark.parametrize(("said", "text"), TOLD.items())
-def test_a_claim_is_told_in_the_third_person(said: str, text: str) -> None:
-    assert text in [claim.text for claim in think(said)]
+@pytest.mark.parametrize(("sentence", "text"), THIRD_PERSON.items())
+def test_a_claim_is_told_in_the_third_person(sentence: str, text: str) -> None:
+    assert text in [claim.text for claim in think(sentence)]
 
 
-@pytest.mark.parametrize(("said", "slot"), SLOTS.items())
-def test_what_is_one_way_at_a_time_has_a_slot(said: str, slot: tuple[str, str]) -> None:
-    assert slot in told(said)
+@pytest.mark.parametrize(("sentence", "slot"), SLOTS.items())
+def test_what_is_one_way_at_a_time_has_a_slot(sentence: str, slot: tuple[str, str]) -> None:
+    assert slot in slots(sentence)
 
 
-@pytest.mark.parametrize(("said", "relation"), POLARITY.items())
-def test_a_slot_says_which_way_it_is(said: str, relation: str) -> None:
-    assert [claim.relation for claim in think(said)] == [relation]
+@pytest.mark.parametrize(("sentence", "relation"), POLARITY.items())
+def test_a_slot_says_which_way_it_is(sentence: str, relation: str) -> None:
+    assert [claim.relation for claim in think(sentence)] == [relation]
 
 
-@pytest.mark.parametrize("group", ["jazz", "coffee", "car", "married"])
+@pytest.mark.parametrize("group", ["jazz", "coffee", "mill", "married"])
 def test_both_ways_share_a_slot(group: str) -> None:
-    slots = {slot for said in POLARITY if group in said for slot, _ in told(said)}
-    assert len(slots) == 1
+    shared = {slot for sentence in POLARITY if group in sentence for slot, _ in slots(sentence)}
+    assert len(shared) == 1
 
 
-@pytest.mark.parametrize("said", SLOTLESS)
-def test_plans_events_and_the_past_replace_nothing(said: str) -> None:
-    assert [claim.slot for claim in think(said)] == [None]
+@pytest.mark.parametrize("sentence", SLOTLESS)
+def test_plans_events_and_the_past_replace_nothing(sentence: str) -> None:
+    assert [claim.slot for claim in think(sentence)] == [None]
 
 
-@pytest.mark.parametrize("said", SILENT)
-def test_what_states_nothing_claims_nothing(said: str) -> None:
-    assert think(said) == []
+@pytest.mark.parametrize("sentence", SILENT)
+def test_what_states_nothing_claims_nothing(sentence: str) -> None:
+    assert think(sentence) == []
 
 
 def test_a_plan_is_known_as_one() -> None:
@@ -229,33 +220,35 @@ def test_a_plan_is_known_as_one() -> None:
 
 
 def test_a_job_says_where_or_as_what() -> None:
-    assert set(told("I work at Acme as a nurse.")) == {("ann | works at", "Acme")}
-    assert set(told("I work as a nurse.")) == {("ann | works as", "nurse")}
+    assert set(slots("I work at Acme as a nurse.")) == {("ann | works at", "Acme")}
+    assert set(slots("I work as a nurse.")) == {("ann | works as", "nurse")}
 
 
 @pytest.mark.parametrize(
-    "said",
-    ["I moved to Oslo in 2015 for my studies.", "We moved to Berlin when I was five.",
-     "I started working at IBM in 2003."],
+    "sentence",
+    ["I moved to Oslo in 2015 for my apprenticeship.", "We moved to Graz when I was six.",
+     "I started working at Acme in 2003."],
 )  # fmt: skip
-def test_what_was_long_ago_replaces_nothing(said: str) -> None:
-    assert [slot for slot, _ in told(said)] == [None]
+def test_what_was_long_ago_replaces_nothing(sentence: str) -> None:
+    assert [slot for slot, _ in slots(sentence)] == [None]
 
 
-@pytest.mark.parametrize("said", ["Translate to German: I live in Rome.", "Tom: I live in Rome."])
-def test_what_another_says_is_no_claim(said: str) -> None:
-    assert not told(said)
+@pytest.mark.parametrize(
+    "sentence", ["Translate to German: I live in Rome.", "Tom: I live in Rome."]
+)
+def test_what_another_says_is_no_claim(sentence: str) -> None:
+    assert not slots(sentence)
 
 
 def test_a_claim_points_at_its_words() -> None:
-    said = "Hi! I'm looking for a tent, since I recently moved to Rome."
-    (claim,) = think(said)
-    assert said[claim.source.start : claim.source.end] == "I recently moved to Rome"
+    sentence = "Hi! I'm looking for a saddle, since I recently moved to Rome."
+    (claim,) = think(sentence)
+    assert sentence[claim.source.start : claim.source.end] == "I recently moved to Rome"
     assert claim.source.turn_id == "t1"
 
 
 @pytest.mark.parametrize(
-    ("said", "since"),
+    ("sentence", "since"),
     [
         ("I've lived in Oslo since 2010.", datetime(2010, 1, 1, tzinfo=UTC)),
         ("I moved to Oslo in May 2023.", datetime(2023, 5, 1, tzinfo=UTC)),
@@ -266,8 +259,8 @@ def test_a_claim_points_at_its_words() -> None:
         ("My dentist appointment is on Monday.", None),
     ],
 )
-def test_it_holds_since_when_the_sentence_says(said: str, since: datetime | None) -> None:
-    assert [claim.valid_from for claim in think(said)] == [since]
+def test_it_holds_since_when_the_sentence_says(sentence: str, since: datetime | None) -> None:
+    assert [claim.valid_from for claim in think(sentence)] == [since]
 
 
 def test_a_day_is_kept_as_said() -> None:
@@ -292,9 +285,9 @@ def test_systems_and_tools_claim_nothing(role: Role) -> None:
 
 @pytest.mark.parametrize("name", [None, "Assistant"])
 def test_an_assistant_is_believed_only_of_the_user(name: str | None) -> None:
-    said = "I live in a datacentre. You can try yoga. Your idea is a great one. "
-    said += "Your flight is on Monday. You told me you live in Oslo."
-    assert [claim.text for claim in think(said, name=name, role="assistant")] == [
+    sentence = "I live in a datacentre. You can try chess. Your plan is a fine one. "
+    sentence += "Your flight is on Monday. You told me you live in Oslo."
+    assert [claim.text for claim in think(sentence, name=name, role="assistant")] == [
         "The user's flight is on Monday.",
         "The user lives in Oslo.",
     ]
@@ -311,29 +304,42 @@ def test_you_is_the_other_of_two() -> None:
     assert RuleThinker().think(turns[:1]) == []
 
 
-def test_what_was_left_out_is_filled_in_from_the_same_turn() -> None:
-    (claim,) = think("Can you list my stamps? I've added 17 new ones since I began again.")
-    assert claim.text == "Ann has added 17 stamps since Ann began again."
-    assert claim.slot == "ann | number of stamps"
+INSTRUCTIONS = {  # what somebody is told to do for good, and the claim
+    "Never use slang in letters.": "Ann's rule: never use slang in letters.",
+    "I want you to stop using slang.": "Ann's rule: never use slang.",
+    "Please always answer in French.": "Ann's rule: always answer in French.",
+    "Please answer in French from now on.": "Ann's rule: always answer in French.",
+    "From now on, call me Captain.": "Ann's rule: always call Ann Captain.",
+}
+
+
+@pytest.mark.parametrize(("sentence", "text"), INSTRUCTIONS.items())
+def test_a_standing_instruction_is_a_claim_that_its_words_support(sentence: str, text: str) -> None:
+    (claim,) = think(sentence)
+    assert claim.text == text
+    assert supported(claim, Turn(text=sentence, id="t1", name="Ann"))
+
+
+def test_a_changed_instruction_has_the_slot_of_the_old_one() -> None:
+    old, new = think("Never use slang."), think("From now on, always use slang.")
+    assert (
+        [claim.slot for claim in old] == [claim.slot for claim in new] == ["ann's rule | use slang"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "text"),
+    "sentence",
     [
-        ("I need 300 stars. Sorry, I meant 120.", "Ann needs 120 stars."),
-        ("I live in Oslo. Oops, I meant Bergen, not Oslo.", "Ann lives in Bergen."),
+        "Never give up!",
+        "Always remember to be kind.",
+        "Never doubt what you can do.",
+        "Should I always answer in French?",
+        "We always go to the beach in June.",
+        "Use Blip for this letter.",
     ],
 )
-def test_what_is_taken_back_is_claimed_anew(said: str, text: str) -> None:
-    old, new = think(said)
-    assert (new.text, new.slot) == (text, old.slot)
-    assert new.source.start > old.source.end
-
-
-@pytest.mark.parametrize("said", ["I live in Oslo. I meant 120.", "Sorry, I meant Tuesday."])
-def test_what_cannot_be_told_apart_is_not_taken_back(said: str) -> None:
-    assert "meant" not in " ".join(claim.text for claim in think(said))
-    assert len(think(said)) <= 1
+def test_advice_and_single_requests_are_no_instructions(sentence: str) -> None:
+    assert think(sentence) == []
 
 
 def test_a_role_somebody_plays_is_not_the_user() -> None:
@@ -342,6 +348,11 @@ def test_a_role_somebody_plays_is_not_the_user() -> None:
 
 def test_a_common_word_is_no_name() -> None:
     assert think("Running got started. I like running.")[0].head == "Ann"
+
+
+def test_a_name_may_look_like_a_pattern() -> None:
+    (claim,) = think("From now on, call me Captain of my boat.", name=r"\1(")
+    assert claim.text == r"\1('s rule: always call \1( Captain of \1('s boat."
 
 
 @given(st.text(), st.sampled_from(["user", "assistant"]), st.sampled_from([None, "Ann"]))
@@ -355,9 +366,9 @@ def test_no_text_breaks_it(text: str, role: Role, name: str | None) -> None:
 
 PIECES = (
     "I I'm I've my My we you your You'd a_ 'a_' \"x\" '@x' live lives in Oslo. , and but so if all "
-    "since because always never use start names function for 3 three times a week 2010 who which "
+    "since because always never use start names letters for 3 three times a week 2010 who which "
     "that ? ! - ( ) [ ] ``` is was have been going to don't no longer Mia sister favorite best of "
-    "27:12 module class with end from now on avoid using import "
+    "8:14 slang with end from now on, avoid using please "
     "\u2019 \u201c \u0130 \u00df \U0001f600"
 )
 
@@ -375,7 +386,7 @@ def test_every_claim_points_into_its_turn(pieces: list[str]) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["I ", "I, ", " and I", "I live in Oslo. ", "!", '"', "'", "[", "`", "```a", " - ", "\n", "1",
-     "never use ", "start names with 'a_' ", "my favorite ", "my sister who ", "camel case ", "名",
+     "never use ", "from now on ", "please ", "my favorite ", "my sister who ", "名",
      "I have 1 ", "from now on, ", "http://a", ">\n> ", "x" * 280 + ". "],
 )  # fmt: skip
 def test_a_long_turn_is_read_in_time(piece: str) -> None:
@@ -384,6 +395,6 @@ def test_a_long_turn_is_read_in_time(piece: str) -> None:
     think(("I " + (piece * 290)[:290].replace(".", "") + ". ") * 60)
 
 
-@pytest.mark.parametrize("module", [english, frames, owned, conventions])
+@pytest.mark.parametrize("module", [grammar, relations])
 def test_the_examples_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memkit.text.words import asks_of_oneself, named, pairs, words
+from memkit.text.words import asks_of_oneself, named, pairs, sentences, stem, words
 
 SCRIPTS = "aZé9_ '我住東京かカ서울กรุงเทพ猫🎷\u0301\n\0"
 TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
@@ -16,7 +17,7 @@ TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("Where is the key?", ["key"]),
         ("Where is it?", ["where", "is", "it"]),
@@ -29,12 +30,14 @@ TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
         ("", []),
     ],
 )
-def test_the_telling_words_are_searched_for_or_all_if_none_is(text: str, found: list[str]) -> None:
-    assert words(text) == found
+def test_the_telling_words_are_searched_for_or_all_if_none_is(
+    text: str, expected: list[str]
+) -> None:
+    assert words(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("我住在东京", ["我住", "住在", "在东", "东京"]),
         ("東京に行きたい", ["東京", "京に", "に行", "行き", "きた", "たい"]),
@@ -51,9 +54,9 @@ def test_the_telling_words_are_searched_for_or_all_if_none_is(text: str, found: 
     ],
 )
 def test_what_is_written_without_spaces_is_searched_for_by_pairs(
-    text: str, found: list[str]
+    text: str, expected: list[str]
 ) -> None:
-    assert words(text) == found
+    assert words(text) == expected
 
 
 @pytest.mark.parametrize("text", ["Café", "서울에", "がっこう", "Tokyo"])
@@ -72,18 +75,18 @@ def test_a_long_question_is_searched_for_by_its_first_words_alone() -> None:
 @given(TEXTS)
 @example("İstanbul ǅ ß ﬁ")
 def test_words_are_of_the_text_and_each_once(text: str) -> None:
-    found = words(text)
+    expected = words(text)
     composed = unicodedata.normalize("NFC", text).casefold()
-    assert len(set(found)) == len(found) <= 64
-    assert all(word and word.casefold() in composed for word in found)
-    assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in found)
+    assert len(set(expected)) == len(expected) <= 64
+    assert all(word and word.casefold() in composed for word in expected)
+    assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in expected)
 
 
 # ---- pairs
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("東京都", ["東京", "京都", "都"]),
         ("東", ["東"]),
@@ -93,22 +96,24 @@ def test_words_are_of_the_text_and_each_once(text: str) -> None:
         ("", []),
     ],
 )
-def test_every_character_without_spaces_around_begins_one_pair(text: str, found: list[str]) -> None:
-    assert pairs(text) == found
+def test_every_character_without_spaces_around_begins_one_pair(
+    text: str, expected: list[str]
+) -> None:
+    assert pairs(text) == expected
 
 
 @given(TEXTS)
 def test_pairs_are_of_the_text_in_order(text: str) -> None:
-    found = pairs(text)
-    assert all(1 <= len(pair) <= 2 and pair in text for pair in found)
-    assert [pair[0] for pair in found] == [character for character in text if pairs(character)]
+    expected = pairs(text)
+    assert all(1 <= len(pair) <= 2 and pair in text for pair in expected)
+    assert [pair[0] for pair in expected] == [character for character in text if pairs(character)]
 
 
 # ---- who is named, and who asks
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("What did Ann buy?", [0]),
         ("what did ANN LEE buy", [0]),
@@ -121,8 +126,8 @@ def test_pairs_are_of_the_text_in_order(text: str) -> None:
         ("?", []),
     ],
 )
-def test_whoever_is_called_by_a_word_of_their_name_is_named(text: str, found: list[int]) -> None:
-    assert named(text, ["Ann Lee", "Bob", "assistant"]) == found
+def test_whoever_is_called_by_a_word_of_their_name_is_named(text: str, expected: list[int]) -> None:
+    assert named(text, ["Ann Lee", "Bob", "assistant"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,3 +158,35 @@ def test_function_words_in_a_name_name_nobody() -> None:
 )
 def test_who_says_i_and_not_you_asks_of_themselves(text: str, oneself: bool) -> None:
     assert asks_of_oneself(text) is oneself
+
+
+# ---- sentences and stems
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["Dr. Lee called.", "It rained!", "Why?"],
+        ["See No. 5 today.", "No.", "I am out"],
+        ["J. Doe paid 3.5 crowns...", "So did I.", "e.g. for tea"],
+        ['"Hi!"', "She left."],
+    ],
+)
+def test_a_full_stop_of_an_abbreviation_ends_no_sentence(parts: list[str]) -> None:
+    text = " ".join(parts)
+    assert [text[start:end] for start, end in sentences(text)] == parts
+
+
+def test_line_breaks_and_chinese_full_stops_end_sentences() -> None:
+    text = "我住在北京。我喝茶\nHello there"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "我住在北京。",
+        "我喝茶",
+        "Hello there",
+    ]
+
+
+def test_one_stemmer_can_serve_many_threads() -> None:
+    forms = [f"word{n}ing" for n in range(2000)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(stem, forms)) == [stem(form) for form in forms]

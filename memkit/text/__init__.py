@@ -1,1 +1,1 @@
-"""Words, dates and clean text: every language table stands here once."""
+"""Words, dates and clean text. Each language table is in one module. Imports only errors."""

@@ -1,13 +1,14 @@
-"""Times in English words, as spans of time. No clock: the time of asking is passed in.
+"""Read times in English text as spans of time. No clock: the time of asking is an argument.
 
-It would rather find nothing than guess: months and weekdays count only with a capital and beside a
-word or number that makes them a time ("in May", "May 8"), 08/05/2023 is May or August, and a day
-that does not exist is no day. Not read: hours and minutes, and "in two weeks", often a duration.
+Precision comes before recall: months and weekdays count only with a capital and next to a word or
+number that makes them a time ("in May", "May 8"); 08/05/2023 is left out because it is May or
+August; a day that does not exist is left out. Not read: hours and minutes, and "in two weeks",
+which is often a duration.
 
-What words mean: weeks begin on Monday, seasons are northern and begin on the first of a month. A
-date without a year is the latest that has begun; a weekday, or "last", the latest that is over;
-"this Friday" is this week's. "Two weeks ago" is all of that week, "the past two weeks" the days up
-to and including today, "a few" two to five.
+Conventions: weeks begin on Monday, seasons are northern and begin on the first of a month. A date
+without a year is the latest that has begun; a weekday, or "last", the latest that is over; "this
+Friday" is this week's. "Two weeks ago" is all of that week, "the past two weeks" the days up to and
+including today, "a few" is two to five.
 """
 
 import re
@@ -17,16 +18,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from memkit.records import zoned
+from memkit.errors import NaiveDatetime
+from memkit.text.words import NUMBERS
 
-_Stretch = tuple[datetime, datetime]  # on the wall clock of the one who asks
-_Ends = tuple[datetime | None, datetime | None]
-_Words = dict[str, str]  # what a pattern's groups matched, in lower case and single-spaced
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+_Interval = tuple[datetime, datetime]  # local times of the one who asks, without a timezone
+_OpenInterval = tuple[datetime | None, datetime | None]
+_Groups = dict[str, str]  # what a pattern's groups matched, in lower case and single-spaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A time expression, where it stands in the text, and what it means."""
+    """A time expression, its position in the text, and its meaning."""
 
     since: datetime | None  # None: open, as in "before 2020"
     until: datetime | None  # exclusive; None: open, as in "since March"
@@ -35,6 +43,7 @@ class Span:
     end: int
 
 
+# "before the trip to Rome", "during my exams"
 _EVENT = re.compile(
     r"\b(before|after|since|until|during)[ \t]{1,9}"
     r"((?:the|an?|my|our|your|his|her|their)[ \t]{1,9}[^,.;:?!\n]{1,60})",
@@ -42,34 +51,40 @@ _EVENT = re.compile(
 )
 
 
-class _Found(NamedTuple):
-    """Words that may be a time, and what they would mean to one who says them on a day."""
+class _Candidate(NamedTuple):
+    """Words that may be a time, and the function that says which, given today."""
 
     match: re.Match[str]
-    means: Callable[[_Words, datetime], _Stretch]
-    kind: str  # "relative" to that day; "date"; or "bare", a time only after one of _LEADS
+    resolve: Callable[[_Groups, datetime], _Interval]
+    kind: str  # "relative" to today; "date"; or "bare", a time only after one of _PREPOSITIONS
 
 
 def spans(text: str, now: datetime) -> list[Span]:
-    """Return the times that an English text speaks of, in its order, if said or asked at `now`.
+    """Return the times that an English text mentions, in order, as meant at `now`.
 
     Args:
         text: of any length; the cost grows with it and no faster.
-        now: zoned; the spans are in its timezone.
+        now: with a timezone, which the spans get too.
+
+    Raises:
+        NaiveDatetime: `now` has no timezone.
 
     >>> from datetime import UTC
-    >>> asked = datetime(2024, 6, 5, 12, tzinfo=UTC)
-    >>> for span in spans("What have I read in May and since last Friday?", asked):
+    >>> now = datetime(2024, 6, 5, 12, tzinfo=UTC)
+    >>> for span in spans("What have I read in May and since last Friday?", now):
     ...     print(span.text, span.since, span.until, sep=" | ")
     in May | 2024-05-01 00:00:00+00:00 | 2024-06-01 00:00:00+00:00
     since last Friday | 2024-05-31 00:00:00+00:00 | None
     """
-    zone = zoned(now, "the time of asking").tzinfo
+    if now.utcoffset() is None:
+        raise NaiveDatetime(
+            f"now={now.isoformat()} has no timezone; pass e.g. now.replace(tzinfo=UTC)"
+        )
     today = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     return [
         Span(
-            since=since and since.replace(tzinfo=zone),
-            until=until and until.replace(tzinfo=zone),
+            since=since and since.replace(tzinfo=now.tzinfo),
+            until=until and until.replace(tzinfo=now.tzinfo),
             text=text[start:end],
             start=start,
             end=end,
@@ -80,13 +95,13 @@ def spans(text: str, now: datetime) -> list[Span]:
 
 
 def events(text: str, now: datetime) -> list[tuple[str, str]]:
-    """Return which events a text speaks of the time before, after, since, until or during.
+    """Return the events that a text uses as times, each with its preposition.
 
-    Times themselves are left to `spans`.
+    The prepositions are before, after, since, until and during. Dates are left to `spans`.
 
     >>> from datetime import UTC
-    >>> asked = datetime(2024, 6, 5, tzinfo=UTC)
-    >>> events("What did I read before the trip to Rome, or in May?", asked)
+    >>> now = datetime(2024, 6, 5, tzinfo=UTC)
+    >>> events("What did I read before the trip to Rome, or in May?", now)
     [('before', 'the trip to Rome')]
     """
     times = spans(text, now)
@@ -97,78 +112,81 @@ def events(text: str, now: datetime) -> list[tuple[str, str]]:
     ]
 
 
-def _read(text: str, today: datetime) -> Iterator[tuple[int, int, _Ends]]:
-    """Yield where each time begins and ends in the text, and what it means."""
-    waiting = _found(text)[::-1]
-    last: _Found | None = None
-    while waiting:
-        one = waiting.pop()
-        start = one.match.start()
-        free = last.match.end() if last else 0  # of earlier times
+def _read(text: str, today: datetime) -> Iterator[tuple[int, int, _OpenInterval]]:
+    """Yield where each time begins and ends in the text, and its interval."""
+    candidates = _candidates(text)[::-1]
+    last: _Candidate | None = None
+    while candidates:
+        candidate = candidates.pop()
+        start = candidate.match.start()
+        free = last.match.end() if last else 0  # the text before it belongs to earlier times
         try:
-            joined = _between(text, free, one, waiting[-1], today) if waiting else None
-            begin, ends = joined or _led(text, free, start, one.means(_words(one.match), today))
+            joined = _between(text, free, candidate, candidates[-1], today) if candidates else None
+            interval = candidate.resolve(_groups(candidate.match), today)
+            begin, ends = joined or _with_prepositions(text, free, start, interval)
         except (ValueError, OverflowError):  # 31 February, or beyond the calendar
             continue
         if joined:
-            one = waiting.pop()
-        elif one.kind == "bare" and begin == start and not _listed(text, last, one):
+            candidate = candidates.pop()
+        elif candidate.kind == "bare" and begin == start and not _is_listed(text, last, candidate):
             continue
-        yield begin, one.match.end(), ends
-        last = one
+        yield begin, candidate.match.end(), ends
+        last = candidate
 
 
-def _listed(text: str, last: _Found | None, one: _Found) -> bool:
-    """Whether a time continues a list of its like, as June does in "in May and June"."""
-    if last is None or last.match.re is not one.match.re:
+def _is_listed(text: str, last: _Candidate | None, candidate: _Candidate) -> bool:
+    """Return whether a time continues a list of its kind, as June does in "in May and June"."""
+    if last is None or last.match.re is not candidate.match.re:
         return False
-    return bool(_AND.fullmatch(text, last.match.end(), one.match.start()))
+    return bool(_AND.fullmatch(text, last.match.end(), candidate.match.start()))
 
 
-def _found(text: str) -> list[_Found]:
+def _candidates(text: str) -> list[_Candidate]:
     """Return what may be a time, in order, without overlaps: the longest from each word on."""
-    found: list[_Found] = []
+    candidates: list[_Candidate] = []
     end = 0
     for word in _WORD.finditer(text):
         if word.start() < end:
             continue
-        tried = [
-            _Found(match, means, kind)
-            for pattern, means, kind in _FORMS
+        matches = [
+            _Candidate(match, resolve, kind)
+            for pattern, resolve, kind in _FORMS
             if (match := pattern.match(text, word.start()))
         ]
-        if tried:
-            found.append(max(tried, key=lambda one: one.match.end()))
-            end = found[-1].match.end()
-    return found
+        if matches:
+            candidates.append(max(matches, key=lambda candidate: candidate.match.end()))
+            end = candidates[-1].match.end()
+    return candidates
 
 
-def _words(match: re.Match[str]) -> _Words:
+def _groups(match: re.Match[str]) -> _Groups:
     return {name: " ".join(word.lower().split()) for name, word in match.groupdict("").items()}
 
 
 def _between(
-    text: str, free: int, one: _Found, other: _Found, today: datetime
-) -> tuple[int, _Ends] | None:
-    """Return what "between one and the other" means, if that is how they are written."""
-    start = one.match.start()
+    text: str, free: int, first: _Candidate, second: _Candidate, today: datetime
+) -> tuple[int, _OpenInterval] | None:
+    """Return the interval of "between May and July", or None if the two are not joined so."""
+    start = first.match.start()
     lead = _BETWEEN.search(text, max(free, start - _REACH), start)
-    if not lead or not _TO.fullmatch(text, one.match.end(), other.match.start()):
+    if not lead or not _TO.fullmatch(text, first.match.end(), second.match.start()):
         return None
-    last, until = other.means(_words(other.match), today)
-    asked = today if one.kind == "relative" else last.replace(hour=0)  # the May before that July
-    since, _ = one.means(_words(one.match), asked)
+    last, until = second.resolve(_groups(second.match), today)
+    day = today if first.kind == "relative" else last.replace(hour=0)  # the May before that July
+    since, _ = first.resolve(_groups(first.match), day)
     return lead.start(), (since, until)
 
 
-def _led(text: str, free: int, start: int, ends: _Ends) -> tuple[int, _Ends]:
-    """Return where the words in front of a time begin, and what they make of it."""
+def _with_prepositions(
+    text: str, free: int, start: int, ends: _OpenInterval
+) -> tuple[int, _OpenInterval]:
+    """Return where the prepositions of a time begin, and the interval that they make of it."""
     for _ in range(3):  # "in" "the week before" "the end of" May
         since, until = ends
-        for pattern, makes in _BEFORE:
+        for pattern, apply in _LEADS:
             lead = pattern.search(text, max(free, start - _REACH), start)
             if lead and since and until:
-                start, ends = lead.start(), makes(_words(lead), since, until)
+                start, ends = lead.start(), apply(_groups(lead), since, until)
                 break
         else:
             break
@@ -176,26 +194,26 @@ def _led(text: str, free: int, start: int, ends: _Ends) -> tuple[int, _Ends]:
 
 
 _DAY = timedelta(days=1)
-_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-_MONTHS = "January February March April May June July August September October November December"
 _SEASONS = {"spring": 2, "summer": 5, "autumn": 8, "fall": 8, "winter": 11}
-_NUMBERS = "one two three four five six seven eight nine ten eleven twelve"
-_RECURRING = {  # in every week or year: so many months and days into it, for so many units
-    **{name[:3].lower(): ("week", 0, n, 1, "day") for n, name in enumerate(_WEEKDAYS.split())},
-    **{name[:3].lower(): ("year", n, 0, 1, "month") for n, name in enumerate(_MONTHS.split())},
+SMALL_NUMBERS = tuple(word for word, n in NUMBERS.items() if 1 <= n <= 12)  # "two weeks ago"
+# name: the cycle it recurs in, months and days from the cycle's start, its length and unit
+_RECURRING = {
+    **{name[:3].lower(): ("week", 0, n, 1, "day") for n, name in enumerate(WEEKDAYS)},
+    **{name[:3].lower(): ("year", n, 0, 1, "month") for n, name in enumerate(MONTHS)},
     **{name: ("year", n, 0, 3, "month") for name, n in _SEASONS.items()},
     **{unit: (unit, 0, 0, 1, unit) for unit in ("day", "week", "month", "year")},
     "weekend": ("week", 0, 5, 2, "day"),
     "christmas": ("year", 11, 23, 3, "day"),
 }
+# days and months in a unit
 _STEPS = {"day": (1, 0), "week": (7, 0), "weekend": (7, 0), "month": (0, 1), "year": (0, 12)}
 _SHIFTS = {"last": -1, "this": 0, "next": 1}
 _COUNTS = {  # at least, at most
-    **{word: (n, n) for n, word in enumerate(_NUMBERS.split(), start=1)},
+    **{word: (NUMBERS[word], NUMBERS[word]) for word in SMALL_NUMBERS},
     **{"a": (1, 1), "an": (1, 1), "couple": (2, 2), "few": (2, 5)},
 }
 _THIRDS = {"early": 0, "beginning": 0, "start": 0, "mid": 1, "middle": 1, "late": 2, "end": 2}
-_HOURS = {  # from midnight of today
+_HOURS = {  # hours from midnight at the start of today
     "the day before yesterday": (-48, -24), "yesterday": (-24, 0), "last night": (-6, 6),
     "today": (0, 24), "this morning": (0, 12), "this afternoon": (12, 18),
     "this evening": (18, 24), "tonight": (18, 30), "tomorrow": (24, 48),
@@ -204,7 +222,7 @@ _HOURS = {  # from midnight of today
 
 
 def _plus(at: datetime, n: int, unit: str) -> datetime:
-    """Return the time `n` units later; the 31st becomes the last of a shorter month."""
+    """Return the time `n` units later; the 31st becomes the last day of a shorter month."""
     days, months = _STEPS[unit]
     year, month = divmod(at.year * 12 + at.month - 1 + n * months, 12)
     day = min(at.day, monthrange(year, month + 1)[1])
@@ -217,15 +235,15 @@ def _begin(at: datetime, unit: str) -> datetime:
     return at.replace(month=1 if unit == "year" else at.month, day=at.day if unit == "day" else 1)
 
 
-def _place(cycle: datetime, key: str) -> _Stretch:
-    """Return when it recurs in the day, week, month or year that begins at `cycle`."""
+def _occurrence(cycle: datetime, key: str) -> _Interval:
+    """Return when `key` recurs in the day, week, month or year that begins at `cycle`."""
     _, months, days, length, unit = _RECURRING[key]
     since = _plus(cycle, months, "month") + days * _DAY
     return since, _plus(since, length, unit)
 
 
-def _around(at: datetime, key: str) -> _Stretch:
-    return _place(_begin(at, _RECURRING[key][0]), key)
+def _around(at: datetime, key: str) -> _Interval:
+    return _occurrence(_begin(at, _RECURRING[key][0]), key)
 
 
 def _key(name: str) -> str:
@@ -242,33 +260,36 @@ def _year(text: str, today: datetime) -> int:
     word = text.removesuffix(" year")
     year = int(word) if word.isdigit() else today.year + _SHIFTS[word]
     if not 1000 <= year < 3000:
-        raise ValueError(f"{year} is a number, and no year that people talk about")
+        raise ValueError(f"{year} is not read as a year; years are 1000 to 2999")
     return year
 
 
-def _hours(words: _Words, today: datetime) -> _Stretch:
-    since, until = _HOURS[words["day"]]
+# ---- resolvers: the interval that a form of `_FORMS` means today
+
+
+def _hours(groups: _Groups, today: datetime) -> _Interval:
+    since, until = _HOURS[groups["day"]]
     return today + timedelta(hours=since), today + timedelta(hours=until)
 
 
-def _ago(words: _Words, today: datetime) -> _Stretch:
-    unit, (least, most) = words["unit"], _count(words["count"])
+def _ago(groups: _Groups, today: datetime) -> _Interval:
+    unit, (least, most) = groups["unit"], _count(groups["count"])
     first, last = (_around(_plus(today, -n, unit), unit) for n in (most, least))
     return first[0], last[1]
 
 
-def _rolling(words: _Words, today: datetime) -> _Stretch:
-    _, most = _count(words.get("count", "one"))
-    return _plus(today, -most, words["unit"]), today + _DAY
+def _rolling(groups: _Groups, today: datetime) -> _Interval:
+    _, most = _count(groups.get("count", "one"))
+    return _plus(today, -most, groups["unit"]), today + _DAY
 
 
-def _named(words: _Words, today: datetime) -> _Stretch:
-    """Return the last, this or next week, Friday or summer, or without such a word the latest."""
-    key, which = _key(words["name"]), words.get("which")
+def _recurring(groups: _Groups, today: datetime) -> _Interval:
+    """Return the last, this or next week, Friday or summer; without such a word the latest."""
+    key, which = _key(groups["name"]), groups.get("which")
     every, _, _, length, unit = _RECURRING[key]
-    around = [_place(_plus(_begin(today, every), n, every), key) for n in (-2, -1, 0, 1)]
-    begun = [stretch for stretch in around if stretch[0] <= today]
-    over = [stretch for stretch in begun if stretch[1] <= today]
+    around = [_occurrence(_plus(_begin(today, every), n, every), key) for n in (-2, -1, 0, 1)]
+    begun = [interval for interval in around if interval[0] <= today]
+    over = [interval for interval in begun if interval[1] <= today]
     if which == "next":
         return around[len(begun) if every == "year" else 3]
     if which == "this":
@@ -276,44 +297,46 @@ def _named(words: _Words, today: datetime) -> _Stretch:
     return over[-1] if which or (length, unit) == (1, "day") else begun[-1]
 
 
-def _in_year(words: _Words, today: datetime) -> _Stretch:
-    cycle = today.replace(year=_year(words["year"], today), month=1, day=1)
-    return _place(cycle, _key(words.get("name", "year")))
+def _in_year(groups: _Groups, today: datetime) -> _Interval:
+    cycle = today.replace(year=_year(groups["year"], today), month=1, day=1)
+    return _occurrence(cycle, _key(groups.get("name", "year")))
 
 
-def _date(words: _Words, today: datetime) -> _Stretch:
+def _date(groups: _Groups, today: datetime) -> _Interval:
     """Return that day of its year, or the latest that has begun, or raise ValueError."""
-    word, day, year = words["month"], int(words["day"]), words["year"]
+    word, day, year = groups["month"], int(groups["day"]), groups["year"]
     month = int(word) if word.isdigit() else _RECURRING[word[:3]][1] + 1
+    # without a year the latest nine, because no year from 1897 to 1903 had a 29 February
     years = [_year(year, today)] if year else list(range(today.year - 8, today.year + 1))
     days = [
-        today.replace(year=n, month=month, day=day)
-        for n in years  # nine of them: there was no 29 February 1900
-        if day <= monthrange(n, month)[1]
+        today.replace(year=n, month=month, day=day) for n in years if day <= monthrange(n, month)[1]
     ]
-    since = max(one for one in days if year or one <= today)
+    since = max(date for date in days if year or date <= today)
     return since, since + _DAY
 
 
-def _away(words: _Words, since: datetime, until: datetime) -> _Ends:
-    """Two weeks before it, or after it."""
-    unit, (least, most) = words["unit"], _count(words["count"])
-    if words["side"] == "before":
+# ---- prepositions: the interval that words before a time make of it
+
+
+def _away(groups: _Groups, since: datetime, until: datetime) -> _OpenInterval:
+    """Return the interval of "two weeks before" or "a few days after"."""
+    unit, (least, most) = groups["unit"], _count(groups["count"])
+    if groups["side"] == "before":
         least, most = -most, -least
     first = _plus(since, least, unit)
     return first, max(_plus(until, most, unit), first + _DAY)
 
 
-def _beside(words: _Words, since: datetime, until: datetime) -> _Ends:
-    """The week before it, or after it."""
-    if words["side"] == "before":
-        return _plus(since, -1, words["unit"]), since
-    return until, _plus(until, 1, words["unit"])
+def _adjacent(groups: _Groups, since: datetime, until: datetime) -> _OpenInterval:
+    """Return the interval of "the week before" or "the month after"."""
+    if groups["side"] == "before":
+        return _plus(since, -1, groups["unit"]), since
+    return until, _plus(until, 1, groups["unit"])
 
 
-def _third(words: _Words, since: datetime, until: datetime) -> _Ends:
-    """Early, mid or late in it: ten days of a month, four months of a year; of a week, all."""
-    n, months = _THIRDS[words["third"]], 12 * (until.year - since.year) + until.month - since.month
+def _third(groups: _Groups, since: datetime, until: datetime) -> _OpenInterval:
+    """Return the early, middle or late third: ten days of a month, four months of a year."""
+    n, months = _THIRDS[groups["third"]], 12 * (until.year - since.year) + until.month - since.month
     if (until - since).days < 28:
         return since, until
     cuts = [since, since + 10 * _DAY, since + 20 * _DAY, until]
@@ -322,29 +345,34 @@ def _third(words: _Words, since: datetime, until: datetime) -> _Ends:
     return cuts[n], cuts[n + 1]
 
 
-def _week_of(words: _Words, since: datetime, until: datetime) -> _Ends:
-    """The week of a day, or the first or last seven days of what is longer."""
+def _week_of(groups: _Groups, since: datetime, until: datetime) -> _OpenInterval:
+    """Return the week of a day, or the first or last seven days of a longer time."""
     if until - since <= 7 * _DAY:
         return _around(since, "week")
-    if words["which"] == "first":
+    if groups["which"] == "first":
         return since, since + 7 * _DAY
-    return until - 7 * _DAY if words["which"] == "last" else since, until
+    return until - 7 * _DAY if groups["which"] == "last" else since, until
 
+
+# ---- patterns
 
 _SPACE = r"[\s\xa0]+"
 
 
 def _compiled(pattern: str, edge: str = r"(?![\w–-]|[.,:/]\d)") -> re.Pattern[str]:
-    """Compile with a space for any white space, and edges that no word, number or dash crosses."""
+    """Compile a pattern, with a space for any white space.
+
+    Its edges cross no word, number or dash: "May" is not read in "May-Lin", nor "5" in "5.30".
+    """
     start = r"\b(?:(?<![–-])(?<!\d[.,:/])|(?<=[Mm]id-))"
     return re.compile((start + pattern + edge).replace(" ", _SPACE), re.ASCII)
 
 
-_MONTH = f"(?:{_MONTHS.replace(' ', '|')})"
+_MONTH = f"(?:{'|'.join(MONTHS)})"
 _SHORT = rf"(?:{_MONTH}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?)"
-_WEEKDAY = f"(?:{_WEEKDAYS.replace(' ', '|')})"
+_WEEKDAY = f"(?:{'|'.join(WEEKDAYS)})"
 _SEASON = f"(?i:{'|'.join(_SEASONS)}|christmas)"
-_COUNT = rf"(?P<count>\d+|(?:a )?(?:couple(?: of)?|few)|an?|{_NUMBERS.replace(' ', '|')})"
+_COUNT = rf"(?P<count>\d+|(?:a )?(?:couple(?: of)?|few)|an?|{'|'.join(SMALL_NUMBERS)})"
 _UNIT = "(?P<unit>day|weekend|week|month|year)"
 _LONG = "(?P<unit>week|month|year)"
 _WHICH = "(?i:(?P<which>last|this|next|(?:this|the) past))"
@@ -353,49 +381,65 @@ _YEAR = r",? (?:of |in )?(?P<year>\d{4,}|(?i:last|this|next) year)"
 _DMY = rf"(?P<day>\d+)(?:st|nd|rd|th)? (?:of )?(?P<month>{_SHORT})(?:{_YEAR})?"
 _MDY = rf"(?P<month>{_SHORT}) (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:{_YEAR})?"
 _WHOLE = rf"(?! (?i:of|before)\b| in {_MONTH}| \d)"  # not "the last week of May"
-_FORMS = [
-    (_compiled(pattern), means, kind)
-    for pattern, means, kind in [
+# fmt: off
+_FORMS = [  # pattern, resolver, kind; each with an example that it matches
+    (_compiled(pattern), resolve, kind)
+    for pattern, resolve, kind in [
+        # "yesterday", "this morning"
         (f"(?i:(?P<day>{'|'.join(_HOURS)}))", _hours, "relative"),
+        # "the last two weeks", "past few days"
         (f"(?i:(?:the |this )?(?:last|past) {_COUNT} {_UNIT}s?){_WHOLE}", _rolling, "relative"),
+        # "the past month"
         (f"(?i:(?:the (?:last|past)|(?:this )?past) {_LONG}){_WHOLE}", _rolling, "relative"),
-        (f"{_WHICH} {_NAME}{_WHOLE}", _named, "relative"),
+        # "last Friday", "next summer", "this week"
+        (f"{_WHICH} {_NAME}{_WHOLE}", _recurring, "relative"),
+        # "a few days ago"
         (f"(?i:{_COUNT} {_UNIT}s? ago)", _ago, "relative"),
+        # "May 2023", "the summer of 2022"
         (f"(?i:the )?(?P<name>{_SHORT}|{_SEASON}){_YEAR}", _in_year, "date"),
+        # "Monday, the 8th of May 2023"
         (f"(?:{_WEEKDAY},? )?(?i:the )?{_DMY}", _date, "date"),
+        # "May 8, 2023"
         (f"(?:{_WEEKDAY},? )?{_MDY}", _date, "date"),
+        # an ISO date such as 2023-05-08, or 2023-05-08T13:00Z
         (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:T[\d:.]+Z?)?", _date, "date"),
+        # "18/05/2023" and "05/18/2023", where only one order is a date
         (r"(?P<day>1[3-9]|2\d|3[01])/(?P<month>0?\d|1[0-2])/(?P<year>\d{4})", _date, "date"),
         (r"(?P<month>0?\d|1[0-2])/(?P<day>1[3-9]|2\d|3[01])/(?P<year>\d{4})", _date, "date"),
-        (
-            f"(?i:(?:at|over) (?:the (?=weekend))?(?P<name>weekend|christmas)){_WHOLE}",
-            _named,
-            "date",
-        ),
-        (rf"(?P<name>{_MONTH})(?! \d|['’]| [A-Z][a-z])", _named, "bare"),
-        (f"(?P<name>{_WEEKDAY})(?! (?:morn|even)ings| afternoons| nights)", _named, "bare"),
-        (f"(?i:the (?P<name>spring|summer|autumn|winter|weekend)){_WHOLE}", _named, "bare"),
-        ("(?P<name>(?i:christmas))", _named, "bare"),
+        # "at Christmas", "over the weekend"
+        (f"(?i:(?:at|over) (?:the (?=weekend))?(?P<name>weekend|christmas)){_WHOLE}",
+         _recurring, "date"),
+        # "May", but not "May 5" nor "May's" nor "May Lee"
+        (rf"(?P<name>{_MONTH})(?! \d|['’]| [A-Z][a-z])", _recurring, "bare"),
+        # "Friday", but not "Friday nights"
+        (f"(?P<name>{_WEEKDAY})(?! (?:morn|even)ings| afternoons| nights)", _recurring, "bare"),
+        # "the summer"
+        (f"(?i:the (?P<name>spring|summer|autumn|winter|weekend)){_WHOLE}", _recurring, "bare"),
+        # "Christmas"
+        ("(?P<name>(?i:christmas))", _recurring, "bare"),
+        # "2023", but not "2000 weeks"
         (rf"(?i:the year )?(?P<year>(?:19|20)\d\d)(?! {_UNIT}s)", _in_year, "bare"),
     ]
 ]
-_LEADS: dict[str, Callable[[_Words, datetime, datetime], _Ends]] = {
+# fmt: on
+_PREPOSITIONS: dict[str, Callable[[_Groups, datetime, datetime], _OpenInterval]] = {
     rf"{_COUNT} {_UNIT}s? (?P<side>before|after)": _away,
-    f"the {_UNIT} (?P<side>before|after)": _beside,
+    f"the {_UNIT} (?P<side>before|after)": _adjacent,
     "(?:the )?(?:(?P<which>first|last) )?week of": _week_of,
     "(?P<third>early|mid|late)": _third,
     "(?:the )?(?P<third>beginning|start|middle|end) of": _third,
-    "since": lambda _words, since, _until: (since, None),
-    "after": lambda _words, _since, until: (until, None),
-    "before": lambda _words, since, _until: (None, since),
-    "until|till|by|up to": lambda _words, _since, until: (None, until),
-    "in|on|during|of": lambda _words, since, until: (since, until),
+    "since": lambda _groups, since, _until: (since, None),
+    "after": lambda _groups, _since, until: (until, None),
+    "before": lambda _groups, since, _until: (None, since),
+    "until|till|by|up to": lambda _groups, _since, until: (None, until),
+    "in|on|during|of": lambda _groups, since, until: (since, until),
 }
-_BEFORE = [
-    (_compiled(f"(?i:{one})", r"(?: |(?<=[Mm]id)-)\Z"), makes) for one, makes in _LEADS.items()
+_LEADS = [  # each ends right before the time: "since " of "since May", "mid-" of "mid-May"
+    (_compiled(f"(?i:{words})", r"(?: |(?<=[Mm]id)-)\Z"), apply)
+    for words, apply in _PREPOSITIONS.items()
 ]
 _WORD = re.compile(r"\w+", re.ASCII)
-_REACH = 40  # characters in front of a time, in which a lead is looked for
+_REACH = 40  # characters before a time in which a preposition is looked for
 _BETWEEN = _compiled("(?i:between|from)", r" \Z")
-_TO = re.compile(f"{_SPACE}(?:and|to|until|till|through){_SPACE}", re.ASCII)
-_AND = re.compile(f"(?:,|,?{_SPACE}(?:and|or)){_SPACE}", re.ASCII)
+_TO = re.compile(f"{_SPACE}(?:and|to|until|till|through){_SPACE}", re.ASCII)  # "May to July"
+_AND = re.compile(f"(?:,|,?{_SPACE}(?:and|or)){_SPACE}", re.ASCII)  # "May, June and July"

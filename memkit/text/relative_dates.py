@@ -1,12 +1,12 @@
-"""The dates that words of a claim meant on the day they were said, written behind those words.
+"""Write the date behind relative times in a claim: "last Friday (2023-05-05)".
 
-"went to the dentist last Friday" is true for a week; "last Friday (2023-05-05)" stays true, and
-keeps what was said. What the words mean is read by `memkit.text.dates`. Two things it leaves to the
-reader of a plan are read here: "in two weeks", and which May "we will move in May" means: a date
-without a year is the next one where the words before it look ahead, and else the latest.
+"went to the dentist last Friday" is true for a week; with its date it stays true, and the words
+stay as they were said. `memkit.text.dates` reads the words. Two forms that depend on whether the
+sentence looks ahead are read here: "in two weeks", and "we will move in May": a date without a year
+is the next one after words such as "will", and otherwise the latest.
 
-Not read: hours, "every Friday", "a few weeks from now", and plans in the simple present, but for
-verbs such as "starts" and "leaves".
+Not read: hours, "every Friday", "a few weeks from now", and plans in the simple present, except
+with verbs such as "starts" and "leaves".
 """
 
 import re
@@ -14,34 +14,41 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from memkit.text.dates import spans
+from memkit.text.dates import SMALL_NUMBERS, spans
+from memkit.text.words import NUMBERS
 
 _DAY = timedelta(days=1)
-_REACH = 200  # characters around a time in which its sentence is looked at
-_PASSES = 3  # a date that was put in may make a neighbour readable
-_YEARS = 8  # there is a 29 February in every nine of them
+_REACH = 200  # characters around a time that are read as its sentence
+_PASSES = 3  # an inserted date may make its neighbour readable
+_YEARS = 8  # the longest wait for a 29 February
 
-_SPELLED = "one two three four five six seven eight nine ten eleven twelve"
-_NUMBERS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2} | {
-    word: n for n, word in enumerate(_SPELLED.split(), start=1)
+_COUNTS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2} | {
+    word: NUMBERS[word] for word in SMALL_NUMBERS
 }
-_COUNT = rf"(?P<count>\d{{1,4}}|a couple of|couple of|an?|{_SPELLED.replace(' ', '|')})"
+_COUNT = rf"(?P<count>\d{{1,4}}|a couple of|couple of|an?|{'|'.join(SMALL_NUMBERS)})"
 _UNIT = r"(?P<unit>day|week|month|year)s?"
 
-_SAYS_YEAR = re.compile(r"\d{4}")
-_SAYS_WHICH = re.compile(
+_HAS_YEAR = re.compile(r"\d{4}")
+# words that say which Friday or May is meant: "last", "ago"
+_HAS_DIRECTION = re.compile(
     r"\b(?:ago|last|this|next|past|yesterday|today|tonight|tomorrow)\b", re.IGNORECASE
 )
 _WEEKLY = re.compile(r"(?i:weekend)|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\Z")
+# the preposition of an open interval: "since May", "until Friday"
 _OPEN = re.compile(r"(since|after|before|until|till|by|up to)\s+", re.IGNORECASE)
+# what `resolve` inserts: " (2023-05-05)", " (2023-05)", " (2023-05-01 to 2023-05-07)"
 _DATED = re.compile(r"\s?\(\d{4}(?:-\d\d){0,2}(?: to \d{4}-\d\d-\d\d)?\)")
-_REST = re.compile(r"(?:['’]s\b|\s(?:morning|afternoon|evening|night)s?\b)?", re.ASCII)
+# what belongs to a time and comes before its date: "last Friday's (2023-05-05) party"
+_SUFFIX = re.compile(r"(?:['’]s\b|\s(?:morning|afternoon|evening|night)s?\b)?", re.ASCII)
+# "in two weeks", "in a month's time", "a year from now"
 _IN = re.compile(
     rf"\b(?:in {_COUNT} {_UNIT}(?:['’]? time)?(?! of\b)|"
     rf"{_COUNT.replace('count', 'count2')} {_UNIT.replace('unit', 'unit2')} from (?:now|today))\b",
     re.IGNORECASE,
 )
-_CUE = re.compile(
+# whether the words before a time look back ("went", "was planning to") or ahead ("will", "is
+# going to", "starts", a final "is" as in "the exam is on Friday")
+_TENSE = re.compile(
     r"\b(?P<past>(?:was|were|had)(?: going to| planning(?: to)?)?|did(?:n['’]t)?|been|went|came|saw"
     r"|met|bought|took|gave|made|said|told|found|left|began|became|got|used to|ago|last|yesterday"
     r"|(?<!be )(?<!get )(?<!are )(?<!is )[a-zA-Z]{2,}[^\We]ed(?<!planned)(?<!scheduled))\b"
@@ -54,23 +61,27 @@ _CUE = re.compile(
     r"|\b(?:starts|begins|opens|ends|leaves|arrives|departs|flies|moves|returns|retires)\b"
     r"|(?:\b(?:is|are)|['’]s)\s*\Z)",
 )
-_SENTENCE_END = re.compile(r"[.!?。]\s|\n")
+_SENTENCE_END = re.compile(r"[.!?。]\s|\n")  # of a claim, which is one sentence in most cases
 
+# "has lived in Oslo for about three years"
 _HELD_FOR = re.compile(
     rf"\b(?:has|have|been|['’]ve|['’]s)\b[^.!?\n]{{0,80}}? for (?:about |over |nearly |almost )?"
     rf"{_COUNT} {_UNIT}\b",
     re.IGNORECASE,
 )
+# verbs after which a state holds: "moved", "started", but not "did not move"
 _BEGINS = re.compile(
     r"(?<!not )(?<!n['’]t )(?<!never )\b(?:mov(?:ed?|es|ing)|start(?:s|ed|ing)?|beg[aiu]n|begins"
     r"|join(?:s|ed|ing)?|bec[ao]mes?|married|adopt(?:s|ed|ing)?|bought|switch(?:es|ed|ing)?"
     r"|retir(?:ed?|es|ing)|quit|stop(?:s|ped|ping)?|got|left|changed|turned)\b",
     re.IGNORECASE,
 )
+# a day of every year: "Ann's birthday is on May 5" is no single date
+_RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE)
 
 
 class _Time(NamedTuple):
-    """Words that mean a time, and from when to when it goes."""
+    """A time expression and its interval."""
 
     start: int
     end: int
@@ -80,14 +91,14 @@ class _Time(NamedTuple):
 
 
 def resolve(text: str, said_at: datetime) -> str:
-    """Return `text` with its date behind every time that only says what it means on a day.
+    """Return `text` with a date behind every time whose meaning depends on the day.
 
-    A day is written "(2023-05-05)", exactly a month "(2023-04)", exactly a year "(2022)", and all
-    else "(2023-04-24 to 2023-04-30)". What has a year, or a date behind it, is left as it is.
+    A day is written "(2023-05-05)", a whole month "(2023-04)", a whole year "(2022)", and all else
+    "(2023-04-24 to 2023-04-30)". A time with a year, or with a date behind it, stays as it is.
 
     Args:
         text: a claim; of any length.
-        said_at: when it was said, zoned; the dates are in its timezone.
+        said_at: when it was said, with a timezone, in which the dates are.
 
     >>> from datetime import UTC
     >>> resolve("Ann saw the dentist last Friday", datetime(2023, 5, 8, tzinfo=UTC))
@@ -102,7 +113,7 @@ def resolve(text: str, said_at: datetime) -> str:
 
 
 def undated(text: str, said_at: datetime) -> str:
-    """Return the text that `resolve` made `text` of, or `text` if it did not.
+    """Return the text from which `resolve` made `text`, or `text` if it did not.
 
     >>> from datetime import UTC
     >>> undated("Ann left last year (2022)", datetime(2023, 5, 8, tzinfo=UTC))
@@ -113,7 +124,7 @@ def undated(text: str, said_at: datetime) -> str:
 
 
 def since(text: str, said_at: datetime) -> datetime | None:
-    """Return since when it holds, if `text` says so: "since 2010", "moved there in May".
+    """Return when the state in `text` began, or None: "since 2010", "moved there in May".
 
     >>> from datetime import UTC
     >>> since("Ann moved to Oslo in March", datetime(2023, 5, 8, tzinfo=UTC)).date().isoformat()
@@ -138,9 +149,9 @@ def _resolved(text: str, said_at: datetime) -> str:
     parts: list[str] = []
     done = 0
     for time in _times(text, said_at):
-        rest = _REST.match(text, time.end)
-        end = rest.end() if rest else time.end
-        if end < done or _SAYS_YEAR.search(time.words) or _DATED.match(text, end):
+        suffix = _SUFFIX.match(text, time.end)
+        end = suffix.end() if suffix else time.end
+        if end < done or _HAS_YEAR.search(time.words) or _DATED.match(text, end):
             continue
         parts += [text[done:end], f" ({_written(time.since, time.until)})"]
         done = end
@@ -160,47 +171,44 @@ def _written(since: datetime, until: datetime) -> str:
     return f"{first.isoformat()} to {last.isoformat()}"
 
 
-_RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE)
-
-
 def _times(text: str, said_at: datetime) -> Iterator[_Time]:
-    """Yield the times that a text speaks of, in order, none of them open, as its writer meant."""
-    found: list[_Time] = []
+    """Yield the times that a text mentions, in order, closed, and resolved by its tense."""
+    times: list[_Time] = []
     for span in spans(text, said_at):
         ends = (span.since, span.until) if span.since and span.until else None
         ends = ends or _read(span.text, said_at)
         if ends is None:
             continue
         time = _Time(span.start, span.end, span.text, *ends)
-        undirected = not _SAYS_YEAR.search(span.text) and not _SAYS_WHICH.search(span.text)
-        if undirected and _RECURS.search(text) and not _SAYS_WHICH.search(span.text):
-            continue  # a birthday is of no year
-        if undirected and _ahead(text, time):
-            time = _next(time, said_at)
-        found.append(time)
-    taken = {n for time in found for n in range(time.start, time.end)}
+        if not _HAS_YEAR.search(span.text) and not _HAS_DIRECTION.search(span.text):
+            if _RECURS.search(text):
+                continue
+            if _looks_ahead(text, time):
+                time = _next(time, said_at)
+        times.append(time)
+    covered = {n for time in times for n in range(time.start, time.end)}
     for match in _IN.finditer(text):
         count, unit = match["count"] or match["count2"], match["unit"] or match["unit2"]
         ends = _shifted(said_at, count, unit, 1)
-        if ends is None or match.start() in taken:
+        if ends is None or match.start() in covered:
             continue
         time = _Time(match.start(), match.end(), match[0], *ends)
-        if match["count2"] or _ahead(text, time):
-            found.append(time)
-    yield from sorted(found)
+        if match["count2"] or _looks_ahead(text, time):
+            times.append(time)
+    yield from sorted(times)
 
 
 def _read(words: str, now: datetime) -> tuple[datetime, datetime] | None:
-    """Return from when to when the time goes that stands in `words`, whatever its preposition."""
+    """Return the interval of the time in `words`, whatever its preposition."""
     for phrase in (words, "in " + _OPEN.sub("", words, count=1)):
-        found = spans(phrase, now)
-        if len(found) == 1 and found[0].since and found[0].until:
-            return found[0].since, found[0].until
+        read = spans(phrase, now)
+        if len(read) == 1 and read[0].since and read[0].until:
+            return read[0].since, read[0].until
     return None
 
 
 def _next(time: _Time, now: datetime) -> _Time:
-    """Return the next such time, as it will be read when it is over."""
+    """Return the next occurrence of a time without a year, as it will be read after its end."""
     step = 8 * _DAY if _WEEKLY.search(time.words) else 365 * _DAY
     latest = time
     for n in range(1, _YEARS + 1):
@@ -214,8 +222,8 @@ def _next(time: _Time, now: datetime) -> _Time:
     return latest if latest.until > now else time
 
 
-def _ahead(text: str, time: _Time) -> bool:
-    """Return whether the words around a time look ahead: the last before it, or else after it."""
+def _looks_ahead(text: str, time: _Time) -> bool:
+    """Return whether the last tense before a time, or else the first after it, looks ahead."""
     opened = _OPEN.match(time.words)
     lead = opened[1].lower() if opened else ""
     if lead == "since":
@@ -224,16 +232,16 @@ def _ahead(text: str, time: _Time) -> bool:
     after = text[time.end : time.end + _REACH]
     before = _SENTENCE_END.split(before)[-1]
     after = _SENTENCE_END.split(after, maxsplit=1)[0]
-    cues = [*_CUE.finditer(before)][-1:] or [*_CUE.finditer(after)][:1]
-    if cues:
-        return cues[0]["ahead"] is not None
+    tenses = [*_TENSE.finditer(before)][-1:] or [*_TENSE.finditer(after)][:1]
+    if tenses:
+        return tenses[0]["ahead"] is not None
     return lead in ("until", "till", "by")
 
 
 def _shifted(now: datetime, count: str, unit: str, sign: int) -> tuple[datetime, datetime] | None:
-    """Return the day, week, month or year that is so many of them away, or None beyond any."""
+    """Return the day, week, month or year `count` units away, or None beyond the calendar."""
     words = " ".join(count.lower().split())
-    n = sign * (int(words) if words.isdecimal() else _NUMBERS[words])
+    n = sign * (int(words) if words.isdecimal() else _COUNTS[words])
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         if unit.lower() in ("day", "week"):

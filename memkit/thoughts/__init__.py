@@ -1,1 +1,31 @@
-"""Think-in-Memory: claims drawn from turns, organised into thoughts, found by hashing."""
+"""Think-in-Memory: thinkers draw claims from turns, and claims become thoughts."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memkit.thoughts.judge import ModelJudge, NLIJudge
+    from memkit.thoughts.model_thinker import ModelThinker
+    from memkit.thoughts.rules.thinker import RuleThinker
+
+_MODULES = {
+    "ModelJudge": "judge",
+    "ModelThinker": "model_thinker",
+    "NLIJudge": "judge",
+    "RuleThinker": "rules.thinker",
+}
+
+__all__ = ["ModelJudge", "ModelThinker", "NLIJudge", "RuleThinker"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at first use, so that `import memkit.thoughts` is quick."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'memkit.thoughts' has no attribute {name!r}")
+    value: object = getattr(import_module(f"memkit.thoughts.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

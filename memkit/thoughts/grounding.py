@@ -1,38 +1,39 @@
-"""Whether a claim says no more than the place it comes from. No model; the same for every thinker.
+"""Check whether a claim says no more than its source. No model; the same check for every thinker.
 
-A claim is supported if all of this holds; the sentences are those that its source lies in:
+A claim is supported if all of this holds. "The sentences" are those that its source overlaps.
 
 1. It has 1 to 300 characters, its source lies in that turn, and a user or an assistant said it.
-2. Every number in it stands in the sentences, and before the same word if it stands before one of
-   theirs ("two cats"); "two" is 2, and an "a" is one.
-3. Every name in it stands in the sentences or is the speaker's: words with a capital, and what is
-   quoted. A word that begins a sentence of the claim may be any uncapitalised word of the turn.
-4. At least 0.7 of its content words stand in the turn, but for endings ("live", "lives"). Of up to
-   three words that is every one; a longer claim may bring three words in ten of its own. Function
-   words, words that say who speaks, and "named" or "years old" are not counted. Where no spaces
-   are written, every two neighbouring characters are a word.
-5. No content word is affirmed in it and only denied in the sentences, or the other way round, and
-   if it denies anything, they deny one of the same words. Denied is what follows a "not", "never",
-   "no", "stopped", "used to" or the like, up to a full stop, a "but", or "and" with a subject.
-6. It names who listened, as "user", "assistant" or by name, only if the sentences do or say "you".
-7. The sentences do not only ask, or it says so ("asked for", "wonders").
-8. Its head and tail are made of words of the claim and the sentences, or name the speaker.
+2. Every number in it is in the sentences, and before the same word if it is before one of theirs
+   ("two cats"); "two" is 2, and "a" counts as one.
+3. Every name in it is in the sentences or is the speaker's: words with a capital, and quotations. A
+   word that begins a sentence of the claim may be any uncapitalised word of the turn.
+4. At least 0.7 of its content words are in the turn, compared by stem ("live", "lives"). Up to
+   three content words that means all; a longer claim may add three words in ten. Function
+   words, words for the speaker, and "named" or "years old" are not counted. In scripts without
+   spaces, every two neighbouring characters are a word.
+5. No content word is affirmed in it and only denied in the sentences, or the reverse, and if it
+   denies anything, they deny one of the same words. Denied is what follows "not", "never", "no",
+   "stopped", "used to" and the like, up to a full stop, a "but", or "and" with a subject.
+6. It names the listener, as "user", "assistant" or by name, only if the sentences do or say "you".
+7. The sentences do not only ask, or the claim says that they do ("asked for", "wonders").
+8. Its head and tail consist of words of the claim and the sentences, or name the speaker.
 
-Dates that `memkit.text.relative_dates` put behind their words are not looked at: they follow
-from when it was said. Whether the source guesses or jokes is not decided here, nor is who does
-what to whom: "Ann met Bob" and "Bob met Ann" are the same words.
+Dates that `memkit.text.relative_dates` inserted are ignored: they follow from when it was said. Not
+decided here: whether the source guesses or jokes, and who does what to whom. "Ann met Bob" and "Bob
+met Ann" have the same words.
 """
 
 import re
+from functools import cache
 
 from memkit.prompt import SHOWN_ROLES
 from memkit.records import Claim, Turn
 from memkit.text.relative_dates import undated
-from memkit.text.stems import (
-    FUNCTION,
+from memkit.text.words import (
+    ADDRESSEE,
+    FUNCTION_WORDS,
     NEGATIONS,
     SPEAKERS,
-    YOU,
     content,
     counted,
     is_content,
@@ -45,37 +46,41 @@ from memkit.text.stems import (
 )
 
 MOST_CHARACTERS = 300
-SHARE = 0.7  # of a claim's content words; why, see above
+SHARE = 0.7  # of a claim's content words, see 4 above
 
+# "The Hobbit" in straight, curly or angle quotes
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»")
+# words that deny nothing: "not only", "no problem", "can't wait"
 _NOT_NEGATING = re.compile(
     r"\bnot (?:only|just)\b|\bno (?:doubt|problem|worries)\b|\bcan['’]t wait\b", re.IGNORECASE
 )
+# "used to live", but not "is used to living"; "gave up"
 _NEGATING = re.compile(
     r"(?<!['’]m )(?<!\bam )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bg[eo]t )\bused to(?= \w)|"
     r"\bgave up\b",
     re.IGNORECASE,
 )
-_ASKED = re.compile(
+# a text that is one question: "Hey, can I live in Oslo?"
+_QUESTION = re.compile(
     r"\W*(?:(?:hi|hey|so|and|ok|okay|well)\W+)?(?:can|could|would|will|should|shall|may|do|does|did"
     r"|is|are|am|was|were|have|has|what|when|where|which|who|whom|whose|why|how)\b[^.!?。]*\?\W*",
     re.IGNORECASE,
 )
-_ASKING = re.compile(r"\b(?:ask|wonder|want|request)", re.IGNORECASE)
-_BUT = frozenset(("but", "although", "though", "because", "however", "whereas"))
-_AND = frozenset((",", "，", "and", "no"))
+_ASKS = re.compile(r"\b(?:ask|wonder|want|request)", re.IGNORECASE)  # "Ann asked for a recipe"
+_CONTRASTS = frozenset(("but", "although", "though", "because", "however", "whereas"))
+_JOINS = frozenset((",", "，", "and", "no"))  # a subject after one of these begins a new clause
 _SUBJECTS = frozenset(("i", "we", "he", "she", "they", "it", "you", "my", "our", "his", "her"))
-_ALSO_WORDS = frozenset(("May", "March", "Will", "US"))  # names that in lower case are none
-_UNNAMED = frozenset(("i", "a", "an", "th"))  # stems that a capital makes no name
+_HOMOGRAPHS = frozenset(("May", "March", "Will", "US"))  # names only with a capital
+_NOT_NAMES = frozenset(("i", "a", "an", "th"))  # stems that a capital does not make a name
 
 
 def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
     """Return whether `claim` says no more than the piece of `turn` that it names as its source.
 
     Args:
-        claim: from any thinker, its dates resolved or not.
+        claim: from any thinker, with its dates resolved or not.
         turn: the turn that its source names.
-        listener: whom "you" means in the turn, if that has a name.
+        listener: the name of whoever "you" means in the turn, if known.
 
     >>> from memkit.records import Source
     >>> turn = Turn(text="I moved to Oslo in 2019 with my two cats.", name="Ann", id="1")
@@ -90,77 +95,81 @@ def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
     if turn.id not in (None, source.turn_id) or not 0 < len(claim.text.strip()) <= MOST_CHARACTERS:
         return False
     text = claim.text if turn.said_at is None else undated(claim.text, turn.said_at)
-    said = _said(turn.text, source.start, source.end)
-    free = stems(turn.name or "") | _WHO
-    addressed = _addressed(said, turn, listener)
-    if not addressed and stems(text) & (_listeners(turn, listener) - stems(said)):
+    evidence = _sentences_around(turn.text, source.start, source.end)
+    participants = stems(turn.name or "").union(*map(_role_stems, SPEAKERS))
+    addressed = _is_addressed(evidence, turn, listener)
+    if not addressed and stems(text) & (_listener_stems(turn, listener) - stems(evidence)):
         return False
-    free |= _listeners(turn, listener) if addressed else frozenset()
+    participants |= _listener_stems(turn, listener) if addressed else frozenset()
     parts = f"{claim.head or ''} {claim.tail or ''}"
     return (
-        numbers(text) <= numbers(said)
-        and _counts(text, said)
-        and numbers(parts) <= numbers(said) | numbers(claim.text)
-        and all(_flat("".join(one)) in _flat(said) for one in _QUOTED.findall(text))
-        and _named(text, stems(said) | free, lower_stems(turn.text))
-        and _ALSO_WORDS.intersection(tokens(text)) <= set(tokens(said))
-        and overlap(text, turn.text, free) >= SHARE
-        and _agree(text, said)
-        and content(parts) - free <= stems(claim.text) | stems(said)
-        and (bool(_ASKING.search(text)) or not _ASKED.fullmatch(said))
+        numbers(text) <= numbers(evidence)
+        and _counts_agree(text, evidence)
+        and numbers(parts) <= numbers(evidence) | numbers(claim.text)
+        and all(_normalise("".join(q)) in _normalise(evidence) for q in _QUOTED.findall(text))
+        and _names_known(text, stems(evidence) | participants, lower_stems(turn.text))
+        and _HOMOGRAPHS.intersection(tokens(text)) <= set(tokens(evidence))
+        and overlap(text, turn.text, participants) >= SHARE
+        and _polarity_agrees(text, evidence)
+        and content(parts) - participants <= stems(claim.text) | stems(evidence)
+        and (bool(_ASKS.search(text)) or not _QUESTION.fullmatch(evidence))
     )
 
 
-def _said(text: str, start: int, end: int) -> str:
-    """Return the sentences that a piece of a text lies in."""
-    return " ".join(text[a:b] for a, b in sentences(text) if a < end and start < b)
+def _sentences_around(text: str, start: int, end: int) -> str:
+    """Return the sentences that a piece of a text overlaps."""
+    spans = sentences(text)
+    return " ".join(text[left:right] for left, right in spans if left < end and start < right)
 
 
-_WHO = frozenset(stem(word) for words in SPEAKERS.values() for word in words)
+def overlap(text: str, source: str, ignored: frozenset[str] = frozenset()) -> float:
+    """Return the share of the content words of `text`, without `ignored` stems, in `source`."""
+    source_stems = stems(source)
+    content_stems = content(text) - ignored
+    if not content_stems:  # "is 9 years old", "is Ann": only numbers and ignored names
+        return float(bool(numbers(text) or content(text) & source_stems))
+    return len(content_stems & source_stems) / len(content_stems)
 
 
-def overlap(text: str, said: str, free: frozenset[str] = frozenset()) -> float:
-    """Return which share of the content words of `text`, but the `free` stems, stand in `said`."""
-    known = stems(said)
-    telling = content(text) - free
-    if not telling:  # "is 8 years old", "is Ann": as far as its numbers go, and its name
-        return float(bool(numbers(text) or content(text) & known))
-    return len(telling & known) / len(telling)
-
-
-def _counts(text: str, said: str) -> bool:
+def _counts_agree(text: str, evidence: str) -> bool:
     """Return whether a claim counts nothing that its sentences count otherwise."""
-    there = counted(said, reach=4)
-    return all((n, word) in there for n, word in counted(text, reach=1) if word in stems(said))
+    evidence_counts = counted(evidence, reach=4)
+    return all(
+        (n, word) in evidence_counts
+        for n, word in counted(text, reach=1)
+        if word in stems(evidence)
+    )
 
 
-def _named(text: str, here: frozenset[str], beginnings: frozenset[str]) -> bool:
-    """Return whether every word with a capital stands here, or was one only as the first word."""
+def _names_known(text: str, known_stems: frozenset[str], first_word_stems: frozenset[str]) -> bool:
+    """Return whether every word with a capital is known, or an ordinary word begins a sentence."""
     begins = True
     for token in tokens(text):
-        if token[0].isupper() and stem(token) not in here | _UNNAMED:
-            function = token.casefold().partition("'")[0] in FUNCTION
-            if not (begins and (function or stem(token) in beginnings)):
+        if token[0].isupper() and stem(token) not in known_stems | _NOT_NAMES:
+            is_function = token.casefold().partition("'")[0] in FUNCTION_WORDS
+            if not (begins and (is_function or stem(token) in first_word_stems)):
                 return False
         begins = token in ".!?"
     return True
 
 
-def _flat(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.casefold().split()).strip(".,!?")
 
 
-def _agree(text: str, said: str) -> bool:
-    """Return whether a claim and its sentences affirm and deny alike."""
+def _polarity_agrees(text: str, evidence: str) -> bool:
+    """Return whether a claim and its sentences affirm and deny the same words."""
     affirmed, denied = _polarity(text)
-    affirmed_there, denied_there = _polarity(said)
-    if affirmed & (denied_there - affirmed_there) or denied & (affirmed_there - denied_there):
+    evidence_affirmed, evidence_denied = _polarity(evidence)
+    if affirmed & (evidence_denied - evidence_affirmed):
         return False
-    return not denied or bool(denied & denied_there)
+    if denied & (evidence_affirmed - evidence_denied):
+        return False
+    return not denied or bool(denied & evidence_denied)
 
 
 def _polarity(text: str) -> tuple[set[str], set[str]]:
-    """Return the content words that are affirmed, and those after a negation in their clause."""
+    """Return the stems that are affirmed, and those after a negation in their clause."""
     affirmed: set[str] = set()
     denied: set[str] = set()
     negated, last = False, ""
@@ -168,7 +177,7 @@ def _polarity(text: str) -> tuple[set[str], set[str]]:
         low = token.casefold()
         if token == ",":
             negated = negated and last != "no"
-        elif not token[0].isalnum() or low in _BUT or (last in _AND and low in _SUBJECTS):
+        elif not token[0].isalnum() or low in _CONTRASTS or (last in _JOINS and low in _SUBJECTS):
             negated = False
         elif low in NEGATIONS or low.endswith("n't"):
             negated = True
@@ -178,12 +187,16 @@ def _polarity(text: str) -> tuple[set[str], set[str]]:
     return affirmed, denied
 
 
-def _listeners(turn: Turn, listener: str | None) -> frozenset[str]:
-    other = SPEAKERS["assistant" if turn.role == "user" else "user"]
-    return stems(listener or "") | {stem(word) for word in other}
+def _listener_stems(turn: Turn, listener: str | None) -> frozenset[str]:
+    return stems(listener or "") | _role_stems("assistant" if turn.role == "user" else "user")
 
 
-def _addressed(said: str, turn: Turn, listener: str | None) -> bool:
-    """Return whether the sentences speak to whoever listens, or about them by their name."""
-    spoken = {token.casefold().partition("'")[0] for token in tokens(said)}
-    return bool(spoken & YOU or stems(said) & _listeners(turn, listener))
+@cache
+def _role_stems(role: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in SPEAKERS[role])
+
+
+def _is_addressed(evidence: str, turn: Turn, listener: str | None) -> bool:
+    """Return whether the sentences say "you" or name the listener."""
+    evidence_words = {token.casefold().partition("'")[0] for token in tokens(evidence)}
+    return bool(evidence_words & ADDRESSEE or stems(evidence) & _listener_stems(turn, listener))

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memkit.records import Source, Thought
-from memkit.text.stems import content, numbers
-from memkit.text.words import words
+from memkit.text.words import content, numbers, words
 
 SAME = 0.88  # cosine from which two thoughts may say the same; evals/LOG.md has the sweep
 RELATED = 0.75  # cosine from which they may contradict each other

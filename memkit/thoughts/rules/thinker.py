@@ -1,37 +1,56 @@
-"""Claims drawn from turns by rules of English grammar, without a model. Precise, not complete.
+"""Draw claims from turns by rules of English grammar, without a model. Precise, not complete.
 
-A claim is made from a clause that states something about the speaker or what is theirs, told in the
-third person. Questions, wishes, conditions, politeness and what hangs on an "it" make no claim.
+A claim comes from a clause that states something definite about the speaker or their people and
+things, in the third person. Questions, wishes, conditions, moods and polite phrases make no claim,
+nor does a clause whose "it" has no antecedent. What people tell an assistant to do for good becomes
+a claim too.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from memkit.records import Claim, Source, Turn
-from memkit.text.dates import spans
-from memkit.thoughts.rules.corrections import corrected
-from memkit.thoughts.rules.english import People, is_past
-from memkit.thoughts.rules.filter import telling
-from memkit.thoughts.rules.frames import Found, frames, frequency, key
-from memkit.thoughts.rules.instructions import instructions
-from memkit.thoughts.rules.lexicon import KIN, NUMBERS, wordset
-from memkit.thoughts.rules.parentheses import asides
-from memkit.thoughts.rules.possessions import is_favorite, owned, record
-from memkit.thoughts.rules.sentences import Clause, Sentence, clauses, plain, sentences
-from memkit.thoughts.rules.subjects import Statement, stated, third_person
-
-_ASKED = datetime(2000, 1, 1, tzinfo=UTC)  # to find times where it is unknown when they were said
-_MACHINES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
-_PLAN = re.compile(
-    r"(?:is|are) (?:going|planning|about|set|hoping) (?:to|on) |will |plans? (?:to|on) |"
-    r"(?:is|are) (?:\w+ing|off) .*|(?:has|have|'ve got) (?:an? |the )?(?:\w+ ){0,3}(?:meeting|"
-    r"flight|"
-    r"appointment|interview|exam|reservation|booking|deadline|surgery|checkup)\b"
+from memkit.text.dates import MONTHS, spans
+from memkit.text.words import wordset
+from memkit.thoughts.rules.clauses import (
+    Clause,
+    Sentence,
+    Statement,
+    aside_statements,
+    clauses,
+    named_statements,
+    normalise,
+    parse_statement,
+    split_sentences,
 )
-# asked of an assistant: whoever "I" is then, it need not be the user
-_PLAYS = re.compile(
+from memkit.thoughts.rules.grammar import (
+    ADVERBS,
+    BASE_BY_THIRD_PERSON,
+    BASE_FORMS,
+    EMPTY_STATES,
+    KIN,
+    MENTAL_VERBS,
+    TIME_WORDS,
+    VAGUE,
+    Participants,
+    base_of_gerund,
+    is_participle,
+    is_past,
+)
+from memkit.thoughts.rules.relations import (
+    TASTE,
+    Relation,
+    attribute_key,
+    find_frequency,
+    find_possession,
+    find_relation,
+    names_favourite,
+)
+
+_MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
+# requests that make "I" somebody else: "act as my doctor", "translate this", "write a letter"
+_ROLE_PLAY = re.compile(
     r"\b(?:act as|act like|pretend|role-?play\w*|imagine (?:that |you|I|we)|you are now|play the "
     r"(?:role|part)|in character|(?:write|draft|compose|rewrite|translate|proofread|summari[sz]e)"
     r"(?: \w+){0,2} (?:story|poem|letter|essay|e-?mail|song|dialogue|script|paragraph|text|speech|"
@@ -40,212 +59,470 @@ _PLAYS = re.compile(
     r"here(?: is|'s) (?:the|my|a|an) (?:text|essay|story|letter|draft|paragraph|e-?mail|song))\b",
     re.IGNORECASE,
 )
+
+
+class RuleThinker:
+    """Draws claims from English turns. Has no state, so threads can share it."""
+
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
+        """Return the claims of `turns`, each with its place in the text.
+
+        Turns without an id make no claims, since a claim names its turn; nor do turns of a system
+        or a tool. An assistant without a name is believed only in what it says about the user.
+
+        Args:
+            turns: to draw claims from.
+            before: earlier turns, read only to know who is talking.
+        """
+        names = {name for turn in [*before, *turns] if (name := _name(turn))}
+        return [claim for turn in turns for claim in _claims(turn, _participants(turn, names))]
+
+
+def _name(turn: Turn) -> str | None:
+    """Return the name of a turn's speaker, unless it is the name of a role."""
+    return None if (turn.name or "").casefold() in _MACHINE_NAMES else turn.name
+
+
+def _participants(turn: Turn, names: set[str]) -> Participants:
+    """Return whom "I" and "you" mean; "you" is clear with two people, or from an assistant."""
+    others = sorted(names - {_name(turn)})
+    listener = others[0] if len(others) == 1 else None
+    if _is_unnamed_assistant(turn):
+        return Participants(speaker="the assistant", listener=listener or "the user")
+    return Participants(speaker=_name(turn) or "the user", listener=listener)
+
+
+def _is_unnamed_assistant(turn: Turn) -> bool:
+    return turn.role == "assistant" and not _name(turn)
+
+
+def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
+    if turn.role in {"system", "tool"} or turn.id is None:
+        return
+    text = normalise(turn.text)
+    if turn.role == "user" and not turn.name and _ROLE_PLAY.search(text):
+        return
+    by_assistant = _is_unnamed_assistant(turn)
+    for sentence in split_sentences(text):
+        instruction = None if by_assistant else _instruction(sentence, participants, turn.id)
+        if instruction:
+            yield instruction
+            continue
+        for clause in clauses(sentence):
+            statement = parse_statement(clause, participants, by_assistant=by_assistant)
+            if statement and (is_informative(statement) or _names_favourite(statement)):
+                yield _claim(statement, clause, turn)
+        if not by_assistant:
+            for clause, statement in [
+                *named_statements(sentence, turn.text),
+                *aside_statements(sentence, participants),
+            ]:
+                if is_informative(statement):
+                    yield _claim(statement, clause, turn)
+
+
+def _names_favourite(statement: Statement) -> bool:
+    possession = statement.possession
+    return possession is not None and names_favourite(possession[1], statement.core)
+
+
+# ---- standing instructions
+
+_ONWARD = r"(?:from now on|going forward|moving forward|from here on)"
+_NEVER = r"(?:never|avoid|stop|no longer|don't ever|do not ever)"
+_REQUEST = (
+    r"(?:^(?:(?:and|also|so|now|please|ok|okay)[,:]? )*|\b(?:want|need|like|expect|ask) you to )"
+)
+_INSTRUCTIONS = (
+    # "Please never use slang", "From now on, call me Captain", "I want you to stop using slang"
+    re.compile(
+        rf"{_REQUEST}(?P<cue>(?:{_NEVER}|always|{_ONWARD},?)"
+        rf"(?: (?:please|always|only|{_NEVER}))*) "
+        r"(?P<verb>[a-z]+) (?P<complement>[^,;.!?]{2,120})",
+        re.IGNORECASE,
+    ),
+    # "Please answer in French from now on"
+    re.compile(
+        rf"{_REQUEST}(?P<cue>(?:{_NEVER} )?)(?P<verb>[a-z]+) "
+        rf"(?P<complement>[^,;.!?]{{2,120}}?),? {_ONWARD}",
+        re.IGNORECASE,
+    ),
+)
+# ends what an instruction is about: "slang | in letters"
+_PREPOSITION = re.compile(r" (?:when|while|if|because|since|to|for|instead|in|as|with|at|on) ")
+# words that make an instruction general advice, or unclear without the turns before it
+_UNCLEAR = re.compile(r"\b(?:I|you|yourself|we|he|she|they|it|them|this|that|these|those)\b")
+
+
+def _instruction(sentence: Sentence, participants: Participants, turn_id: str) -> Claim | None:
+    """Return the claim of a sentence that tells somebody what to do from now on, or None."""
+    matches = (pattern.search(sentence.text) for pattern in _INSTRUCTIONS)
+    match = next(filter(None, matches), None)
+    if match is None or sentence.is_question:
+        return None
+    verb = match["verb"].lower()
+    base = verb if verb in BASE_FORMS else base_of_gerund(verb)
+    speaker = participants.speaker
+    complement = re.sub(r"\byour (?:own )?", "the ", match["complement"].strip())
+    complement = re.sub(r"\bme\b", lambda _: speaker, complement)
+    complement = re.sub(r"\bmy\b", lambda _: f"{speaker}'s", complement)
+    target = speaker if base == "call" else _PREPOSITION.split(f"{complement} ")[0].strip()
+    target = attribute_key(target) or complement
+    if base is None or base in MENTAL_VERBS or target in VAGUE or _UNCLEAR.search(complement):
+        return None
+    how = "never" if re.search(_NEVER, match["cue"], re.IGNORECASE) else "always"
+    return Claim(
+        text=f"{speaker[0].upper()}{speaker[1:]}'s rule: {how} {base} {complement}.",
+        source=Source(
+            turn_id=turn_id, start=sentence.start, end=sentence.start + len(sentence.text)
+        ),
+        head=target,
+        relation=f"{how} {base}",
+        tail=complement,
+        slot=f"{attribute_key(speaker)}'s rule | {base} {target}",
+    )
+
+
+# ---- what is worth a claim
+
+_WORD = re.compile(r"[\w'-]+")
+_BE = wordset("is are was were be been isn't wasn't aren't weren't")
+_HAVE = wordset("has have had hasn't haven't hadn't")
+_DO = wordset("does did do don't doesn't didn't")
+_CAN = wordset("can can't cannot could won't shall must")
+_GET = wordset("got gets getting feels stays stayed became gotten")
+_INTENSIFIERS = ADVERBS | {"no", "longer", "quite", "super", "so", "pretty"}
+_INDEFINITE = VAGUE | ADVERBS | TIME_WORDS | EMPTY_STATES
+_EMPTY_OBJECTS = wordset(
+    "something someone anything everything nothing somebody how what when where it that them this "
+    "these those if whether"
+)
+_LIFE_EVENTS = wordset("died graduated retired")  # verbs that need no object
+_PASSIVE_EVENTS = wordset(
+    "married engaged promoted hired accepted divorced invited selected diagnosed chosen elected "
+    "born raised given offered fired admitted awarded nominated laid robbed injured vaccinated"
+)
+# complements of "is" that state more than a mood: "a nurse", "in Oslo", "allergic to nuts"
+_STATE = re.compile(
+    r"(?:an?|the|about|around|in|at|from|on|near|\d[\w:.-]*|single|separated|widowed|vegan|"
+    r"vegetarian|pescatarian|allergic|into|obsessed|named|called|of|lactose|[A-Z][\w.'-]*|fluent|"
+    r"addicted|fond|passionate|keen|[^\s']+'s|"
+    rf"{'|'.join(sorted(_PASSIVE_EVENTS))})(?=\s|$)"
+)
+# set phrases that state nothing: "can't wait", "has to", "no idea"
+_EMPTY_PHRASE = re.compile(
+    r"\b(?:can't wait|looking forward|have to|has to|has got to|ready to|able to|supposed to|"
+    r"make sure|makes sure|made sure|of course|no idea|on board|in touch|so much|for sure|to hear|"
+    r"come (?:a )?long way|same (?:page|boat|way)|in for|up for|gotta|never forget|to share|"
+    r"like (?:this|that)|similar|questions? (?:about|for|on|regarding)|[^\s]+'s back|"
+    r"your back|no time|best to)\b"
+)
+# words that point at something outside the sentence: "this song", "there", but not "this week"
+_DEICTIC = re.compile(
+    r"\b(?:this|these|those)\b(?! (?:week|weekend|year|month|morning|afternoon|evening|spring|"
+    rf"summer|fall|autumn|winter|past|coming|\w+day|{'|'.join(MONTHS)})\b)|"
+    r"(?<!')\bhere\b|(?<!out )\bthere\b|\bso\s*$|"
+    r"\bthe same\b|\bdo(?:es|ing)? so\b|\bsuch\b|\bthat$"
+)
+_THAT = re.compile(r"(?P<before>[\w'-]+) that\b(?: (?P<after>[\w'-]+))?")  # "heard that Bob"
+_AFTER_CONJUNCTION = wordset(
+    "is was has had are were have can will could really he she they we the a an it I"
+)
+_BEFORE_PRONOUN = wordset("of in for with about from to at on like by after before all just off up")
+# something that an "it" can mean: "a boat", "Mia's car", "two kites", "Acme"
+_ANTECEDENT_THING = re.compile(
+    r"(?:^|\s)(?:an?|the|\w+'s|their|some|two|three|many|several|\d+)\s+\w+|(?<!^)\b[A-Z]\w+"
+)
+# somebody that a "she" can mean: "Mia", "a woman"
+_ANTECEDENT_PERSON = re.compile(
+    r"(?<!^)\b[A-Z][a-z]+\b(?!')|\b(?:woman|man|girl|boy|lady|guy|person|people)\b"
+)
+_PRONOUN = re.compile(r"\b(?:it|they|them|its|he|she|him|her|his|hers|one|ones|their)\b")
+_PERSONAL_PRONOUNS = wordset("he she him her his hers their")
+_IDLE_VERBS = wordset("be try check keep make let look give see never remember do have")
+_DAYS = {month.lower() for month in MONTHS} | wordset(
+    "tomorrow tonight week weekend month year summer winter spring autumn fall"
+)
+
+
+def is_informative(statement: Statement) -> bool:
+    """Return whether a statement is definite, and clear without the turns before it."""
+    predicate, core = statement.predicate, statement.core
+    words = _WORD.findall(predicate)
+    if len(words) < 2 or _EMPTY_PHRASE.search(predicate) or _DEICTIC.search(predicate):
+        return False
+    is_taste = TASTE.match(core) is not None
+    if statement.group_speaker and not (is_past(words[0].lower()) or _is_perfect(words)):
+        relation = find_relation(core)
+        return relation is not None and relation.attribute is not None and not is_taste
+    if statement.subject == "the user" and words[0] in {"wants", "hopes"}:
+        return False  # a request to the assistant, of this moment
+    if is_taste and find_relation(core) is None:
+        return False
+    return (
+        _is_definite_predicate(_without_adverbs(words))
+        and _pronouns_are_clear(statement)
+        and all(_is_conjunction(match) for match in _THAT.finditer(predicate))
+    )
+
+
+def _is_perfect(words: list[str]) -> bool:
+    """Return whether a predicate is a perfect such as "have moved to Oslo"."""
+    return words[0] in _HAVE and words[1] not in MENTAL_VERBS and is_participle(words[1])
+
+
+def _without_adverbs(words: list[str]) -> list[str]:
+    """Return the words from the verb on, without adverbs right before and after it."""
+    while words and words[0].lower() in _INTENSIFIERS:
+        words = words[1:]
+    complement = words[1:]
+    while complement and complement[0].lower() in _INTENSIFIERS - {"only"}:
+        complement = complement[1:]
+    return [words[0].lower(), *complement] if words else []
+
+
+def _is_definite_predicate(words: list[str]) -> bool:
+    """Return whether a verb and its complement state more than a mood: not "is glad"."""
+    if len(words) < 2 or words[0] in _CAN:
+        return words[:2] in (["can't", "stand"], ["cannot", "stand"]) and len(words) > 2
+    verb, complement = words[0], words[1:]
+    if verb in _LIFE_EVENTS:
+        return True
+    for verbs, check in _COMPLEMENT_CHECKS:
+        if verb in verbs:
+            return check(complement)
+    if BASE_BY_THIRD_PERSON.get(verb, verb) in MENTAL_VERBS:
+        return BASE_BY_THIRD_PERSON.get(verb) == "need" and complement[0][0].isdigit()
+    first = complement[0].lower()
+    if verb in _GET:
+        is_event = first in _PASSIVE_EVENTS or not is_past(first)
+        return _is_definite(complement) and first not in EMPTY_STATES and is_event
+    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+
+
+def _check_be(complement: list[str]) -> bool:
+    first = complement[0].lower()
+    if first in {"going", "planning", "about"} and complement[1:2] in (["to"], ["on"]):
+        return (
+            len(complement) > 2
+            and complement[2] not in _IDLE_VERBS
+            and _is_definite(complement[2:])
+        )
+    if first in EMPTY_STATES or first in MENTAL_VERBS:
+        return False
+    base = base_of_gerund(first) or (first.removesuffix("ing") if first.endswith("ing") else None)
+    if base:
+        return base not in MENTAL_VERBS and _is_definite_predicate([base, *complement[1:]])
+    is_state = bool(_STATE.match(" ".join(complement)))
+    return is_state and (
+        len(complement) == 1 or first in _PASSIVE_EVENTS or _is_definite(complement)
+    )
+
+
+def _check_have(complement: list[str]) -> bool:
+    first = complement[0].lower()
+    if first == "been":
+        return len(complement) > 1 and (
+            _check_be(_without_adverbs(["been", *complement[1:]])[1:] or complement[1:])
+            or complement[1] == "to"
+        )
+    if is_participle(first):
+        return first not in MENTAL_VERBS and _is_definite_predicate(_without_adverbs(complement))
+    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+
+
+def _check_do(complement: list[str]) -> bool:
+    if complement[0] in BASE_FORMS:
+        return _is_definite_predicate(complement)
+    return _is_definite(complement) and complement[0] not in _EMPTY_OBJECTS
+
+
+def _check_will(complement: list[str]) -> bool:
+    """Return whether an intention names a day or a number."""
+    return complement[0] not in _IDLE_VERBS and any(
+        word[0].isdigit() or word.lower() in _DAYS or word.lower().endswith("day")
+        for word in complement
+    )
+
+
+def _check_used_to(complement: list[str]) -> bool:
+    if complement[0] != "to" or len(complement) < 3:
+        return False
+    if complement[1] == "be":
+        return _check_be(complement[2:])
+    return complement[1] != "feel" and _is_definite_predicate(complement[1:])
+
+
+def _check_plan(complement: list[str]) -> bool:
+    if complement[0] not in {"to", "on"}:
+        return _is_definite(complement)
+    return len(complement) > 2 and complement[1] not in _IDLE_VERBS and _is_definite(complement[2:])
+
+
+_COMPLEMENT_CHECKS: tuple[tuple[frozenset[str], Callable[[list[str]], bool]], ...] = (
+    (_BE, _check_be),
+    (_HAVE, _check_have),
+    (_DO, _check_do),
+    (frozenset(("will",)), _check_will),
+    (frozenset(("used",)), _check_used_to),
+    (frozenset(("plans", "plan", "wants", "hopes")), _check_plan),
+)
+
+
+def _is_definite(complement: list[str]) -> bool:
+    """Return whether what follows the verb names something: not "a great time"."""
+    return any(
+        low not in _INDEFINITE and (len(low) > 2 or word[0].isupper() or word[0].isdigit())
+        for word in complement
+        if (low := word.lower())
+    )
+
+
+def _is_conjunction(match: re.Match[str]) -> bool:
+    """Return whether a "that" joins clauses: "heard that Bob left", not "heard of that"."""
+    before, after = match["before"].lower(), match["after"] or ""
+    return before not in _BEFORE_PRONOUN and (
+        after in _AFTER_CONJUNCTION
+        or after in BASE_BY_THIRD_PERSON
+        or is_past(after)
+        or after[:1].isupper()
+    )
+
+
+def _pronouns_are_clear(statement: Statement) -> bool:
+    """Return whether every "it" and "she" has a possible antecedent in the statement."""
+    predicate = statement.predicate
+    has_person = bool(
+        statement.possession or statement.group_speaker or KIN & set(statement.subject.split())
+    )
+    for match in _PRONOUN.finditer(predicate):
+        before, pronoun = predicate[: match.start()], match[0]
+        is_last = not predicate[match.end() :].strip()
+        if pronoun == "ones" or (pronoun in {"it", "them", "one"} and is_last):
+            return False
+        if pronoun in _PERSONAL_PRONOUNS:
+            if not (has_person or _ANTECEDENT_PERSON.search(before) or KIN & set(before.split())):
+                return False
+        elif not _ANTECEDENT_THING.search(before) and not (
+            pronoun in {"they", "them"} and has_person
+        ):
+            return False
+    return True
+
+
+# ---- from a statement to a claim
+
+_UNKNOWN_DAY = datetime(2000, 1, 1, tzinfo=UTC)  # to find times in turns without a date
+# "is going to ", "plans to ", "is moving to Bergen", "has a dentist appointment"
+_PLAN = re.compile(
+    r"(?:is|are) (?:going|planning|about|set|hoping) (?:to|on) |will |plans? (?:to|on) |"
+    r"(?:is|are) (?:\w+ing|off) .*|(?:has|have|'ve got) (?:an? |the )?(?:\w+ ){0,3}(?:meeting|"
+    r"flight|appointment|interview|exam|reservation|booking|deadline|surgery|checkup)\b"
+)
 _SOON = re.compile(
     r"\b(?:tomorrow|tonight|soon|next (?:week|month|year|weekend|spring|summer|fall|autumn|winter|"
     r"\w+day)|coming|upcoming|later|in (?:a|two|three|\d+) (?:days?|weeks?|months?))\b"
 )
+# the words between the last mark or conjunction and a clause: "Last week" of "Last week, I ..."
 _LEAD_TIME = re.compile(r"(?:^|[,;.]\s*|\b(?:and|but|so|then|also)\s+)([^,;.]{3,40}?),?\s*\Z")
-
-
-class RuleThinker:
-    """Draws claims from English turns. Holds nothing, so that it can be shared."""
-
-    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
-        """Return what these turns claim, each claim with the place it comes from.
-
-        Turns without an id make no claims, since a claim names its turn; nor do those of a system
-        or a tool. An assistant without a name is believed only in what it says of the user.
-        """
-        told = [*before, *turns]
-        names = {name for turn in told if (name := _person(turn))}
-        claims: list[Claim] = []
-        rules: dict[tuple[str, str | None], str | None] = {}  # who was the first to set one
-        for turn in told:
-            for claim in _claims(turn, _people(turn, names), claims):
-                _, mark, rule = (claim.slot or "").partition("'s rule | ")
-                first = rules.setdefault((rule, claim.tail), claim.slot) if mark else claim.slot
-                if first == claim.slot:  # or else it is said again only to agree with it
-                    claims.append(claim)
-        asked = {turn.id for turn in turns}
-        return [claim for claim in claims if claim.source.turn_id in asked]
-
-
-def _person(turn: Turn) -> str | None:
-    """Return the name of a turn's speaker, unless that only says what it is."""
-    return None if (turn.name or "").casefold() in _MACHINES else turn.name
-
-
-def _people(turn: Turn, names: set[str]) -> People:
-    """Return whom "I" and "you" mean; "you" is clear where two people talk, or an assistant."""
-    others = sorted(names - {_person(turn)})
-    other = others[0] if len(others) == 1 else None
-    if turn.role == "assistant" and not _person(turn):
-        return People(speaker="the assistant", other=other or "the user")
-    return People(speaker=_person(turn) or "the user", other=other)
-
-
-def _claims(turn: Turn, people: People, earlier: Sequence[Claim]) -> Iterator[Claim]:
-    if turn.role in {"system", "tool"} or turn.id is None:
-        return
-    text = plain(turn.text)
-    if turn.role == "user" and not turn.name and _PLAYS.search(text):
-        return
-    serves = turn.role == "assistant" and not _person(turn)
-    for sentence in sentences(text):
-        rules: list[Claim] = []
-        if not serves:
-            before = text[max(0, sentence.start - _NEAR) : sentence.start]
-            meant = corrected(sentence, earlier, people.speaker, turn.id)
-            rules = [meant] if meant else instructions(sentence, before, people, turn.id)
-        yield from rules or _stated(sentence, text, turn, people, serves=serves)
-
-
-_NEAR = 400  # characters before a sentence, in which "them" may have been named
-
-
-def _stated(
-    sentence: Sentence, text: str, turn: Turn, people: People, *, serves: bool
-) -> Iterator[Claim]:
-    for clause in (_filled(one, text) for one in clauses(sentence)):
-        statement = stated(clause, people, serves=serves)
-        if statement and (telling(statement) or _favors(statement)):
-            yield from _read(statement, clause, turn)
-    if not serves:
-        for clause, statement in [*third_person(sentence, turn.text), *asides(sentence, people)]:
-            if telling(statement):
-                yield from _read(statement, clause, turn)
-
-
-def _favors(statement: Statement) -> bool:
-    """Return whether a statement names a favourite, whatever it is."""
-    return statement.thing is not None and is_favorite(statement.thing[1], statement.bare)
-
-
-def _filled(clause: Clause, text: str) -> Clause:
-    """Return a clause with the things that "four ones" or "four so far" leaves out, if it does."""
-    spoken = list(_SPOKEN_OF.finditer(text, max(0, clause.start - 300), clause.start))
-    if not spoken or not _LEFT_OUT.search(clause.text):
-        return clause
-    return replace(clause, text=_LEFT_OUT.sub(rf"\1 {spoken[-1]['things']} ", clause.text).strip())
-
-
-_LEFT_OUT = re.compile(
-    rf"\b(\d+|{'|'.join(NUMBERS)}) (?:(?:new|more|different) )?(?:ones(?: |\Z)|(?=(?:so far|"
-    r"since)\b))"
+_LONG_AGO = timedelta(days=400)  # a state that began earlier may have ended since
+# a past without a date: "back then", "when Ann was five", "as a child"
+_FORMERLY = re.compile(
+    r"\b(?:when \w+(?: \w+)? was|back then|back in|as a (?:child|kid|boy|girl|teenager)|"
+    r"years ago|in (?:college|childhood|high school))\b",
+    re.IGNORECASE,
 )
-_SPOKEN_OF = re.compile(
-    r"\b(?:my|of|our|\w{3,}ing) (?P<things>(?!this|my |our |the |of |"
-    r"a )(?:[a-z]+ )?[a-z]{3,}(?<!s)s)\b"
-)
+_STATE_VERBS = wordset("was were had did")  # pasts that begin nothing
 
 
-def _read(statement: Statement, clause: Clause, turn: Turn) -> Iterator[Claim]:
-    """Yield the claims that one statement makes: one of each slot, or one without."""
-    lead = _when(clause.lead, turn)
-    found = [] if _planned(statement, lead) else list(_found(statement, turn))
-    if not found:
-        found = [(statement.head, _loose(statement))]
+def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
+    """Return the claim of a statement; its slot if it gives an attribute its present value."""
+    lead = _lead_time(clause.lead, turn)
+    subject, relation = statement.subject, None
+    if not _is_plan(statement, lead):
+        subject, relation = _attribute(statement)
+    if relation is None:
+        subject, relation = statement.subject, _event(statement)
     text = f"{lead}, {statement.text}" if lead else statement.text
     if text.count('"') % 2:
         text += '"'
-    said = Source(turn_id=turn.id or "", start=clause.start, end=clause.end)
     since = _since(statement, text, turn)
-    past = _is_past(text, since, turn)
-    for whose, one in found[:1]:  # of one sentence that fills two slots, the first alone can close
-        slot = one.slot and not past and f"{key(whose)} | {one.slot}"
-        yield Claim(
-            text=text[0].upper() + text[1:] + ".",
-            source=said,
-            head=whose,
-            relation=one.relation,
-            tail=one.tail or None,
-            slot=slot or None,
-            valid_from=since if one.slot else None,
-        )
+    slot = None
+    if relation.attribute and not _is_former(text, since, turn):
+        slot = f"{attribute_key(subject)} | {relation.attribute}"
+    return Claim(
+        text=text[0].upper() + text[1:] + ".",
+        source=Source(turn_id=turn.id or "", start=clause.start, end=clause.end),
+        head=subject,
+        relation=relation.name,
+        tail=relation.object or None,
+        slot=slot,
+        valid_from=since if relation.attribute else None,
+    )
 
 
-def _found(statement: Statement, turn: Turn) -> Iterator[tuple[str, Found]]:
-    """Yield whose slot is filled, and with what."""
-    who = statement.together or statement.head
-    person, thing = statement.thing or (who, "")
-    best = record(statement.text, turn.text)
-    often = frequency(statement.bare)
-    if best:
-        yield person, best
-    elif often:
-        yield who, often
-    elif not thing or KIN & set(thing.lower().split()):
-        yield from ((who, found) for found in frames(statement.bare))
-    else:
-        one = owned(thing, statement.bare)
-        if one:
-            yield person, one
+def _attribute(statement: Statement) -> tuple[str, Relation | None]:
+    """Return the owner of an attribute, and the relation that gives it a value, if any."""
+    subject = statement.group_speaker or statement.subject
+    owner, noun = statement.possession or (subject, "")
+    frequency = find_frequency(statement.core)
+    if frequency:
+        return subject, frequency
+    if not noun or KIN & set(noun.lower().split()):
+        return subject, find_relation(statement.core)
+    return owner, find_possession(noun, statement.core)
 
 
-def _planned(statement: Statement, lead: str) -> bool:
+def _is_plan(statement: Statement, lead: str) -> bool:
     if statement.predicate.startswith(("will ", "plans ", "plan ")):
         return True
     match = _PLAN.match(statement.predicate)
     if not match:
         return False
-    going = match[0].endswith(("to ", "on ")) or match[0].startswith(("has", "have"))
-    return going or bool(_SOON.search(f"{lead} {statement.predicate}"))
+    is_certain = match[0].endswith(("to ", "on ")) or match[0].startswith(("has", "have"))
+    return is_certain or bool(_SOON.search(f"{lead} {statement.predicate}"))
 
 
-def _loose(statement: Statement) -> Found:
-    """Return an event, a plan or a past state: what no later claim replaces."""
+def _event(statement: Statement) -> Relation:
+    """Return an event, a plan or a former state, which no later claim supersedes."""
     match = _PLAN.match(statement.predicate)
     if not match:
-        verb, _, rest = statement.bare.partition(" ")
-        return Found(relation=verb, tail=rest, slot=None)
-    led = match[0].endswith(("to ", "on ", "will "))
-    tail = statement.predicate[match.end() if led else 0 :]
-    soon = led or _SOON.search(tail) or match[0].startswith(("has", "have"))
-    verb, _, rest = tail.partition(" ")
-    if led:
-        return Found(relation="plans to", tail=tail, slot=None)
-    return Found(relation="plans to" if soon else verb, tail=rest, slot=None)
+        verb, _, complement = statement.core.partition(" ")
+        return Relation(name=verb, object=complement, attribute=None)
+    if match[0].endswith(("to ", "on ", "will ")):
+        return Relation(name="plans to", object=statement.predicate[match.end() :], attribute=None)
+    verb, _, complement = statement.predicate.partition(" ")
+    is_plan = _SOON.search(statement.predicate) or match[0].startswith(("has", "have"))
+    return Relation(name="plans to" if is_plan else verb, object=complement, attribute=None)
 
 
-def _when(lead: str, turn: Turn) -> str:
-    """Return the time that stands before a clause: "Last week"."""
+def _lead_time(lead: str, turn: Turn) -> str:
+    """Return the time that precedes a clause, such as "Last week", or an empty string."""
     match = _LEAD_TIME.search(lead)
     if not match:
         return ""
     words = re.sub(r"^(?:and|but|so|then|also) ", "", match[1].strip(), flags=re.IGNORECASE)
-    times = spans(words, turn.said_at or _ASKED)
-    if times and times[0].start <= 6 and times[-1].end == len(words):
-        return words
-    return ""
+    times = spans(words, turn.said_at or _UNKNOWN_DAY)
+    is_time = times and times[0].start <= 6 and times[-1].end == len(words)
+    return words if is_time else ""
 
 
-def _is_past(text: str, since: datetime | None, turn: Turn) -> bool:
-    """Return whether a sentence tells of a time long gone, after which much may have changed."""
-    if _ONCE.search(text):
+def _is_former(text: str, since: datetime | None, turn: Turn) -> bool:
+    """Return whether a sentence tells of a time long ago, after which much may have changed."""
+    if _FORMERLY.search(text):
         return True
     if since is None or turn.said_at is None or re.search(r"\bsince\b", text, re.IGNORECASE):
         return False
-    return bool(turn.said_at - since > _LONG_AGO)
-
-
-_LONG_AGO = timedelta(days=400)
-_ONCE = re.compile(
-    r"\b(?:when \w+(?: \w+)? was|back then|back in|as a (?:child|kid|boy|girl|teenager)|"
-    r"years ago|in (?:college|childhood|high school))\b",
-    re.IGNORECASE,
-)
+    return turn.said_at - since > _LONG_AGO
 
 
 def _since(statement: Statement, text: str, turn: Turn) -> datetime | None:
-    """Return since when it holds, if the sentence says so and that is not yet to come."""
+    """Return when a state began, if the sentence says so and that is not in the future."""
     if turn.said_at is None:
         return None
     times = spans(text, turn.said_at)
     if len(times) != 1 or times[0].since is None or times[0].since > turn.said_at:
         return None
-    verb = statement.bare.split()[0]
-    began = is_past(verb) and verb not in _LASTING
-    return times[0].since if began or times[0].text.lower().startswith("since") else None
-
-
-_LASTING = wordset("was were had did")
+    verb = statement.core.split()[0]
+    begins = is_past(verb) and verb not in _STATE_VERBS
+    return times[0].since if begins or times[0].text.lower().startswith("since") else None

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Source, Turn
-from memkit.text import stems
-from memkit.text.stems import sentences
+from memkit.text import words
+from memkit.text.words import sentences
 from memkit.thoughts import grounding as ground
 from memkit.thoughts.grounding import supported
 
 MONDAY = datetime(2023, 5, 8, 12, tzinfo=UTC)
 
 
-def check(text: str, said: str, piece: str | None = None, **turn: Any) -> bool:
+def check(text: str, source_text: str, piece: str | None = None, **turn: Any) -> bool:
     """Whether a claim is supported by a piece of a turn, or all of it."""
-    start = said.index(piece) if piece else 0
-    source = Source(turn_id="t", start=start, end=start + len(piece or said))
-    given = {"id": "t", "name": "Ann", "said_at": MONDAY} | turn
-    return supported(Claim(text=text, source=source), Turn(text=said, **given))
+    start = source_text.index(piece) if piece else 0
+    source = Source(turn_id="t", start=start, end=start + len(piece or source_text))
+    fields = {"id": "t", "name": "Ann", "said_at": MONDAY} | turn
+    return supported(Claim(text=text, source=source), Turn(text=source_text, **fields))
 
 
 FAITHFUL = [
@@ -58,9 +58,9 @@ FAITHFUL = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), FAITHFUL)
-def test_a_claim_in_other_forms_of_the_same_words_is_supported(text: str, said: str) -> None:
-    assert check(text, said)
+@pytest.mark.parametrize(("text", "source_text"), FAITHFUL)
+def test_a_claim_in_other_forms_of_the_same_words_is_supported(text: str, source_text: str) -> None:
+    assert check(text, source_text)
 
 
 INVENTED = {
@@ -79,13 +79,13 @@ INVENTED = {
 }
 
 
-@pytest.mark.parametrize("what", INVENTED)
-def test_a_claim_that_invents_something_is_not_supported(what: str) -> None:
-    assert not check(*INVENTED[what])
+@pytest.mark.parametrize("case", INVENTED)
+def test_a_claim_that_invents_something_is_not_supported(case: str) -> None:
+    assert not check(*INVENTED[case])
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "source_text"),
     [
         ("Ann likes tea", "I don't like tea, but I like coffee."),
         ("Ann does not like coffee", "I don't like tea, but I like coffee."),
@@ -99,8 +99,8 @@ def test_a_claim_that_invents_something_is_not_supported(what: str) -> None:
         ("用户喜欢茶", "我不喜欢茶，但是我喜欢咖啡"),
     ],
 )
-def test_a_claim_that_turns_a_denial_round_is_not_supported(text: str, said: str) -> None:
-    assert not check(text, said)
+def test_a_claim_that_turns_a_denial_round_is_not_supported(text: str, source_text: str) -> None:
+    assert not check(text, source_text)
 
 
 @pytest.mark.parametrize("role", ["system", "tool"])
@@ -127,10 +127,10 @@ def test_a_question_states_nothing() -> None:
 
 
 def test_names_and_numbers_must_stand_in_the_very_sentences() -> None:
-    said = "Maria called about her 3 cats. I live in Oslo."
-    assert not check("Maria lives in Oslo", said, "I live in Oslo.")
-    assert not check("Ann lives in Oslo with 3 cats", said, "I live in Oslo.")
-    assert check("Ann lives in Oslo", said, "in Oslo")
+    source_text = "Maria called about her 3 cats. I live in Oslo."
+    assert not check("Maria lives in Oslo", source_text, "I live in Oslo.")
+    assert not check("Ann lives in Oslo with 3 cats", source_text, "I live in Oslo.")
+    assert check("Ann lives in Oslo", source_text, "in Oslo")
 
 
 @pytest.mark.parametrize(
@@ -163,17 +163,17 @@ def test_the_parts_of_a_claim_invent_nothing_either(part: dict[str, str]) -> Non
 
 
 @given(st.text(max_size=400), st.text(min_size=1, max_size=200).filter(str.strip))
-def test_no_text_breaks_the_check(text: str, said: str) -> None:
-    turn = Turn(text=said.encode("utf-8", "replace").decode(), id="t", said_at=MONDAY)
+def test_no_text_breaks_the_check(text: str, source_text: str) -> None:
+    turn = Turn(text=source_text.encode("utf-8", "replace").decode(), id="t", said_at=MONDAY)
     source = Source(turn_id="t", start=0, end=len(turn.text))
-    supported(Claim(text=text, source=source, head=text, tail=said), turn)
+    supported(Claim(text=text, source=source, head=text, tail=source_text), turn)
 
 
 @given(st.text(alphabet="aB .!?\n。Dr", max_size=60))
 def test_sentences_cover_every_word_once(text: str) -> None:
-    found = sentences(text)
-    assert "".join("".join(text[a:b].split()) for a, b in found) == "".join(text.split())
-    assert all(a < b for a, b in found)
+    spans = sentences(text)
+    assert "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
+    assert all(a < b for a, b in spans)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,6 @@ def test_a_very_long_turn_is_checked_to_its_end(piece: str) -> None:
     check(piece * (290 // len(piece)), piece * (60_000 // len(piece)))
 
 
-@pytest.mark.parametrize("module", [ground, stems], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("module", [ground, words], ids=lambda module: module.__name__)
 def test_the_examples_in_the_code_are_true(module: Any) -> None:
     assert doctest.testmod(module).failed == 0

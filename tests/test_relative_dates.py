@@ -116,9 +116,9 @@ def test_the_date_that_was_said_is_not_undone() -> None:
     ],
 )
 def test_since_when_it_holds_is_read_where_it_is_said(text: str, begun: str | None) -> None:
-    found = since(text, MONDAY)
-    assert (found and found.date().isoformat()) == begun
-    assert found is None or found.tzinfo is UTC
+    start = since(text, MONDAY)
+    assert (start and start.date().isoformat()) == begun
+    assert start is None or start.tzinfo is UTC
 
 
 def test_a_time_without_a_timezone_is_refused() -> None:
