@@ -1,4 +1,4 @@
-"""Talk to the bundled model, end the program, and be remembered in the next one."""
+"""Chat with the bundled model, end the program, and continue in a new one."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,7 @@ from memkit.models.bundled import smollm2  # or any causal LM and tokenizer from
 
 
 def talk(memory: memkit.Memory, session_id: str, *questions: str) -> None:
-    """Ask in one session, and print what the last reply was made from and what it cost."""
+    """Ask questions in one session; print what the last reply was made from and its cost."""
     model, tokenizer = smollm2()
     chat = memkit.Chat(
         model, tokenizer, memory, user_id="ann", session_id=session_id, max_new_tokens=24
@@ -23,12 +23,12 @@ def talk(memory: memkit.Memory, session_id: str, *questions: str) -> None:
 
 
 def main() -> None:
-    """Say something on Monday, and ask for it on Friday of a memory that is opened again."""
+    """State a fact on Monday, and ask for it on Friday after opening the memory again."""
     with TemporaryDirectory() as folder:
         file = str(Path(folder) / "ann.db")
         with memkit.open(file) as memory:
             talk(memory, "monday", "My car is on level three of the garage, next to the lift.")
-            memory.flush()  # thinking is done in the background; here Friday comes at once
+            memory.flush()  # wait for the background work; here Friday follows at once
 
         print("\n--- the program ends, and starts again on Friday ---\n")
         with memkit.open(file) as memory:

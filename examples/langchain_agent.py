@@ -1,4 +1,4 @@
-"""A LangChain agent that remembers every conversation with a user, by one middleware."""
+"""Give a LangChain agent a memory of all conversations with a user, by one middleware."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from memkit.integrations.middleware import MemkitMiddleware
 
 
 class Mirror(SimpleChatModel):
-    """Answers with what it was shown, where a real chat model would stand."""
+    """Stands in for a chat model: it repeats what it was shown."""
 
     @property
     def _llm_type(self) -> str:
@@ -23,7 +23,7 @@ class Mirror(SimpleChatModel):
 
 
 def main() -> None:
-    """Tell the agent something in one thread, and ask in another, as the same user and not."""
+    """State a fact in one thread; ask for it in another, as the same user and as someone else."""
     with memkit.open(":memory:") as memory:
         agent = create_agent(Mirror(), middleware=[MemkitMiddleware(memory)])
 

@@ -1,4 +1,4 @@
-"""A LangChain chain before and after: one line gives it a memory."""
+"""Give a LangChain chain a memory by changing one line."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from memkit.integrations.langchain import with_memory
 
 
 class Mirror(SimpleChatModel):
-    """Answers with what it was shown, where a real chat model would stand."""
+    """Stands in for a chat model: it repeats what it was shown."""
 
     @property
     def _llm_type(self) -> str:
         return "mirror"
 
     def _call(self, messages: list[BaseMessage], *_: Any, **__: Any) -> str:
-        return "\n".join(f"{one.type}: {one.content}" for one in messages)
+        return "\n".join(f"{message.type}: {message.content}" for message in messages)
 
 
 def main() -> None:
-    """Ask the same question of both chains."""
+    """Ask both chains the same question."""
     model = Mirror()
     prompt = ChatPromptTemplate([("system", "Answer briefly."), ("human", "{question}")])
     with memkit.open(":memory:") as memory:
@@ -38,8 +38,8 @@ def main() -> None:
         after = prompt | with_memory(model, memory) | StrOutputParser()
         print(f"The model saw, after:\n{after.invoke(question, config)}")
 
-        kept = [turn.role for turn in memory.turns(user_id="ann", session_id="friday")]
-        print(f"\nRemembered of Friday: {', '.join(kept)}")
+        roles = [turn.role for turn in memory.turns(user_id="ann", session_id="friday")]
+        print(f"\nRemembered of Friday: {', '.join(roles)}")
 
 
 if __name__ == "__main__":

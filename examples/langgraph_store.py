@@ -1,4 +1,4 @@
-"""A LangGraph graph whose long-term store is a memory: found by meaning, and in chats too."""
+"""Use a memory as LangGraph's long-term store: items are searched by meaning, in chats too."""
 
 from typing import TypedDict
 
@@ -10,7 +10,7 @@ from memkit.integrations.langgraph import MemkitStore
 
 
 class Dinner(TypedDict):
-    """What the graph works on."""
+    """The state of the graph."""
 
     guest: str
     question: str
@@ -18,13 +18,13 @@ class Dinner(TypedDict):
 
 
 def look_up(state: Dinner, *, store: BaseStore) -> dict[str, str]:
-    """Answer from what was noted about this guest."""
-    found = store.search((state["guest"], "preferences"), query=state["question"], limit=1)
-    return {"answer": found[0].value["text"] if found else "nothing noted"}
+    """Answer from the guest's notes."""
+    items = store.search((state["guest"], "preferences"), query=state["question"], limit=1)
+    return {"answer": items[0].value["text"] if items else "nothing noted"}
 
 
 def main() -> None:
-    """Note two things about Ann, ask the graph about her and Bob, and recall them outside it."""
+    """Note two facts about Ann, ask the graph about her and Bob, and recall a fact outside it."""
     with memkit.open(":memory:") as memory:
         store = MemkitStore(memory)
         store.put(("ann", "preferences"), "food", {"text": "Ann likes her curry very hot."})
@@ -35,8 +35,8 @@ def main() -> None:
         builder.add_edge(START, "look_up")
         graph = builder.compile(store=store)
         for guest in ("ann", "bob"):
-            asked: Dinner = {"guest": guest, "question": "How spicy shall it be?", "answer": ""}
-            print(f"{guest}: {graph.invoke(asked)['answer']}")
+            state: Dinner = {"guest": guest, "question": "How spicy shall it be?", "answer": ""}
+            print(f"{guest}: {graph.invoke(state)['answer']}")
 
         (hit,) = memory.recall("How spicy shall dinner be?", user_id="ann", k=1)
         print(f"recalled in a chat: {hit.text}")

@@ -1,8 +1,8 @@
-"""Remember what was said and find it again: no language model, no server, no key."""
+"""Remember turns and recall them, without a language model, a server or a key."""
 
 import memkit
 
-SAID = [
+TURNS = [
     {"role": "user", "content": "I moved to Oslo in May, to the street by the harbour."},
     {"role": "assistant", "content": "How lovely! Is it noisy there?"},
     {"role": "user", "content": "Biscuit, our greyhound, is afraid of the vacuum cleaner."},
@@ -11,9 +11,9 @@ SAID = [
 
 
 def main() -> None:
-    """Ask three questions of four turns, and pack an answer into a token budget."""
-    with memkit.open(":memory:") as memory:  # or a path: one file keeps it all
-        memory.remember(SAID, user_id="ann", session_id="monday")
+    """Ask questions about four turns, and build a memory block within a token budget."""
+    with memkit.open(":memory:") as memory:  # or the path of a file
+        memory.remember(TURNS, user_id="ann", session_id="monday")
 
         for question in ("Which city is Ann's home?", "What is the dog scared of?"):
             (best,) = memory.recall(question, user_id="ann", k=1)

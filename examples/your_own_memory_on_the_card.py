@@ -1,4 +1,4 @@
-"""Measure a memory of your own beside memkit: three methods, run from a checkout."""
+"""Compare your own memory with memkit: three methods; runs from a checkout."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,23 +14,23 @@ from memkit.protocols import Embedder
 
 
 class SharedWords:
-    """A memory that ranks turns by how many words they share with the question."""
+    """A memory that ranks turns by the number of words they share with the question."""
 
     def __init__(self, _: Embedder) -> None:
-        self.said: dict[str, set[str]] = {}
+        self.words: dict[str, set[str]] = {}
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Take in turns."""
-        self.said |= {one.id or "": set(one.text.lower().split()) for one in turns}
+        """Store the words of turns."""
+        self.words |= {turn.id or "": set(turn.text.lower().split()) for turn in turns}
 
     def ask(self, text: str, k: int) -> list[tuple[str, float]]:
         """Return the ids of the best k turns, each with its score."""
-        words = set(text.lower().split())
-        shared = {turn_id: float(len(words & said)) for turn_id, said in self.said.items()}
-        return sorted(shared.items(), key=lambda one: one[1], reverse=True)[:k]
+        question = set(text.lower().split())
+        scores = {turn_id: float(len(question & words)) for turn_id, words in self.words.items()}
+        return sorted(scores.items(), key=lambda score: score[1], reverse=True)[:k]
 
     def close(self) -> None:
-        """Release nothing."""
+        """There is nothing to release."""
 
 
 CONFIG = Config(
@@ -42,16 +42,18 @@ CONFIG = Config(
 
 
 def main() -> None:
-    """Make a card of both on questions about facts that were revised, and print two lines of it."""
+    """Score both memories on questions about facts that changed, and print two metrics."""
     with TemporaryDirectory() as folder:
         done = run.run(CONFIG, Run(folder=Path(folder), cache=Path(folder) / "vectors"))
-    card = build(CONFIG, done, stamp([], CONFIG.seed))  # evals.card.report.write makes a page of it
+    # evals.card.report.write makes a page of the card
+    card = build(CONFIG, done, stamp([], CONFIG.seed))
     for metric in ("turn recall@10", "share in budget"):
-        for one in card.figures:
-            if (one.metric, one.group) == (metric, "all"):
-                span = "no interval" if one.low is None else f"{one.low:.2f}–{one.high:.2f}"
-                name = one.system.split(":")[-1]
-                print(f"{metric:16} {name:12} {one.value:.2f}  ({span}, n = {one.n})")
+        for figure in card.figures:
+            if (figure.metric, figure.group) == (metric, "all"):
+                low, high = figure.low, figure.high
+                span = "no interval" if low is None else f"{low:.2f}–{high:.2f}"
+                name = figure.system.split(":")[-1]
+                print(f"{metric:16} {name:12} {figure.value:.2f}  ({span}, n = {figure.n})")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
-from memkit.models.resolve import pick
-from memkit.models.running import until_stop
+from memkit.models.resolve import resolve_model
+from memkit.models.running import stream_until_stop
 from memkit.prompt import (
     SHOWN_ROLES,
     Layout,
@@ -86,7 +86,7 @@ class Chat:
                 "Chat() requires a memory, by keyword if there is no tokenizer: "
                 'Chat(model, memory=memkit.open("ann.db"), user_id="ann")'
             )
-        self.model: Model = pick(model, tokenizer)
+        self.model: Model = resolve_model(model, tokenizer)
         if max_new_tokens is None:
             max_new_tokens = getattr(self.model, "max_new_tokens", None) or _REPLY_TOKENS
         self.memory, self.system, self.layout = memory, system, layout
@@ -132,7 +132,7 @@ class Chat:
         reply_pieces: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
-            for piece in until_stop(pieces, stop):
+            for piece in stream_until_stop(pieces, stop):
                 reply_pieces.append(piece)
                 yield piece
         finally:

@@ -1,4 +1,4 @@
-"""Run the notebooks from start to end, each in a kernel of its own, and keep what they show.
+"""Run the notebooks from start to end, each in a new kernel, and save their outputs.
 
 python notebooks/run.py [--out FOLDER] [NAME …]
 """
@@ -12,15 +12,15 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-_SECONDS = 600  # most of a cell
-_QUIET = {  # progress bars are for who waits, and not for who reads
+_CELL_TIMEOUT_S = 600
+_ENVIRONMENT = {  # no progress bars in the outputs
     "TQDM_DISABLE": "1",
     "PYTHONWARNINGS": "ignore:IProgress not found",
 }
 
 
 def run(file: Path) -> nbformat.NotebookNode:
-    """Return a notebook with the outputs of a fresh run.
+    """Return a notebook with the outputs of a new run.
 
     Raises:
         CellExecutionError: a cell failed.
@@ -29,43 +29,44 @@ def run(file: Path) -> nbformat.NotebookNode:
     NotebookClient(
         notebook,
         resources={"metadata": {"path": str(file.parent)}},
-        timeout=_SECONDS,
+        timeout=_CELL_TIMEOUT_S,
         record_timing=False,
         coalesce_streams=True,
     ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            _keep_what_is_seen(output)
-    notebook.metadata.pop("language_info", None)  # the version of Python that ran it
+            _drop_plain_text(output)
+    notebook.metadata.pop("language_info", None)  # it has the version of Python
     return notebook
 
 
-def _keep_what_is_seen(output: nbformat.NotebookNode) -> None:
-    """Drop the plain text beside a table or a picture: nobody sees it, and it holds addresses."""
+def _drop_plain_text(output: nbformat.NotebookNode) -> None:
+    """Drop the plain text of a table or a picture: it is never shown, and has memory addresses."""
     data = output.get("data", {})
     if len(data) > 1:
         data.pop("text/plain", None)
 
 
-def _keep_first_picture(notebook: nbformat.NotebookNode, file: Path) -> None:
-    """Write a notebook's first picture to a file: the README shows it."""
+def _save_first_picture(notebook: nbformat.NotebookNode, file: Path) -> None:
+    """Write a notebook's first picture to a file, for the README."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
-    pictures = (one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {}))
-    file.write_bytes(base64.b64decode(next(pictures)))
+    data = (output.get("data", {}) for output in outputs)
+    png = next(formats["image/png"] for formats in data if "image/png" in formats)
+    file.write_bytes(base64.b64decode(png))
 
 
 def main() -> None:
-    """Run the notebooks that the command line names, or all."""
+    """Run the notebooks named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="notebooks without .ipynb; all if left out")
+    parser.add_argument("names", nargs="*", help="notebooks without .ipynb; default: all")
     parser.add_argument("--out", type=Path, default=HERE, help="folder to write them to")
-    chosen = parser.parse_args()
-    os.environ.update(_QUIET)
-    for name in chosen.names or sorted(file.stem for file in HERE.glob("*.ipynb")):
+    arguments = parser.parse_args()
+    os.environ.update(_ENVIRONMENT)
+    for name in arguments.names or sorted(file.stem for file in HERE.glob("*.ipynb")):
         notebook = run(HERE / f"{name}.ipynb")
-        nbformat.write(notebook, chosen.out / f"{name}.ipynb")
+        nbformat.write(notebook, arguments.out / f"{name}.ipynb")
         if name == "inside_the_memory":
-            _keep_first_picture(notebook, chosen.out / "attention.png")
+            _save_first_picture(notebook, arguments.out / "attention.png")
 
 
 if __name__ == "__main__":

@@ -75,10 +75,10 @@ def real_tokenizer() -> Any:
 
 @pytest.fixture
 def tokenizer(real_tokenizer: Any) -> Any:
-    """A copy whose chat template a test may change."""
-    from copy import deepcopy
+    """A copy whose chat template a test may change; its vocabulary is shared."""
+    from copy import copy
 
-    return deepcopy(real_tokenizer)
+    return copy(real_tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """What a chat takes for a model, and how the model's own ways of generating hold in it."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,13 @@ from typing import Any
 import pytest
 from test_families import CHATML, LOUD, ask, user, whole
 
-from memkit import Chat, Memory
+from memkit import Chat, Memory, models
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.models import loading
 from memkit.models.function import FunctionModel
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.models.openai import OpenAIModel
+from memkit.protocols import Messages
 from memkit.testing import ScriptedModel
 
 Tiny = Callable[..., Any]
@@ -140,7 +144,7 @@ class AnswersLater:
 def test_an_asynchronous_function_is_refused_with_the_way_out(
     memory: Memory, function: Any
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"is asynchronous.* lambda messages: asyncio\.run\("):
+    with pytest.raises(InvalidInput, match=r"asynchronous one; .* lambda messages: asyncio\.run\("):
         Chat(function, memory=memory, user_id="ann")
 
 
@@ -159,9 +163,9 @@ def test_a_functions_prompt_keeps_budget_and_limit_and_opens_no_role(memory: Mem
     ("model", "tokenizer", "message"),
     [
         (7, None, "cannot chat with a int; pass a transformers model"),
-        (OpenAIModel, None, "OpenAIModel is a class; make one"),
-        ("some/model", object(), "not with 'some/model'; leave it out"),
-        (ScriptedModel([]), object(), "not with a ScriptedModel; leave it out"),
+        (OpenAIModel, None, "OpenAIModel is a class; pass an instance"),
+        ("some/model", object(), "got 'some/model' with one; leave it out"),
+        (ScriptedModel([]), object(), "got a ScriptedModel with one; leave it out"),
     ],
 )
 def test_what_is_no_model_is_refused(
@@ -192,7 +196,7 @@ def test_a_pipeline_for_something_else_is_refused(
     memory: Memory, tiny: Tiny, tokenizer: Any
 ) -> None:
     features = pipeline(tiny("Llama").model, tokenizer, "feature-extraction")
-    with pytest.raises(InvalidInput, match=r"'feature-extraction' does not chat; make pipeline\("):
+    with pytest.raises(InvalidInput, match=r"'feature-extraction' cannot chat; use pipeline\("):
         Chat(features, memory=memory, user_id="ann")
 
 
@@ -293,7 +297,7 @@ def test_a_stop_string_ends_the_reply_and_is_no_part_of_it(loud: Any, tokenizer:
     [
         ({"num_beams": 2}, "set num_beams=1"),
         ({"num_return_sequences": 2, "do_sample": True}, "set num_return_sequences=1"),
-        ({"num_return_sequences": 2}, "no way to generate: Greedy methods"),
+        ({"num_return_sequences": 2}, "invalid generation settings: Greedy methods"),
     ],
 )
 def test_settings_that_cannot_make_a_reply_are_refused(
@@ -321,6 +325,7 @@ def test_a_tool_call_is_kept_as_the_model_wrote_it(
     import torch
 
     call = json.dumps({"name": "weather", "arguments": {"city": "Oslo"}})
+    tokenizer = deepcopy(tokenizer)
     tokenizer.chat_template = TOOLS
     tokenizer.add_special_tokens({"additional_special_tokens": ["[TOOL_CALLS]"]})
     script = tokenizer(f"[TOOL_CALLS] {call}<|im_end|>")["input_ids"]
@@ -348,9 +353,9 @@ def test_a_pipelines_tools_are_taken(loud: Any, tokenizer: Any) -> None:
 @pytest.mark.parametrize(
     ("template", "tools", "message"),
     [
-        (CHATML, [weather], "shows no tools; leave them out"),
+        (CHATML, [weather], "does not show tools; leave them out"),
         (None, [weather], "no chat template to show tools in"),
-        (TOOLS, [lambda city: city], "a tool is a JSON schema, or a function with types"),
+        (TOOLS, [lambda city: city], "a tool must be a JSON schema, or a function with types"),
     ],
 )
 def test_tools_that_no_model_would_see_are_refused(
@@ -408,3 +413,38 @@ def test_a_device_map_without_accelerate_says_what_to_install(
     monkeypatch.setattr(loading, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'memkit-llm\[local\]'"):
         HuggingFaceModel.from_pretrained(folder, device_map="auto")
+
+
+class ModelOf040:
+    """A user's model object as memkit 0.4.0 asked for it."""
+
+    limit = None
+    usage = None
+    max_new_tokens = 7
+
+    def count(self, messages: Messages) -> int:
+        return sum(len(message["content"].split()) for message in messages)
+
+    def neutralise(self, text: str) -> str:
+        return text.replace("<user>", "< user>")
+
+    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
+        yield f"{max_new_tokens} tokens for {messages[-1]['content']}"
+
+
+def test_a_model_written_for_0_4_still_chats_and_escapes(memory: Memory) -> None:
+    chat = Chat(ModelOf040(), memory=memory, user_id="ann")
+    assert chat.reply("<user> hello") == "7 tokens for < user> hello"
+    assert chat.max_new_tokens == 7
+
+
+def test_the_package_exports_the_models() -> None:
+    assert sorted(models.__all__) == ["FunctionModel", "HuggingFaceModel", "OpenAIModel", "smollm2"]
+    assert [getattr(models, name).__name__ for name in models.__all__] == models.__all__
+
+
+def test_importing_the_package_loads_no_framework() -> None:
+    code = (
+        "import memkit.models, sys; assert not {'torch', 'transformers', 'openai'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

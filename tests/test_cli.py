@@ -174,7 +174,7 @@ def test_add_keeps_who_said_it_when_and_where(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("time", "message"),
-    [("2024-05-01T12:00", "write 2024-05-01T12:00:00Z"), ("yesterday", "is no ISO-8601 time")],
+    [("2024-05-01T12:00", "write 2024-05-01T12:00:00Z"), ("yesterday", "is not an ISO-8601 time")],
 )
 def test_a_time_that_could_mean_many_is_refused(time: str, message: str, run: Run) -> None:
     assert_error(run("add", "x", "--user", "ann", "--at", time), message)

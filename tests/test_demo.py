@@ -10,9 +10,8 @@ import pytest
 
 import memkit
 from memkit.demo import run
-from memkit.demo.dialogue import DISTANCES, from_locomo, synthetic
-from memkit.demo.report import COMPACT, SYSTEMS, VECTOR, WINDOW, Answer, summary, wilson
-from memkit.demo.texts import FACTS, SMALL_TALK
+from memkit.demo.dialogue import DISTANCES, TEXTS, from_locomo, synthetic
+from memkit.demo.report import COMPACT, SYSTEMS, VECTOR, WINDOW, Answer, summarise, wilson
 from memkit.testing import ScriptedModel
 
 
@@ -35,20 +34,21 @@ def test_every_fact_stands_exactly_as_far_back_as_its_question_says(seed: int) -
 def test_the_facts_are_shared_evenly_among_the_distances() -> None:
     distances = [question.distance for question in synthetic(0).questions]
     groups = [sum(0 <= distance - start < 20 for distance in distances) for start in DISTANCES]
-    assert groups == [len(FACTS) // len(DISTANCES)] * len(DISTANCES)
+    assert groups == [len(TEXTS["facts"]) // len(DISTANCES)] * len(DISTANCES)
 
 
 def test_no_answer_is_given_away_by_a_question_or_by_small_talk() -> None:
-    for _, asked, fillings in FACTS:
-        for answer in fillings:
-            assert not run.contains(asked, [answer])
-            assert not any(run.contains(line, [answer]) for line in SMALL_TALK), answer
+    for fact in TEXTS["facts"]:
+        for answer in fact["values"]:
+            assert not run.contains_answer(fact["question"], [answer])
+            lines = TEXTS["small_talk"]
+            assert not any(run.contains_answer(line, [answer]) for line in lines), answer
 
 
 def test_an_answer_counts_as_whole_words_in_any_case() -> None:
-    assert run.contains("It is under the BLUE flowerpot.", ["blue flowerpot"])
-    assert not run.contains("The hamlet is far.", ["ham"])
-    assert not run.contains("anything", ["", "?!"])
+    assert run.contains_answer("It is under the BLUE flowerpot.", ["blue flowerpot"])
+    assert not run.contains_answer("The hamlet is far.", ["ham"])
+    assert not run.contains_answer("anything", ["", "?!"])
 
 
 def test_each_system_gets_what_its_name_says(memory: memkit.Memory) -> None:
@@ -88,7 +88,7 @@ def test_the_summary_counts_right_answers_by_distance() -> None:
         for system in SYSTEMS
         for question in questions
     ]
-    systems = json.loads(json.dumps(summary(answers)))["systems"]
+    systems = json.loads(json.dumps(summarise(answers)))["systems"]
     assert systems[VECTOR]["recall"] == 1
     assert sum(n for _, n in systems[WINDOW]["recall_by_distance"].values()) == 2
 
@@ -118,9 +118,9 @@ def test_a_fact_is_answered_by_the_real_model_from_a_file_in_a_new_process(tmp_p
     with memkit.open(str(file)) as memory:
         memory.remember(["The spare key is under the stone frog.", "Rain again."], user_id=run.USER)
 
-    reply = run.ask_again(file, "Where is the spare key?")
+    reply = run.ask_in_new_process(file, "Where is the spare key?")
 
-    assert run.contains(reply, ["stone frog"])
+    assert run.contains_answer(reply, ["stone frog"])
 
 
 def test_importing_the_demo_loads_no_model() -> None:

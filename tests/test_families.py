@@ -136,9 +136,9 @@ def test_a_prompt_keeps_its_budget(memory: Memory, pair: tuple[Any, Any]) -> Non
             "Llama",
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
             {},
-            "positions stretch",
+            "positions depend",
         ),
-        ("Llama", {}, {"cache_implementation": "static"}, "'static' cannot be cut"),
+        ("Llama", {}, {"cache_implementation": "static"}, "'static' cannot be cropped"),
         ("Llama", {}, {"use_cache": False}, "use_cache is False"),
         ("Llama", {}, {"prompt_lookup_num_tokens": 2}, "assisted decoding"),
     ],
@@ -157,7 +157,7 @@ def test_a_model_that_cannot_reuse_a_prefix_says_why_and_still_answers(
 
 def test_a_quantised_cache_is_not_cut(tokenizer: Any, tiny: Tiny) -> None:
     model = HuggingFaceModel(tiny("Llama"), tokenizer, cache_implementation="quantized")
-    assert model.no_reuse == "cache_implementation='quantized' cannot be cut"
+    assert model.no_reuse == "cache_implementation='quantized' cannot be cropped"
 
 
 def test_a_model_that_takes_no_cache_is_asked_without_one(tokenizer: Any) -> None:

@@ -223,7 +223,7 @@ def test_a_reply_is_given_when_the_memory_cannot_take_it(memory: memkit.Memory) 
         memory.close()
         return "In Oslo."
 
-    with pytest.warns(UserWarning, match=r"not remembered: .*clos"):
+    with pytest.warns(UserWarning, match=r"could not be remembered: .*clos"):
         assert with_memory(RunnableLambda(answer), memory).invoke("Where?", of("ann")) == "In Oslo."
 
 
@@ -266,7 +266,7 @@ def test_a_reply_from_langchains_cache_is_remembered_each_time(memory: memkit.Me
 
 
 def test_what_is_no_message_is_refused_with_the_way_out(memory: memkit.Memory) -> None:
-    with pytest.raises(InvalidInput, match="put what parses its reply behind it"):
+    with pytest.raises(InvalidInput, match="put the parser after it"):
         with_memory(RunnableLambda(lambda _: {"a": 1}), memory).invoke("hi", of("ann"))
 
 

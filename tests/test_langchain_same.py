@@ -107,7 +107,7 @@ def what_is_left(talk: Talk, dialogue: Dialogue, server: Server) -> list[Any]:
         ]
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(dialogue=dialogues)
 def test_thirty_turns_leave_the_same_turns_thoughts_and_summary(
     dialogue: Dialogue, server: Server

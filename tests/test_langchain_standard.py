@@ -190,6 +190,6 @@ def test_replies_to_many_are_made_one_at_a_time(made: ChatMemkit) -> None:
 def test_what_the_chat_cannot_answer_is_refused(made: ChatMemkit, messages: Any) -> None:
     with pytest.raises(InvalidInput):
         made.invoke(messages)
-    with pytest.raises(InvalidInput, match="calls no tools"):
+    with pytest.raises(InvalidInput, match="cannot call tools"):
         made.invoke("hi", tools=[{}])
     assert list(made.chat.memory.turns(user_id="ann")) == []

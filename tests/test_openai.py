@@ -216,7 +216,7 @@ def test_a_model_shows_its_endpoint_and_neither_key_nor_password() -> None:
 
 
 def test_without_a_key_and_a_server_it_says_what_to_pass() -> None:
-    with pytest.raises(ModelError, match="pass api_key=, or for another server base_url="):
+    with pytest.raises(ModelError, match="pass api_key=, or base_url= for another server"):
         OpenAIModel("gpt")
 
 
@@ -231,7 +231,7 @@ def test_the_clients_default_server_takes_the_key_that_is_given() -> None:
         ({"base_url": KEY}, "base_url must be an address such as"),
         ({"base_url": "http://"}, "base_url must be an address such as"),
         ({"base_url": "http://127.0.0.1:1/v1", "api_key": KEY + "\n"}, "a line break"),
-        ({"client": object(), "api_key": KEY}, "those, or the client"),
+        ({"client": object(), "api_key": KEY}, "either client=, or base_url="),
     ],
 )
 def test_arguments_that_cannot_work_are_refused_at_once(

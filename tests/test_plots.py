@@ -24,7 +24,7 @@ import memkit
 from memkit import Turn, plots
 from memkit.background.pruning import Forgetting, retention_weights
 from memkit.errors import InvalidInput
-from memkit.plots.groups import projected
+from memkit.plots.groups import project
 from memkit.plots.picture import Picture
 from memkit.protocols import ChunkAge
 from memkit.records import Hit, Source, Thought
@@ -154,7 +154,7 @@ def test_attention_looks_only_at_what_was_said_by_then_and_to_whom_it_belongs() 
         assert "of 1 chunks" in axes_of(early)[0].get_xlabel()
         one = plots.attention(memory, "Lima", user_id="ann", session_id="s3")
         assert "of 1 chunks" in axes_of(one)[0].get_xlabel()
-        with pytest.raises(InvalidInput, match=r"nothing of 'bob' .* remember\(\)"):
+        with pytest.raises(InvalidInput, match=r"'bob' has no turns .* remember\(\)"):
             plots.attention(memory, "Lima", user_id="bob")
         with pytest.raises(InvalidInput, match="question is empty"):
             plots.attention(memory, " ", user_id="ann")
@@ -197,7 +197,7 @@ def test_a_thoughts_bar_lasts_as_long_as_it_holds() -> None:
     assert doubtful.get_facecolor() != holds.get_facecolor()
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert rows == ["Ann", old.text, new.text, "Bob", other.text]
-    with pytest.raises(InvalidInput, match=r"no thoughts to draw; memory.think\(\)"):
+    with pytest.raises(InvalidInput, match=r"no thoughts to draw; call memory.think\(\)"):
         plots.validity([])
 
 
@@ -239,11 +239,11 @@ def test_groups_need_thoughts_and_a_table_that_there_is(memory: memkit.Memory) -
 def test_two_principal_components_keep_the_distances_in_a_plane() -> None:
     rng = np.random.default_rng(0)
     flat = rng.normal(size=(7, 2)) @ np.linalg.qr(rng.normal(size=(20, 2)))[0].T
-    found = projected(flat.astype(np.float32))
+    found = project(flat.astype(np.float32))
     for one, other in combinations(range(7), 2):
         distance = np.linalg.norm(flat[one] - flat[other])
         assert np.linalg.norm(found[one] - found[other]) == pytest.approx(distance, rel=1e-4)
-    assert projected(np.ones((1, 20), dtype=np.float32)).tolist() == [[0, 0]]
+    assert project(np.ones((1, 20), dtype=np.float32)).tolist() == [[0, 0]]
 
 
 def test_pictures_open_no_window_and_change_no_setting(dialogue: memkit.Memory) -> None:

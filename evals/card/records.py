@@ -177,9 +177,9 @@ class Card:
 
     def _repr_html_(self) -> str:
         from evals.card.report import page
-        from memkit.display.html import framed
+        from memkit.display.html import embed_document
 
-        return framed(page(self))
+        return embed_document(page(self))
 
     def __rich__(self) -> "RenderableType":
         from evals.card.report.terminal import summary

@@ -1,7 +1,7 @@
 """The command line: `memkit --help`.
 
-Every command is a thin layer over `memkit.Memory`. Exit codes: 0 fine, 1 nothing found (recall) or
-faults found (doctor), 2 an error, which stands on one line of stderr.
+Every command is a thin layer over `memkit.Memory`. Exit codes: 0 success; 1 nothing was found, or
+`doctor` found faults; 2 an error, printed on one line of stderr.
 """
 
 import sys
@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import typer
 
-from memkit.cli import files, memory, show, talk, thoughts, upkeep
+from memkit.cli import chat, maintenance, memory, output, thoughts, transfer
 from memkit.errors import MemkitError
 
 app = typer.Typer(
@@ -21,24 +21,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.command()(talk.chat)
-app.command()(talk.demo)
+app.command()(chat.chat)
+app.command()(chat.demo)
 app.command()(memory.add)
-app.command("import")(files.import_)
+app.command("import")(transfer.import_)
 app.command()(memory.recall)
 app.command()(memory.context)
 app.command()(memory.summary)
 app.command()(thoughts.thoughts)
 app.command()(thoughts.history)
 app.command()(thoughts.think)
-app.command()(upkeep.stats)
-app.command()(files.export)
-app.command()(upkeep.reembed)
-app.command()(upkeep.doctor)
+app.command()(maintenance.stats)
+app.command()(transfer.export)
+app.command()(maintenance.reembed)
+app.command()(maintenance.doctor)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"memkit {version('memkit-llm')}")
         raise typer.Exit
 
@@ -46,7 +46,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _main(
     _: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     pass
@@ -57,5 +57,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments)
     except MemkitError as error:
-        show.error(error)
+        output.print_error(error)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""add, recall, context, summary: a memory's own verbs."""
+"""add, recall, context, summary: commands that call one method of a memory."""
 
 import io
 import sys
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from memkit.cli import show
+from memkit.cli import output
 from memkit.cli.options import (
     DEFAULT_STORE,
     AsJson,
@@ -14,10 +14,10 @@ from memkit.cli.options import (
     Session,
     StorePath,
     User,
-    hush,
-    memory_at,
-    moment,
-    someone,
+    disable_progress_bars,
+    open_memory,
+    parse_time,
+    require_user,
 )
 from memkit.errors import InvalidInput
 
@@ -32,7 +32,7 @@ def add(
     texts: Annotated[
         list[str],
         typer.Argument(
-            metavar="TEXT...", help="What was said, each argument a turn; - reads one from stdin."
+            metavar="TEXT...", help="What was said, one turn per argument; - reads one from stdin."
         ),
     ],
     *,
@@ -41,26 +41,30 @@ def add(
     session: Annotated[str | None, typer.Option(help="The conversation it belongs to.")] = None,
     role: Annotated[str, typer.Option(help="user, assistant, system or tool.")] = "user",
     name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
-    at: Annotated[str | None, typer.Option(help="When, in ISO-8601. Left out: now.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When it was said, in ISO-8601. Default: now.")
+    ] = None,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
     """Remember what was said."""
-    someone(user)
-    hush(embedder)
-    time = moment(at, "--at")
+    require_user(user)
+    disable_progress_bars(embedder)
+    time = parse_time(at, "--at")
     messages = [
         {"role": role, "content": _stdin() if text == "-" else text, "name": name}
         | ({} if time is None else {"timestamp": time})
         for text in texts
     ]
-    with show.working("remembering"), memory_at(store, embedder, new=True) as memory:
+    with output.spinner("remembering"), open_memory(store, embedder, create=True) as memory:
         ids = memory.remember(messages, user_id=user, session_id=session)
         memory._think_quietly(user)
     if json_:
-        show.emit({"ids": ids})
+        output.print_json({"ids": ids})
+    elif ids:
+        output.print_text(f"remembered {output.count_noun(len(ids), 'turn')}: {', '.join(ids)}")
     else:
-        show.say(f"remembered {_turns(len(ids))}: {', '.join(ids)}" if ids else "nothing to keep")
+        output.print_text("nothing to remember: the text is empty, or a memory block")
 
 
 def recall(
@@ -70,7 +74,7 @@ def recall(
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
     k: Annotated[int, typer.Option("-k", help="Most hits to print.")] = 10,
-    explain: Annotated[bool, typer.Option("--explain", help="Show each arm's share.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show each signal's share.")] = False,
     as_of: AsOf = None,
     min_relevance: Annotated[
         str, typer.Option(help='Leave out hits below it: 0 to 1, or "auto".')
@@ -80,32 +84,32 @@ def recall(
 ) -> None:
     """Print what was said that is most relevant to a question, best first.
 
-    Exits with 1 if nothing is found.
+    Exit with 1 if nothing is found.
     """
-    someone(user)
-    hush(embedder)
-    time, least = moment(as_of, "--as-of"), _relevance(min_relevance)
-    with show.working("recalling"), memory_at(store, embedder) as memory:
+    require_user(user)
+    disable_progress_bars(embedder)
+    time, threshold = parse_time(as_of, "--as-of"), _parse_relevance(min_relevance)
+    with output.spinner("recalling"), open_memory(store, embedder) as memory:
         hits = memory.recall(
-            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=least
+            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=threshold
         )
     if json_:
         for hit in hits:
-            show.emit(show.hit_record(hit))
+            output.print_json(output.hit_to_dict(hit))
     elif hits:
-        show.hits(hits, explain=explain)
+        output.print_hits(hits, explain=explain)
     if not hits:
-        show.note("nothing found")
+        output.print_note("nothing found")
         raise typer.Exit(1)
 
 
-def _relevance(given: str) -> float | Literal["auto"]:
-    if given == "auto":
+def _parse_relevance(text: str) -> float | Literal["auto"]:
+    if text == "auto":
         return "auto"
     try:
-        return float(given)
+        return float(text)
     except ValueError as error:
-        raise InvalidInput(f'--min-relevance must be a number or "auto", got {given!r}') from error
+        raise InvalidInput(f'--min-relevance must be a number or "auto", got {text!r}') from error
 
 
 def context(
@@ -119,21 +123,21 @@ def context(
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
-    """Print the block that memory puts in front of a question, within a token budget."""
-    someone(user)
-    hush(embedder)
-    time = moment(as_of, "--as-of")
-    with show.working("recalling"), memory_at(store, embedder) as memory:
+    """Print the memory block for a question, within a token budget."""
+    require_user(user)
+    disable_progress_bars(embedder)
+    time = parse_time(as_of, "--as-of")
+    with output.spinner("recalling"), open_memory(store, embedder) as memory:
         block = memory.context(
             question, user_id=user, budget_tokens=budget, session_id=session, as_of=time
         )
     if json_:
-        hits = [show.hit_record(hit) for hit in block.hits]
-        show.emit({"text": block.text, "tokens": block.tokens, "hits": hits})
+        hits = [output.hit_to_dict(hit) for hit in block.hits]
+        output.print_json({"text": block.text, "tokens": block.tokens, "hits": hits})
     elif block.text:
-        show.say(block.text)
+        output.print_text(block.text)
     else:
-        show.note("nothing found that fits into the budget")
+        output.print_note("nothing found that fits into the budget")
 
 
 def summary(
@@ -144,35 +148,33 @@ def summary(
     json_: AsJson = False,
 ) -> None:
     """Bring the Compact Memory up to date and print it, the summary of summaries first."""
-    someone(user)
-    hush(embedder)
-    with show.working("summarising"), memory_at(store, embedder) as memory:
+    require_user(user)
+    disable_progress_bars(embedder)
+    with output.spinner("summarising"), open_memory(store, embedder) as memory:
         if user in memory.store.pending():
             memory.think(user_id=user)
         summaries = memory.summaries(user_id=user)
-    for one in summaries:
+    for summary in summaries:
         if json_:
-            show.emit(
+            output.print_json(
                 {
-                    "level": one.level,
-                    "text": one.text,
-                    "tokens": one.tokens,
-                    "through": one.through,
-                    "created_at": one.created_at.isoformat(),
+                    "level": summary.level,
+                    "text": summary.text,
+                    "tokens": summary.tokens,
+                    "through": summary.through,
+                    "created_at": summary.created_at.isoformat(),
                 }
             )
         else:
-            show.say(f"{'Lately' if one.level == 1 else 'Before that'}: {one.text}")
+            output.print_text(
+                f"{'Lately' if summary.level == 1 else 'Before that'}: {summary.text}"
+            )
     if not summaries:
-        show.note("no summary yet: nothing is remembered of this user")
-
-
-def _turns(n: int) -> str:
-    return "1 turn" if n == 1 else f"{n} turns"
+        output.print_note(f"no summary yet: {user!r} has no turns")
 
 
 def _stdin() -> str:
-    """Return all of stdin, without the newline that a shell puts at its end."""
+    """Return all of stdin, without the final newline that a shell adds."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     try:

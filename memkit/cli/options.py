@@ -1,4 +1,4 @@
-"""What the commands' options share: their names, their help, and what their values mean."""
+"""Options that several commands share, and what the commands do with their values."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ Embedder = Annotated[
     str | None,
     typer.Option(
         "--embedder",
-        help="A sentence-transformers id or path. Left out: the bundled all-MiniLM-L6-v2.",
+        help="A sentence-transformers id or path. Default: the bundled all-MiniLM-L6-v2.",
         show_default=False,
     ),
 ]
@@ -36,63 +36,70 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 DEFAULT_STORE = "memkit.db"
 
 
-def someone(user: str) -> str:
-    """Return the user, or say that one must be named."""
+def require_user(user: str) -> str:
+    """Return the user.
+
+    Raises:
+        ScopeRequired: the user is empty.
+    """
     if not user:
-        raise ScopeRequired("whose memory? name the user, for example --user ann")
+        raise ScopeRequired("this command needs a user, for example --user ann")
     return user
 
 
-def moment(text: str | None, option: str) -> datetime | None:
-    """Read a time given as ISO-8601 with a timezone."""
+def parse_time(text: str | None, option: str) -> datetime | None:
+    """Parse the value of an option as an ISO-8601 time with a timezone."""
     if text is None:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput(
-            f"{option} {text!r} is no ISO-8601 time; write it like 2023-05-08T13:56:00Z"
+            f"{option} {text!r} is not an ISO-8601 time; write it like 2023-05-08T13:56:00Z"
         ) from error
     if time.utcoffset() is None:
         raise InvalidInput(f"{option} {text!r} has no timezone; write {time.isoformat()}Z for UTC")
     return time
 
 
-def hush(*models: str | None) -> None:
-    """Keep transformers from drawing bars, unless a model is named that it may have to download."""
+def disable_progress_bars(*models: str | None) -> None:
+    """Disable transformers' progress bars, unless a named model may have to be downloaded."""
     if not any(models):
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 @contextmanager
-def memory_at(
-    url: str, embedder: str | None, *, new: bool = False, background: bool = False
+def open_memory(
+    url: str, embedder: str | None, *, create: bool = False, background: bool = False
 ) -> Iterator["Memory"]:
-    """Open a memory for the block; one that is not there is made only if it may be `new`."""
+    """Open a memory for the block; `create` it if it does not exist."""
     from memkit import memory
     from memkit.background.maintenance import Settings
 
-    if not new:
-        _must_exist(url)
+    if not create:
+        _check_exists(url)
     settings = Settings(background=background)
     with memory.open(url, embedder=embedder, settings=settings) as opened:
         yield opened
 
 
 @contextmanager
-def store_at(url: str) -> Iterator["Backend"]:
-    """Open a memory's store for the block, whichever embedder it was made with."""
-    from memkit.memory import open_store
+def open_store(url: str) -> Iterator["Backend"]:
+    """Open a memory's store for the block, without its embedder."""
+    from memkit import memory
 
-    _must_exist(url)
-    store = open_store(url, None)
+    _check_exists(url)
+    store = memory.open_store(url, None)
     try:
         yield store
     finally:
         store.close()
 
 
-def _must_exist(url: str) -> None:
+def _check_exists(url: str) -> None:
     path = url.removeprefix("sqlite:///")
     if path and "://" not in path and path != ":memory:" and not Path(path).exists():
-        raise StoreError(f"there is no memory at {path}; give --store, or make one: memkit add")
+        raise StoreError(
+            f"there is no memory at {path}; pass its file as --store, or create one with `memkit "
+            "add`"
+        )

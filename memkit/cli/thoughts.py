@@ -1,10 +1,10 @@
-"""thoughts, history, think: what was concluded from what was said."""
+"""thoughts, history, think: commands for what was concluded from turns."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memkit.cli import show
+from memkit.cli import output
 from memkit.cli.options import (
     DEFAULT_STORE,
     AsJson,
@@ -12,11 +12,11 @@ from memkit.cli.options import (
     Session,
     StorePath,
     User,
-    hush,
-    memory_at,
-    moment,
-    someone,
-    store_at,
+    disable_progress_bars,
+    open_memory,
+    open_store,
+    parse_time,
+    require_user,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memkit.records import Thought
 
 HeldAt = Annotated[
-    str | None, typer.Option("--as-of", help="What held at this ISO-8601 time. Left out: now.")
+    str | None, typer.Option("--as-of", help="What held at this ISO-8601 time. Default: now.")
 ]
 
 
@@ -37,18 +37,19 @@ def thoughts(
     as_of: HeldAt = None,
     json_: AsJson = False,
 ) -> None:
-    """Print what is believed to hold, in the order it was concluded.
+    """Print the thoughts that hold, in the order they were concluded.
 
-    Exits with 1 if there is nothing.
+    Exit with 1 if there are none.
     """
     from memkit.records import Scope
 
-    scope, time = Scope(user_id=someone(user), session_id=session), moment(as_of, "--as-of")
-    with store_at(store) as opened:
-        found = list(opened.thoughts(scope, time))
-    _print(found, as_json=json_)
-    if not found:
-        show.note("no thoughts: `memkit think` draws them from turns that wait")
+    scope = Scope(user_id=require_user(user), session_id=session)
+    time = parse_time(as_of, "--as-of")
+    with open_store(store) as backend:
+        current = list(backend.thoughts(scope, time))
+    _print_thoughts(current, as_json=json_)
+    if not current:
+        output.print_note("no thoughts; `memkit think` draws them from turns that wait")
         raise typer.Exit(1)
 
 
@@ -59,16 +60,18 @@ def history(
     store: StorePath = DEFAULT_STORE,
     json_: AsJson = False,
 ) -> None:
-    """Print a thought with all that it replaced and that replaced it, oldest first."""
+    """Print a thought with those it replaced and those that replaced it, oldest first."""
     from memkit.errors import InvalidInput
     from memkit.records import Scope
 
-    scope = Scope(user_id=someone(user))
-    with store_at(store) as opened:
-        found = opened.history(scope, thought)
-    if not found:
-        raise InvalidInput(f"{user!r} has no thought {thought!r}; see `memkit thoughts --user …`")
-    _print(found, as_json=json_)
+    scope = Scope(user_id=require_user(user))
+    with open_store(store) as backend:
+        versions = backend.history(scope, thought)
+    if not versions:
+        raise InvalidInput(
+            f"{user!r} has no thought {thought!r}; see `memkit thoughts --user {user}`"
+        )
+    _print_thoughts(versions, as_json=json_)
 
 
 def think(
@@ -76,52 +79,50 @@ def think(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Try again what was given up, too.")
+        bool, typer.Option("--retry", help="Also try turns again that were given up.")
     ] = False,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
-    """Think about a user's waiting turns now, and bring the summaries up to date."""
-    someone(user)
-    hush(embedder)
-    with show.working("thinking"), memory_at(store, embedder) as memory:
+    """Draw thoughts from a user's waiting turns now, and update the summaries."""
+    require_user(user)
+    disable_progress_bars(embedder)
+    with output.spinner("thinking"), open_memory(store, embedder) as memory:
         before = memory.stats(user_id=user)
         memory.think(user_id=user, retry=retry)
         after = memory.stats(user_id=user)
     done = before["waiting_turns"] + before["parked_turns"]
     done -= after["waiting_turns"] + after["parked_turns"]
     if json_:
-        show.emit({"turns": done, "thoughts": after["thoughts"]})
+        output.print_json({"turns": done, "thoughts": after["thoughts"]})
     else:
-        show.say(f"thought about {_of(done, 'turn')}; {_of(after['thoughts'], 'thought')} in all")
+        turns = output.count_noun(done, "turn")
+        total = output.count_noun(after["thoughts"], "thought")
+        output.print_text(f"thought about {turns}; {total} in all")
 
 
-def _of(n: int, what: str) -> str:
-    return f"1 {what}" if n == 1 else f"{n:,} {what}s"
-
-
-def _print(found: "Sequence[Thought]", *, as_json: bool) -> None:
+def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
     if as_json:
-        for one in found:
-            show.emit(_record(one))
-    elif found:
+        for thought in thoughts:
+            output.print_json(_to_dict(thought))
+    elif thoughts:
         rows = [
             [
-                f"{one.valid_from:%Y-%m-%d}",
-                f"{one.valid_to:%Y-%m-%d}" if one.valid_to else "",
-                str(one.support),
-                one.id,
-                f"{one.text} (may contradict another)" if one.conflicts else one.text,
+                f"{thought.valid_from:%Y-%m-%d}",
+                f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else "",
+                str(thought.support),
+                thought.id,
+                f"{thought.text} (may contradict another)" if thought.conflicts else thought.text,
             ]
-            for one in found
+            for thought in thoughts
         ]
-        show.table(["since", "until", "said", "id", "thought"], rows)
+        output.print_table(["since", "until", "said", "id", "thought"], rows)
 
 
-def _record(thought: "Thought") -> dict[str, object]:
+def _to_dict(thought: "Thought") -> dict[str, object]:
     """Return a thought as a JSON object."""
-    times = ("said_at", "repeated_at", "valid_from", "valid_to", "closed_at", "recorded_at")
-    known = {name: getattr(thought, name) for name in times}
+    names = ("said_at", "repeated_at", "valid_from", "valid_to", "closed_at", "recorded_at")
+    times = {name: getattr(thought, name) for name in names}
     return {
         "id": thought.id,
         "text": thought.text,
@@ -132,10 +133,11 @@ def _record(thought: "Thought") -> dict[str, object]:
         "said_by": thought.said_by,
         "role": thought.role,
         "sources": [
-            {"turn_id": one.turn_id, "start": one.start, "end": one.end} for one in thought.sources
+            {"turn_id": source.turn_id, "start": source.start, "end": source.end}
+            for source in thought.sources
         ],
         "support": thought.support,
-        **{name: time and time.isoformat() for name, time in known.items()},
+        **{name: time and time.isoformat() for name, time in times.items()},
         "closed_by": thought.closed_by,
         "conflicts": list(thought.conflicts),
     }

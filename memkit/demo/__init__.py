@@ -1,1 +1,1 @@
-"""HEMA's headline experiment in miniature: what does a model still know 300 turns later?"""
+"""HEMA's main experiment in miniature: what does a model still know after 300 turns?"""

@@ -1,4 +1,4 @@
-"""The demo's tables: how much each system knew, with intervals, and what it cost."""
+"""The demo's tables: how many facts each system knew, with intervals, and the cost."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,55 +16,55 @@ from memkit.demo.dialogue import Dialogue, Question
 
 WINDOW, COMPACT, VECTOR = "(a) last turns", "(b) Compact", "(c) + Vector"
 SYSTEMS = (WINDOW, COMPACT, VECTOR)
-_BINS = ((0, 50), (50, 100), (100, 150), (150, 300), (300, None))  # turns from fact to question
+Range = tuple[int, int | None]
+_RANGES: tuple[Range, ...] = ((0, 50), (50, 100), (100, 150), (150, 300), (300, None))  # of turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One question put to one system."""
+    """A system's answer to a question."""
 
     system: str
     question: Question
     text: str
     correct: bool
-    evidence: bool  # at least one turn with the answer stood in the prompt
+    evidence: bool  # whether the prompt had at least one turn with the answer
     prompt_tokens: int
     first_token_s: float
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share. Source: Wilson, JASA 1927.
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a proportion. Source: Wilson, JASA 1927.
 
     >>> tuple(round(bound, 3) for bound in wilson(0, 32))
     (0.0, 0.107)
     """
     if not n:
         raise ValueError("no interval without observations")
-    z, p = 1.959964, right / n
+    z, p = 1.959964, correct / n  # z: the 97.5 % quantile of the normal distribution
     centre = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return max((centre - half) / (1 + z * z / n), 0.0), min((centre + half) / (1 + z * z / n), 1.0)
 
 
-def summary(answers: Sequence[Answer]) -> dict[str, object]:
+def summarise(answers: Sequence[Answer]) -> dict[str, object]:
     """Return every figure of the table, by system."""
-    return {
-        "systems": {
-            system: _figures([answer for answer in answers if answer.system == system])
-            for system in SYSTEMS
-        }
-    }
+    return {"systems": {system: _figures(_of(system, answers)) for system in SYSTEMS}}
+
+
+def _of(system: str, answers: Sequence[Answer]) -> list[Answer]:
+    return [answer for answer in answers if answer.system == system]
 
 
 def _figures(answers: Sequence[Answer]) -> dict[str, object]:
-    right = sum(answer.correct for answer in answers)
+    correct = sum(answer.correct for answer in answers)
     return {
         "n": len(answers),
-        "recall": right / len(answers),
-        "interval_95": wilson(right, len(answers)),
+        "recall": correct / len(answers),
+        "interval_95": wilson(correct, len(answers)),
         "recall_by_distance": {
-            _name(span): [sum(one.correct for one in inside), len(inside)]
-            for span in _BINS
+            _label(span): [sum(answer.correct for answer in inside), len(inside)]
+            for span in _RANGES
             if (inside := _inside(answers, span))
         },
         "evidence_in_prompt": sum(answer.evidence for answer in answers) / len(answers),
@@ -74,7 +74,8 @@ def _figures(answers: Sequence[Answer]) -> dict[str, object]:
     }
 
 
-def _inside(answers: Sequence[Answer], span: tuple[int, int | None]) -> list[Answer]:
+def _inside(answers: Sequence[Answer], span: Range) -> list[Answer]:
+    """Return the answers to questions whose distance is in a range."""
     first, last = span
     return [
         answer
@@ -83,56 +84,48 @@ def _inside(answers: Sequence[Answer], span: tuple[int, int | None]) -> list[Ans
     ]
 
 
-def _name(span: tuple[int, int | None]) -> str:
+def _label(span: Range) -> str:
     return f"{span[0]}+" if span[0] else f"<{span[1]}"
 
 
-def table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int) -> None:
+def print_table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget: int) -> None:
     """Print factual recall by distance, its interval, and the cost of each system."""
     turns = sum(len(dialogue.turns) for dialogue in dialogues)
     names = ", ".join(dialogue.name for dialogue in dialogues)
-    shown = Table(
+    table = Table(
         box=SIMPLE,
         padding=(0, 1, 0, 0),
         pad_edge=False,
         title=f"Facts still known after {turns} turns ({escape(names)}), at most {budget} tokens",
-        caption="By how many turns ago a fact was said. Known: the answer holds the expected\n"
-        "words. Seen: a turn with the answer stood in the prompt. Interval: Wilson.",
+        caption="By the number of turns since a fact was stated. Known: the answer contains the\n"
+        "expected words. Seen: the prompt contained a turn with the answer. Interval: Wilson.",
     )
-    spans = [span for span in _BINS if _inside(answers, span)]
-    shown.add_column("system", no_wrap=True)
-    for span in spans:
-        shown.add_column(_name(span), justify="right", no_wrap=True)
-    for column in ("known", "95 %", "seen", "tokens", "1st s"):
-        shown.add_column(column, justify="right", no_wrap=True)
+    spans = [span for span in _RANGES if _inside(answers, span)]
+    table.add_column("system", no_wrap=True)
+    for column in (*map(_label, spans), "known", "95 %", "seen", "tokens", "1st s"):
+        table.add_column(column, justify="right", no_wrap=True)
     for system in SYSTEMS:
-        shown.add_row(*_row(system, [one for one in answers if one.system == system], spans))
-    Console().print(shown)
+        table.add_row(*_row(system, _of(system, answers), spans))
+    Console().print(table)
 
 
-def _row(
-    system: str, answers: Sequence[Answer], spans: Sequence[tuple[int, int | None]]
-) -> list[str]:
-    right = sum(answer.correct for answer in answers)
-    low, high = wilson(right, len(answers))
-    cells = [
-        f"{sum(one.correct for one in inside)}/{len(inside)}"
-        for span in spans
-        for inside in [_inside(answers, span)]
-    ]
+def _row(system: str, answers: Sequence[Answer], spans: Sequence[Range]) -> list[str]:
+    correct = sum(answer.correct for answer in answers)
+    low, high = wilson(correct, len(answers))
+    groups = [_inside(answers, span) for span in spans]
     return [
         system,
-        *cells,
-        f"{right / len(answers):.2f}",
+        *(f"{sum(answer.correct for answer in group)}/{len(group)}" for group in groups),
+        f"{correct / len(answers):.2f}",
         f"{low:.2f}–{high:.2f}",
         f"{sum(answer.evidence for answer in answers) / len(answers):.0%}",
-        f"≤ {max(one.prompt_tokens for one in answers)}",
-        f"{median(one.first_token_s for one in answers):.2f}",
+        f"≤ {max(answer.prompt_tokens for answer in answers)}",
+        f"{median(answer.first_token_s for answer in answers):.2f}",
     ]
 
 
-def once_more(question: Question, reply: str) -> None:
-    """Print what a new process answered from the file."""
+def print_second_reply(question: Question, reply: str) -> None:
+    """Print the reply of a new process that opened the memory's file."""
     console = Console()
     console.print(
         f"\nThe memory, opened again in a new process, {question.distance} turns later:\n"
@@ -142,14 +135,14 @@ def once_more(question: Question, reply: str) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar on stderr; yield what moves it: a label, how many are done, of how many."""
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar on stderr; yield `update(label, done, total)`."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("start")
 
-        def move(label: str, done: int, total: int) -> None:
+        def update(label: str, done: int, total: int) -> None:
             bar.update(task, description=escape(label), completed=done, total=total)
 
-        yield move
+        yield update

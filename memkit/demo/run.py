@@ -1,4 +1,4 @@
-"""Replay a dialogue into a real memory, ask a real model about it, and say how much it knew.
+"""Replay a dialogue into a memory, ask a model about it, and report how much it knew.
 
 Three systems get the same model, questions and token budget: as many of the last turns as fit (a);
 the last exchange with HEMA's Compact Memory (b); the same with Compact and Vector Memory (c).
@@ -22,15 +22,15 @@ from memkit.memory import Memory
 from memkit.memory import open as open_memory
 from memkit.protocols import Model
 
-BUDGET = 512  # tokens of the whole prompt: a small window, so that months do not fit
+BUDGET = 512  # tokens of the whole prompt: too few for months of dialogue
 ANSWER_TOKENS = 16
 SYSTEM = "Answer the question from the quotes of earlier conversations, in one short sentence."
 USER = "demo"
 
 _HITS = 6
 _BATCH = 64
-_WINDOW = 200  # turns offered to (a), far more than fit
-_TAIL = 2  # turns that stand beside the memory in (b) and (c), as in HEMA (3.6)
+_WINDOW = 200  # turns offered to (a), many more than fit
+_TAIL = 2  # turns of history in (b) and (c), as in HEMA (3.6)
 _WORD = re.compile(r"\w+")
 
 Progress = Callable[[str, int, int], None]
@@ -46,40 +46,41 @@ def run_demo(
     """Run the experiment, print its table, then ask once more from a new process.
 
     Args:
-        dialogue: LoCoMo files to replay; the synthetic dialogue if there are none.
-        store: folder to keep the memories in; a temporary one if left out.
-        seed: of the synthetic dialogue, or of the choice of questions.
+        dialogue: LoCoMo files to replay; the synthetic dialogue if empty.
+        store: folder for the memories; a temporary one if None.
+        seed: seed of the synthetic dialogue, or of the sample of questions.
         as_json: print one JSON object instead of tables.
     """
-    dialogues = [one for path in dialogue for one in from_locomo(path, seed)] or [synthetic(seed)]
+    dialogues = [replay for path in dialogue for replay in from_locomo(path, seed)]
+    dialogues = dialogues or [synthetic(seed)]
     with ExitStack() as stack:
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        with report.progress() as progress:
+        with report.progress_bar() as progress:
             answers = _replay_all(dialogues, folder, progress)
-        again = _known_best(answers, dialogues[-1])
-        reply = ask_again(_file(folder, dialogues[-1]), again.text)
+        question = _oldest_known(answers, dialogues[-1])
+        reply = ask_in_new_process(_file(folder, dialogues[-1]), question.text)
     if as_json:
-        shown = report.summary(answers) | {"budget_tokens": BUDGET, "seed": seed}
-        shown["new_process"] = {"question": again.text, "expected": again.answers, "reply": reply}
-        sys.stdout.write(json.dumps(shown) + "\n")
+        figures = report.summarise(answers) | {"budget_tokens": BUDGET, "seed": seed}
+        figures["new_process"] = {
+            "question": question.text, "expected": question.answers, "reply": reply,
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(figures) + "\n")
         return
-    report.table(answers, dialogues, BUDGET)
-    report.once_more(again, reply)
+    report.print_table(answers, dialogues, BUDGET)
+    report.print_second_reply(question, reply)
 
 
 def _replay_all(dialogues: Sequence[Dialogue], folder: Path, progress: Progress) -> list[Answer]:
-    from memkit.models.bundled import smollm2
-    from memkit.models.huggingface import HuggingFaceModel
+    from memkit.models import HuggingFaceModel, smollm2
 
     progress("load the chat model", 0, 1)
     model = HuggingFaceModel(*smollm2())
     answers = []
-    for one in dialogues:
-        file = _file(folder, one)
-        with open_memory(str(file)) as memory:
-            remember(memory, one, progress)
-            answers += ask(memory, model, one, progress)
+    for dialogue in dialogues:
+        with open_memory(str(_file(folder, dialogue))) as memory:
+            remember(memory, dialogue, progress)
+            answers += ask(memory, model, dialogue, progress)
     return answers
 
 
@@ -88,7 +89,7 @@ def _file(folder: Path, dialogue: Dialogue) -> Path:
 
 
 def remember(memory: Memory, dialogue: Dialogue, progress: Progress) -> None:
-    """Store the dialogue with the real embedder and bring the Compact Memory up to date."""
+    """Store the dialogue and update the Compact Memory."""
     turns = dialogue.turns
     for n in range(0, len(turns), _BATCH):
         progress(f"{dialogue.name}: remember", n, len(turns))
@@ -97,12 +98,12 @@ def remember(memory: Memory, dialogue: Dialogue, progress: Progress) -> None:
 
 
 def ask(memory: Memory, model: Model, dialogue: Dialogue, progress: Progress) -> list[Answer]:
-    """Put every question to every system."""
-    answers = []
-    for n, system in enumerate(SYSTEMS):
-        for m, question in enumerate(dialogue.questions):
-            done = n * len(dialogue.questions) + m
-            progress(f"{dialogue.name}: {system}", done, len(SYSTEMS) * len(dialogue.questions))
+    """Ask every question of every system."""
+    answers: list[Answer] = []
+    total = len(SYSTEMS) * len(dialogue.questions)
+    for system in SYSTEMS:
+        for question in dialogue.questions:
+            progress(f"{dialogue.name}: {system}", len(answers), total)
             answers.append(_answer(memory, model, system, question))
     return answers
 
@@ -120,56 +121,56 @@ def _answer(memory: Memory, model: Model, system: str, question: Question) -> An
     packed = prompt.compose(parts, model, budget=BUDGET)
     text = "".join(model.stream(packed.messages, max_new_tokens=ANSWER_TOKENS)).strip()
     if model.usage is None:
-        raise ModelError("the model did not say what its reply cost")
-    shown = {turn.id for turn in newest[len(newest) - packed.history :]}
-    shown |= {turn_id for hit in packed.hits for turn_id in hit.turn_ids}
+        raise ModelError("the model did not report the cost of its reply (usage is None)")
+    in_prompt = {turn.id for turn in newest[len(newest) - packed.history :]}
+    in_prompt |= {turn_id for hit in packed.hits for turn_id in hit.turn_ids}
     return Answer(
         system=system,
         question=question,
         text=text,
-        correct=contains(text, question.answers),
-        evidence=not shown.isdisjoint(question.evidence),
+        correct=contains_answer(text, question.answers),
+        evidence=not in_prompt.isdisjoint(question.evidence),
         prompt_tokens=packed.tokens,
         first_token_s=model.usage.first_token_s,
     )
 
 
-def contains(text: str, answers: Sequence[str]) -> bool:
-    """Return whether a text holds one of the expected spans, as whole words in any case.
+def contains_answer(text: str, answers: Sequence[str]) -> bool:
+    """Return whether a text contains an answer as whole words, in upper or lower case.
 
     HEMA's factual recall: exact match against predefined spans (section 4.3).
     """
-    said = _words(text)
-    return any(span.strip() and span in said for span in map(_words, answers))
+    words = _words(text)
+    return any(span.strip() and span in words for span in map(_words, answers))
 
 
 def _words(text: str) -> str:
+    """Return the words between single spaces: " the blue flowerpot "."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
-def _known_best(answers: Sequence[Answer], dialogue: Dialogue) -> Question:
-    """Return the oldest fact that the full memory answered, or the first question."""
-    right = [
+def _oldest_known(answers: Sequence[Answer], dialogue: Dialogue) -> Question:
+    """Return the oldest fact that system (c) answered, or the first question."""
+    correct = [
         answer.question
         for answer in answers
         if answer.system == VECTOR and answer.correct and answer.question in dialogue.questions
     ]
-    return max(right, key=lambda question: question.distance, default=dialogue.questions[0])
+    return max(correct, key=lambda question: question.distance, default=dialogue.questions[0])
 
 
-def ask_again(file: Path, question: str) -> str:
-    """Open the memory in a new process and put a question to the model there."""
+def ask_in_new_process(file: Path, question: str) -> str:
+    """Ask a question of the memory in a new process."""
     command = [sys.executable, "-m", "memkit.demo.run", str(file), question]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ModelError(f"the new process failed: {done.stderr.strip()[-500:]}")
-    return done.stdout.strip()
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise ModelError(f"the new process failed: {process.stderr.strip()[-500:]}")
+    return process.stdout.strip()
 
 
 def main(file: str, text: str) -> None:
     """Answer one question from a memory on disk, as a process of its own."""
-    from memkit.models.bundled import smollm2
-    from memkit.models.huggingface import HuggingFaceModel
+    from memkit.models import HuggingFaceModel, smollm2
 
     question = Question(text=text, answers=(), evidence=(), distance=0)
     with open_memory(file) as memory:

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 def to_html(item: object) -> str:
     """Return the HTML that Jupyter displays for a memory or a record."""
-    from memkit.display.html import page
+    from memkit.display.html import render_html
     from memkit.display.views import view
 
-    return page(view(item))
+    return render_html(view(item))
 
 
 def to_rich(item: object) -> "RenderableType":
     """Return the renderable that a Rich console prints for a memory or a record."""
-    from memkit.display.terminal import lines
+    from memkit.display.terminal import render_rich
     from memkit.display.views import view
 
-    return lines(view(item))
+    return render_rich(view(item))

@@ -1,6 +1,6 @@
-"""A view as HTML for a notebook: no script, no request, no style that reaches beyond it.
+"""Render a view as HTML for a notebook, without scripts, requests or global styles.
 
-Colours are the notebook's own text colour in several strengths, so light and dark both work.
+All colours derive from the notebook's text colour, so light and dark themes both work.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _STYLES = {
     "cell": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;white-space:pre-wrap",
     "bar": "display:inline-block;width:6em;height:.6em;margin-right:.5em;border-radius:.3em;"
     "overflow:hidden;background:rgba(128,128,128,.25)",
-    "unbroken": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;white-space:nowrap",
+    "nowrap": "padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top;white-space:nowrap",
     "frame": "width:100%;height:40rem;resize:vertical;border:1px solid rgba(128,128,128,.4);"
     "border-radius:6px",
 }
@@ -29,13 +29,13 @@ _FILL = "display:block;height:100%;background:currentColor;opacity:.65;width:"
 
 
 class _Html(str):
-    """Markup that is escaped already; any other string is not."""
+    """Markup that is escaped already, as opposed to a plain string."""
 
     __slots__ = ()
 
 
-def page(view: View) -> str:
-    """Return a view as one <div> that stands for itself."""
+def render_html(view: View) -> str:
+    """Return a view as one self-contained <div>."""
     parts = [_tag("div", view.title, style=_STYLES["title"])]
     if view.text:
         parts.append(_tag("div", view.text, style=_STYLES["text"]))
@@ -43,14 +43,14 @@ def page(view: View) -> str:
         parts.append(_facts(view.facts))
     if view.table:
         parts.append(_table(view.table))
-    if view.folded:
-        words = _tag("div", view.folded, style=_STYLES["text"])
-        parts.append(_tag("details", _tag("summary", "as the model reads it"), words))
+    if view.details:
+        text = _tag("div", view.details, style=_STYLES["text"])
+        parts.append(_tag("details", _tag("summary", "as the model reads it"), text))
     return str(_tag("div", *parts, style=_STYLES["box"]))
 
 
-def framed(document: str) -> str:
-    """Return a whole HTML document as it may stand in a notebook: in a frame that runs nothing."""
+def embed_document(document: str) -> str:
+    """Return an HTML document in a frame that runs no scripts, for a notebook."""
     style = _STYLES["frame"]
     return f'<iframe sandbox="" style="{style}" srcdoc="{escape(document)}"></iframe>'
 
@@ -63,17 +63,17 @@ def _facts(facts: Sequence[Fact]) -> _Html:
 
 
 def _table(table: Table) -> _Html:
-    head = _tag("tr", *(_tag("th", one, style=_STYLES["head"]) for one in table.columns))
-    unbroken = [column in table.unbroken for column in table.columns]
-    rows = [_tag("tr", *map(_cell, row, unbroken)) for row in table.rows]
+    head = _tag("tr", *(_tag("th", column, style=_STYLES["head"]) for column in table.columns))
+    nowrap = [column in table.nowrap for column in table.columns]
+    rows = [_tag("tr", *map(_cell, row, nowrap)) for row in table.rows]
     body = _tag("table", _tag("thead", head), _tag("tbody", *rows), style=_STYLES["table"])
     return _tag("div", body, _tag("div", table.more, style=_STYLES["quiet"]))
 
 
-def _cell(cell: Cell, unbroken: bool = False) -> _Html:
+def _cell(cell: Cell, nowrap: bool = False) -> _Html:
     if isinstance(cell, Bar):
-        return _tag("td", _bar(cell), style=_STYLES["unbroken"])
-    return _tag("td", cell, style=_STYLES["unbroken" if unbroken else "cell"])
+        return _tag("td", _bar(cell), style=_STYLES["nowrap"])
+    return _tag("td", cell, style=_STYLES["nowrap" if nowrap else "cell"])
 
 
 def _bar(bar: Bar) -> _Html:
@@ -82,7 +82,9 @@ def _bar(bar: Bar) -> _Html:
 
 
 def _tag(name: str, *children: str, style: str = "") -> _Html:
-    """Return an element; what is not markup yet becomes text, never more."""
-    inside = "".join(one if isinstance(one, _Html) else escape(harmless(one)) for one in children)
-    styled = f' style="{style}"' if style else ""
-    return _Html(f"<{name}{styled}>{inside}</{name}>")
+    """Return an element; children that are no `_Html` are escaped."""
+    inside = "".join(
+        child if isinstance(child, _Html) else escape(harmless(child)) for child in children
+    )
+    attribute = f' style="{style}"' if style else ""
+    return _Html(f"<{name}{attribute}>{inside}</{name}>")

@@ -1,4 +1,4 @@
-"""A view with Rich, for a terminal. Remembered text is never read as markup."""
+"""Render a view with Rich for a terminal; remembered text is never parsed as markup."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from memkit.text.sanitise import harmless
 _WIDTH = 10  # characters of a bar
 
 
-def lines(view: View) -> RenderableType:
-    """Return a view as something that a Rich console prints."""
+def render_rich(view: View) -> RenderableType:
+    """Return a view as a renderable of Rich."""
     parts: list[RenderableType] = [Text(harmless(view.title), style="bold")]
     if view.text:
         parts.append(Text(harmless(view.text)))
@@ -38,7 +38,7 @@ def _facts(facts: Sequence[Fact]) -> RenderableType:
 def _table(table: Table) -> RenderableType:
     grid = rich_table.Table(box=box.SIMPLE_HEAD)
     for column in table.columns:
-        grid.add_column(Text(column), overflow="fold", no_wrap=column in table.unbroken)
+        grid.add_column(Text(column), overflow="fold", no_wrap=column in table.nowrap)
     for row in table.rows:
         grid.add_row(*map(_cell, row))
     return grid

@@ -1,4 +1,7 @@
-"""What is shown of each thing: a title, facts, words and tables. Plain data, not yet escaped."""
+"""Describe a memory and its records for display: title, facts, text and table.
+
+Views are plain data; `html` and `terminal` escape the text when they render it.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,21 +16,21 @@ from memkit.records import Context, Hit, Hits, Summary, Thought, Thoughts, day
 from memkit.text.sanitise import cut, one_line
 
 _NAME, _LINE, _TEXT = 60, 240, 4000  # most characters of a name, a cell and a text
-_ROWS = 50
-_SHARES = 3  # arms named beside a hit in a list
-_SECRET = re.compile(r"(?<=://)[^/]*@")  # user and password in a store's URL
+_ROWS = 50  # most rows of a table
+_SIGNALS = 3  # most signals named per hit in a table
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")  # "ann:secret@" in "postgresql://ann:secret@host/db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A share, drawn as a bar with its number."""
+    """A share of a whole, drawn as a bar with a label."""
 
     share: float
     label: str
 
     @property
     def filled(self) -> float:
-        """Return how much of the bar is drawn, 0 to 1, whatever the share is."""
+        """The filled part of the bar, 0 to 1, even if the share is outside that range."""
         return min(max(self.share, 0.0), 1.0) if isfinite(self.share) else 0.0
 
 
@@ -37,23 +40,23 @@ Fact = tuple[str, Cell]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under named columns; `more` says what is left out."""
+    """Rows under named columns; `more` says how many rows are left out."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    unbroken: Sequence[str] = ()  # columns whose words stay on one line
+    nowrap: Sequence[str] = ()  # columns that are not wrapped
     more: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What is shown of one thing, from top to bottom."""
+    """The display of one object, in the order of its fields."""
 
     title: str
     text: str = ""
     facts: Sequence[Fact] = ()
     table: Table | None = None
-    folded: str = ""  # long words that a notebook folds away and a terminal leaves out
+    details: str = ""  # long text: collapsed in a notebook, omitted in a terminal
 
 
 @runtime_checkable
@@ -82,15 +85,15 @@ def view(item: object) -> View:
 
 
 def _memory(memory: _MemoryLike) -> View:
-    place = _SECRET.sub("…@", str(getattr(memory.store, "url", "")))
-    store = " ".join(filter(None, (type(memory.store).__name__, _name(place))))
+    url = _CREDENTIALS.sub("…@", str(getattr(memory.store, "url", "")))
+    store = " ".join(filter(None, (type(memory.store).__name__, _name(url))))
     facts: list[Fact] = [("embedder", str(memory.embedder.fingerprint)), ("store", store)]
     try:
         counts = memory.stats()
     except StoreClosed:
         return View(title="Memory, closed", facts=facts)
-    shown = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items() if count]
-    return View(title="Memory" if counts.get("turns") else "Memory, empty", facts=shown + facts)
+    totals = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items() if count]
+    return View(title="Memory" if counts.get("turns") else "Memory, empty", facts=totals + facts)
 
 
 @view.register
@@ -101,22 +104,22 @@ def _hit(hit: Hit) -> View:
         ("session", _name(hit.session_id or "–")),
         ("turns", _names(hit.turn_ids)),
     ]
-    said = f"{_name(hit.speaker)}, {day(hit.said_at)}"
-    title = f"Concluded from: {said}" if hit.kind == "thought" else said
+    origin = f"{_name(hit.speaker)}, {day(hit.said_at)}"
+    title = f"Concluded from: {origin}" if hit.kind == "thought" else origin
     return View(title=title, text=cut(hit.text, _TEXT), facts=facts)
 
 
 @view.register
 def _hits(hits: Hits) -> View:
-    return View(title=_counted(len(hits), "hit"), table=_hit_table(hits) if hits else None)
+    return View(title=_plural(len(hits), "hit"), table=_hit_table(hits) if hits else None)
 
 
 @view.register
 def _thought(thought: Thought) -> View:
-    said = f"{_name(thought.said_by)}, {_counted(thought.support, 'time')}"
+    origin = f"{_name(thought.said_by)}, {_plural(thought.support, 'time')}"
     facts: list[Fact] = [
         ("holds", _validity(thought)),
-        ("said by", f"{said}, last on {day(thought.repeated_at)}"),
+        ("said by", f"{origin}, last on {day(thought.repeated_at)}"),
         ("from turns", _names(thought.turn_ids)),
     ]
     about = [_name(part) for part in (thought.head, thought.relation, thought.tail) if part]
@@ -132,19 +135,19 @@ def _thought(thought: Thought) -> View:
 @view.register
 def _thoughts(thoughts: Thoughts) -> View:
     rows = [
-        (_line(one.text), _validity(one), _name(one.said_by), str(one.support),
-         str(len(one.conflicts) or "–"))
-        for one in thoughts[:_ROWS]
+        (_line(thought.text), _validity(thought), _name(thought.said_by), str(thought.support),
+         str(len(thought.conflicts) or "–"))
+        for thought in thoughts[:_ROWS]
     ]  # fmt: skip
     columns = ("thought", "holds", "said by", "times", "conflicts")
-    table = Table(columns=columns, rows=rows, unbroken=("holds",), more=_more(len(thoughts)))
-    return View(title=_counted(len(thoughts), "thought"), table=table if rows else None)
+    table = Table(columns=columns, rows=rows, nowrap=("holds",), more=_more(len(thoughts)))
+    return View(title=_plural(len(thoughts), "thought"), table=table if rows else None)
 
 
 @view.register
 def _summary(summary: Summary) -> View:
     facts: list[Fact] = [
-        ("takes in", _counted(summary.through, "turn")),
+        ("takes in", _plural(summary.through, "turn")),
         ("tokens", f"{summary.tokens:,}"),
         ("written", day(summary.created_at)),
     ]
@@ -160,23 +163,23 @@ def _context(context: Context) -> View:
         used = Bar(share=context.tokens / budget, label=f"{context.tokens:,} of {budget:,}")
     facts: list[Fact] = [
         ("tokens", used),
-        ("holds", f"{_counted(len(context.hits), 'turn')},"
-                  f" {_counted(len(context.thoughts), 'thought')}"),
+        ("holds", f"{_plural(len(context.hits), 'turn')},"
+                  f" {_plural(len(context.thoughts), 'thought')}"),
     ]  # fmt: skip
-    facts += [("thought", _line(one.text)) for one in context.thoughts]
+    facts += [("thought", _line(thought.text)) for thought in context.thoughts]
     table = _hit_table(context.hits) if context.hits else None
     title = "Context" if context.text else "Context, empty"
-    return View(title=title, facts=facts, table=table, folded=cut(context.text, _TEXT))
+    return View(title=title, facts=facts, table=table, details=cut(context.text, _TEXT))
 
 
 def _hit_table(hits: Sequence[Hit]) -> Table:
     rows = [
         (_relevance(hit), f"{hit.said_at:%Y-%m-%d}", _name(hit.speaker), _line(hit.text),
-         _shares(hit.explain, _SHARES))
+         _shares(hit.explain, _SIGNALS))
         for hit in hits[:_ROWS]
     ]  # fmt: skip
     columns = ("relevance", "date", "speaker", "text", "mostly by")
-    return Table(columns=columns, rows=rows, unbroken=("date",), more=_more(len(hits)))
+    return Table(columns=columns, rows=rows, nowrap=("date",), more=_more(len(hits)))
 
 
 def _relevance(hit: Hit) -> Bar:
@@ -184,10 +187,10 @@ def _relevance(hit: Hit) -> Bar:
 
 
 def _shares(explain: Mapping[str, float], most: int | None = None) -> str:
-    """Return each arm's share of a relevance, the greatest first."""
+    """Return each signal's share of a relevance, largest first: "lexical 0.30 + dense 0.10"."""
     shares = sorted(explain.items(), key=lambda share: -share[1])
-    named = [f"{_name(arm)} {share:.2f}" for arm, share in shares if share >= 0.005]
-    return " + ".join(named[:most])
+    labels = [f"{_name(signal)} {share:.2f}" for signal, share in shares if share >= 0.005]
+    return " + ".join(labels[:most])
 
 
 def _validity(thought: Thought) -> str:
@@ -199,8 +202,8 @@ def _validity(thought: Thought) -> str:
     return since
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _name(text: str) -> str:

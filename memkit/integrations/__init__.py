@@ -1,1 +1,1 @@
-"""memkit where people already work: one file per framework, each behind its extra."""
+"""memkit in LangChain and LangGraph; each framework is an optional dependency."""

@@ -17,35 +17,35 @@ from pydantic import ConfigDict, PrivateAttr
 
 from memkit.chat import Chat
 from memkit.errors import InvalidInput, ModelError
-from memkit.integrations.messages import text_of
-from memkit.integrations.recalling import new_of
+from memkit.integrations.memory_step import unanswered_messages
+from memkit.integrations.messages import content_text
 from memkit.records import Usage
 
-_PATIENCE_S = 600.0  # for the reply before
+_TIMEOUT_S = 600.0  # to wait for the reply before
 
 
 class ChatMemkit(BaseChatModel):
     """A `memkit.Chat` wherever LangChain takes a chat model; it remembers what is said.
 
-    One user's session, as the chat was made for. The chat keeps the session's history itself: of
-    the messages it is given, those behind the last reply are the question, and the ones before
-    are left to its memory. A system message stands in for the chat's own, for one reply. Replies
-    are made one at a time, asynchronous ones whether they are read or not: read any other stream
-    to its end, or close it.
+    It serves one session of one user, those of the chat. The chat keeps the session's history
+    itself: the messages after the last reply are the question, and the messages before it are
+    ignored. A system message replaces the chat's system text for one reply. The chat makes one
+    reply at a time. An asynchronous reply is generated even if nobody reads it; read a synchronous
+    stream to its end, or close it.
 
     Args:
         chat: the chat.
-        model: what traces call it.
+        model: the model's name in traces.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     chat: Chat
     model: str = "memkit"
-    _turn: Any = PrivateAttr(default_factory=threading.Lock)
-    # asynchronous replies wait here: in the loop's own threads they would keep out what they
-    # wait for
-    _line: Any = PrivateAttr(
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    # asynchronous replies have a thread of their own: in the event loop's shared threads, replies
+    # that wait for the lock would block the reply that holds it
+    _executor: Any = PrivateAttr(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="memkit-chat")
     )
 
@@ -80,19 +80,23 @@ class ChatMemkit(BaseChatModel):
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
         if kwargs.get("tools"):
-            raise InvalidInput("memkit.Chat calls no tools; give with_memory a model that does")
-        messages = [message_chunk_to_message(one) for one in messages]
+            raise InvalidInput(
+                "memkit.Chat cannot call tools; use with_memory and a model that can"
+            )
+        messages = [message_chunk_to_message(message) for message in messages]
         question = _question(messages)
-        system = "\n\n".join(text_of(one.content) for one in messages if one.type == "system")
-        with self._alone(system):
+        system = "\n\n".join(
+            content_text(message.content) for message in messages if message.type == "system"
+        )
+        with self._exclusive(system):
             with closing(self.chat.stream(question, stop=stop or ())) as pieces:
                 for piece in pieces:
                     chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
                     if run_manager:
                         run_manager.on_llm_new_token(piece, chunk=chunk)
                     yield chunk
-            used = self.chat.report.usage if self.chat.report else None
-            yield ChatGenerationChunk(message=self._last(used))
+            usage = self.chat.report.usage if self.chat.report else None
+            yield ChatGenerationChunk(message=self._last_chunk(usage))
 
     async def _astream(
         self,
@@ -101,78 +105,85 @@ class ChatMemkit(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        loop, left = asyncio.get_running_loop(), threading.Event()
+        loop, abandoned = asyncio.get_running_loop(), threading.Event()
         chunks: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
 
-        def hand_over(chunk: ChatGenerationChunk | None) -> None:
-            if not left.is_set():
+        def put(chunk: ChatGenerationChunk | None) -> None:
+            if not abandoned.is_set():
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
 
-        def read() -> None:
+        def produce() -> None:
             try:
                 with closing(self._stream(messages, stop, **kwargs)) as stream:
                     for chunk in stream:
-                        hand_over(chunk)
-                        if left.is_set():
+                        put(chunk)
+                        if abandoned.is_set():
                             return
             finally:
-                hand_over(None)
+                put(None)
 
-        snapshot = self._line.submit(copy_context().run, read)
+        producer = self._executor.submit(copy_context().run, produce)
         try:
             while (chunk := await chunks.get()) is not None:
                 if run_manager and chunk.text:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
-            await asyncio.wrap_future(snapshot)  # raises what went wrong
+            await asyncio.wrap_future(producer)  # raises the producer's error
         finally:
-            left.set()
-            snapshot.cancel()  # if its turn has not come
+            abandoned.set()
+            producer.cancel()  # no effect once it runs
 
     @contextmanager
-    def _alone(self, system: str) -> Iterator[None]:
-        """Have the chat for oneself, and this system text in it."""
-        if not self._turn.acquire(timeout=_PATIENCE_S):
-            raise ModelError("another reply of this chat is open; read it to its end, or close it")
+    def _exclusive(self, system: str) -> Iterator[None]:
+        """Hold the chat's lock for the block, with this system text if there is one."""
+        if not self._lock.acquire(timeout=_TIMEOUT_S):
+            raise ModelError(
+                f"another reply of this chat is still open after {_TIMEOUT_S:.0f} s; read it to "
+                "its end, or close it"
+            )
         before = self.chat.system
         try:
             self.chat.system = system or before
             yield
         finally:
             self.chat.system = before
-            self._turn.release()
+            self._lock.release()
 
-    def _last(self, usage: Usage | None) -> AIMessageChunk:
-        """Return the end of a reply: nothing more is said, who said it, and what it cost."""
-        cost = _cost(usage) if usage else None
+    def _last_chunk(self, usage: Usage | None) -> AIMessageChunk:
+        """Return the chunk that ends a reply, with the model's name and the cost."""
         return AIMessageChunk(
             content="",
-            usage_metadata=cost,
+            usage_metadata=_usage_metadata(usage) if usage else None,
             response_metadata={"model_name": self.model},
             chunk_position="last",
         )
 
 
 def _question(messages: Sequence[BaseMessage]) -> str:
-    """Return the words of what is asked, or say what the chat cannot take."""
-    asked = [one for one in new_of(messages) if one.type != "system"]
-    for one in asked:
-        if one.type != "human":
+    """Return the text of the question.
+
+    Raises:
+        InvalidInput: there is no question, or it has parts that are not text.
+    """
+    question = [message for message in unanswered_messages(messages) if message.type != "system"]
+    for message in question:
+        if message.type != "human":
             raise InvalidInput(
-                f"memkit.Chat takes words, and not a {one.type} message such as {one.content!r:.60}"
+                f"memkit.Chat takes human messages, got a {message.type} message: "
+                f"{message.content!r:.60}"
             )
-        for part in one.content if isinstance(one.content, list) else ():
+        for part in message.content if isinstance(message.content, list) else ():
             if isinstance(part, dict) and not isinstance(part.get("text"), str):
                 raise InvalidInput(
-                    f"memkit.Chat takes words, and not a part of the type {part.get('type')!r}; "
-                    "give with_memory a model that does"
+                    f"memkit.Chat takes text, got a part of the type {part.get('type')!r}; use "
+                    "with_memory and a model that takes it"
                 )
-    if not asked:
+    if not question:
         raise InvalidInput("there is nothing to answer: the last message must be a human's")
-    return "\n\n".join(text_of(one.content) for one in asked)
+    return "\n\n".join(content_text(message.content) for message in question)
 
 
-def _cost(usage: Usage) -> UsageMetadata:
+def _usage_metadata(usage: Usage) -> UsageMetadata:
     return UsageMetadata(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.new_tokens,

@@ -1,4 +1,4 @@
-"""LangChain: a chat model that remembers in one line, a history, a retriever, a chat model.
+"""LangChain: give any chat model a memory, or use a memory as history, retriever or chat model.
 
 ```python
 chain = prompt | with_memory(model, memory) | StrOutputParser()
@@ -6,27 +6,39 @@ chain.invoke(question, config={"configurable": {"user_id": "ann", "session_id": 
 ```
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from memkit.errors import MissingExtra
+from memkit.errors import InvalidInput, MissingExtra
 
 try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from langchain_core.chat_history import BaseChatMessageHistory
     from langchain_core.documents import Document
-    from langchain_core.messages import BaseMessage
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import (
+        AIMessage,
+        BaseMessage,
+        HumanMessage,
+        convert_to_messages,
+        message_chunk_to_message,
+    )
+    from langchain_core.prompt_values import PromptValue
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+    from langchain_core.runnables.utils import ConfigurableFieldSpec
 except ModuleNotFoundError as error:
     raise MissingExtra("LangChain is not installed: pip install 'memkit-llm[langchain]'") from error
 
 from pydantic import ConfigDict
 
 from memkit.integrations.chat_model import ChatMemkit
+from memkit.integrations.memory_step import MemoryStep, scope_from_config, unanswered_messages
 from memkit.integrations.messages import to_message, to_turn
-from memkit.integrations.runnable import with_memory
-from memkit.memory import Memory
+from memkit.memory import DEFAULT_BUDGET, Memory
+from memkit.protocols import Counter
 from memkit.records import Hit, Scope
 
 __all__ = [
@@ -39,14 +51,150 @@ __all__ = [
 ]
 
 
-class MemkitChatMessageHistory(BaseChatMessageHistory):
-    """The messages of one session, kept by a memory and found by it from every other session.
+def with_memory(
+    model: Runnable[LanguageModelInput, Any],
+    memory: Memory,
+    *,
+    budget_tokens: int = DEFAULT_BUDGET,
+    k: int = 10,
+    history: int = 20,
+    count: Counter | None = None,
+) -> "WithMemory":
+    """Give a LangChain chat model a memory. Bind tools to the model first.
 
-    Every kind of message comes back as it was given. `a…` methods run in a thread.
+    The config of each call names the user and the session:
+    `{"configurable": {"user_id": …, "session_id": …}}`. An existing session is continued. A memory
+    block is put in front of the newest question. The question is remembered before the model is
+    called, and the reply after it, even if its stream was closed early. System messages are not
+    remembered.
+
+    The question is remembered as the model reads it. If a template writes documents into it
+    ("Context: {docs} Question: {question}"), they are remembered as the user's words; write them
+    into a system message instead. For retries wrap the model and not the result,
+    `with_memory(model.with_retry(), memory)`: a question without an id would be remembered at each
+    attempt.
 
     Args:
-        memory: where they are kept.
-        user_id: whose.
+        model: a chat model, or a chain from messages to a message or a text.
+        memory: the memory.
+        budget_tokens: most tokens that memory adds to a prompt.
+        k: most hits in a prompt.
+        history: most messages of the session in a prompt. A prompt that contains replies has its
+            own history, and none is added.
+        count: counts a text's tokens, best with the model's tokenizer; the embedder's counter if
+            omitted.
+    """
+    step = MemoryStep(memory=memory, budget_tokens=budget_tokens, k=k, history=history, count=count)
+    return WithMemory(model, step)
+
+
+class WithMemory(Runnable[LanguageModelInput, Any]):
+    """A chat model with a memory; returned by `with_memory`."""
+
+    def __init__(self, model: Runnable[LanguageModelInput, Any], step: MemoryStep) -> None:
+        self.model, self._step = model, step
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """The configurable fields: user and session."""
+        fields = {"user_id": "whose memory", "session_id": "the conversation"}
+        return [
+            ConfigurableFieldSpec(id=name, annotation=str, description=description, is_shared=True)
+            for name, description in fields.items()
+        ]
+
+    def invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Answer; remember the question and the reply.
+
+        Raises:
+            ScopeRequired: the config has no user_id.
+            InvalidInput: the model returned neither a message nor a text; the question is
+                remembered.
+        """
+        config = ensure_config(config)
+        prompt, scope = self._prepare(input, config)
+        reply = self.model.invoke(prompt, config, **kwargs)
+        self._remember_reply(reply, scope)
+        return reply
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Like `invoke`; the memory runs in a thread."""
+        config = ensure_config(config)
+        prompt, scope = await asyncio.to_thread(self._prepare, input, config)
+        reply = await self.model.ainvoke(prompt, config, **kwargs)
+        await asyncio.to_thread(self._remember_reply, reply, scope)
+        return reply
+
+    def stream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Answer piece by piece; if the stream ends early, the reply so far is remembered."""
+        config = ensure_config(config)
+        prompt, scope = self._prepare(input, config)
+        reply: Any = None
+        try:
+            for piece in self.model.stream(prompt, config, **kwargs):
+                reply = piece if reply is None else reply + piece
+                yield piece
+        finally:
+            self._remember_reply(reply, scope)
+
+    async def astream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Like `stream`; the memory runs in a thread."""
+        config = ensure_config(config)
+        prompt, scope = await asyncio.to_thread(self._prepare, input, config)
+        reply: Any = None
+        try:
+            async for piece in self.model.astream(prompt, config, **kwargs):
+                reply = piece if reply is None else reply + piece
+                yield piece
+        finally:
+            await asyncio.to_thread(self._remember_reply, reply, scope)
+
+    def _prepare(
+        self, input: LanguageModelInput, config: RunnableConfig
+    ) -> tuple[list[BaseMessage], Scope]:
+        """Return the prompt with memory, and remember its new messages."""
+        scope, messages = scope_from_config(config), _to_messages(input)
+        prompt = self._step.add_memory(messages, scope)
+        self._step.remember(unanswered_messages(messages), scope)
+        return prompt, scope
+
+    def _remember_reply(self, reply: object, scope: Scope) -> None:
+        if isinstance(reply, str):
+            reply = AIMessage(reply)
+        if isinstance(reply, BaseMessage):
+            self._step.remember_replies([reply], scope)
+        elif reply is not None:
+            raise InvalidInput(
+                f"a {type(reply).__name__} cannot be remembered: pass the chat model to "
+                "with_memory, and put the parser after it"
+            )
+
+
+def _to_messages(input: LanguageModelInput) -> list[BaseMessage]:
+    if isinstance(input, PromptValue):
+        return input.to_messages()
+    if isinstance(input, str):
+        return [HumanMessage(input)]
+    # a caller may pass back the chunks of an earlier stream
+    return [message_chunk_to_message(message) for message in convert_to_messages(input)]
+
+
+class MemkitChatMessageHistory(BaseChatMessageHistory):
+    """The messages of one session, stored in a memory and recalled in every other session.
+
+    Messages of every kind come back as they were added. `a…` methods run in a thread.
+
+    Args:
+        memory: the memory.
+        user_id: whose messages.
         session_id: the conversation.
     """
 
@@ -71,7 +219,7 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
         )
 
     def clear(self) -> None:
-        """Forget this session: its turns and all that was derived from them, for good.
+        """Delete this session's turns and everything derived from them, permanently.
 
         The user's other sessions stay.
         """
@@ -81,9 +229,9 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
 
 class MemkitRetriever(BaseRetriever):
-    """Finds what was said, as documents: the words, and in the metadata when and by whom.
+    """Retrieves turns as documents: the text, with time and speaker in the metadata.
 
-    Arguments are those of `Memory.recall`; each can be given to `invoke` as well, for one question:
+    The fields are the arguments of `Memory.recall`. `invoke` takes them too, for one question:
     `retriever.invoke("Where does she live?", k=3)`.
     """
 
@@ -103,13 +251,13 @@ class MemkitRetriever(BaseRetriever):
         self,
         query: str,
         *,
-        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain's name for it
-        **chosen: Any,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - the name is LangChain's
+        **overrides: Any,
     ) -> list[Document]:
         names = (
             "user_id", "session_id", "agent_id", "k", "as_of", "min_relevance", "without", "kind",
         )  # fmt: skip
-        options = {name: getattr(self, name) for name in names} | chosen
+        options = {name: getattr(self, name) for name in names} | overrides
         return [_document(hit) for hit in self.memory.recall(query, **options)]
 
 

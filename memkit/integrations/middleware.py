@@ -1,4 +1,4 @@
-"""LangChain's agents: a memory as middleware.
+"""A memory as middleware of LangChain's agents.
 
 ```python
 agent = create_agent(model, tools, middleware=[MemkitMiddleware(memory)])
@@ -24,8 +24,8 @@ except ModuleNotFoundError as error:
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import ensure_config
 
+from memkit.integrations.memory_step import MemoryStep, scope_from_config, unanswered_messages
 from memkit.integrations.messages import is_question, is_reply
-from memkit.integrations.recalling import Recalling, new_of, scope_of
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.protocols import Counter
 
@@ -33,18 +33,20 @@ from memkit.protocols import Counter
 class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Gives an agent a memory of all its conversations with a user.
 
-    Before each call of the model, what memory has to say stands before the newest question; the
-    agent's state stays as it is. What the user says is remembered before the model is asked, what
-    the agent says when it has ended, without the calls of tools in between: a checkpointer keeps
-    those.
+    Each call of the model gets a memory block in front of the newest question; the agent's state
+    does not change. The user's messages are remembered before the model is called, the agent's
+    answer when the run ends. Tool calls and their results are not remembered; a checkpointer
+    stores those.
 
-    Who is talking stands in the config: `{"configurable": {"user_id": …, "thread_id": …}}`.
+    The config of each run names the user and the session:
+    `{"configurable": {"user_id": …, "thread_id": …}}`.
 
     Args:
-        memory: where everything said is kept.
+        memory: the memory.
         budget_tokens: most tokens that memory adds to a prompt.
         k: most hits in a prompt.
-        count: counts a text's tokens, best with the model's tokenizer; the embedder's if left out.
+        count: counts a text's tokens, best with the model's tokenizer; the embedder's counter if
+            omitted.
     """
 
     def __init__(
@@ -56,49 +58,54 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         count: Counter | None = None,
     ) -> None:
         super().__init__()
-        self._recalling = Recalling(
+        self._step = MemoryStep(
             memory=memory, budget_tokens=budget_tokens, k=k, history=0, count=count
         )
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Ask the model with memory's words before the newest question, and remember that."""
-        return handler(self._recalled(request))
+        """Call the model with a memory block, and remember the newest question."""
+        return handler(self._add_memory(request))
 
     async def awrap_model_call(
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """Do what `wrap_model_call` does; the memory is asked in a thread."""
-        return await handler(await asyncio.to_thread(self._recalled, request))
+        """Like `wrap_model_call`; the memory runs in a thread."""
+        return await handler(await asyncio.to_thread(self._add_memory, request))
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:  # noqa: ARG002
-        """Remember what was answered in this run, and what was asked if no model was."""
-        self._recalling.keep(_said(state["messages"]), scope_of(ensure_config()))
+        """Remember the answer of this run, and the question if no model was called."""
+        self._step.remember_replies(
+            _dialogue(state["messages"]), scope_from_config(ensure_config())
+        )
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
-        """Do what `after_agent` does, in a thread."""
+        """Like `after_agent`, in a thread."""
         await asyncio.to_thread(self.after_agent, state, runtime)
 
-    def _recalled(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        """Return the request with memory's words, and only then remember what is asked in it."""
-        scope = scope_of(ensure_config())
-        messages: list[Any] = self._recalling.prompt(request.messages, scope)
-        asked = [one for one in new_of(request.state["messages"]) if is_question(one)]
-        self._recalling.remember(asked, scope)
+    def _add_memory(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        """Return the request with a memory block; the question is remembered after recall."""
+        scope = scope_from_config(ensure_config())
+        messages: list[Any] = self._step.add_memory(request.messages, scope)
+        new = unanswered_messages(request.state["messages"])
+        self._step.remember([message for message in new if is_question(message)], scope)
         return request.override(messages=messages)
 
 
-def _said(messages: list[Any]) -> list[BaseMessage]:
-    """Return what user and agent said in this run: from the newest questions on."""
-    asked = [n for n, one in enumerate(messages) if is_question(one)]
-    first = asked[-1] if asked else 0
+def _dialogue(messages: list[Any]) -> list[BaseMessage]:
+    """Return the questions and replies of this run, without tool calls.
+
+    A run begins with its newest questions: all of them that follow each other directly.
+    """
+    questions = [n for n, message in enumerate(messages) if is_question(message)]
+    first = questions[-1] if questions else 0
     while first and is_question(messages[first - 1]):
         first -= 1
     return [
-        one
-        for one in messages[first:]
-        if is_question(one) or (is_reply(one) and not getattr(one, "tool_calls", None))
+        message
+        for message in messages[first:]
+        if is_question(message) or (is_reply(message) and not getattr(message, "tool_calls", None))
     ]

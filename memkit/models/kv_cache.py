@@ -1,43 +1,47 @@
-"""The keys and values of the last prompt, cut down to what the next one begins with."""
+"""Prefix caching: the keys and values that a prompt shares with the one before it."""
 
 from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
-_STRETCHING = ("dynamic", "longrope")  # rotary positions that depend on how long the prompt is
-_CUTTABLE = ("DynamicLayer", "DynamicSlidingWindowLayer")
+# rotary position types that depend on the prompt's length, so that cached keys would be wrong
+_LENGTH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
+# layers of transformers' DynamicCache that `crop` can shorten to any number of tokens
+_CROPPABLE_LAYERS = frozenset({"DynamicLayer", "DynamicSlidingWindowLayer"})
 
 
-class Prefix:
-    """A model's cache of keys and values, and the tokens they belong to.
+class PrefixCache:
+    """A model's keys and values of the last prompt, and the tokens they belong to.
 
-    Layers with a sliding window are kept whole like any other, so that they can be cut at any
-    token: the window is in the attention mask, and the tokens are the same.
+    Sliding-window layers are cached in full, like all others, so that they can be cropped at any
+    token. The attention mask applies the window, and the generated tokens are the same.
 
     Args:
-        no_reuse: why nothing can be kept; "" if it can.
+        no_reuse: why the model cannot reuse a prefix; "" if it can.
     """
 
     def __init__(self, no_reuse: str) -> None:
         self.no_reuse = no_reuse
-        self.cache: Any = None  # None: the model makes its own, and it is thrown away
+        self.cache: Any = None  # None: the model creates a cache per reply
         self._tokens: list[int] = []
 
     def prepare(self, ids: Sequence[int]) -> int:
-        """Cut the cache down to what it shares with a prompt; return how many tokens that is."""
+        """Crop the cache to its common prefix with a prompt; return the prefix's length."""
         if self.no_reuse:
             return 0
-        shared = min(_shared(self._tokens, ids), len(ids) - 1)  # one token to start from
+        # at least one token must be computed to generate from
+        shared = min(_common_prefix(self._tokens, ids), len(ids) - 1)
         if not shared:
             from transformers import DynamicCache
 
             self.cache, self._tokens = DynamicCache(), []
         elif shared < len(self._tokens):
+            # transformers 5: a negative number is how many tokens to remove
             self.cache.crop(shared - len(self._tokens))
         return shared
 
-    def keep(self, tokens: Sequence[int]) -> None:
-        """Keep what the cache holds of a prompt and its reply; of no tokens, nothing."""
+    def update(self, tokens: Sequence[int]) -> None:
+        """Record the tokens of a prompt and its reply; an empty sequence drops the cache."""
         length = self.cache.get_seq_length() if self.cache is not None and tokens else 0
         self._tokens = list(tokens[:length])
         if not length:
@@ -45,44 +49,46 @@ class Prefix:
 
 
 def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
-    """Return why a model's keys and values cannot be cut at any token, or "" if they can.
+    """Return why a model's keys and values cannot be cropped at any token, or "" if they can.
 
     Args:
         model: a causal LM.
-        setting: says what a generation setting is.
+        setting: returns the value of a generation setting.
     """
     if setting("use_cache") is False:
         return "no cache: use_cache is False"
-    if setting("cache_implementation") not in (None, "hybrid"):  # an old name for the usual one
-        return f"cache_implementation={setting('cache_implementation')!r} cannot be cut"
+    if setting("cache_implementation") not in (None, "hybrid"):  # "hybrid": old name of the default
+        return f"cache_implementation={setting('cache_implementation')!r} cannot be cropped"
     if setting("assistant_model") or setting("prompt_lookup_num_tokens"):
         return "assisted decoding keeps a cache of its own"
-    if not _takes_cache(model):
+    if not _accepts_cache(model):
         return f"{type(model).__name__} takes no cache of keys and values"
     config = model.config.get_text_config(decoder=True)
-    if stretching := sorted(_rope_types(getattr(config, "rope_parameters", None)) & {*_STRETCHING}):
-        return f"positions stretch with the prompt (rope_type={stretching[0]!r})"
+    ropes = _rope_types(getattr(config, "rope_parameters", None)) & _LENGTH_DEPENDENT_ROPE
+    if ropes:
+        return f"positions depend on the prompt's length (rope_type={min(ropes)!r})"
     from transformers import DynamicCache
 
     layers = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
-    other = sorted(layers - {*_CUTTABLE})
-    return f"{', '.join(other)} cannot be cut at any token" if other else ""
+    fixed = sorted(layers - _CROPPABLE_LAYERS)
+    return f"{', '.join(fixed)} cannot be cropped at any token" if fixed else ""
 
 
-def _takes_cache(model: Any) -> bool:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # inside PEFT's
-    taken = signature(base.forward).parameters
-    return "past_key_values" in taken or "args" in taken  # a wrapper's that hands on everything
+def _accepts_cache(model: Any) -> bool:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's wrapper
+    parameters = signature(base.forward).parameters
+    return "past_key_values" in parameters or "args" in parameters  # forward(*args) passes all on
 
 
 def _rope_types(parameters: Any) -> set[str]:
-    """Return the kinds of rotary positions; some models have one for each kind of layer."""
+    """Return the rotary position types; some models have one per kind of layer."""
     if not isinstance(parameters, dict):
         return set()
     nested = [_rope_types(value) for value in parameters.values()]
     return {str(parameters.get("rope_type"))}.union(*nested)
 
 
-def _shared(old: Sequence[int], new: Sequence[int]) -> int:
+def _common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
+    """Return how many tokens two sequences have in common at their start."""
     pairs = zip(old, new, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))

@@ -1,4 +1,4 @@
-"""A transformers model and its tokenizer, from a name or out of a pipeline."""
+"""Load a transformers model and its tokenizer, by name or from a pipeline."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,8 @@ def load(
         device_map = "auto"
     if device_map is not None and find_spec("accelerate") is None:
         raise MissingExtra(
-            "a device map needs accelerate: pip install 'memkit-llm[local]', or load the model "
-            "yourself and pass it with its tokenizer"
+            f"device_map={device_map!r} needs accelerate: pip install 'memkit-llm[local]', or load "
+            "the model yourself and pass it with its tokenizer"
         )
     local = Path(name).is_dir()
     try:
@@ -29,19 +29,23 @@ def load(
         )
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"no causal language model at {str(name)!r}: {error}; give a folder or a Hugging Face "
+            f"no causal language model at {str(name)!r}: {error}; pass a folder or a Hugging Face "
             "id"
         ) from error
     return model.eval(), tokenizer
 
 
 def unpack(pipeline: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Return model, tokenizer and what the pipeline would pass to `model.generate`."""
+    """Return a pipeline's model, tokenizer and arguments of `model.generate`.
+
+    Raises:
+        InvalidInput: the pipeline's task is not "text-generation".
+    """
     if pipeline.task != "text-generation":
         raise InvalidInput(
-            f'a pipeline for {pipeline.task!r} does not chat; make pipeline("text-generation", …)'
+            f'a pipeline for {pipeline.task!r} cannot chat; use pipeline("text-generation", …)'
         )
-    # it has no public name for what it was made with
+    # transformers has no public access to the options of a pipeline
     options = pipeline._prepare_generate_kwargs(dict(pipeline._forward_params))
     options.pop("tokenizer", None)
     if tools := pipeline._preprocess_params.get("tools"):

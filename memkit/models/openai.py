@@ -1,6 +1,6 @@
 """Any endpoint that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, LM Studio, OpenAI.
 
-The prompt, with all that was recalled for it, goes to that server and to nobody else.
+The prompt, recalled text included, goes to that server and to no other.
 """
 
 import re
@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.models import fallback_template as unseen
-from memkit.models.last import Last
+from memkit.models import fallback_template
+from memkit.models.generation import LastUsage
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-_NO_KEY = "not-needed"  # without one, the client would send the key of the environment, or fail
-# these insist on the newer name, which Ollama silently ignores (ollama/ollama#7125)
-_NEWER_NAME = ("api.openai.com", ".azure.com")
-_MOST_WORDS = 300  # characters of what a server says about its failure
+_NO_KEY = "not-needed"  # without a key the client would send the environment's, or fail
+# these servers require `max_completion_tokens`, which Ollama ignores (ollama/ollama#7125)
+_COMPLETION_TOKENS_HOSTS = ("api.openai.com", ".azure.com")
+_SERVER_MESSAGE_LENGTH = 300  # most characters of a server's message in ours
 
 _ADVICE = {
-    400: "if the prompt is too long for it, pass the model's window as limit=",
+    400: "if the prompt is too long, pass the model's context window as limit=",
     401: "pass the server's key as api_key=",
-    403: "check what the key may do, and the model's name",
-    404: "check the model's name, and base_url: it mostly ends in /v1",
-    413: "pass the model's window as limit=, or a lower budget",
-    422: "check the options it was given",
-    429: "wait, or raise what the key may spend",
+    403: "check the key's permissions and the model's name",
+    404: "check the model's name, and base_url: it usually ends in /v1",
+    413: "pass the model's context window as limit=, or a lower budget",
+    422: "check the request options",
+    429: "wait, or raise the key's quota",
 }
 
 
@@ -41,20 +41,21 @@ class OpenAIModel:
     """A model behind an OpenAI-compatible endpoint, through the client `openai`.
 
     Args:
-        name: what the server calls the model.
-        base_url: where it listens, such as "http://127.0.0.1:8000/v1"; the client's own default
-            if left out.
-        api_key: the server's key. Left out, a server named by `base_url` gets a placeholder, and
-            the client's default server what the client finds in the environment.
-        client: a made `openai.OpenAI`, which brings its own base_url, key, timeout and retries.
-        limit: the model's window, in tokens of prompt and reply together; servers do not tell.
-        count: counts a text's tokens, best with the model's tokenizer; see `count`.
-        timeout_s: how long the server may be silent before an attempt fails. The client tries a
-            request that failed before the reply began twice more.
-        options: of every request, such as temperature=0, seed=1 or extra_body={...}.
+        name: the model's name on the server.
+        base_url: the endpoint, such as "http://127.0.0.1:8000/v1"; the client's own default if
+            omitted.
+        api_key: the server's key. If omitted, a server named by `base_url` gets a placeholder, and
+            the client's default server the key that the client finds in the environment.
+        client: an `openai.OpenAI`, with its own base_url, key, timeout and retries.
+        limit: the model's context window: most tokens of prompt and reply together. Servers do
+            not report it.
+        count: counts a text's tokens, best with the model's tokenizer; see the method `count`.
+        timeout_s: seconds of silence after which an attempt fails. The client repeats a request
+            up to twice if it failed before the reply began.
+        options: fields of every request, such as temperature=0, seed=1 or extra_body={...}.
 
     Raises:
-        MissingExtra: the client is not installed.
+        MissingExtra: the package openai is not installed.
         ModelError: there is no key for the client's default server.
     """
 
@@ -71,66 +72,70 @@ class OpenAIModel:
         **options: Any,
     ) -> None:
         if client is not None and (base_url is not None or api_key is not None):
-            raise InvalidInput("a client has its base_url and api_key; give those, or the client")
+            raise InvalidInput("pass either client=, or base_url= and api_key=")
         self._client = client or _connect(base_url, api_key, timeout_s)
         if not (self._client.api_key.isascii() and self._client.api_key.isprintable()):
-            raise InvalidInput("the API key holds what no header can carry, such as a line break")
+            raise InvalidInput(
+                "the API key has characters that an HTTP header cannot carry, such as a line break"
+            )
         self.name, self.limit = name, limit
-        self._last = Last()
-        self._length = lru_cache(maxsize=4096)(
-            count or unseen.estimate
-        )  # packing asks again and again
+        self._last = LastUsage()
+        # packing a prompt counts the same texts again and again
+        self._count_text = lru_cache(maxsize=4096)(count or fallback_template.estimate_tokens)
         self._options = options
         url = urlsplit(str(self._client.base_url))
-        place = url.netloc.rpartition("@")[2]  # without a password
-        self.endpoint = f"{url.scheme}://{place}{url.path}".rstrip("/")
-        newer = (url.hostname or "").endswith(_NEWER_NAME)
-        self._most_tokens = "max_completion_tokens" if newer else "max_tokens"
+        host = url.netloc.rpartition("@")[2]  # without a password
+        self.endpoint = f"{url.scheme}://{host}{url.path}".rstrip("/")
+        renamed = (url.hostname or "").endswith(_COMPLETION_TOKENS_HOSTS)
+        self._limit_field = "max_completion_tokens" if renamed else "max_tokens"
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
 
     @property
     def usage(self) -> Usage | None:
-        """What the last reply cost that this thread has read."""
+        """The cost of the last reply that this thread read."""
         return self._last.usage
 
     @property
     def estimated(self) -> bool:
-        """Whether `usage` was counted here, because the server did not say."""
+        """Whether the tokens in `usage` are estimates, because the server reported none."""
         return self._last.estimated
 
     def count(self, messages: Messages) -> int:
-        """Return how many tokens the prompt of these messages has, and rather more.
+        """Return an upper estimate of the prompt's tokens, chat template included.
 
-        Without a `count` of your own a text's length is estimated
-        (`memkit.models.fallback_template`), so that a budget holds: about
-        twice what English takes, half of what a prompt could hold.
+        Without the argument `count` a text's tokens are estimated
+        (`memkit.models.fallback_template`) so that a budget is never exceeded; an English prompt
+        then fills about half of it.
         """
-        return unseen.count(messages, self._length)
+        return fallback_template.estimate_prompt_tokens(messages, self._count_text)
 
     def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside the marks that open or close a role.
+        """Return `text` with a space inside each role marker of the common chat templates.
 
-        The server does not tell its template: these are the marks of the common ones.
+        The server does not reveal which template it uses.
         """
-        return unseen.escape_role_markers(text)
+        return fallback_template.escape_role_markers(text)
+
+    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.
 
-        A refusal in the model's words is a reply, and so is one that ends at `max_new_tokens`.
+        A refusal in the model's words counts as a reply, and so does a reply that ends at
+        `max_new_tokens`.
 
         Raises:
-            ModelError: the server could not be reached, refused, failed, was silent for too long,
-                broke off, or answered something else than a chat completion in words; or its
-                content filter ended the reply, of which what came before was yielded.
+            ModelError: the server is unreachable, refused, failed, timed out, broke off or sent
+                something other than a chat completion with text; or its content filter ended the
+                reply, after the text that was already yielded.
         """
         started = time.perf_counter()
         request = {
             "model": self.name,
             "messages": [dict(message) for message in messages],
-            self._most_tokens: max_new_tokens,
+            self._limit_field: max_new_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -138,39 +143,41 @@ class OpenAIModel:
         try:
             with closing(self._chunks(request | self._options)) as chunks:
                 for chunk in chunks:
-                    if piece := reply.take(chunk):
+                    if piece := reply.add(chunk):
                         yield piece
         finally:
-            if reply.said or reply.ended:
-                self._account(messages, reply, started)
-        if not reply.is_whole:
+            if reply.pieces or reply.finish_reason:
+                self._record_usage(messages, reply, started)
+        if not reply.is_complete:
             raise ModelError(self._why_incomplete(reply, max_new_tokens))
 
     def _chunks(self, request: dict[str, Any]) -> Generator[object]:
-        """Yield what the server sends, and close the connection at the end."""
+        """Yield the server's chunks, and close the connection at the end."""
         import openai
 
-        # before version 3 the client lets its transport's errors through while a reply is read
+        # clients before version 3 do not wrap their transport's errors while a reply is read
         transports = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-        failures = (openai.OpenAIError, ValueError, *(one.HTTPError for one in transports))
+        failures = (
+            openai.OpenAIError, ValueError, *(transport.HTTPError for transport in transports),
+        )  # fmt: skip
         try:
             with self._client.chat.completions.create(**request) as chunks:
-                came = False
+                received = False
                 for chunk in chunks:
-                    came = True
+                    received = True
                     yield chunk
                 kind = chunks.response.headers.get("content-type", "")
         except failures as error:
-            # what a server says may hold the key it was sent: then it is shown nowhere
-            leaks = any(self._redacted(str(one)) != str(one) for one in _chain(error))
-            raise ModelError(self._explained(error)) from (None if leaks else error)
-        if not came and "json" in kind:
+            # a server's message may quote the key; a traceback that contains it is dropped
+            leaks = any(self._redact(str(link)) != str(link) for link in _chain(error))
+            raise ModelError(self._explain(error)) from (None if leaks else error)
+        if not received and "json" in kind:
             raise ModelError(
-                f"{self.endpoint} does not stream: it sent one {kind} where a stream of events was "
-                "asked for; switch streaming on there, or in the proxy before it"
+                f"{self.endpoint} does not stream: it sent one {kind} response instead of events; "
+                "switch streaming on there, or in the proxy before it"
             )
 
-    def _account(self, messages: Messages, reply: "_Reply", started: float) -> None:
+    def _record_usage(self, messages: Messages, reply: "_Reply", started: float) -> None:
         ended = time.perf_counter()
         prompt = getattr(reply.usage, "prompt_tokens", None)
         new = getattr(reply.usage, "completion_tokens", None)
@@ -179,94 +186,99 @@ class OpenAIModel:
         self._last.usage = Usage(
             prompt_tokens=self.count(messages) if prompt is None else prompt,
             reused_tokens=getattr(details, "cached_tokens", None) or 0,
-            new_tokens=self._length("".join(reply.said)) if new is None else new,
+            new_tokens=self._count_text("".join(reply.pieces)) if new is None else new,
             first_token_s=(reply.first_at or ended) - started,
             total_s=ended - started,
         )
 
-    # ---- failures, in our words
+    # ---- error messages
 
-    def _explained(self, error: Exception) -> str:
-        """Return what went wrong where, and what to do about it."""
+    def _explain(self, error: Exception) -> str:
+        """Return what went wrong, where, and what to do."""
         import openai
 
-        if "Timeout" in type(error).__name__:  # the client's, or an older client's transport's
-            return f"{self.endpoint} was silent for too long; is it loading? Or raise timeout_s"
+        if "Timeout" in type(error).__name__:  # the client's error, or an old client's transport's
+            return (
+                f"{self.endpoint} sent nothing before the timeout; check whether it is still "
+                "loading the model, or raise timeout_s"
+            )
         if isinstance(error, openai.APIStatusError):
             status = error.status_code
-            # what is said of a wrong key quotes it, masked at best
-            said = "" if status == 401 else f" ({self._words(error.message)})"
+            # a server's message about a wrong key quotes it, masked at best
+            message = "" if status == 401 else f" ({self._shorten(error.message)})"
             advice = _ADVICE.get(status, "see the server's log")
-            return f"{self.endpoint} answered {status} for model {self.name!r}{said}; {advice}"
+            return f"{self.endpoint} answered {status} for model {self.name!r}{message}; {advice}"
         if isinstance(error, ValueError):
-            reason = f"{type(error).__name__}: {self._words(error)}"
-            return f"{self.endpoint} sent what is no chat completion ({reason}); {_ADVICE[404]}"
+            reason = f"{type(error).__name__}: {self._shorten(error)}"
+            return f"{self.endpoint} sent an invalid chat completion ({reason}); {_ADVICE[404]}"
         if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
-            return f"{self.endpoint} failed within a reply ({self._words(error.message)})"
-        reason = self._words(error.__cause__ or error)
+            return f"{self.endpoint} failed within a reply ({self._shorten(error.message)})"
+        reason = self._shorten(error.__cause__ or error)
         return f"the connection to {self.endpoint} failed ({reason}); is the server running?"
 
-    def _words(self, said: object) -> str:
-        return self._redacted(str(said))[:_MOST_WORDS]
+    def _shorten(self, message: object) -> str:
+        return self._redact(str(message))[:_SERVER_MESSAGE_LENGTH]
 
-    def _redacted(self, text: str) -> str:
+    def _redact(self, text: str) -> str:
+        """Return `text` without the API key."""
         key = self._client.api_key
         return text if key in ("", _NO_KEY) else text.replace(key, "***")
 
-    def _why_incomplete(self, reply: "_Reply", most: int) -> str:
-        if reply.ended == "content_filter":
+    def _why_incomplete(self, reply: "_Reply", max_new_tokens: int) -> str:
+        model = f"model {self.name!r} at {self.endpoint}"
+        if reply.finish_reason == "content_filter":
             return f"the content filter of {self.endpoint} ended the reply (content_filter)"
-        if reply.unread and reply.ended and not reply.said:
-            return f"model {self.name!r} at {self.endpoint} answered with {reply.unread}, no text"
-        if reply.ended == "length":
+        if reply.no_text and reply.finish_reason and not reply.pieces:
+            return f"{model} answered with {reply.no_text} and no text"
+        if reply.finish_reason == "length":
             return (
-                f"model {self.name!r} at {self.endpoint} said nothing within {most} tokens; if it "
-                "thinks before it speaks, raise max_new_tokens or switch its thinking off"
+                f"{model} wrote no text within {max_new_tokens} tokens; if it thinks before it "
+                "answers, raise max_new_tokens or switch its thinking off"
             )
-        if reply.ended:
-            return f"model {self.name!r} at {self.endpoint} said nothing ({reply.ended})"
-        if reply.said:
+        if reply.finish_reason:
+            return f"{model} wrote no text ({reply.finish_reason})"
+        if reply.pieces:
             return f"{self.endpoint} broke off within a reply; see the server's log"
         return f"{self.endpoint} sent no chat completion; {_ADVICE[404]}"
 
 
 class _Reply:
-    """What has come of one reply."""
+    """A reply as far as it has arrived."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-        self.unread = ""  # what stood where text belongs
-        self.ended: str | None = None  # why
+        self.pieces: list[str] = []
+        self.no_text = ""  # content of another type than text, shortened
+        self.finish_reason: str | None = None
         self.usage: object = None
         self.first_at: float | None = None
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the model ended the reply, and said something or meant to say nothing."""
-        if self.ended == "stop":
-            return bool(self.said) or not self.unread
-        return bool(self.said) and self.ended not in (None, "content_filter")
+    def is_complete(self) -> bool:
+        """Whether the model ended the reply, with text or intentionally without."""
+        if self.finish_reason == "stop":
+            return bool(self.pieces) or not self.no_text
+        return bool(self.pieces) and self.finish_reason not in (None, "content_filter")
 
-    def take(self, chunk: object) -> str:
-        """Return the text in a chunk. Servers differ: whatever else it holds is passed over."""
+    def add(self, chunk: object) -> str:
+        """Return the text in a chunk; fields that only some servers send are ignored."""
         self.usage = getattr(chunk, "usage", None) or self.usage
         choices = getattr(chunk, "choices", None)
         if not isinstance(choices, list) or not choices:  # the chunk with the usage has none
             return ""
-        self.ended = getattr(choices[0], "finish_reason", None) or self.ended
+        self.finish_reason = getattr(choices[0], "finish_reason", None) or self.finish_reason
         delta = getattr(choices[0], "delta", None)
         content, refusal = (getattr(delta, name, None) for name in ("content", "refusal"))
-        piece = _text(content) + _text(refusal)
+        piece = _text_of(content) + _text_of(refusal)
         if not piece:
-            self.unread = f"{content!r:.60}" if content else self.unread
+            self.no_text = f"{content!r:.60}" if content else self.no_text
             return ""
         self.first_at = self.first_at or time.perf_counter()
-        self.said.append(piece)
+        self.pieces.append(piece)
         return piece
 
 
-def _text(content: object) -> str:
-    """Return the words of a text, or of a list of parts; some servers send these."""
+def _text_of(content: object) -> str:
+    """Return a string as it is, and the joined text of a list of parts, which some servers send."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -287,18 +299,20 @@ def _connect(base_url: str | None, api_key: str | None, timeout_s: float) -> "Op
             return openai.OpenAI(api_key=api_key, timeout=timeout_s)
         except openai.OpenAIError as error:
             raise ModelError(
-                "there is no API key for OpenAI: pass api_key=, or for another server base_url="
+                "there is no API key for OpenAI: pass api_key=, or base_url= for another server"
             ) from error
-    if not re.match(r"https?://[^/?#\s]", base_url):  # not quoted: it may hold a password
+    # "http://127.0.0.1:8000/v1"; the message does not quote the value, which may hold a password
+    if not re.match(r"https?://[^/?#\s]", base_url):
         raise InvalidInput('base_url must be an address such as "http://127.0.0.1:8000/v1"')
-    made = openai.OpenAI(base_url=base_url, api_key=api_key or _NO_KEY, timeout=timeout_s)
-    made.organization = made.project = None  # of the environment: nothing for another server
-    return made
+    client = openai.OpenAI(base_url=base_url, api_key=api_key or _NO_KEY, timeout=timeout_s)
+    # the client reads these from the environment; another server must not learn them
+    client.organization = client.project = None
+    return client
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
-    one: BaseException | None = error
-    while one is not None:
-        yield one
-        one = one.__cause__ or one.__context__
+    """Yield an error and its causes."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__

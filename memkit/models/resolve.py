@@ -1,27 +1,27 @@
-"""Which model is meant by what a caller has."""
+"""Turn a pipeline, model id or callable into a `Model`."""
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.models.function import FunctionModel
 from memkit.models.huggingface import HuggingFaceModel
-from memkit.protocols import Model
+from memkit.protocols import Messages, Model
+from memkit.records import Usage
 
-_METHODS = ("count", "escape_role_markers", "stream")
 
-
-def pick(model: Any, tokenizer: Any = None) -> Model:
-    """Return a memkit `Model` for anything that answers.
+def resolve_model(model: Any, tokenizer: Any = None) -> Model:
+    """Turn a pipeline, model id or callable into a `Model`.
 
     Args:
         model: a transformers model, a "text-generation" pipeline, an id or path, a memkit
             `Model`, or a function from messages to text.
-        tokenizer: of a transformers model, and of nothing else.
+        tokenizer: the tokenizer of a transformers model; None for anything else.
 
     Raises:
-        InvalidInput: it is none of these, or one without what it needs.
-        ModelError: there is no model of that name.
+        InvalidInput: the object is none of these, or its tokenizer is missing.
+        ModelError: there is no model with this id or path.
     """
     if hasattr(model, "generation_config") and hasattr(model, "config"):
         if tokenizer is None:
@@ -30,26 +30,59 @@ def pick(model: Any, tokenizer: Any = None) -> Model:
         return HuggingFaceModel(model, tokenizer)
     if tokenizer is not None:
         raise InvalidInput(
-            f"a tokenizer goes with a transformers model, not with {_named(model)}; leave it out: "
-            "Chat(model, memory=memory, …)"
+            f"only a transformers model takes a tokenizer, got {_describe(model)} with one; leave "
+            "it out: Chat(model, memory=memory, …)"
         )
     if isinstance(model, str | Path):
         return HuggingFaceModel.from_pretrained(model)
     if isinstance(model, type):
-        raise InvalidInput(f"{model.__name__} is a class; make one, and pass that")
-    if all(callable(getattr(model, name, None)) for name in _METHODS):
-        made: Model = model
-        return made
+        raise InvalidInput(f"{model.__name__} is a class; pass an instance of it")
+    if _has_methods(model, "count", "escape_role_markers", "stream"):
+        resolved: Model = model
+        return resolved
+    if _has_methods(model, "count", "neutralise", "stream"):
+        return _ModelOf040(model)
     if hasattr(model, "task") and hasattr(model, "tokenizer"):
         return HuggingFaceModel.from_pipeline(model)
     if callable(model):
         return FunctionModel(model)
     raise InvalidInput(
-        f"cannot chat with {_named(model)}; pass a transformers model and its tokenizer, a "
+        f"cannot chat with {_describe(model)}; pass a transformers model and its tokenizer, a "
         '"text-generation" pipeline, a model\'s id or path, a memkit model such as OpenAIModel, or '
         "a function from messages to text"
     )
 
 
-def _named(model: object) -> str:
+class _ModelOf040:
+    """Adapter for a model written for memkit 0.4.0, whose `escape_role_markers` is `neutralise`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.max_new_tokens: int | None = getattr(model, "max_new_tokens", None)
+
+    @property
+    def limit(self) -> int | None:
+        limit: int | None = self._model.limit
+        return limit
+
+    @property
+    def usage(self) -> Usage | None:
+        usage: Usage | None = self._model.usage
+        return usage
+
+    def count(self, messages: Messages) -> int:
+        return int(self._model.count(messages))
+
+    def escape_role_markers(self, text: str) -> str:
+        return str(self._model.neutralise(text))
+
+    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
+        yield from self._model.stream(messages, max_new_tokens=max_new_tokens)
+
+
+def _has_methods(model: object, *names: str) -> bool:
+    return all(callable(getattr(model, name, None)) for name in names)
+
+
+def _describe(model: object) -> str:
     return repr(model) if isinstance(model, str | Path) else f"a {type(model).__name__}"

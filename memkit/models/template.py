@@ -1,31 +1,34 @@
-"""Messages in, a model's own prompt out; with a chat template or without one."""
+"""Turn messages into a model's prompt, with its chat template or without one."""
 
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from memkit._moved import old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
 
-PLAIN_STOP = ("\nUser:", "\nAssistant:")  # where a reply ends that no template ends
-_PLAIN = {"system": "", "user": "User: ", "assistant": "Assistant: "}
-_PLAIN_ROLE = re.compile(r"(?m)^(\s*)(User|Assistant):")
-_BRACKETED = re.compile(r"<+[^<>]+>+|\[[^][]+\]")  # of "</s><s>[INST]", each mark alone
+PLAIN_STOPS = ("\nUser:", "\nAssistant:")  # end a reply of a model without a chat template
+_PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}
+_PLAIN_ROLE = re.compile(r"(?m)^(\s*)(User|Assistant):")  # "User:" at the start of a line
+# one marker in a run of them: "</s>", "<s>" and "[INST]" in "</s><s>[INST]"
+_BRACKETED = re.compile(r"<+[^<>]+>+|\[[^][]+\]")
+# message texts that no template contains: what stands around them in a prompt is the template's
 _PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
 class Template:
-    """How a tokenizer's model is asked.
+    """Renders and encodes prompts for one tokenizer.
 
     Args:
-        tokenizer: with a chat template or without.
-        tools: what the template shows to the model.
-        options: what else the template takes.
+        tokenizer: a transformers tokenizer, with a chat template or without.
+        tools: functions or JSON schemas that the template shows to the model.
+        options: further arguments of the template.
 
     Raises:
-        InvalidInput: the model would never see the tools.
+        InvalidInput: the template cannot show the tools.
     """
 
     def __init__(self, tokenizer: Any, tools: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -35,58 +38,58 @@ class Template:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is no chat template, so that roles are written as plain lines."""
+        """Whether the tokenizer has no chat template; roles are then written as "User: …"."""
         return self._tokenizer.chat_template is None
 
     @cached_property
     def has_system_role(self) -> bool:
-        """Whether the chat template shows a system message as given."""
+        """Whether the chat template renders a system message."""
         if self.is_plain:
             return True
         try:
-            shown = self._apply(_probe("system", "user"))
+            prompt = self._apply(_probe("system", "user"))
         except ModelError:
             return False
-        return _PROBES["system"] in shown
+        return _PROBES["system"] in prompt
 
     @cached_property
-    def marks(self) -> "re.Pattern[str] | None":
-        """What opens or closes a role in this model's prompts: special tokens, template text."""
-        found = set(self._tokenizer.all_special_tokens)
-        found |= {
-            str(token.content)
-            for token in self._tokenizer.added_tokens_decoder.values()
-            if token.special
+    def role_markers(self) -> "re.Pattern[str] | None":
+        """A pattern for whatever opens or closes a role: special tokens and template text."""
+        tokenizer = self._tokenizer
+        markers = set(tokenizer.all_special_tokens)
+        markers |= {
+            str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special
         }
         if not self.is_plain:
             roles = ["user", "assistant", "user"]
-            shown = self._apply(_probe(*(["system"] if self.has_system_role else []), *roles))
-            before, *between = re.split("|".join(_PROBES.values()), shown)
-            # only the first line of what stands first: templates put notes of their own below
+            prompt = self._apply(_probe(*(["system"] if self.has_system_role else []), *roles))
+            before, *between = re.split("|".join(_PROBES.values()), prompt)
+            # of the text before the first message only its first line: templates add notes below
             parts = " ".join([*before.strip().splitlines()[:1], *between]).split()
             for part in parts:
-                found |= set(_BRACKETED.findall(part) or re.findall(r".*\W.*", part))
-        bare = {mark.strip() for mark in found}
-        kept = sorted((mark for mark in bare if len(mark) > 1), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, kept))) if kept else None
+                # a bracketed marker, or else any part with punctuation such as "USER:"
+                markers |= set(_BRACKETED.findall(part) or re.findall(r".*\W.*", part))
+        stripped = {marker.strip() for marker in markers}
+        longest_first = sorted((m for m in stripped if len(m) > 1), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
         if self.is_plain:
             text = _PLAIN_ROLE.sub(r"\1\2 :", text)
-        return escape_role_markers(text, self.marks)
+        return escape_role_markers(text, self.role_markers)
 
     def render(self, messages: Messages) -> str:
-        """Return the prompt up to where the reply begins."""
+        """Return the prompt's text up to where the reply begins."""
         if self.is_plain:
-            lines = [_PLAIN[message["role"]] + message["content"] for message in messages]
+            lines = [_PLAIN_PREFIX[message["role"]] + message["content"] for message in messages]
             return "\n".join([*lines, "Assistant:"])
         if messages and messages[0]["role"] == "system" and not self.has_system_role:
             messages = _fold_system(messages)
         return self._apply(messages, self._tools)
 
     def encode(self, messages: Messages) -> list[int]:
-        """Return the prompt's tokens; templates write their own special tokens."""
+        """Return the prompt's token ids; a chat template writes its own special tokens."""
         text = self.render(messages)
         ids: list[int] = self._tokenizer(text, add_special_tokens=self.is_plain)["input_ids"]
         return ids
@@ -104,21 +107,23 @@ class Template:
         return prompt
 
     def _check_tools(self) -> None:
-        from transformers.utils import chat_template_utils as problems
+        from transformers.utils import chat_template_utils
 
-        asked = _probe("user")
         if self.is_plain:
             raise InvalidInput("this model has no chat template to show tools in; leave them out")
+        probe = _probe("user")
         try:
-            shown = self._apply(asked, self._tools)
+            with_tools = self._apply(probe, self._tools)
         except (
-            problems.DocstringParsingException, problems.TypeHintParsingException, ValueError
-        ) as error:  # fmt: skip
+            chat_template_utils.DocstringParsingException,
+            chat_template_utils.TypeHintParsingException,
+            ValueError,
+        ) as error:
             raise InvalidInput(
-                f"a tool is a JSON schema, or a function with types and a docstring: {error}"
+                f"a tool must be a JSON schema, or a function with types and a docstring: {error}"
             ) from error
-        if shown == self._apply(asked):
-            raise InvalidInput("this model's chat template shows no tools; leave them out")
+        if with_tools == self._apply(probe):
+            raise InvalidInput("this model's chat template does not show tools; leave them out")
 
 
 def _probe(*roles: str) -> Messages:
@@ -127,6 +132,10 @@ def _probe(*roles: str) -> Messages:
 
 def _fold_system(messages: Messages) -> Messages:
     """Put the system text in front of the first user message, for templates without the role."""
-    system, first, *rest = messages
+    system, first, *later = messages
     content = f"{system['content']}\n\n{first['content']}"
-    return [{"role": "user", "content": content}, *rest]
+    return [{"role": "user", "content": content}, *later]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

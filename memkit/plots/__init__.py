@@ -1,7 +1,7 @@
-"""Pictures of a memory, with matplotlib: each function returns a figure that a notebook shows.
+"""Pictures of a memory with matplotlib; each function returns a figure that a notebook shows.
 
-Colours and fonts are those of matplotlib's settings, so `plt.style.use("dark_background")` makes
-all of them dark. Needs the extra `notebooks`.
+Colours and fonts follow matplotlib's settings: `plt.style.use("dark_background")` makes every
+picture dark. Needs the extra `notebooks`.
 
 >>> from memkit import plots  # doctest: +SKIP
 >>> plots.attention(memory, "Where does Ann live?", user_id="ann")  # doctest: +SKIP
@@ -10,11 +10,10 @@ all of them dark. Needs the extra `notebooks`.
 from memkit.errors import MissingExtra
 
 try:
-    import matplotlib  # noqa: F401 - all below need it
+    import matplotlib  # noqa: F401 - every module below needs it
 except ModuleNotFoundError as error:
     raise MissingExtra(
-        "matplotlib is not installed, and pictures are drawn with it: "
-        "pip install 'memkit-llm[notebooks]'"
+        "memkit.plots needs matplotlib, which is not installed: pip install 'memkit-llm[notebooks]'"
     ) from error
 
 from memkit.plots.attention import attention

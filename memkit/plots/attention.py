@@ -1,6 +1,6 @@
-"""Chunk attention over time: which stretches of dialogue a question opens, and what it reads there.
+"""Chunk attention over time: which chunks of dialogue a question opens, and which turns in them.
 
-HCAM compares a question with the keys of all chunks, opens the best, and attends inside them.
+HCAM compares a question with the keys of all chunks, opens the best chunks and attends inside them.
 """
 
 from dataclasses import dataclass
@@ -15,43 +15,43 @@ from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import (
     FAINT,
-    ROW,
-    ROWS,
-    SPEAKER,
+    MAX_ROWS,
+    ROW_INCHES,
+    SPEAKER_LENGTH,
     Picture,
-    bare,
-    dated,
-    label,
-    name_rows,
-    verbatim,
+    disable_math,
+    hide_frame,
+    label_rows,
+    set_date_axis,
+    to_label,
 )
 from memkit.protocols import Match, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
 from memkit.retrieval import fusion
 from memkit.retrieval.windows import Floats, Windows
 
-_SHOWN = 3  # chunks whose turns are shown
-_TITLE = 80  # characters
+_OPENED = 3  # chunks whose turns are drawn
+_TITLE_LENGTH = 80  # characters
 _MARKERS = "osD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chunk:
-    """One of the chunks that got most of the attention."""
+    """A chunk that is opened."""
 
     weight: float  # share of all attention
     matches: list[Match]  # its turns, in the order they were said
-    shares: Floats  # theirs of all attention, shape (turns,)
+    shares: Floats  # each turn's share of all attention, shape (turns,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attention:
-    """What a question attends to."""
+    """The attention of a question to all chunks."""
 
     times: NDArray[np.datetime64]  # when each chunk was said, in UTC; shape (chunks,)
     weights: Floats  # each chunk's share of all attention
-    best: list[int]  # the chunks with most of it, and
-    opened: list[_Chunk]  # what is in them
+    best: list[int]  # indices of the opened chunks, most attention first
+    opened: list[_Chunk]  # the same chunks
 
 
 def attention(
@@ -62,51 +62,51 @@ def attention(
     session_id: str | None = None,
     as_of: datetime | None = None,
 ) -> Picture:
-    """Draw how much attention a question pays to each stretch of dialogue, and to its turns.
+    """Draw how much attention a question pays to each chunk of dialogue, and to its turns.
 
-    Over all that was said; `recall` looks at the chunks round its candidates, which are most often
-    the same. Attention is one arm of many (see `relevance`). Cost: one embedding call, and the
-    cosines with every turn of the user.
+    The picture covers the whole dialogue; `recall` attends to the chunks around its candidates
+    only, which are usually the same. Attention is one of several signals (see `relevance`).
+    Cost: one embedding call, and the cosines with all of the user's turns.
 
     Args:
-        memory: where the dialogue is.
+        memory: the memory.
         query: a question or any text.
         user_id: whose memory.
         session_id: only this conversation.
-        as_of: only what had been said by then.
+        as_of: only what had been said by this time.
 
     Raises:
-        InvalidInput: the question is empty, or nothing was said yet.
+        InvalidInput: the question is empty, or there are no turns yet.
     """
     if not query.strip():
         raise InvalidInput("the question is empty; pass the text to look for")
     scope = Scope(user_id=user_id, session_id=session_id)
     vector = np.asarray(memory.embedder.embed([query]), dtype=np.float32)[0]
-    import memkit.attention  # noqa: F401 - loads torch, and not while the store is held
+    import memkit.attention  # noqa: F401 - loads torch before the snapshot blocks the store
 
     with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:
         if not len(snapshot.timeline):
-            raise InvalidInput(f"nothing of {user_id!r} is there to attend to; remember() it first")
-        found = _attend(snapshot, vector)
-    rows = _rows(found)
-    height = 1.0 + ROW * len(rows)
+            raise InvalidInput(f"{user_id!r} has no turns to attend to; call remember() first")
+        attended = _attend(snapshot, vector)
+    rows = _rows(attended)
+    height = 1.0 + ROW_INCHES * len(rows)
     figure = Picture(9, 2.8 + height)
-    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(2.8, height))[:, 0]
-    _draw_chunks(bare(parts[0].subplots()), found)
-    _draw_turns(bare(parts[1].subplots()), rows)
-    verbatim([parts[0].suptitle(label(query, _TITLE), fontsize="medium")])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(2.8, height))[:, 0]
+    _draw_chunks(hide_frame(top.subplots()), attended)
+    _draw_turns(hide_frame(bottom.subplots()), rows)
+    disable_math([top.suptitle(to_label(query, _TITLE_LENGTH), fontsize="medium")])
     return figure
 
 
 def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
-    """Attend to all chunks of a scope as recall does to those round its candidates."""
-    places = np.arange(len(snapshot.timeline))
-    numbers = Windows(snapshot.timeline).chunks(places)
-    shares = fusion.attention_scores(numbers, (snapshot.vectors(places) @ vector).astype(float))
+    """Attend to all chunks of a scope, as recall does to those around its candidates."""
+    positions = np.arange(len(snapshot.timeline))
+    numbers = Windows(snapshot.timeline).chunks(positions)
+    shares = fusion.attention_scores(numbers, (snapshot.vectors(positions) @ vector).astype(float))
     shares /= shares.sum()
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
     weights = np.bincount(chunks, shares).astype(float)
-    best = np.argsort(-weights, kind="stable")[:_SHOWN].tolist()
+    best = np.argsort(-weights, kind="stable")[:_OPENED].tolist()
     opened = []
     for chunk in best:
         inside = np.flatnonzero(chunks == chunk)
@@ -116,45 +116,46 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     return _Attention(times=times, weights=weights, best=best, opened=opened)
 
 
-def _draw_chunks(axes: Axes, found: _Attention) -> None:
-    """Draw each chunk's weight when it was said."""
-    axes.vlines(found.times, 0, found.weights, color="grey", alpha=FAINT)
-    axes.plot(found.times, found.weights, ".", color="grey", alpha=FAINT, clip_on=False)
-    for n, chunk in enumerate(found.best):
-        at, weight = found.times[chunk], found.weights[chunk]
-        axes.vlines(at, 0, weight, color=f"C{n}")
-        axes.plot(at, weight, _MARKERS[n], color=f"C{n}", clip_on=False)
-    dated(axes, *axes.dataLim.intervalx)
-    axes.set_ylim(0, found.weights.max() * 1.1)
+def _draw_chunks(axes: Axes, attended: _Attention) -> None:
+    """Draw each chunk's weight at the time it was said."""
+    times, weights = attended.times, attended.weights
+    axes.vlines(times, 0, weights, color="grey", alpha=FAINT)
+    axes.plot(times, weights, ".", color="grey", alpha=FAINT, clip_on=False)
+    for n, chunk in enumerate(attended.best):
+        axes.vlines(times[chunk], 0, weights[chunk], color=f"C{n}")
+        axes.plot(times[chunk], weights[chunk], _MARKERS[n], color=f"C{n}", clip_on=False)
+    set_date_axis(axes, *axes.dataLim.intervalx)
+    axes.set_ylim(0, weights.max() * 1.1)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("attention")
-    seen = int((found.weights > 0).sum())
-    axes.set_xlabel(f"{seen} of {len(found.weights):,} chunks attended to", fontsize="small")
+    count = int((weights > 0).sum())
+    axes.set_xlabel(f"{count} of {len(weights):,} chunks attended to", fontsize="small")
 
 
-_Row = tuple[str, float | None, str]  # what is written, its share, and its colour
+_Row = tuple[str, float | None, str]  # text, share (None: the row is a chunk's title), colour
 
 
-def _rows(found: _Attention) -> list[_Row]:
-    """Return a row for each of the best chunks, followed by one for each of its turns."""
+def _rows(attended: _Attention) -> list[_Row]:
+    """Return a row for each opened chunk, followed by a row for each of its turns."""
     rows: list[_Row] = []
-    for n, chunk in enumerate(found.opened):
+    for n, chunk in enumerate(attended.opened):
         said_at = chunk.matches[0].turn.said_at
         when = f"{day(said_at)}, {said_at:%H:%M}" if said_at else ""
         rows.append((f"{when}: {chunk.weight:.0%} of the attention", None, f"C{n}"))
         for match, share in zip(chunk.matches, chunk.shares, strict=True):
-            words = match.turn.text[match.start : match.end]
-            rows.append((f"{label(match.turn.speaker, SPEAKER)}: {words}", float(share), f"C{n}"))
-    return rows[:ROWS]
+            speaker = to_label(match.turn.speaker, SPEAKER_LENGTH)
+            text = match.turn.text[match.start : match.end]
+            rows.append((f"{speaker}: {text}", float(share), f"C{n}"))
+    return rows[:MAX_ROWS]
 
 
 def _draw_turns(axes: Axes, rows: list[_Row]) -> None:
-    """Draw each turn's share of all attention, under its chunk."""
+    """Draw each turn's share of all attention, below the title of its chunk."""
     for n, (_, share, colour) in enumerate(rows):
         axes.barh(n, share or 0.0, height=0.7, color=colour)
-    name_rows(axes, (label(text) for text, _, _ in rows))
-    for (_, share, colour), name in zip(rows, axes.get_yticklabels(), strict=True):
+    label_rows(axes, (to_label(text) for text, _, _ in rows))
+    for (_, share, colour), label in zip(rows, axes.get_yticklabels(), strict=True):
         if share is None:
-            name.set(fontweight="bold", color=colour)
+            label.set(fontweight="bold", color=colour)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("each turn's share of all attention", fontsize="small")

@@ -1,59 +1,72 @@
-"""Why each hit was found: what every arm adds to its relevance."""
+"""Bars of relevance, split into the contributions of the signals."""
 
 from collections.abc import Mapping, Sequence
 
 from memkit.errors import InvalidInput
-from memkit.plots.picture import ROW, ROWS, SPEAKER, Picture, bare, explain_below, label, name_rows
+from memkit.plots.picture import (
+    MAX_ROWS,
+    ROW_INCHES,
+    SPEAKER_LENGTH,
+    Picture,
+    add_legend_below,
+    hide_frame,
+    label_rows,
+    to_label,
+)
 from memkit.records import Hit
 from memkit.retrieval.fusion import WEIGHTS
 
-_LEAST = 0.005  # of a relevance: less cannot be seen
+_VISIBLE = 0.005  # the smallest share of a relevance that can be seen
 
 
 def relevance(hits: Sequence[Hit]) -> Picture:
-    """Draw hits as bars of their relevance, made up of what each arm adds; the best on top.
+    """Draw each hit as a bar of its relevance, split by signal; the best hit is on top.
 
     Args:
-        hits: what `recall` returned; the first 30 are drawn.
+        hits: result of `recall`; the first 30 are drawn.
 
     Raises:
         InvalidInput: there are no hits.
     """
     if not hits:
-        raise InvalidInput("there are no hits to draw; ask recall() for some")
-    drawn, rows = hits[:ROWS], range(min(len(hits), ROWS))
-    figure = Picture(9, 1.5 + ROW * len(drawn))
-    axes = bare(figure.subplots())
+        raise InvalidInput("there are no hits to draw; pass the result of memory.recall()")
+    hits = hits[:MAX_ROWS]
+    rows = range(len(hits))
+    figure = Picture(9, 1.5 + ROW_INCHES * len(hits))
+    axes = hide_frame(figure.subplots())
     ends = [0.0 for _ in rows]
-    for arm, (colour, shares) in _arms(drawn).items():
-        axes.barh(rows, shares, left=ends, height=0.7, color=colour, label=label(arm))
+    for signal, (colour, shares) in _shares_by_signal(hits).items():
+        axes.barh(rows, shares, left=ends, height=0.7, color=colour, label=to_label(signal))
         ends = [end + share for end, share in zip(ends, shares, strict=True)]
-    numbers = zip(rows, ends, drawn, strict=True)
-    for row, end, hit in numbers:
+    for row, end, hit in zip(rows, ends, hits, strict=True):
         axes.annotate(
             f"{hit.relevance:.2f}", (end, row), (4, 0), textcoords="offset points", va="center",
             fontsize="small",
         )  # fmt: skip
-    name_rows(
-        axes,
-        (
-            label(f"{hit.said_at:%Y-%m-%d}, {label(hit.speaker, SPEAKER)}: {hit.text}")
-            for hit in drawn
-        ),
-    )
+    label_rows(axes, map(_row_label, hits))
     axes.set_xlim(0, max(*ends, 0.05) * 1.1)
-    axes.set_xlabel("relevance, and what each arm adds to it")
-    explain_below(figure, axes, columns=5)
+    axes.set_xlabel("relevance, and how much each signal adds")
+    add_legend_below(figure, axes, columns=5)
     return figure
 
 
-def _arms(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:
-    """Return each arm's colour, the same in all pictures, and shares; small ones together."""
-    shares = [hit.explain or {"relevance": hit.relevance} for hit in hits]
-    names = dict.fromkeys([*WEIGHTS, *(arm for one in shares for arm in one)])
-    found = {arm: (f"C{n}", [one.get(arm, 0.0) for one in shares]) for n, arm in enumerate(names)}
-    seen = {arm: drawn for arm, drawn in found.items() if max(drawn[1]) >= _LEAST}
-    rest = [
-        sum(one[n] for arm, (_, one) in found.items() if arm not in seen) for n in range(len(hits))
-    ]
-    return seen | ({"the rest": ("0.6", rest)} if max(rest) >= _LEAST else {})
+def _row_label(hit: Hit) -> str:
+    speaker = to_label(hit.speaker, SPEAKER_LENGTH)
+    return to_label(f"{hit.said_at:%Y-%m-%d}, {speaker}: {hit.text}")
+
+
+def _shares_by_signal(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:
+    """Return each signal's colour and its share per hit; small signals are added up.
+
+    A signal has the same colour in every picture.
+    """
+    explained = [hit.explain or {"relevance": hit.relevance} for hit in hits]
+    signals = dict.fromkeys([*WEIGHTS, *(signal for shares in explained for signal in shares)])
+    by_signal = {
+        signal: (f"C{n}", [shares.get(signal, 0.0) for shares in explained])
+        for n, signal in enumerate(signals)
+    }
+    visible = {signal: bars for signal, bars in by_signal.items() if max(bars[1]) >= _VISIBLE}
+    small = [shares for signal, (_, shares) in by_signal.items() if signal not in visible]
+    remainder = [sum(shares[n] for shares in small) for n in range(len(hits))]
+    return visible | ({"the rest": ("0.6", remainder)} if max(remainder) >= _VISIBLE else {})

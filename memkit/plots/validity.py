@@ -1,4 +1,4 @@
-"""When each thought holds, or held: a timeline."""
+"""A timeline of thoughts: from when to when each one holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,48 +6,61 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from memkit.errors import InvalidInput
-from memkit.plots.picture import FAINT, ROW, ROWS, Picture, bare, dated, label, name_rows, number
+from memkit.plots.picture import (
+    FAINT,
+    MAX_ROWS,
+    ROW_INCHES,
+    Picture,
+    hide_frame,
+    label_rows,
+    set_date_axis,
+    to_axis_number,
+    to_label,
+)
 from memkit.records import Thought
 
-_LOOKS: Mapping[str, tuple[str, float]] = {  # colour and opacity
+_STYLES: Mapping[str, tuple[str, float]] = {  # colour and opacity
     "holds": ("C0", 1.0),
     "no longer holds": ("C0", FAINT),
     "may contradict another": ("C1", 1.0),
 }
-_LEAST = 0.004  # of the time drawn: a shorter bar could not be seen
-_NOBODY = "about nobody in particular"
+_MIN_BAR = 0.004  # share of the axis; a shorter bar is invisible
+_NO_SUBJECT = "about nobody in particular"
 
 
 def validity(thoughts: Iterable[Thought]) -> Picture:
-    """Draw when thoughts hold in the world, by whom or what they are about, oldest first.
+    """Draw when thoughts hold in the world, grouped by their subject, oldest first.
 
-    `memory.thoughts` has what holds; `memory.history` of each adds what it replaced:
+    `memory.thoughts` returns the thoughts that hold; `memory.history` adds those they replaced:
 
-        [one for now in memory.thoughts(user_id="ann")
-         for one in memory.history(now.id, user_id="ann")]
+        [version for thought in memory.thoughts(user_id="ann")
+         for version in memory.history(thought.id, user_id="ann")]
 
     Args:
-        thoughts: each is drawn once; those that came first, if there are more than 30 rows.
+        thoughts: each is drawn once; the first ones, if there are more than 30 rows.
 
     Raises:
         InvalidInput: there are no thoughts.
     """
-    once = list({one.id: one for one in thoughts}.values())
-    if not once:
-        raise InvalidInput("there are no thoughts to draw; memory.think() draws them from turns")
-    rows = _rows(once)
-    drawn = [one for one in rows[:ROWS] if isinstance(one, Thought)]
-    figure = Picture(9, 1.5 + ROW * len(rows[:ROWS]))
-    axes = bare(figure.subplots())
-    dated(axes, *_ends(drawn))
-    for row, one in enumerate(rows[:ROWS]):
-        if isinstance(one, Thought):
-            _bar(axes, row, one)
-    _name(axes, rows[:ROWS])
-    if len(drawn) < len(once):
-        axes.set_xlabel(f"{len(once) - len(drawn):,} more thoughts are not drawn", fontsize="small")
+    unique = list({thought.id: thought for thought in thoughts}.values())
+    if not unique:
+        raise InvalidInput("there are no thoughts to draw; call memory.think() first")
+    rows = _rows(unique)[:MAX_ROWS]
+    visible = [row for row in rows if isinstance(row, Thought)]
+    figure = Picture(9, 1.5 + ROW_INCHES * len(rows))
+    axes = hide_frame(figure.subplots())
+    set_date_axis(axes, *_time_range(visible))
+    for n, row in enumerate(rows):
+        if isinstance(row, Thought):
+            _draw_bar(axes, n, row)
+    label_rows(axes, (to_label(row if isinstance(row, str) else row.text) for row in rows))
+    for row, label in zip(rows, axes.get_yticklabels(), strict=True):
+        if isinstance(row, str):
+            label.set_fontweight("bold")
+    if missing := len(unique) - len(visible):
+        axes.set_xlabel(f"{missing:,} more thoughts are not drawn", fontsize="small")
     handles = [
-        Patch(color=colour, alpha=alpha, label=name) for name, (colour, alpha) in _LOOKS.items()
+        Patch(color=colour, alpha=alpha, label=label) for label, (colour, alpha) in _STYLES.items()
     ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small"
@@ -56,42 +69,35 @@ def validity(thoughts: Iterable[Thought]) -> Picture:
 
 
 def _rows(thoughts: Sequence[Thought]) -> list[str | Thought]:
-    """Return what stands in each row: whom thoughts are about, then these, oldest first."""
-    about: dict[str, list[Thought]] = {}
-    for one in thoughts:
-        about.setdefault(one.head or _NOBODY, []).append(one)
+    """Return the rows: each subject, followed by its thoughts, oldest first."""
+    by_subject: dict[str, list[Thought]] = {}
+    for thought in thoughts:
+        by_subject.setdefault(thought.head or _NO_SUBJECT, []).append(thought)
     rows: list[str | Thought] = []
-    for head, theirs in about.items():
-        rows += [head, *sorted(theirs, key=lambda one: one.valid_from)]
+    for subject, group in by_subject.items():
+        rows += [subject, *sorted(group, key=lambda thought: thought.valid_from)]
     return rows
 
 
-def _ends(thoughts: Sequence[Thought]) -> tuple[float, float]:
-    """Return the first and the last moment drawn."""
-    begins = [number(one.valid_from) for one in thoughts]
-    known = [*begins, *(number(one.repeated_at) for one in thoughts)]
-    known += [number(one.valid_to) for one in thoughts if one.valid_to]
-    return min(begins), max(known)
+def _time_range(thoughts: Sequence[Thought]) -> tuple[float, float]:
+    """Return the first and the last time to draw."""
+    starts = [to_axis_number(thought.valid_from) for thought in thoughts]
+    ends = [to_axis_number(thought.repeated_at) for thought in thoughts]
+    ends += [to_axis_number(thought.valid_to) for thought in thoughts if thought.valid_to]
+    return min(starts), max(starts + ends)
 
 
-def _bar(axes: Axes, row: int, thought: Thought) -> None:
-    """Draw when a thought holds; up to the edge, if it still does."""
+def _draw_bar(axes: Axes, row: int, thought: Thought) -> None:
+    """Draw when a thought holds; the bar of one that still holds reaches the edge."""
     first, last = axes.get_xlim()
-    begin = number(thought.valid_from)
-    end = last if thought.valid_to is None else number(thought.valid_to)
-    seen = max(end - begin, (last - first) * _LEAST)
-    colour, alpha = _LOOKS[_look(thought)]
-    axes.barh(row, seen, left=begin, height=0.6, color=colour, alpha=alpha)
+    start = to_axis_number(thought.valid_from)
+    end = last if thought.valid_to is None else to_axis_number(thought.valid_to)
+    width = max(end - start, (last - first) * _MIN_BAR)
+    colour, alpha = _STYLES[_style(thought)]
+    axes.barh(row, width, left=start, height=0.6, color=colour, alpha=alpha)
 
 
-def _look(thought: Thought) -> str:
+def _style(thought: Thought) -> str:
     if thought.valid_to is not None:
         return "no longer holds"
     return "may contradict another" if thought.conflicts else "holds"
-
-
-def _name(axes: Axes, rows: Sequence[str | Thought]) -> None:
-    name_rows(axes, (label(one if isinstance(one, str) else one.text) for one in rows))
-    for one, name in zip(rows, axes.get_yticklabels(), strict=True):
-        if isinstance(one, str):
-            name.set_fontweight("bold")

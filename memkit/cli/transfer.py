@@ -1,4 +1,4 @@
-"""import and export: conversations in files."""
+"""import, export: conversations from and to files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from memkit.cli import show
+from memkit.cli import output
 from memkit.cli.options import (
     DEFAULT_STORE,
     AsJson,
@@ -16,10 +16,10 @@ from memkit.cli.options import (
     Session,
     StorePath,
     User,
-    hush,
-    memory_at,
-    someone,
-    store_at,
+    disable_progress_bars,
+    open_memory,
+    open_store,
+    require_user,
 )
 from memkit.errors import InvalidInput
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What an imported file may be."""
+    """Formats of an imported file."""
 
     auto = "auto"
     jsonl = "jsonl"
@@ -44,16 +44,16 @@ def import_(
         Format,
         typer.Option(
             "--format",
-            help="jsonl: a turn a line, as `memkit export` writes them. locomo: a LoCoMo file.",
+            help="jsonl: one turn per line, as `memkit export` writes them. locomo: a LoCoMo file.",
         ),
     ] = Format.auto,
     session: Annotated[
-        str | None, typer.Option(help="The conversation of lines that name none (jsonl).")
+        str | None, typer.Option(help="The conversation of lines that do not name one (jsonl).")
     ] = None,
     conversation: Annotated[
         str | None,
         typer.Option(
-            help="Which conversation of a LoCoMo file, such as conv-26; needed if it has several."
+            help="Which conversation of a LoCoMo file, such as conv-26; required if it has several."
         ),
     ] = None,
     embedder: Embedder = None,
@@ -61,22 +61,22 @@ def import_(
 ) -> None:
     """Remember a file of conversations, 256 turns at a time.
 
-    The same file again, or after an interruption, adds only what is missing.
+    Importing a file again, also after an interruption, adds only the missing turns.
     """
     from memkit import importers
 
-    someone(user)
-    hush(embedder)
+    require_user(user)
+    disable_progress_bars(embedder)
     source = _source(file, format_, conversation, user, session)
-    with memory_at(store, embedder, new=True) as memory:
-        with show.progress("importing") as progress:
-            done = importers.import_turns(memory, source, user_id=user, progress=progress)
-        with show.working("summarising"):
+    with open_memory(store, embedder, create=True) as memory:
+        with output.progress_bar("importing") as progress:
+            result = importers.import_turns(memory, source, user_id=user, progress=progress)
+        with output.spinner("summarising"):
             memory._think_quietly(user)
     if json_:
-        show.emit({"read": done.read, "new": done.new})
+        output.print_json({"read": result.read, "new": result.new})
     else:
-        show.say(f"read {done.read} turns, {done.new} new")
+        output.print_text(f"read {result.read} turns, {result.new} new")
 
 
 def _source(
@@ -86,10 +86,12 @@ def _source(
 
     kind = importers.guess_format(file) if format_ is Format.auto else format_
     if kind == "locomo":
-        chosen = importers.select_conversation(importers.read_locomo(file), conversation)
-        return importers.locomo_source(chosen)
+        conversations = importers.read_locomo(file)
+        return importers.locomo_source(importers.select_conversation(conversations, conversation))
     if conversation is not None:
-        raise InvalidInput("--conversation chooses from a LoCoMo file, and this is none")
+        raise InvalidInput(
+            f"--conversation {conversation} needs a LoCoMo file, and {file} is read as {kind}"
+        )
     return importers.read_lines(file, user_id=user, session_id=session)
 
 
@@ -97,8 +99,9 @@ def export(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
-    output: Annotated[
-        Path | None, typer.Option(help="A file to write; left out: stdout.", show_default=False)
+    path: Annotated[
+        Path | None,
+        typer.Option("--output", help="A file to write. Default: stdout.", show_default=False),
     ] = None,
     json_: AsJson = False,
 ) -> None:
@@ -107,23 +110,23 @@ def export(
     from memkit.protocols import Window
     from memkit.records import Scope
 
-    scope = Scope(user_id=someone(user), session_id=session)
-    written = 0
-    with store_at(store) as source, _target(output) as target:
-        for turn in source.turns(scope, Window()):
-            target.write(show.to_json(to_line(turn, user_id=user)).encode() + b"\n")
-            written += 1
-    if output is None:
+    scope = Scope(user_id=require_user(user), session_id=session)
+    count = 0
+    with open_store(store) as backend, _open_target(path) as target:
+        for turn in backend.turns(scope, Window()):
+            target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
+            count += 1
+    if path is None:
         return
     if json_:
-        show.emit({"turns": written, "output": str(output)})
+        output.print_json({"turns": count, "output": str(path)})
     else:
-        show.say(f"wrote {written} turns to {output}")
+        output.print_text(f"wrote {count} turns to {path}")
 
 
 @contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
-    """Open what to write to; a file stands there whole, or is left as it was."""
+def _open_target(path: Path | None) -> Iterator[BinaryIO]:
+    """Open the output; a file appears complete or not at all."""
     if path is None:
         stdout = typer.get_binary_stream("stdout")
         yield stdout

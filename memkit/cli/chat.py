@@ -1,4 +1,4 @@
-"""chat and demo: a language model with a memory."""
+"""chat, demo: commands that run a language model with a memory."""
 
 import io
 import sys
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memkit.cli import show
+from memkit.cli import output
 from memkit.cli.options import (
     DEFAULT_STORE,
     AsJson,
     Embedder,
     StorePath,
     User,
-    hush,
-    memory_at,
-    someone,
+    disable_progress_bars,
+    open_memory,
+    require_user,
 )
 from memkit.errors import MemkitError
 
@@ -32,12 +32,12 @@ def chat(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Annotated[
-        str, typer.Option(help="The conversation; one that exists is taken up again.")
+        str, typer.Option(help="The conversation; an existing one is continued.")
     ] = "main",
     model: Annotated[
         str | None,
         typer.Option(
-            help="A Hugging Face id or path. Left out: the bundled SmolLM2-135M-Instruct.",
+            help="A Hugging Face id or path. Default: the bundled SmolLM2-135M-Instruct.",
             show_default=False,
         ),
     ] = None,
@@ -47,19 +47,19 @@ def chat(
 ) -> None:
     """Talk with a model that remembers.
 
-    /why shows what the last prompt was made of, /quit ends. Ctrl-C stops an answer.
+    /why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply.
     """
     from memkit.chat import Chat
 
-    someone(user)
-    hush(embedder, model)
-    with memory_at(store, embedder, new=True, background=True) as memory:
-        with show.working("loading the model"):
+    require_user(user)
+    disable_progress_bars(embedder, model)
+    with open_memory(store, embedder, create=True, background=True) as memory:
+        with output.spinner("loading the model"):
             chat = Chat(
-                *_load(model), memory, user_id=user, session_id=session,
+                *_load_model(model), memory, user_id=user, session_id=session,
                 max_new_tokens=max_tokens,
             )  # fmt: skip
-        failed = _talk(chat, as_json=json_)
+        failed = _run_chat(chat, as_json=json_)
     if failed:
         raise typer.Exit(2)
 
@@ -67,41 +67,41 @@ def chat(
 def demo(
     *,
     dialogue: Annotated[
-        list[Path] | None, typer.Option(help="A LoCoMo file; may be given again.")
+        list[Path] | None, typer.Option(help="A LoCoMo file; repeat the option for several.")
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option(help="Where to keep the demo's memory. Left out: a temporary folder."),
+        typer.Option(help="Folder for the demo's memory. Default: a temporary one."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the synthetic dialogue.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic dialogue.")] = 0,
     json_: AsJson = False,
 ) -> None:
-    """Show what a memory is worth: ask a model about a dialogue far longer than its prompt."""
+    """Ask a model about a dialogue far longer than its prompt, with and without a memory."""
     from memkit.demo.run import run_demo
 
-    hush()
+    disable_progress_bars()
     run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_)
 
 
-def _load(model: str | None) -> tuple[Any, Any]:
+def _load_model(model: str | None) -> tuple[Any, Any]:
     from memkit.models import bundled, loading
 
     return loading.load(model) if model else bundled.smollm2()
 
 
-def _talk(chat: "Chat", *, as_json: bool) -> bool:
-    """Answer line after line; return whether an answer failed."""
+def _run_chat(chat: "Chat", *, as_json: bool) -> bool:
+    """Answer each line of stdin; return whether a reply failed."""
     failed = False
     for line in _lines(prompt="" if as_json or not sys.stdin.isatty() else "> "):
         if line == "/quit":
             break
         if line == "/why":
-            _why(chat, as_json=as_json)
+            _print_report(chat, as_json=as_json)
         elif line:
             try:
                 _answer(chat, line, as_json=as_json)
-            except MemkitError as error:  # this answer failed, the next one need not
-                show.error(error)
+            except MemkitError as error:  # the next reply may succeed
+                output.print_error(error)
                 failed = True
     return failed
 
@@ -110,9 +110,11 @@ def _lines(prompt: str) -> Iterator[str]:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if prompt:
-        show.note("/why shows what the last prompt was made of, /quit ends, Ctrl-C stops an answer")
+        output.print_note(
+            "/why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply"
+        )
         with suppress(ImportError):
-            import readline  # noqa: F401 - imported, it gives input() its line editing
+            import readline  # noqa: F401 - its import gives input() line editing
     while True:
         try:
             line = input(prompt)
@@ -122,36 +124,36 @@ def _lines(prompt: str) -> Iterator[str]:
 
 
 def _answer(chat: "Chat", question: str, *, as_json: bool) -> None:
-    said: list[str] = []
+    reply: list[str] = []
     stopped = False
     try:
-        # closed by hand, so that Ctrl-C stops the model at once wherever it strikes
+        # closing the generator stops the model at once, wherever Ctrl-C interrupts this
         with closing(chat.stream(question)) as pieces:
             for piece in pieces:
-                said.append(piece)
+                reply.append(piece)
                 if not as_json:
-                    show.say(piece, end="")
+                    output.print_text(piece, end="")
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        show.emit({"reply": "".join(said).strip(), "stopped": stopped} | _report(chat))
+        output.print_json({"reply": "".join(reply).strip(), "stopped": stopped} | _report(chat))
     else:
-        show.say(" [stopped]" if stopped else "")
+        output.print_text(" [stopped]" if stopped else "")
 
 
-def _why(chat: "Chat", *, as_json: bool) -> None:
+def _print_report(chat: "Chat", *, as_json: bool) -> None:
     report = chat.report
     if as_json:
-        show.emit(_report(chat))
+        output.print_json(_report(chat))
     elif report is None:
-        show.say("nothing has been asked yet")
+        output.print_text("nothing has been asked yet")
     else:
         if report.prompt.hits:
-            show.hits(report.prompt.hits, explain=True)
+            output.print_hits(report.prompt.hits, explain=True)
         else:
-            show.say("nothing was recalled")
+            output.print_text("nothing was recalled")
         usage = report.usage
-        show.say(
+        output.print_text(
             f"prompt {usage.prompt_tokens} tokens, {usage.reused:.0%} reused, with "
             f"{report.prompt.history} messages of history; reply {usage.new_tokens} tokens, the "
             f"first after {usage.first_token_s:.1f} s, all after {usage.total_s:.1f} s"
@@ -165,5 +167,5 @@ def _report(chat: "Chat") -> dict[str, object]:
     return {
         "usage": asdict(chat.report.usage),
         "history": prompt.history,
-        "hits": [show.hit_record(hit) for hit in prompt.hits],
+        "hits": [output.hit_to_dict(hit) for hit in prompt.hits],
     }

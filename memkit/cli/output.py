@@ -1,4 +1,4 @@
-"""What people see: text made harmless, JSON, tables, and progress on stderr."""
+"""Output of the commands: sanitised text, JSON, tables, and progress on stderr."""
 
 import json
 import sys
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from memkit.records import Hit
 
 
-def clean(text: str) -> str:
-    """Return `text` without what could command a terminal."""
+def strip_controls(text: str) -> str:
+    """Return `text` without control characters that a terminal would obey."""
     return HARMFUL.sub("", text)
 
 
-def say(text: str, *, end: str = "\n") -> None:
-    """Print text on stdout, made harmless, and never wrapped."""
-    typer.echo(clean(text) + end, nl=False)
+def print_text(text: str, *, end: str = "\n") -> None:
+    """Print sanitised text on stdout, never wrapped."""
+    typer.echo(strip_controls(text) + end, nl=False)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """Print a remark for people on stderr."""
-    typer.echo(clean(text), err=True)
+    typer.echo(strip_controls(text), err=True)
 
 
-def error(error: Exception) -> None:
+def print_error(error: Exception) -> None:
     """Print an error on one line of stderr."""
-    note(f"memkit: {one_line(str(error))}")
+    print_note(f"memkit: {one_line(str(error))}")
 
 
 def to_json(value: object) -> str:
     """Return JSON on one line: UTF-8, with control characters escaped."""
     text = json.dumps(value, ensure_ascii=False)
-    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def emit(value: object) -> None:
+def print_json(value: object) -> None:
     """Print JSON on one line of stdout."""
     typer.echo(to_json(value).encode())
 
 
-def hit_record(hit: "Hit") -> dict[str, object]:
+def hit_to_dict(hit: "Hit") -> dict[str, object]:
     """Return a hit as a JSON object."""
     return {
         "text": hit.text,
@@ -62,8 +62,8 @@ def hit_record(hit: "Hit") -> dict[str, object]:
     }
 
 
-def hits(found: "Sequence[Hit]", *, explain: bool = False) -> None:
-    """Print hits as a table, best first; with `explain`, each arm's share of the relevance."""
+def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
+    """Print hits as a table, best first; `explain` adds each signal's share of the relevance."""
     rows = [
         [
             f"{hit.relevance:.3f}",
@@ -71,19 +71,19 @@ def hits(found: "Sequence[Hit]", *, explain: bool = False) -> None:
             hit.speaker,
             f"{hit.text}\n({_shares(hit)})" if explain else hit.text,
         ]
-        for hit in found
+        for hit in hits
     ]
-    table(["relevance", "date", "speaker", "text"], rows)
+    print_table(["relevance", "date", "speaker", "text"], rows)
 
 
 def _shares(hit: "Hit") -> str:
-    """Return each arm's share of a hit's relevance, the greatest first."""
+    """Return each signal's share of a hit's relevance, largest first."""
     shares = sorted(hit.explain.items(), key=lambda share: -share[1])
-    return " + ".join(f"{share:.3f} {arm}" for arm, share in shares if share >= 0.0005)
+    return " + ".join(f"{share:.3f} {signal}" for signal, share in shares if share >= 0.0005)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows on stdout; the cells' text is shown as it is, never read as markup."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows on stdout; the cells' text is never parsed as Rich markup."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -93,26 +93,31 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         last = n == len(columns) - 1
         grid.add_column(Text(column), overflow="fold", no_wrap=not last and column != "speaker")
     for row in rows:
-        grid.add_row(*(Text(clean(cell)) for cell in row))
+        grid.add_row(*(Text(strip_controls(cell)) for cell in row))
     _console().print(grid)
 
 
-def counts(values: Mapping[str, int]) -> None:
+def print_counts(counts: Mapping[str, int]) -> None:
     """Print named numbers as a table."""
-    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in values.items()]
-    table(["what", "number"], rows)
+    rows = [[name.replace("_", " "), f"{count:,}"] for name, count in counts.items()]
+    print_table(["what", "number"], rows)
+
+
+def count_noun(n: int, noun: str) -> str:
+    """Return a number with its noun: "1 turn", "2,000 turns"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on a terminal's stderr that something is being done."""
-    with _console(stderr=True).status(what):
+def spinner(label: str) -> Iterator[None]:
+    """Show a spinner on stderr during the block, if stderr is a terminal."""
+    with _console(stderr=True).status(label):
         yield
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal's stderr; yields what is told `done` and `total`."""
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr, if it is a terminal; yield `update(done, total)`."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -122,9 +127,9 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     )
 
     console = _console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
