@@ -22,13 +22,9 @@ from evals.bench.result import Cell, Claim, Result, Table, size_claim, time_clai
 from evals.data import corpus, locomo
 from evals.data.haystack import PUBLISHED, SPLITS, DataSet
 from evals.metrics import retrieval as metrics
-from evals.metrics.retrieval import Found
-from evals.retrieval.figures import by_system
-from evals.retrieval.run import Outcome
-from evals.retrieval.run import run as ask
 from evals.stats.bootstrap import Floats
 from evals.studies import extrapolation
-from evals.studies.ablation import PAIRED, PAIRED_NOTE, Draws, narrowed, paired
+from evals.studies.paired import PAIRED, PAIRED_NOTE, Resamples, Served, ask, paired, select
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.systems.memkit import OURS, Weighed, only
 from evals.systems.protocol import Make
@@ -181,7 +177,7 @@ def _growth(measured: Sequence[Measured]) -> list[str]:
 def _found(setup: Setup, path: Path) -> tuple[dict[str, Cell], list[Table]]:
     """Return settings and tables of a LoCoMo file, vectors being cached unless it is quick."""
     read = locomo.read(path)
-    data = narrowed(read, lambda one: one.answerable and bool(one.golds[PUBLISHED].turns))
+    data = select(read, lambda one: one.answerable and bool(one.golds[PUBLISHED].turns))
     inner = HashEmbedder() if setup.quick else MiniLM()
     folder = setup.folder if setup.quick else default_folder()
     with CachedEmbedder(inner, folder) as embedder:
@@ -196,28 +192,31 @@ def _found(setup: Setup, path: Path) -> tuple[dict[str, Cell], list[Table]]:
     return settings, [*_with_and_without(data, outcomes, setup.seed), *tables]
 
 
-def _with_and_without(data: DataSet, outcomes: Sequence[Outcome], seed: int) -> list[Table]:
+def _with_and_without(data: DataSet, outcomes: dict[str, list[Served]], seed: int) -> list[Table]:
     tables = []
     for split in reversed(SPLITS):
-        theirs = [one for one in outcomes if one.split == split]
-        if theirs:
+        of_split = {
+            name: [result for result in results if result.split == split]
+            for name, results in outcomes.items()
+        }
+        if of_split[OURS]:
             title = f"with and without chunk attention, {split} conversations of {data.file}"
-            tables += _tables(title, by_system(theirs), seed)
+            tables += _tables(title, of_split, seed)
     return tables
 
 
-def _tables(title: str, outcomes: dict[str, list[Outcome]], seed: int) -> list[Table]:
+def _tables(title: str, outcomes: dict[str, list[Served]], seed: int) -> list[Table]:
     """Return the figures of every variant by kind of evidence, and what the arm adds."""
     figures: list[list[Cell]] = []
     differences: list[list[Cell]] = []
     for group, numbers in _groups(outcomes[OURS]).items():
         scored = {
-            name: np.array([_scores(theirs[n].found[PUBLISHED]) for n in numbers])
-            for name, theirs in outcomes.items()
+            name: np.array([_scores(results[n]) for n in numbers])
+            for name, results in outcomes.items()
         }
         for name, scores in scored.items():
             figures.append([group, name, *scores.mean(axis=0).tolist(), len(numbers)])
-        draws = Draws.of([outcomes[OURS][n].haystack for n in numbers], seed)
+        draws = Resamples.of([outcomes[OURS][n].haystack for n in numbers], seed)
         differences += _differences(group, scored, draws)
     return [
         Table(
@@ -235,29 +234,29 @@ def _tables(title: str, outcomes: dict[str, list[Outcome]], seed: int) -> list[T
     ]
 
 
-def _groups(outcomes: Sequence[Outcome]) -> dict[str, list[int]]:
+def _groups(results: Sequence[Served]) -> dict[str, list[int]]:
     """Return which questions have how many evidence turns; the groups overlap."""
-    found = [one.found[PUBLISHED] for one in outcomes]
+    gold = [(len(result.places), result.sessions) for result in results]
     groups = {
-        "two turns or more": [n for n, one in enumerate(found) if len(one.turns) > 1],
+        "two turns or more": [n for n, (turns, _) in enumerate(gold) if turns > 1],
         "of these, all in one session": [
-            n for n, one in enumerate(found) if len(one.turns) > 1 == len(one.sessions)
+            n for n, (turns, sessions) in enumerate(gold) if turns > 1 == sessions
         ],
-        "one turn": [n for n, one in enumerate(found) if len(one.turns) == 1],
+        "one turn": [n for n, (turns, _) in enumerate(gold) if turns == 1],
     }
     return {name: numbers for name, numbers in groups.items() if numbers}
 
 
-def _scores(found: Found) -> list[float]:
+def _scores(result: Served) -> list[float]:
     """Return the figures under `_METRICS`, of a user's call."""
     return [
-        metrics.recall(found.served, 5),
-        metrics.recall(found.served, 10),
-        metrics.ndcg(found.served, 10),
+        metrics.recall(result.places, 5),
+        metrics.recall(result.places, 10),
+        metrics.ndcg(result.places, 10),
     ]
 
 
-def _differences(group: str, scored: dict[str, Floats], draws: Draws) -> list[list[Cell]]:
+def _differences(group: str, scored: dict[str, Floats], draws: Resamples) -> list[list[Cell]]:
     return [
         [group, f"{a} − {b}", metric, *paired(scored[a][:, c], scored[b][:, c], draws)]
         for a, b in _PAIRS

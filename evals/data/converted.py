@@ -20,7 +20,7 @@ from evals.data.haystack import (
     usable,
 )
 from evals.data.memorycode import Dialogue, Pivot, Version
-from evals.thoughts.carried import Carriers
+from evals.data.versions import PivotVersions
 from memkit.errors import InvalidInput
 
 _NOBODY = Gold(turns=(), sessions=())
@@ -61,14 +61,14 @@ def memorycode(path: Path) -> DataSet:
 
 
 def _pivot(pivot: Pivot, dialogue: Dialogue) -> Asked:
-    carries = Carriers(dialogue).turn
+    session = {turn.id or "": turn.session_id or "" for turn in dialogue.turns}
+    versions = PivotVersions(pivot=pivot, session_of=session)
 
     def turns(version: Version) -> Iterator[str]:
         for turn in dialogue.turns:
-            if carries(version, (turn.text, [turn.id or ""]), pivot):
+            if versions.gives(version, turn.text, [turn.id or ""]):
                 yield turn.id or ""
 
-    session = {turn.id or "": turn.session_id or "" for turn in dialogue.turns}
     evidence = tuple(turns(pivot.current))
     return Asked(
         id=f"{dialogue.id}/{pivot.id}",
@@ -81,6 +81,7 @@ def _pivot(pivot: Pivot, dialogue: Dialogue) -> Asked:
             answers=(pivot.current.value,),
             stale=tuple(version.value for version in pivot.stale),
             stale_turns=tuple(turn for version in pivot.stale for turn in turns(version)),
+            version_of=versions.of_statement,
         ),
     )
 

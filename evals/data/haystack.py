@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from memkit.errors import InvalidInput
 Split = Literal["tuning", "report"]  # the first for choosing anything, the second for telling
 SPLITS: tuple[Split, ...] = ("tuning", "report")
 PUBLISHED, AUDITED = "published", "audited"  # whose gold
+
+VersionName = Literal["current", "stale"]
 
 Kind = TypeVar("Kind")
 
@@ -44,6 +46,8 @@ class Expected:
     steps: tuple[str, ...] = ()  # turn ids in the order of what happened in them
     foils: tuple[str, ...] = ()  # wrong answers of the same form, for recognition by likelihood
     paraphrases: tuple[str, ...] = ()  # of the evidence, which says the same in its own words
+    version_of: Callable[[str, Sequence[str]], VersionName | None] | None = None
+    # of a statement and its source turns: the version of the answer that the statement gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

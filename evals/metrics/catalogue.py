@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evals.card.records import Layer
+from evals.metrics.retrieval import BUDGETS
 
 Better = Literal["higher", "lower"]
 
@@ -65,14 +66,20 @@ _CONTEXTUAL: tuple[_Row, ...] = (
      "Share of replies that contain the answer / ln(mean length of their prompts in tokens)."),
 )  # fmt: skip
 _EXTERNAL: tuple[_Row, ...] = (
+    ("turn recall@1", "higher", "share", _TREC,
+     "Gold turns that are the first found."),
     ("turn recall@5", "higher", "share", _TREC,
      "Gold turns among the first 5 found."),
     ("turn recall@10", "higher", "share", _TREC,
      "Gold turns among the first 10 found."),
     ("turn recall@50", "higher", "share", _TREC,
      "Gold turns among the first 50 found."),
+    ("served recall@10", "higher", "share", _TREC,
+     "Gold turns in a call for 10 turns; a system may rank otherwise when it is asked for more."),
     ("any@1", "higher", "share", _TREC,
      "Whether the first turn found is gold."),
+    ("any@5", "higher", "share", _TREC,
+     "Whether any gold is among the first 5 found."),
     ("any@10", "higher", "share", _TREC,
      "Whether any gold is among the first 10 found."),
     ("MRR", "higher", "share", _TREC,
@@ -83,6 +90,19 @@ _EXTERNAL: tuple[_Row, ...] = (
      "Gold among the first 5 found; empty places are wrong."),
     ("AUPRC", "higher", "share", _TREC,
      "Mean precision at the places of the gold; what was not found adds 0."),
+    ("session recall@5", "higher", "share", _TREC,
+     "Gold sessions among the first 5; sessions are in the order of their first turn found."),
+    ("session any@1", "higher", "share", _TREC,
+     "Whether the session of the first turn found is gold."),
+    ("session any@5", "higher", "share", _TREC,
+     "Whether any gold session is among the first 5."),
+    ("session all@5", "higher", "share", _TREC,
+     "Whether all gold sessions are among the first 5."),
+    *(
+        (f"share in {budget} tokens", "higher", "share", _OURS,
+         f"Gold turns in a context block of {budget:,} tokens.")
+        for budget in BUDGETS
+    ),
     ("share in budget", "higher", "share", _OURS,
      "Gold turns that stand in the prompt within the token budget (context recall)."),
     ("EM", "higher", "share", _SQUAD,
@@ -140,6 +160,12 @@ _EPISODIC: tuple[_Row, ...] = (
      "Answerable questions that the memory's own rule refused, without a model."),
     ("freshness hit", "higher", "share", _EMARS,
      "A current turn is among the first 10 and above every stale one."),
+    ("stale shown as current", "lower", "share", _OURS,
+     "Of a call for 10 turns: a stale turn is above every current one. Of a system that returns "
+     "statements: a stale one is among 10, or in its context block."),
+    ("newest above older", "higher", "share", _OURS,
+     "Of a call for 10 turns on updated knowledge: evidence of the newest session is above all "
+     "evidence of older ones; questions with evidence in one session are left out."),
     ("out-of-date use", "lower", "share", _EMARS,
      "A stale turn is found above every current one."),
     ("out-of-date reply", "lower", "share", _EMARS,

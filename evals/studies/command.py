@@ -1,7 +1,6 @@
 """Questions that take more than one card, or a table of their own: `python -m evals card NAME`."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +11,22 @@ from rich.console import Console
 
 from evals.bench import report
 from evals.bench.result import Result, Table, stamp
-from evals.card.command import Cache, Fresh, Processes, RayAddress, app, keep, stop
+from evals.card.command import (
+    Cache,
+    Fresh,
+    Processes,
+    RayAddress,
+    app,
+    arguments,
+    keep,
+    stop,
+)
+from evals.studies.filled import Options
 from memkit.errors import InvalidInput, MemkitError
 
-__all__ = ["app"]
+__all__ = ["app", "studies"]
+
+studies = typer.Typer(help="Studies that are no card.", no_args_is_help=True, add_completion=False)
 
 _Json = Annotated[Path | None, typer.Option("--json", help="Where to write the tables.")]
 
@@ -72,12 +83,12 @@ def frontier(
 ) -> None:
     """Print replaying against reading the raw history, at the same number of tokens."""
     from evals.card import config as configs
-    from evals.retrieval import progress
+    from evals.card import progress
     from evals.studies import frontier as study
 
     console = Console(stderr=True)
     try:
-        chosen = configs.placed(configs.read(config), data or ())
+        chosen = configs.relocate(configs.read(config), data or ())
         how = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
         with progress.bars(console) as watch:
             found = study.run(chosen, how, _numbers(budgets), watch)
@@ -95,14 +106,69 @@ def _numbers(budgets: str) -> list[int]:
 
 
 def _told(name: str, about: str, tables: Sequence[Table], json_file: Path | None) -> None:
-    from evals.retrieval.command import without_folders
-
     result = asdict(Result(name=name, about=about, settings={}, tables=tables))
     report.show(Console(width=150), result)
     if json_file is not None:
-        command = [without_folders(argument) for argument in sys.argv[1:]]
-        kept = {**stamp(command, 0), "results": [result]}
+        kept = {**stamp(arguments(), 0), "results": [result]}
         try:
             keep(json_file, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         except MemkitError as error:
             stop(Console(stderr=True), error)
+
+
+@studies.command()
+def growth(
+    *,
+    sizes: Annotated[str, typer.Option(help="Turns.")] = "1000,10000",
+    repeats: Annotated[int, typer.Option(help="Timed runs.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    cache: Cache = None,
+    json_file: _Json = None,
+) -> None:
+    """Print how many thoughts a fact has, and the cost of thinking, as a memory grows."""
+    options = Options(
+        sizes=tuple(int(size) for size in sizes.split(",")), repeats=repeats, seed=seed, cache=cache
+    )
+    _study("growth", options, json_file)
+
+
+@studies.command()
+def precision(
+    data: Annotated[Path, typer.Argument(help="locomo10.json")],
+    *,
+    n: Annotated[int, typer.Option(help="Thoughts to judge.", min=1)] = 200,
+    limit: Annotated[int | None, typer.Option(help="Conversations.", min=1)] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option(help="A reader's verdicts: number -> [bool, reason].")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    cache: Cache = None,
+    json_file: _Json = None,
+) -> None:
+    """Print a sample of thoughts for a reader to judge, or the share that a reader judged right."""
+    options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
+    _study("precision", options, json_file)
+
+
+def _study(name: str, options: Options, json_file: Path | None) -> None:
+    """Run a study of thoughts, print its tables, and write them with its outcomes."""
+    from importlib import import_module
+
+    from memkit.embedders import MiniLM
+
+    console = Console(stderr=True)
+    try:
+        with console.status(f"{name} …"):
+            study = import_module(f"evals.studies.{name}").run(options, MiniLM())
+    except MemkitError as error:
+        stop(console, error)
+    results = [asdict(result) for result in study.results]
+    for result in results:
+        report.show(Console(width=150), result)
+    for line in study.aside:
+        typer.echo(line)
+    if json_file is not None:
+        table = {
+            **stamp(arguments(), options.seed), "results": results, "outcomes": study.outcomes
+        }  # fmt: skip
+        keep(json_file, json.dumps(table, indent=1, ensure_ascii=False) + "\n")

@@ -23,7 +23,7 @@ from evals.data.haystack import PUBLISHED, Asked, Haystack
 from evals.metrics import retrieval as metrics
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Floats
-from evals.studies.ablation import PAIRED, PAIRED_NOTE, Draws, paired
+from evals.studies.paired import PAIRED, PAIRED_NOTE, Resamples, paired
 from evals.systems.memkit import OURS, Memkit
 from memkit.ingest import chunk
 from memkit.protocols import Embedder, Integers, Timeline, Vectors
@@ -258,7 +258,7 @@ def _told(
     found = {
         (name, n): _recalls(asked, ranking, n) for name, ranking in rankings.items() for n in TESTED
     }
-    draws = Draws.of([one.within.name for one in asked], seed)
+    draws = Resamples.of([one.within.name for one in asked], seed)
     left_out = f"{len(asked)} questions; {questions - len(asked)} left out, with fewer than "
     return [
         Table(
@@ -287,7 +287,7 @@ def _told(
     ]
 
 
-def _recall_row(name: str, found: dict[tuple[str, int], Floats], draws: Draws) -> list[Cell]:
+def _recall_row(name: str, found: dict[tuple[str, int], Floats], draws: Resamples) -> list[Cell]:
     columns = [found[name, n][:, [c]] for c in range(len(_CUTS)) for n in TESTED]
     intervals = statistics.means(np.hstack(columns), draws.inside)
     return [name, *(_with_range(one.value, one.low, one.high) for one in intervals)]
@@ -297,7 +297,7 @@ def _with_range(value: float, low: float | None, high: float | None) -> str:
     return f"{value:.3f}" + ("" if low is None else f" ({low:.3f}–{high:.3f})")
 
 
-def _drops(found: dict[tuple[str, int], Floats], draws: Draws) -> list[list[Cell]]:
+def _drops(found: dict[tuple[str, int], Floats], draws: Resamples) -> list[list[Cell]]:
     """Return each system's drop, and how much more chunk attention drops than flat attention."""
     rows: list[list[Cell]] = []
     for c, k in enumerate(_CUTS):

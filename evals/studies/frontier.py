@@ -17,8 +17,8 @@ from evals.bench.result import Cell, Table
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
+from evals.card.run import Watch, ignore
 from evals.metrics import cost
-from evals.retrieval.run import Watch, nobody
 from evals.stats import testing
 from evals.stats.testing import Comparison
 from memkit.errors import InvalidInput
@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 def run(
-    config: Config, how: Run, budgets: Sequence[int], watch: Watch = nobody
+    config: Config, how: Run, budgets: Sequence[int], watch: Watch = ignore
 ) -> dict[int, Sequence[Record]]:
     """Return the records of every budget; each is a run that can be interrupted and goes on."""
     if config.model is None:

@@ -19,9 +19,8 @@ from evals.bench.measure import Interval, Samples, mean_interval, median_ratio
 from evals.bench.result import Cell, Result, Table
 from evals.data.facts import FACTS, REPEATS, Told, tell
 from evals.stats.shares import cells
+from evals.studies.filled import Options, StudyResult, prepare, vectors
 from evals.systems.cache import CachedEmbedder
-from evals.thoughts import Measured, Options
-from evals.thoughts.filled import prepare, vectors
 from memkit import Settings, Thought
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Fingerprint, Vectors
@@ -94,7 +93,7 @@ class Grown:
         return self.holding / self.extracted if self.extracted else float("nan")
 
 
-def run(options: Options, embedder: Embedder) -> Measured:
+def run(options: Options, embedder: Embedder) -> StudyResult:
     """Fill memories of every size, several times, and count what holds in the first."""
     if not options.sizes or min(options.sizes) < 10:
         raise InvalidInput(f"sizes are turns, 10 at least, got {options.sizes}")
@@ -109,7 +108,7 @@ def run(options: Options, embedder: Embedder) -> Measured:
                 spent, held = fill(told, cached, Timed(embedder), repeat)
                 costs += spent
                 grown += [count(told, held)] if repeat == 0 else []
-    return Measured(
+    return StudyResult(
         results=[_result(grown, costs, options, embedder)],
         outcomes=[*map(asdict, grown), *map(asdict, costs)],
     )

@@ -17,8 +17,14 @@ from evals.bench.result import Cell, Result, Table
 from evals.data import locomo
 from evals.data.haystack import Haystack, sha256
 from evals.stats.shares import cells, share
-from evals.thoughts import Measured, Options
-from evals.thoughts.filled import conclusions, filled, prepare, vectors
+from evals.studies.filled import (
+    Options,
+    StudyResult,
+    conclusions,
+    filled,
+    prepare,
+    vectors,
+)
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
@@ -42,7 +48,7 @@ class Drawn:
     around: Sequence[Turn]
 
 
-def run(options: Options, embedder: Embedder) -> Measured:
+def run(options: Options, embedder: Embedder) -> StudyResult:
     """Draw the sample; judge it by the verdicts, if they are given."""
     if len(options.data) != 1:
         raise InvalidInput("give one --data PATH, locomo10.json")
@@ -54,14 +60,14 @@ def run(options: Options, embedder: Embedder) -> Measured:
     chosen = sample(everything, options.n, options.seed)
     name = digest(chosen)
     if options.verdicts is None:
-        return Measured(results=[], aside=[*_sheet(chosen), f"sample {name}"])
+        return StudyResult(results=[], aside=[*_sheet(chosen), f"sample {name}"])
     verdicts = read_verdicts(options.verdicts, len(chosen), name)
     result = _result(chosen, verdicts, options)
     settings: dict[str, Cell] = {
         "data": data.file, "sha256": sha256(options.data[0]), "sample": name,
         "thoughts in all": len(everything), "turns": sum(len(one.turns) for one in haystacks),
     }  # fmt: skip
-    return Measured(
+    return StudyResult(
         results=[replace(result, settings={**settings, **result.settings})],
         outcomes=list(_lines(chosen, verdicts)),
     )

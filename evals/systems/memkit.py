@@ -145,7 +145,7 @@ class OverMemkit:
 
 
 class Weighed(OverMemkit):
-    """memkit with other weights of its arms, not renormalised; it ranks, and packs nothing.
+    """memkit with other weights of its signals, not renormalised.
 
     What is a candidate stays as it is: both searches go on finding them.
     """
@@ -159,9 +159,10 @@ class Weighed(OverMemkit):
         with _weighed(self._weights):
             return self._memkit.ask(query, k)
 
-    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
-        """Return nothing: only the ranking is measured."""
-        return Packed()
+    def pack(self, query: Query, budget: int) -> Packed:
+        """Return the context block by these weights."""
+        with _weighed(self._weights):
+            return self._memkit.pack(query, budget)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ class ScoredTurn:
 
     turn_id: str
     score: float
+    statement: str = ""  # of a system that returns derived statements: the statement
+    sources: tuple[str, ...] = ()  # and the ids of all turns that support it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Packed:
 
     text: str = ""  # as it stands there
     turns: tuple[str, ...] = ()  # ids of those whose words are in it, in the order they stand
+    statements: tuple[ScoredTurn, ...] = ()  # derived statements in it, of a system that has some
 
 
 class System(Protocol):

@@ -16,6 +16,7 @@ from evals.systems.langchain import LangChain
 from evals.systems.mem0 import Mem0
 from evals.systems.memkit import OURS, TOGETHER, Memkit, Weighed, without
 from evals.systems.protocol import Make, NotSupported, Packed, System
+from evals.systems.thoughts import Thoughts
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 from memkit.retrieval import fusion as rank
@@ -59,11 +60,13 @@ CARD_SYSTEMS: Mapping[str, Make] = {
     f"{OURS} without thoughts": partial(
         Memkit, settings=_NO_THOUGHTS, thresholds=("auto",), on_disk=True
     ),
+    f"{OURS} thoughts": Thoughts,
     "compact only": Compact,
     "no memory": lambda _: NoMemory(),
     "full history": _ranked(lambda _: Newest(), whole=True),
     "mem0": lift(Mem0),
     "LangChain": lift(LangChain),
+    **{name: make for name, make in ABLATIONS.items() if name != f"{OURS} without thoughts"},
 }
 
 

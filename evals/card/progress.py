@@ -1,4 +1,4 @@
-"""How far a run is, on the terminal: a bar with the time left for each stage."""
+"""Progress bars of a run on the terminal, with the time left for each stage."""
 
 import os
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from evals.retrieval.run import Watch
+from evals.card.run import Watch
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Watch]:
-    """Yield what a run tells how far it is; a stage that starts anew restarts its bar."""
+    """Yield a callback for `run`; a stage that starts again restarts its bar."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,7 +29,7 @@ def bars(console: Console) -> Iterator[Watch]:
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
-    # other bars, of loading weights, would be drawn into ours; processes inherit it
+    # transformers would draw its own bars between ours; worker processes inherit the setting
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console) as progress:

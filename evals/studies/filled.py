@@ -1,0 +1,76 @@
+"""Options and results of the studies of thoughts, and memories filled with a dialogue."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import memkit
+from evals import USER
+from evals.bench.result import Result
+from evals.systems.baselines import pieces
+from evals.systems.cache import CachedEmbedder, default_folder
+from memkit import Memory, Settings, Thought, Turn
+from memkit.protocols import Embedder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options of a study of thoughts."""
+
+    data: Sequence[Path] = ()
+    seed: int = 0
+    limit: int | None = None  # only the first so many dialogues of each file
+    cache: Path | None = None  # folder for vectors
+    n: int = 200  # thoughts that are judged
+    verdicts: Path | None = None  # of a reader
+    sizes: tuple[int, ...] = (1_000, 10_000)  # turns
+    repeats: int = 3  # of timed runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """The tables of a study, and the outcomes that they were computed from."""
+
+    results: Sequence[Result]
+    outcomes: Sequence[Mapping[str, Any]] = ()
+    aside: Sequence[str] = field(default=())  # lines for a reader; may hold text, never stored
+
+
+@contextmanager
+def vectors(options: Options, embedder: Embedder) -> Iterator[CachedEmbedder]:
+    """Give the block an embedder that stores its vectors on disk."""
+    with CachedEmbedder(embedder, options.cache or default_folder()) as cached:
+        yield cached
+
+
+def prepare(
+    embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]], questions: Iterable[str]
+) -> None:
+    """Embed all new texts in one batch, which is faster than dialogue by dialogue."""
+    texts = [text for turns in dialogues for turn in turns for text in pieces(turn, embedder)]
+    embedder.prepare([*texts, *questions], lambda _, __: None)
+
+
+@contextmanager
+def filled(turns: Sequence[Turn], embedder: Embedder, *, thoughts: bool = True) -> Iterator[Memory]:
+    """Give the block a memory of these turns that has finished its background work."""
+    settings = Settings(background=False, thoughts=thoughts)
+    with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
+        memory.remember(turns, user_id=USER)
+        memory.flush()
+        yield memory
+
+
+def conclusions(memory: Memory, turns: Sequence[Turn]) -> dict[str, Thought]:
+    """Return all thoughts by id: the current ones, and those that held after each session."""
+    thoughts: dict[str, Thought] = {}
+    for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
+        if said_at is not None:
+            then = said_at + timedelta(hours=1)
+            thoughts |= {
+                thought.id: thought for thought in memory.thoughts(user_id=USER, as_of=then)
+            }
+    return thoughts | {thought.id: thought for thought in memory.thoughts(user_id=USER)}
