@@ -57,8 +57,9 @@ def evidence(at: QuestionState, ranking: Sequence[str] = (), **changes: Any) -> 
         "ranking": tuple(ranking), "ranks": True, "served": tuple(ranking[:10]),
         "confidence": None,
         "packed": Packed(text="\n".join(lines[one] for one in packed), turns=tuple(packed)),
-        "known": frozenset(lines), "stored": None, "refuses": None,
+        "visible": frozenset(lines), "stored": None, "refuses": None,
         "gold_places": places(ranking, at.gold),
+        "current_places": places(ranking, at.gold),
         "stale_places": places(ranking, at.question.expected.stale_turns),
     }  # fmt: skip
     return Evidence(**(given | changes))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evals.retrieval import command
+from evals.retrieval.run import run
 from made_up import SAID, locomo_file, question
 from typer.testing import CliRunner
 
@@ -17,8 +19,6 @@ from evals.__main__ import app
 from evals.bench import attention as bench
 from evals.data import locomo
 from evals.data.haystack import PUBLISHED, DataSet, Haystack
-from evals.retrieval import command
-from evals.retrieval.run import run
 from evals.stats import bootstrap as statistics
 from evals.studies import ablation, extrapolation
 from evals.studies.extrapolation import Setting

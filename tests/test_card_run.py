@@ -201,7 +201,7 @@ def test_what_is_done_is_not_done_again(
     def never(*_: Any) -> None:
         raise AssertionError("done again")
 
-    monkeypatch.setattr(run, "_do", never)
+    monkeypatch.setattr(run, "_run_task", never)
     assert same(made(given(), folder), whole)
 
 

@@ -12,7 +12,7 @@ from evals.bench.result import Cell
 from evals.card import run
 from evals.card.config import Config, ModelSpec, Run
 from evals.card.records import Card, Figure, Record
-from evals.card.run import Done
+from evals.card.run import Results
 from evals.data import pooled
 from evals.data.haystack import DataSet
 from evals.data.registry import Spec
@@ -76,9 +76,9 @@ def test_every_budget_is_a_run_with_a_window_of_that_size(
 ) -> None:
     ran: list[tuple[Config, Path]] = []
 
-    def keep(config: Config, how: Run, *_: object) -> Done:
+    def keep(config: Config, how: Run, *_: object) -> Results:
         ran.append((config, how.folder))
-        return Done(records=[record()], not_run=[], data=[])
+        return Results(records=[record()], not_run=[], data=[])
 
     monkeypatch.setattr(run, "run", keep)
     config = Config(

@@ -29,8 +29,8 @@ def run(
     one = Task(data="d", haystack=asked_of.name, regime=regime, system="scripted")
     questions = frozenset(question.id for question in asked_of.questions)
     how = {"answered": questions, "probed": questions} | how
-    asker = Evaluator(config=config, count=lambda text: len(text.split()), **how)
-    return task.run(one, config, asked_of, memory, asker)
+    evaluator = Evaluator(config=config, count=lambda text: len(text.split()), **how)
+    return evaluator.run(one, asked_of, memory)
 
 
 def order(memory: Scripted) -> list[tuple[str, int]]:
@@ -54,7 +54,7 @@ def test_a_question_is_first_asked_when_its_evidence_is_in(
     gold: Sequence[str], after: int | None, time: int
 ) -> None:
     question = asked(*gold, after=after)
-    assert task.time_of(question, haystack(question)) == time
+    assert task.turns_at_first(question, haystack(question)) == time
 
 
 def test_offline_all_is_asked_after_the_last_turn_and_what_is_deleted_is_gone() -> None:

@@ -288,8 +288,8 @@ def stages(
 ) -> dict[str, bool]:
     """Return which stages of the funnel the evidence passed.
 
-    Stored, retrieved, packed: every gold turn was. Retrieved: in the ranking, or packed without it. Used: the answer is right, or rests on a gold
-    turn.
+    Stored, retrieved, packed: every gold turn was; a packed turn counts as retrieved. Used: the
+    answer is right, or rests on a gold turn. Right: the reply contains the answer.
     """
     gold = set(state.gold)
     if not gold:
