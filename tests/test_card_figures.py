@@ -10,7 +10,7 @@ from scripted_memory import record, spread
 
 from evals.card import aggregate, curves, online
 from evals.card.records import Curve, Figure, Record
-from evals.card.report import grids
+from evals.card.report import formats
 
 TOLD = {"low", "high"}
 
@@ -298,7 +298,7 @@ def test_a_half_life_that_some_resamples_have_not_has_no_upper_end() -> None:
     assert found.low is not None
     assert found.low < found.value
     assert found.high is None
-    assert grids.between(found.low, found.high).endswith(", ∞]")
+    assert formats.interval(found.low, found.high).endswith(", ∞]")
 
 
 def test_conversations_that_share_what_was_said_are_resampled_as_one() -> None:

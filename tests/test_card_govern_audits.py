@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evals.card.audit import leakage, temporal
-from evals.card.audit.audits import audits, closed_book, violations
+from evals.card.audit import leakage
+from evals.card.audit.audits import audits, closed_book, evidence_in_time, violations
 from evals.card.records import Audit, Record
 from evals.data.haystack import Asked, DataSet, Expected, Gold, Haystack
 from memkit import Turn
@@ -74,7 +74,7 @@ def test_a_file_of_training_texts_that_says_nothing_is_named(
 def test_a_text_with_one_word_more_at_its_end_is_the_same_text() -> None:
     (found,) = leakage.overlap({"a": SAID}, {"b": f"{SAID}!", "c": "nothing of the kind at all"})
 
-    assert (found.left, found.right, found.jaccard, found.estimated) == ("a", "b", 1.0, 1.0)
+    assert (found.left, found.right, found.jaccard) == ("a", "b", 1.0)
 
 
 def test_the_jaccard_that_decides_is_the_exact_one() -> None:
@@ -123,8 +123,8 @@ def test_a_question_that_was_said_in_the_dialogue_is_contamination() -> None:
     clean = data_set(question, turns=("the blue bicycle is in the shed",))
     said = data_set(question, turns=("Ann asked: where did you leave the blue bicycle? No idea.",))
 
-    assert leakage.said("d", clean.haystacks).passed
-    found = leakage.said("d", said.haystacks)
+    assert leakage.questions_in_dialogue("d", clean.haystacks).passed
+    found = leakage.questions_in_dialogue("d", said.haystacks)
     assert (found.checked, found.violations, found.passed) == (1, 1, False)
 
 
@@ -133,7 +133,7 @@ def test_a_question_across_two_turns_was_said_in_neither() -> None:
         asked("q", "where did you leave the bicycle"), turns=("where did you", "leave the bicycle")
     )
 
-    assert leakage.said("d", split.haystacks).violations == 0
+    assert leakage.questions_in_dialogue("d", split.haystacks).violations == 0
 
 
 def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
@@ -144,7 +144,7 @@ def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
         asked("none", "What did Ann say of Bergen?", "Bergen", answerable=False),
     )
 
-    found = leakage.told("d", read.haystacks)
+    found = leakage.answers_in_questions("d", read.haystacks)
     assert (found.checked, found.violations) == (3, 1)
 
 
@@ -190,12 +190,12 @@ def test_evidence_said_after_its_question_is_found(when: Mapping[str, object], l
     golds = {"published": Gold(turns=("t1",), sessions=())}
     read = data_set(asked("q", "where?", golds=golds, **when), turns=("first", "second"))
 
-    found = temporal.evidence("d", read)
+    found = evidence_in_time("d", read)
     assert (found.checked, found.violations, found.passed) == (1, late, not late)
 
 
 def test_a_question_without_a_time_is_not_counted_as_checked() -> None:
-    found = temporal.evidence("d", data_set(asked("q", "where?")))
+    found = evidence_in_time("d", data_set(asked("q", "where?")))
 
     assert (found.checked, found.passed) == (0, True)
     assert "no question" in found.note

@@ -7,18 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.card.audit.differences import compare_systems, correct, pair
 from evals.card.records import Record
 from evals.stats.bootstrap import paired, weights
-from evals.stats.testing import (
-    cliffs_delta,
-    cohens_d,
-    compare,
-    compared,
-    corrected,
-    holm,
-    magnitude,
-    pair,
-)
+from evals.stats.testing import cliffs_delta, cohens_d, compare, holm, magnitude
 from memkit.errors import InvalidInput
 
 
@@ -138,7 +130,7 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
         *rows("x", 1, 0, data="other"),
     ]  # fmt: skip
 
-    found = compared(records, ["MRR", "F1", "absent"], ours="ours", seed=0)
+    found = compare_systems(records, ["MRR", "F1", "absent"], ours="ours", seed=0)
     assert [(one.family, one.theirs, one.metric) for one in found] == [
         ("d × replay", "x", "MRR"), ("d × replay", "x", "F1"),
         ("d × replay", "y", "MRR"), ("d × replay", "y", "F1"),
@@ -151,9 +143,9 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
 
 
 def test_families_are_corrected_apart() -> None:
-    two = compared([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], ours="a", seed=0)
-    other = compared(
+    two = compare_systems([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], ours="a", seed=0)
+    other = compare_systems(
         [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], ours="a", seed=0
     )
 
-    assert [one.p_holm for one in corrected([*two, *other])] == pytest.approx([0.25, 0.25])
+    assert [one.p_holm for one in correct([*two, *other])] == pytest.approx([0.25, 0.25])

@@ -42,8 +42,8 @@ def test_contains_needs_the_words_in_a_row() -> None:
 
 
 def test_words_of_a_longer_answer_do_not_say_a_shorter_one() -> None:
-    assert answers.said("She lives in New York.", ["York", "New York"]) == ("New York",)
-    assert answers.said("From York to New York.", ["York", "New York"]) == ("York", "New York")
+    assert answers.stated("She lives in New York.", ["York", "New York"]) == ("New York",)
+    assert answers.stated("From York to New York.", ["York", "New York"]) == ("York", "New York")
 
 
 @pytest.mark.parametrize("score", [answers.exact, answers.f1, answers.contains])

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from evals.card import aggregate, answering, curves, funnel
-from evals.card.audit import audits, disclosure, judge, leakage
+from evals.card.audit import audits, differences, disclosure, judge, leakage
 from evals.card.config import Config, describe
 from evals.card.records import Audit, Card, Figure, NotRun
 from evals.card.run import Results, code
 from evals.data import registry as data
 from evals.metrics.catalogue import METRICS
 from evals.metrics.retrieval import BUDGETS
-from evals.stats import testing
 
 FROM_REPLIES = (
     "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
@@ -54,7 +53,7 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
         not_run=[*results.not_run, *unchecked, *_not_run(config, figures)],
         curves=curves.curves(results.records, config.seed),
         funnels=funnel.funnels(results.records),
-        compared=testing.compared(
+        compared=differences.compare_systems(
             results.records, config.tested, ours=config.ours, seed=config.seed
         ),
         audits=checked,
@@ -67,7 +66,7 @@ def _guard(config: Config) -> list[Audit]:
     if config.judge is None:
         return []
     name = f"{config.judge.kind} {config.judge.name}".strip()
-    return [judge.audit(judge.guarded(answering.load(config.judge)), name)]
+    return [judge.audit(judge.run_guard(answering.load(config.judge)), name)]
 
 
 def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:

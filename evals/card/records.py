@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from evals.metrics.catalogue import Layer
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Regime = Literal["parametric", "long context", "replay", "online"]
 REGIMES: tuple[Regime, ...] = ("parametric", "long context", "replay", "online")
-
-Layer = Literal["parametric", "contextual", "external", "episodic", "over time", "cost"]
-LAYERS: tuple[Layer, ...] = (
-    "parametric", "contextual", "external", "episodic", "over time", "cost",
-)  # fmt: skip
 
 Cell = str | int | float | bool | None
 

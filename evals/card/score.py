@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from evals.card.state import Evidence, QuestionState
-from evals.metrics import answers, current, dates, episodic, grounding, ranking
+from evals.metrics import answers, current, dates, episodic, grounding
 from evals.metrics import recognition as recognised
 from evals.metrics import retrieval as metrics
 from evals.metrics.retrieval import SERVED
@@ -61,8 +61,8 @@ def _turns(state: QuestionState, evidence: Evidence) -> Scores:
             "any@10": metrics.any_of(places, 10),
             "MRR": metrics.reciprocal_rank(places),
             "NDCG@10": metrics.ndcg(places, 10),
-            "P@5": ranking.precision(places, 5),
-            "AUPRC": ranking.average_precision(places),
+            "P@5": metrics.precision(places, 5),
+            "AUPRC": metrics.average_precision(places),
         }
     )
 
