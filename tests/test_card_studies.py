@@ -143,19 +143,19 @@ def test_scores_that_hardly_meet_are_not_called_the_same() -> None:
 
 
 def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:
-    assert redundancy.orders([card()]).keys() == METRIC_OF.keys() - {"AURC", "search ms"}
-    assert redundancy.orders([card({"MRR": [0.1, 0.2, 0.3, 0.4]})]) == {}
+    assert redundancy.rankings([card()]).keys() == METRIC_OF.keys() - {"AURC", "search ms"}
+    assert redundancy.rankings([card({"MRR": [0.1, 0.2, 0.3, 0.4]})]) == {}
 
 
 def test_correlation_is_kendalls_over_the_places_that_both_have() -> None:
-    found = redundancy.orders([card()])
+    found = redundancy.rankings([card()])
     assert redundancy.correlation(found["MRR"], found["step order"]) == [pytest.approx(0.2)]
     assert redundancy.correlation(found["MRR"], {}) == []
 
 
 def test_two_cards_of_one_name_are_two_places() -> None:
     mirrored = card({**METRIC_OF, "MRR": [0.5, 0.4, 0.3, 0.2, 0.1]})
-    found = redundancy.orders([card(), mirrored])
+    found = redundancy.rankings([card(), mirrored])
     assert redundancy.correlation(found["MRR"], found["any@1"]) == pytest.approx([1, -1])
 
 

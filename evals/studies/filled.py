@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class StudyResult:
 
     results: Sequence[Result]
     outcomes: Sequence[Mapping[str, Any]] = ()
-    aside: Sequence[str] = field(default=())  # lines for a reader; may hold text, never stored
+    aside: Sequence[str] = ()  # lines for a reader; may hold text, never stored
 
 
 @contextmanager
@@ -46,31 +46,25 @@ def vectors(options: Options, embedder: Embedder) -> Iterator[CachedEmbedder]:
         yield cached
 
 
-def prepare(
-    embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]], questions: Iterable[str]
-) -> None:
+def prepare(embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]]) -> None:
     """Embed all new texts in one batch, which is faster than dialogue by dialogue."""
-    texts = [text for turns in dialogues for turn in turns for text in pieces(turn, embedder)]
-    embedder.prepare([*texts, *questions], lambda _, __: None)
+    texts = (text for turns in dialogues for turn in turns for text in pieces(turn, embedder))
+    embedder.prepare(list(texts), lambda _, __: None)
 
 
-@contextmanager
-def filled(turns: Sequence[Turn], embedder: Embedder, *, thoughts: bool = True) -> Iterator[Memory]:
-    """Give the block a memory of these turns that has finished its background work."""
-    settings = Settings(background=False, thoughts=thoughts)
+def all_thoughts(turns: Sequence[Turn], embedder: Embedder) -> list[Thought]:
+    """Return all thoughts of a dialogue: the current ones, and those that held after a session."""
+    settings = Settings(background=False)
     with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
         memory.remember(turns, user_id=USER)
         memory.flush()
-        yield memory
+        return list(_by_id(memory, turns).values())
 
 
-def conclusions(memory: Memory, turns: Sequence[Turn]) -> dict[str, Thought]:
-    """Return all thoughts by id: the current ones, and those that held after each session."""
+def _by_id(memory: Memory, turns: Sequence[Turn]) -> dict[str, Thought]:
     thoughts: dict[str, Thought] = {}
     for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
         if said_at is not None:
-            then = said_at + timedelta(hours=1)
-            thoughts |= {
-                thought.id: thought for thought in memory.thoughts(user_id=USER, as_of=then)
-            }
+            after = said_at + timedelta(hours=1)
+            thoughts |= {t.id: t for t in memory.thoughts(user_id=USER, as_of=after)}
     return thoughts | {thought.id: thought for thought in memory.thoughts(user_id=USER)}
