@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_up import erratum, locomo_file, longmemeval_file, remembered
 from typer.testing import CliRunner
 
@@ -72,7 +74,7 @@ def test_longmemeval_sessions_are_sorted_and_both_roles_indexed(tmp_path: Path) 
 
 
 def test_what_is_odd_in_longmemeval_is_counted(tmp_path: Path) -> None:
-    counts = longmemeval.read(longmemeval_file(tmp_path, remembered())).counts["tuning"]
+    counts = longmemeval.read(longmemeval_file(tmp_path, remembered())).counts["report"]
 
     assert counts["empty turns, dropped"] == 3
     assert counts["answer sessions that are not in the haystack, dropped"] == 1
@@ -99,22 +101,36 @@ def test_a_question_sees_all_of_its_day_and_nothing_of_the_next(tmp_path: Path) 
     said = {turn.id: turn.said_at for turn in data.haystacks[0].turns}
     assert said["b#0"] < asked_at < said["a#0"]
     assert (
-        data.counts["tuning"]["turns said after the question's day, hidden from every system"] == 2
+        data.counts["report"]["turns said after the question's day, hidden from every system"] == 2
     )
 
 
-def test_every_third_longmemeval_question_is_for_tuning(tmp_path: Path) -> None:
+def test_a_third_of_the_longmemeval_questions_is_for_tuning(tmp_path: Path) -> None:
     file = longmemeval_file(tmp_path, *(remembered(f"q{n}") for n in range(7)))
 
     data = longmemeval.read(file, limit=5)
 
-    assert [one.split for one in data.haystacks] == [
-        "tuning",
-        "report",
-        "report",
-        "tuning",
-        "report",
-    ]
+    splits = {haystack.name: haystack.split for haystack in data.haystacks}
+    assert splits == {
+        "q0": "report", "q1": "report", "q2": "tuning", "q3": "report", "q4": "report",
+    }  # fmt: skip
+
+
+@given(
+    ids=st.lists(st.text("abc01-_", min_size=1), min_size=1, max_size=6, unique=True),
+    data=st.data(),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_split_of_a_question_depends_on_neither_its_file_nor_its_place(
+    tmp_path: Path, ids: list[str], data: st.DataObject
+) -> None:
+    whole = longmemeval.read(longmemeval_file(tmp_path, *map(remembered, ids))).haystacks
+    some = data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True))
+    part = longmemeval.read(longmemeval_file(tmp_path, *map(remembered, some))).haystacks
+
+    splits = {haystack.name: haystack.split for haystack in whole}
+    assert all(haystack.split == splits[haystack.name] for haystack in part)
+    assert len(part) == len(some)
 
 
 def test_longmemeval_is_read_from_a_list_from_lines_and_from_gzip(tmp_path: Path) -> None:
@@ -130,8 +146,8 @@ def test_longmemeval_is_read_from_a_list_from_lines_and_from_gzip(tmp_path: Path
 
 
 def test_questions_without_text_and_memories_without_turns_are_counted(tmp_path: Path) -> None:
-    bare = remembered("q2", haystack_sessions=[[], [], []])
-    data = longmemeval.read(longmemeval_file(tmp_path, remembered("q1", question=" "), bare))
+    bare = remembered("q3", haystack_sessions=[[], [], []])
+    data = longmemeval.read(longmemeval_file(tmp_path, remembered("q2", question=" "), bare))
 
     assert data.haystacks == []
     assert data.counts["tuning"]["questions without text, dropped"] == 1

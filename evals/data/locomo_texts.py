@@ -12,7 +12,8 @@ from memkit.importers import LocomoConversation, read_locomo
 from memkit.ingest import chunk
 from memkit.protocols import Embedder
 
-TUNING = ("conv-26", "conv-30", "conv-41")  # for choosing anything; the others are for reporting
+# Conversations for choosing anything; the others are for reporting.
+TUNING = ("conv-26", "conv-30", "conv-41")
 _CATEGORIES = (1, 2, 3, 4)  # 5 asks for what was never said
 
 

@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -27,6 +27,7 @@ from evals.data.haystack import (
     Split,
     member,
     sha256,
+    split_by_hash,
     unique,
     usable,
 )
@@ -34,14 +35,13 @@ from memkit import Turn
 from memkit.errors import InvalidInput
 from memkit.records import Role
 
-TUNING_EVERY = 3
 _ABSTAIN = "_abs"  # in the id of a question that the haystack does not answer
 _GZIP = b"\x1f\x8b"
 _DATE = re.compile(r"(\d{4}/\d\d/\d\d)(?: \(\w+\))?(?: (\d\d:\d\d))?")  # 2023/05/20 (Sat) 02:21
 _NOTES = (
     "user and assistant turns are both indexed; sessions in the order of their dates",
-    f"tuning: every {TUNING_EVERY}rd question of the file from the first on, "
-    "answerable or not; the others are reported",
+    "tuning: questions with crc32(question_id) divisible by 3, answerable or not, the same ones in "
+    "every file of LongMemEval; the others are reported",
     "a question sees what was said until the end of its day: on that day the file's times of "
     "question and evidence contradict each other",
 )
@@ -70,8 +70,7 @@ def read(path: Path, *, limit: int | None = None) -> DataSet:
     haystacks = []
     try:
         for n, record in enumerate(islice(_records(path), limit)):
-            split: Split = "report" if n % TUNING_EVERY else "tuning"
-            haystacks.append(_haystack(record, f"question {n + 1}", split, counts[split]))
+            haystacks.append(_haystack(record, f"question {n + 1}", counts))
     except InvalidInput as error:
         raise InvalidInput(
             f"{path} is not a LongMemEval file: {error}; for LoCoMo's shape say locomo={path}"
@@ -118,9 +117,13 @@ def _line(line: bytes, n: int) -> object:
         raise InvalidInput(f"line {n}: {error}") from error
 
 
-def _haystack(record: object, where: str, split: Split, counts: Counter[str]) -> Haystack:
+def _haystack(
+    record: object, where: str, counts_by_split: Mapping[Split, Counter[str]]
+) -> Haystack:
     id = member(record, "question_id", str, where)
     where = f"{where} ({id})"
+    split = split_by_hash(id)
+    counts = counts_by_split[split]
     answerable = _ABSTAIN not in id
     sessions = _sessions(record, where, counts)
     turns: list[Turn] = []

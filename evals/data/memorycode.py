@@ -18,11 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from evals.data.haystack import Split, member
+from evals.data.haystack import Split, member, split_by_hash
 from memkit import Turn
 from memkit.errors import InvalidInput
 
-TUNING_EVERY = 3
 START = datetime(2024, 1, 8, 9, tzinfo=UTC)
 _MARKS = "'\"`“”‘’"
 _PARAGRAPHS = re.compile(r"\n\s*\n")
@@ -89,10 +88,11 @@ def _dialogue(record: Any, n: int) -> Dialogue:
     people = [member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
     sessions = member(record, "sessions", list, where)
     given = list(_given(record, sessions, where))
-    pivots = [_pivot(id, [one for one in given if one[0] == id]) for id in _revised(given)]
+    pivots = [_pivot(key, [one for one in given if one[0] == key]) for key in _revised(given)]
+    id = str(record.get("dialogue_id", n + 1))
     return Dialogue(
-        id=str(record.get("dialogue_id", n + 1)),
-        split="report" if n % TUNING_EVERY else "tuning",
+        id=id,
+        split=split_by_hash(id),
         turns=[turn for m, one in enumerate(sessions) for turn in _turns(one, m, people, where)],
         pivots=[one for one in pivots if one is not None],
         unmarked=sum(one is None for one in pivots),
