@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from evals.bench import BENCHMARKS, Setup, report
-from evals.bench.result import stamp
+from evals import tables as report
+from evals.bench import BENCHMARKS, Setup
+from evals.stamp import stamp
 from evals.studies.command import app as card
 from evals.studies.command import studies
 

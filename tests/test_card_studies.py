@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from scripted_memory import asked, haystack, record, talk
 
-from evals.bench.result import Cell
 from evals.card import run
 from evals.card.config import Config, ModelSpec, Run
 from evals.card.records import Card, Figure, Record
@@ -17,6 +16,7 @@ from evals.data import pooled
 from evals.data.haystack import DataSet
 from evals.data.registry import Spec
 from evals.studies import frontier, hema, redundancy
+from evals.tables import Cell
 from memkit.errors import InvalidInput
 
 # ---- replay against reading

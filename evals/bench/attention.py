@@ -17,18 +17,19 @@ import torch
 from torch import Tensor
 
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Claim, Result, Table, size_claim, time_claim
+from evals.bench.measure import size_claim, time_claim
 from evals.data import corpus, locomo
 from evals.data.haystack import PUBLISHED, SPLITS, DataSet
 from evals.metrics import retrieval as metrics
 from evals.stats.bootstrap import Floats
+from evals.stats.interval import Samples
 from evals.studies import extrapolation
 from evals.studies.paired import PAIRED, PAIRED_NOTE, Resamples, Served, ask, paired, select
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.systems.memkit import OURS, Weighed, only
 from evals.systems.protocol import Make
 from evals.systems.registry import ABLATIONS
+from evals.tables import Cell, Claim, Result, Table
 from memkit.attention import attend, chunk_keys, pack
 from memkit.embedders import MINILM, MiniLM
 from memkit.retrieval import fusion as rank

@@ -9,8 +9,9 @@ from pathlib import Path
 import memkit
 from evals.bench import Setup
 from evals.bench.fresh import probe
-from evals.bench.result import Cell, Claim, Result, Table, size_claim
+from evals.bench.measure import size_claim
 from evals.data import corpus
+from evals.tables import Cell, Claim, Result, Table
 
 _COLUMNS = ("turns", "texts", "vectors", "database", "index file", "resident")
 

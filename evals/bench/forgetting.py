@@ -17,12 +17,12 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Result, Table
 from evals.data import dialogue
 from evals.data import locomo_texts as locomo
 from evals.data.corpus import Known
 from evals.data.dialogue import Asked, Dialogue
+from evals.stats.interval import Samples, mean_interval, median_ratio
+from evals.tables import Cell, Result, Table
 from memkit import Forgetting
 from memkit.background.summary import ExtractiveSummariser
 from memkit.embedders import MiniLM
@@ -207,9 +207,9 @@ def _table(title: str, seen: dict[Variant, Seen], seed: int) -> Table:
     base_times = np.concatenate(base.times)
     rows: list[list[Cell]] = []
     for variant, one in seen.items():
-        change = measure.mean_interval(np.subtract(one.deep, base.deep).tolist(), seed=seed)
+        change = mean_interval(np.subtract(one.deep, base.deep).tolist(), seed=seed)
         times = np.concatenate(one.times)
-        ratio = measure.median_ratio(times, base_times, seed=seed)
+        ratio = median_ratio(times, base_times, seed=seed)
         rows.append(
             [
                 str(variant),

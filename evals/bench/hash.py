@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.bench.measure import time_claim
 from evals.data import locomo, longmemeval
 from evals.data.haystack import SPLITS, DataSet, Split
+from evals.stats.interval import Samples, mean_interval, median_ratio
 from evals.systems.cache import CachedEmbedder, default_folder
+from evals.tables import Cell, Claim, Result, Table, Target
 from memkit.embedders import MINILM, MiniLM
 from memkit.ingest import chunk
 from memkit.protocols import Embedder, Integers, Vectors
@@ -286,8 +287,8 @@ def _table(measured: Mapping[int, Mapping[str, Searched]], questions: int, seed:
     rows: list[list[Cell]] = []
     for size, ways in measured.items():
         for name, one in ways.items():
-            found = measure.mean_interval(one.recall.tolist(), seed=seed)
-            ratio = measure.median_ratio(one.times, ways[EXHAUSTIVE].times, seed=seed)
+            found = mean_interval(one.recall.tolist(), seed=seed)
+            ratio = median_ratio(one.times, ways[EXHAUSTIVE].times, seed=seed)
             rows.append([
                 size, name, found.value, f"{found.low:.3f}–{found.high:.3f}",
                 _mean(one.recall[:questions]), _mean(one.recall[questions:]),
@@ -313,7 +314,7 @@ def _settings(material: Material, setup: Setup) -> Table:
         hash = replace(ours, groups=int(ours.groups * times), tables=tables, probes=probes)
         groups = filled(hash, stored)
         found = recall(hashed(hash, groups, stored), asked, truth)
-        interval = measure.mean_interval(found.tolist(), seed=setup.seed)
+        interval = mean_interval(found.tolist(), seed=setup.seed)
         share = float(scanned(hash, groups, asked, size).mean())
         chosen = "shipped" if (times, tables, probes) == (1, TABLES, PROBES) else ""
         rows.append([
@@ -339,7 +340,7 @@ def _claims(size: int, searched: Mapping[str, Searched], seed: int, *, aimed: bo
 
 def _share_claim(what: str, shares: Samples, seed: int, target: Target | None) -> Claim:
     """Return a claim about a share that is 1 for exhaustive search."""
-    mean = measure.mean_interval(shares.tolist(), seed=seed)
+    mean = mean_interval(shares.tolist(), seed=seed)
     return Claim(
         what=what,
         unit="",

@@ -5,7 +5,8 @@ import sys
 
 from evals import ROOT
 from evals.bench import Setup, measure
-from evals.bench.result import Result, Target, time_claim
+from evals.bench.measure import time_claim
+from evals.tables import Result, Target
 
 _HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "sqlite_utils")
 _LOADED = f"import sys, memkit; print(*[name for name in {_HEAVY} if name in sys.modules])"

@@ -13,10 +13,10 @@ import numpy as np
 from memkit_sqlite.faiss_index import FLAT_UP_TO, State, VectorIndex
 
 from evals.bench import Setup, measure
-from evals.bench.measure import Interval
-from evals.bench.result import Cell, Result, Table
 from evals.data import corpus
 from evals.data import locomo_texts as locomo
+from evals.stats.interval import Interval, mean_interval
+from evals.tables import Cell, Result, Table
 from memkit.embedders import MiniLM
 from memkit.protocols import Vectors
 
@@ -105,7 +105,7 @@ def _rows(setup: Setup, label: str, prepared: Vectors, queries: Vectors) -> list
 
 def _recall(found: list[list[int]], truth: Any, seed: int) -> Interval:
     shares = [len(set(a) & set(b)) / len(b) for a, b in zip(found, truth.tolist(), strict=True)]
-    return measure.mean_interval(shares, seed=seed)
+    return mean_interval(shares, seed=seed)
 
 
 def _search(case: Case, queries: Vectors) -> tuple[list[list[int]], float]:

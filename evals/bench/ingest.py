@@ -13,8 +13,9 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.result import Claim, Result, Target, rate_claim, time_claim
+from evals.bench.measure import rate_claim, time_claim
 from evals.data import dialogue
+from evals.tables import Claim, Result, Target
 from memkit import Turn
 from memkit.embedders import MiniLM
 from memkit.ingest import chunk

@@ -18,8 +18,9 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup
-from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.bench.measure import time_claim
 from evals.data import dialogue
+from evals.tables import Cell, Claim, Result, Table, Target
 from memkit import Chat, Turn
 from memkit.embedders import MiniLM
 from memkit.models.bundled import smollm2

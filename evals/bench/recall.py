@@ -13,9 +13,10 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.bench.measure import time_claim
 from evals.data import corpus
+from evals.stats.interval import Samples
+from evals.tables import Cell, Claim, Result, Table, Target
 from memkit.embedders import MiniLM
 from memkit.memory import Memory
 from memkit.protocols import Vectors

@@ -13,9 +13,10 @@ import numpy as np
 import memkit
 from evals.bench import Setup
 from evals.bench.fresh import What, probe
-from evals.bench.measure import Samples
-from evals.bench.result import Claim, Result, Target, time_claim
+from evals.bench.measure import time_claim
 from evals.data import corpus
+from evals.stats.interval import Samples
+from evals.tables import Claim, Result, Target
 
 _LIMIT = Target(bound="≤", value=1.0, on="ours")  # s, without the models
 _OPEN, _SEARCHED = "open_s", "searched_s"

@@ -8,7 +8,6 @@ from math import isfinite
 
 import numpy as np
 
-from evals.bench.measure import Interval
 from evals.card import online
 from evals.card.records import Figure, Record, Regime
 from evals.metrics import confidence as abstention
@@ -17,6 +16,7 @@ from evals.metrics.catalogue import METRICS
 from evals.metrics.confidence import Flags, Floats
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Rows
+from evals.stats.interval import Interval
 
 ALL, ANSWERABLE = "all", "answerable"
 HIT = "any@10"  # the score of a right search

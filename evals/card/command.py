@@ -73,8 +73,8 @@ def _run(
     console: Console,
 ) -> None:  # fmt: skip
     """Run a card, write it, and show it."""
-    from evals.bench.result import stamp
     from evals.card import build, config, progress, report, run
+    from evals.stamp import stamp
 
     chosen = config.relocate(config.read(file), places)
     folder = out or Path("runs") / chosen.name

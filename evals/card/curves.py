@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.bench.measure import Interval
 from evals.card import aggregate, online
 from evals.card.records import Cell, Curve, Record
 from evals.metrics import confidence as abstention
@@ -12,6 +11,7 @@ from evals.metrics import position
 from evals.metrics.confidence import Floats
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Rows
+from evals.stats.interval import Interval
 
 _COVERAGES = np.linspace(0.05, 1.0, 20)
 _PLACES = {"depth": "position", "place": "position in prompt"}

@@ -10,11 +10,11 @@ from math import inf
 
 import numpy as np
 
-from evals.bench.measure import Interval
 from evals.card.records import Record
 from evals.metrics import episodic, position, stability
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Rows
+from evals.stats.interval import Interval
 
 HIT = "any@10"
 WINDOW = 3  # steps within which the largest drop is measured

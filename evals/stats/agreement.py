@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import Interval
+from evals.stats.interval import Interval
 from memkit.errors import InvalidInput
 
 Level = Literal["nominal", "ordinal", "interval"]

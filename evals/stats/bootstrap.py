@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import Interval
+from evals.stats.interval import Interval
 
 RESAMPLES = 5000
 _RESAMPLES_OF_STATISTICS = 500  # of a statistic that is no mean, which is slow

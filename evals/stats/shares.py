@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.bench.measure import Interval
 from evals.stats import bootstrap as statistics
+from evals.stats.interval import Interval
 
 Values = Sequence[float | bool]
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from evals.bench import report
-from evals.bench.result import Result, Table, stamp
+from evals import tables as report
 from evals.card.command import (
     Cache,
     Fresh,
@@ -22,7 +21,9 @@ from evals.card.command import (
     keep,
     stop,
 )
+from evals.stamp import stamp
 from evals.studies.filled import Options, StudyResult
+from evals.tables import Result, Table
 from memkit.errors import InvalidInput, MemkitError
 
 __all__ = ["app", "studies"]

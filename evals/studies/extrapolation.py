@@ -18,13 +18,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.result import Cell, Table
 from evals.data.haystack import PUBLISHED, Asked, Haystack
 from evals.metrics import retrieval as metrics
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Floats
 from evals.studies.paired import PAIRED, PAIRED_NOTE, Resamples, paired
 from evals.systems.memkit import OURS, Memkit
+from evals.tables import Cell, Table
 from memkit.ingest import chunk
 from memkit.protocols import Embedder, Integers, Timeline, Vectors
 from memkit.retrieval.windows import Windows

@@ -9,9 +9,9 @@ from typing import Any
 
 import memkit
 from evals import USER
-from evals.bench.result import Result
 from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
+from evals.tables import Result
 from memkit import Memory, Settings, Thought, Turn
 from memkit.protocols import Embedder
 

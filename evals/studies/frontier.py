@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from evals.bench.result import Cell, Table
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
@@ -20,6 +19,7 @@ from evals.card.run import Watch, ignore
 from evals.metrics.cost import cost_at_target
 from evals.stats import testing
 from evals.stats.testing import Comparison
+from evals.tables import Cell, Table
 from memkit.errors import InvalidInput
 
 READING = ("long context", "full history")  # regime and system

@@ -15,12 +15,12 @@ import numpy as np
 
 import memkit
 from evals import USER
-from evals.bench.measure import Interval, Samples, mean_interval, median_ratio
-from evals.bench.result import Cell, Result, Table
 from evals.data.facts import FACTS, REPEATS, Told, tell
+from evals.stats.interval import Interval, Samples, mean_interval, median_ratio
 from evals.stats.shares import cells
 from evals.studies.filled import Options, StudyResult, prepare, vectors
 from evals.systems.cache import CachedEmbedder
+from evals.tables import Cell, Result, Table
 from memkit import Settings, Thought
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Fingerprint, Vectors

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evals.bench.result import Cell, Table
 from evals.card import aggregate
 from evals.card.records import Card, Record
 from evals.stats import bootstrap as statistics
+from evals.tables import Cell, Table
 from memkit.errors import InvalidInput
 
 SYSTEMS: Mapping[str, str] = {  # ours -> the paper's

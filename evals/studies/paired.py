@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from evals.bench.result import Cell
 from evals.card.run import texts
 from evals.data.haystack import PUBLISHED, Asked, DataSet, Split
 from evals.metrics import retrieval as metrics
@@ -11,6 +10,7 @@ from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import RESAMPLES, Difference, Floats, Labels
 from evals.systems.cache import CachedEmbedder
 from evals.systems.protocol import Make
+from evals.tables import Cell
 
 PAIRED = ("difference", "95 % by conversation", "p", "95 % inside conversations", "p", "n")
 PAIRED_NOTE = (

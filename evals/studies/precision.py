@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals.bench.result import Cell, Result, Table
 from evals.data import locomo
 from evals.data.haystack import Haystack, sha256
 from evals.stats.shares import cells, share
 from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
+from evals.tables import Cell, Result, Table
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder

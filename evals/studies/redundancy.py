@@ -11,10 +11,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import mean_interval
-from evals.bench.result import Cell, Table
 from evals.card.records import Card
 from evals.metrics.catalogue import METRICS
+from evals.stats.interval import mean_interval
+from evals.tables import Cell, Table
 
 LEAST = 5  # systems that a ranking needs
 PLACES = 5  # data sets with both scores that a comparison needs
