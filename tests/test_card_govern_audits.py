@@ -10,7 +10,7 @@ import pytest
 from evals.card.audit import leakage
 from evals.card.audit.audits import audits, closed_book, evidence_in_time, violations
 from evals.card.records import Audit, Record
-from evals.data.haystack import Asked, DataSet, Expected, Gold, Haystack
+from evals.data.haystack import DataSet, ExpectedAnswer, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 
@@ -18,12 +18,14 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SAID = "we finally moved to a small house near the harbour of Bergen last week"
 
 
-def asked(id: str, text: str, *answers: str, **more: object) -> Asked:
+def asked(id: str, text: str, *answers: str, **more: object) -> Question:
     given = {"kind": "fact", "asked_at": None, "golds": {}, "answerable": True} | more
-    return Asked(id=id, text=text, expected=Expected(answers=answers), **given)  # type: ignore[arg-type]
+    return Question(id=id, text=text, expected=ExpectedAnswer(answers=answers), **given)  # type: ignore[arg-type]
 
 
-def data_set(*questions: Asked, turns: tuple[str, ...] = (SAID,), split: str = "report") -> DataSet:
+def data_set(
+    *questions: Question, turns: tuple[str, ...] = (SAID,), split: str = "report"
+) -> DataSet:
     said = [
         Turn(text=text, id=f"t{n}", said_at=NOON + timedelta(days=n))
         for n, text in enumerate(turns)

@@ -9,7 +9,7 @@ from scripted_memory import asked, evidence, haystack, state, talk
 
 from evals.card import score, violations
 from evals.metrics import dates
-from evals.systems.protocol import Packed, line
+from evals.systems.protocol import PackedContext, line
 
 FILL = [f"t{n}" for n in (1, 3, 6, 7, 8, 9)]  # turns that are nobody's evidence
 
@@ -202,7 +202,7 @@ def test_a_claim_without_anything_shown_is_unsupported() -> None:
 
 def test_a_claim_may_rest_on_a_summary_or_a_piece_of_a_turn() -> None:
     at = state(asked("t4", answers=("Bergen",)))
-    shown = replace(evidence(at), packed=Packed(text="> Lately: User: moved to Bergen"))
+    shown = replace(evidence(at), packed=PackedContext(text="> Lately: User: moved to Bergen"))
     assert score.reply(at, shown, "I moved to Bergen.")["unsupported claims"] == 0
 
 
@@ -313,7 +313,7 @@ def test_what_was_deleted_is_found_by_id_and_by_its_value_in_other_words() -> No
     at = state(question, haystack=replace(base.haystack, forgotten=("t0",)))
     held = evidence(at, ["t0"], visible=at.visible)
     reworded = replace(
-        evidence(at, packed=(), visible=at.visible), packed=Packed(text="Home: Oslo")
+        evidence(at, packed=(), visible=at.visible), packed=PackedContext(text="Home: Oslo")
     )
     assert violations.count(at, held)["forgotten"] == 1
     assert violations.count(at, reworded)["forgotten"] == 1
@@ -326,7 +326,7 @@ def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
     for text, leaked in [
         (said, 0), (f"{said}\nThe right reply is Bergen.", 1), ("No such thing.", 0),
     ]:  # fmt: skip
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
         assert violations.count(at, found)["answer leaked"] == leaked
 
 
@@ -351,14 +351,14 @@ def test_an_answer_without_anything_else_that_was_said_with_it_is_leaked(
     base = state(asked("t4", answers=("Bergen",)))
     turns = [*talk()[:4], replace(talk()[4], text=said)]
     at = replace(base, haystack=replace(base.haystack, turns=turns))
-    found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+    found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
     assert violations.count(at, found)["answer leaked"] == leaked
 
 
 def test_the_day_that_a_memory_writes_before_a_line_is_no_answer() -> None:
     at = state(asked("t4", answers=("1 May", "May 2024")))
     text = "> [1 May 2024] User: The weather is fine.\n> [since 1 May 2024] Something new."
-    found = replace(evidence(at), packed=Packed(text=text, turns=()))
+    found = replace(evidence(at), packed=PackedContext(text=text, turns=()))
     assert violations.count(at, found)["answer leaked"] == 0
 
 
@@ -368,7 +368,7 @@ def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
     for text, leaked in [
         (f"since 2024-05-02: {said}", 0), ("It was on 2 May 2024, the dentist says.", 1),
     ]:  # fmt: skip
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
         assert violations.count(at, found)["answer leaked"] == leaked
 
 
@@ -382,7 +382,7 @@ def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> N
         base = state(asked("t4", answers=answers))
         turns = [*talk()[:4], replace(talk()[4], text=said)]
         at = replace(base, haystack=replace(base.haystack, turns=turns))
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
         assert violations.count(at, found)["answer leaked"] == 0
 
 

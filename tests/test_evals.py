@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from evals import tables
 from evals.__main__ import app
 from evals.bench import BENCHMARKS, measure
-from evals.data import corpus, dialogue
-from evals.data import locomo_texts as locomo
+from evals.data import corpus, locomo
+from evals.data.synthetic.dialogues import plant_facts
 from evals.stamp import stamp
 from evals.stats import interval
 from evals.tables import Claim, Target
@@ -142,31 +142,31 @@ def _plain(claim: Claim) -> dict[str, Any]:
 
 
 def test_texts_follow_from_their_seed_and_have_common_words() -> None:
-    texts = corpus.texts(300, 1)
+    texts = corpus.make_texts(300, 1)
     words = Counter(word for text in texts for word in text.rstrip(".").split())
 
-    assert texts == corpus.texts(300, 1) != corpus.texts(300, 2)
+    assert texts == corpus.make_texts(300, 1) != corpus.make_texts(300, 2)
     assert words.most_common(1)[0][0] == "the"
     assert sum(count == 1 for count in words.values()) > len(words) / 2
 
 
 def test_derived_vectors_begin_with_the_real_ones_and_are_unit_length() -> None:
-    real = corpus.vectors(50, 0, real=False)
-    derived = corpus.derived(real, 120, 0)
+    real = corpus.make_vectors(50, 0, real=False)
+    derived = corpus.derive_vectors(real, 120, 0)
 
     assert np.array_equal(derived[:50], real)
     assert np.allclose(np.linalg.norm(derived, axis=1), 1, atol=1e-5)
 
 
 def test_a_planted_fact_stands_at_its_distance_and_only_there() -> None:
-    made = dialogue.synthetic(400, 3)
+    made = plant_facts(400, 3)
     texts = {turn.id: turn.text for turn in made.turns}
 
     for asked in made.questions:
         who, thing = asked.text.removeprefix("Where does ").removesuffix("?").split(" keep ")
         holders = [id for id, text in texts.items() if f"{who} keeps {thing} " in text]
-        assert tuple(holders) == asked.evidence
-        assert asked.after == int(holders[0][1:]) + 1 + asked.distance <= 400
+        assert tuple(holders) == asked.gold.turns
+        assert asked.after == int(holders[0][1:]) + 1 + asked.axes["distance"] <= 400
 
 
 def test_locomo_questions_are_asked_after_their_evidence(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_locomo_questions_are_asked_after_their_evidence(tmp_path: Path) -> None
     file = tmp_path / "locomo.json"
     file.write_text(json.dumps([record]))
 
-    (made,) = locomo.dialogues(file, 0)
+    (question,) = locomo.ask_along_the_way(locomo.read(file).haystacks[0], 0).questions
 
-    assert [question.evidence for question in made.questions] == [("D1:3",)]
-    assert 3 <= made.questions[0].after == 3 + made.questions[0].distance <= 8
+    assert question.gold.turns == ("D1:3",)
+    assert question.after == 3 + question.axes["distance"] <= 8

@@ -74,7 +74,7 @@ def test_every_system_but_the_last_turns_finds_a_turn_by_its_words(
 
 
 def test_packing_passes_over_a_turn_that_is_too_long() -> None:
-    made = baselines.Ranked(baselines.Newest(), lambda text: len(text.split()))
+    made = baselines.RankingSystem(baselines.NewestScorer(), lambda text: len(text.split()))
     made.remember(turns("one two", "a " * 50, "three"))
 
     packed = made.pack(asked("x"), 11)  # "[1 May 2024] User: one two" has six words
@@ -85,14 +85,14 @@ def test_packing_passes_over_a_turn_that_is_too_long() -> None:
 
 def test_dense_search_takes_a_turn_by_its_nearest_piece() -> None:
     long = "filler words that say nothing at all " * 3 + "the vacuum cleaner"
-    made = baselines.Ranked(baselines.Dense(HashEmbedder(reads=8)), len)
+    made = baselines.RankingSystem(baselines.DenseScorer(HashEmbedder(reads=8)), len)
     made.remember(turns("vacuum something else here", long, "more filler words"))
 
     assert made.ask(asked("the vacuum cleaner"), 1)[0].turn_id == "t1"
 
 
 def test_bm25_finds_other_forms_of_a_word_the_speaker_and_the_date() -> None:
-    made = baselines.Ranked(baselines.Bm25(), len)
+    made = baselines.RankingSystem(baselines.Bm25Scorer(), len)
     zoe = Turn(text="Me too.", id="z", name="Zoe", said_at=datetime(2024, 12, 1, tzinfo=UTC))
     made.remember([*turns("I was running late."), zoe])
 
@@ -118,7 +118,7 @@ class Given:
 
 
 def test_fusion_adds_reciprocal_ranks_of_what_was_found() -> None:
-    fused = baselines.Fused([Given(0.9, 0.5, 0.1), Given(-np.inf, 2.0, 7.0)])
+    fused = baselines.FusionScorer([Given(0.9, 0.5, 0.1), Given(-np.inf, 2.0, 7.0)])
 
     assert fused.scores("x") == pytest.approx([1 / 61, 1 / 62 + 1 / 62, 1 / 63 + 1 / 61])
 

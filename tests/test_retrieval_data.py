@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up import erratum, locomo_file, longmemeval_file, remembered
-from typer.testing import CliRunner
 
-from evals.__main__ import app
-from evals.data import locomo, longmemeval
+from evals.data import locomo, longmemeval, registry
 from evals.data.haystack import AUDITED, PUBLISHED, Gold
+from evals.data.registry import Spec
 from memkit.errors import InvalidInput
 
 
@@ -198,31 +197,25 @@ def test_a_damaged_longmemeval_file_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("format", "file", "audit", "message"),
     [
-        (["--data", "nonsense=x.json"], "formats are locomo and longmemeval"),
-        (["--data", "locomo10.json"], "is not FORMAT=PATH"),
-        (["--data", "locomo=absent.json"], "absent.json cannot be read: No such file"),
-        (["--data", "longmemeval=absent.json"], "absent.json cannot be read: No such file"),
-        (["--data", "longmemeval=."], "Is a directory"),
-        (["--data", "locomo={lines}"], "is not a LoCoMo file"),
-        (["--data", "longmemeval={list}"], "for LoCoMo's shape say locomo="),
-        (["--data", "locomo={list}", "--audit", "{lines}"], "is no audit of LoCoMo"),
-        (["--data", "locomo={list}", "--audit", "{list}"], "erratum 1: no 'question_id'"),
-        (["--data", "longmemeval={lines}", "--audit", "x"], "--audit is of LoCoMo's evidence"),
-        (["--data", "locomo={list}", "--system", "elephant"], "no system 'elephant'"),
+        ("locomo", "lines", None, "is not a LoCoMo file"),
+        ("longmemeval", "list", None, "is not a LongMemEval file"),
+        ("longmemeval", ".", None, "Is a directory"),
+        ("locomo", "list", "lines", "is no audit of LoCoMo"),
+        ("locomo", "list", "list", "erratum 1: no 'question_id'"),
+        ("longmemeval", "lines", "list", "there is no audit of longmemeval"),
     ],
 )
-def test_a_wrong_argument_is_an_error_that_names_the_fix(
-    tmp_path: Path, arguments: list[str], message: str
+def test_a_file_of_another_data_set_is_refused(
+    tmp_path: Path, format: str, file: str, audit: str | None, message: str
 ) -> None:
     paths = {
-        "list": str(locomo_file(tmp_path, "conv-26")),
-        "lines": str(longmemeval_file(tmp_path, remembered())),
+        "list": locomo_file(tmp_path, "conv-26"),
+        "lines": longmemeval_file(tmp_path, remembered()),
+        ".": tmp_path,
     }
+    spec = Spec(format=format, path=paths[file], audit=None if audit is None else paths[audit])
 
-    done = CliRunner().invoke(app, ["retrieval", *(part.format(**paths) for part in arguments)])
-
-    assert done.exit_code == 2
-    assert message in done.output
-    assert "Traceback" not in done.output
+    with pytest.raises(InvalidInput, match=message):
+        registry.read(spec)

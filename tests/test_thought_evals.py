@@ -15,9 +15,15 @@ from typer.testing import CliRunner
 
 from evals.__main__ import app
 from evals.data import memorycode
-from evals.data.facts import Fact, Told, tell
-from evals.data.memorycode import Dialogue, Kind, Pivot, Version, literal
-from evals.data.versions import PivotVersions
+from evals.data.memorycode import (
+    Dialogue,
+    Kind,
+    Pivot,
+    PivotVersions,
+    Version,
+    literal_pattern,
+)
+from evals.data.synthetic.dialogues import RepeatedFact, RepetitiveDialogue, repeat_facts
 from evals.stats import shares as figures
 from evals.studies import growth, precision
 from evals.studies.filled import Options, StudyResult
@@ -85,7 +91,7 @@ def rows(measured: StudyResult, title: str) -> dict[str, Sequence[Any]]:
 def test_paragraphs_become_turns_a_day_apart_and_those_without_a_name_are_joined(
     tmp_path: Path,
 ) -> None:
-    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+    (dialogue,) = memorycode.read_dialogues(memorycode_file(tmp_path, mentored(*REVISED)))
 
     assert [turn.id for turn in dialogue.turns[:5]] == ["s0:0", "s0:1", "s0:2", "s0:3", "s1:0"]
     assert dialogue.turns[2].text == f"{REVISED[0][2]}\n\nIt helps."
@@ -97,11 +103,11 @@ def test_paragraphs_become_turns_a_day_apart_and_those_without_a_name_are_joined
 
 
 def test_a_pivot_is_asked_for_without_its_values(tmp_path: Path) -> None:
-    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+    (dialogue,) = memorycode.read_dialogues(memorycode_file(tmp_path, mentored(*REVISED)))
 
     (pivot,) = dialogue.pivots
 
-    assert (pivot.id, pivot.kind, pivot.what) == ("i6", "instruction", "function")
+    assert (pivot.id, pivot.kind, pivot.target) == ("i6", "instruction", "function")
     assert pivot.query == "Start function names with: what?"
     assert (pivot.current.value, pivot.current.sessions) == ("b_", frozenset({"s2"}))
     assert [(one.value, one.sessions) for one in pivot.stale] == [("a_", frozenset({"s0"}))]
@@ -111,7 +117,7 @@ def test_fillers_count_if_their_values_are_names_or_numbers(tmp_path: Path) -> N
     names = [("filler-instruction-add", f"use {one} for calls", one) for one in ("Skype", "Zoom")]
     polar = [("filler-instruction-add", f"{one} use a linter", one) for one in ("never", "always")]
 
-    told, untold = memorycode.read(
+    told, untold = memorycode.read_dialogues(
         memorycode_file(tmp_path, mentored(*names), mentored(*polar, id=2))
     )
 
@@ -125,15 +131,15 @@ def test_a_file_of_another_shape_is_refused_with_its_place(tmp_path: Path) -> No
     del broken["sessions"][1]["text"]
 
     with pytest.raises(InvalidInput, match=r"dialogue 1, session 2: no 'text'"):
-        memorycode.read(memorycode_file(tmp_path, broken))
+        memorycode.read_dialogues(memorycode_file(tmp_path, broken))
 
 
 def version(value: str, *sessions: str) -> Version:
-    return Version(value=value, pattern=literal(value), sessions=frozenset(sessions))
+    return Version(value=value, pattern=literal_pattern(value), sessions=frozenset(sessions))
 
 
 PIVOT = Pivot(
-    id="i6", kind="instruction", what="function", query="q",
+    id="i6", kind="instruction", target="function", query="q",
     current=version("b_", "s2"), stale=(version("a_", "s0"), version("c_", "s1")),
 )  # fmt: skip
 DIALOGUE = Dialogue(
@@ -178,7 +184,7 @@ def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thou
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real data are not here")
 def test_memorycode_has_the_pivots_that_are_told_of() -> None:
-    pivots = [pivot for one in memorycode.read(REAL) for pivot in one.pivots]
+    pivots = [pivot for one in memorycode.read_dialogues(REAL) for pivot in one.pivots]
 
     kinds: list[Kind] = ["instruction", "filler"]
     assert [sum(one.kind == kind for one in pivots) for kind in kinds] == [280, 90]
@@ -189,21 +195,21 @@ def test_memorycode_has_the_pivots_that_are_told_of() -> None:
 
 
 def test_a_made_up_dialogue_knows_its_facts() -> None:
-    told = tell(200, 3)
+    told = repeat_facts(200, 3)
 
     assert (len(told.turns), len(told.facts), told.repeats) == (200, 60, 60)
-    assert set(told.told.values()) == set(range(60))
+    assert set(told.fact_by_turn.values()) == set(range(60))
     assert sum(turn.role == "assistant" for turn in told.turns) == 80
-    assert told == tell(200, 3) != tell(200, 4)
+    assert told == repeat_facts(200, 3) != repeat_facts(200, 4)
     assert len({one.wordings for one in told.facts}) == 60
 
 
 def test_a_repeat_has_other_words_than_the_time_before() -> None:
-    told = tell(300, 0)
+    told = repeat_facts(300, 0)
     said: dict[int, str] = {}
 
     for turn in told.turns:
-        fact = told.told.get(turn.id or "")
+        fact = told.fact_by_turn.get(turn.id or "")
         if fact is not None:
             text = turn.text.casefold()
             wordings = told.facts[fact].wordings
@@ -214,14 +220,14 @@ def test_a_repeat_has_other_words_than_the_time_before() -> None:
 
 def test_more_facts_than_there_are_is_an_error() -> None:
     with pytest.raises(ValueError, match="facts were asked for"):
-        tell(40_000, 0)
+        repeat_facts(40_000, 0)
 
 
 def test_thoughts_are_counted_by_the_facts_of_their_turns() -> None:
-    told = Told(
+    told = RepetitiveDialogue(
         turns=[Turn(id=f"t{n}", text="x", said_at=NOON) for n in range(6)],
-        facts=[Fact(kind=kind, wordings=()) for kind in ("pet", "pet", "job")],
-        told={"t0": 0, "t1": 0, "t2": 1, "t3": 2},
+        facts=[RepeatedFact(kind=kind, wordings=()) for kind in ("pet", "pet", "job")],
+        fact_by_turn={"t0": 0, "t1": 0, "t2": 1, "t3": 2},
         repeats=1,
     )
     held = [

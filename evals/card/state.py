@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evals.data.haystack import Asked, Haystack, Query
-from evals.systems.protocol import Packed, line
+from evals.data.haystack import Haystack, Query, Question
+from evals.systems.protocol import PackedContext, line
 
 Places = tuple[int | None, ...]  # from 1; None: not in the ranking
 
@@ -14,7 +14,7 @@ class QuestionState:
     """A question after a number of turns of its conversation were remembered."""
 
     haystack: Haystack
-    question: Asked
+    question: Question
     turns: int
     writing: float = 0.0  # milliseconds that the memory took for these turns
     step: int = 0  # online: the maintenance step before the question
@@ -69,7 +69,7 @@ class Evidence:
     ranks: bool  # whether the regime asks for a ranking
     served: tuple[str, ...]  # the ranking of a call for `SERVED` turns, as users make it
     confidence: float | None
-    packed: Packed
+    packed: PackedContext
     visible: frozenset[str]  # ids of the turns that preceded the question
     stored: frozenset[str] | None  # ids of the turns in the memory; None: it does not say
     refuses: bool | None  # whether the system's first rule returns nothing; None: it has no rule

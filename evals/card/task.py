@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from evals.card.records import Regime
 from evals.card.state import QuestionState
-from evals.data.haystack import Asked, Haystack
+from evals.data.haystack import Haystack, Question
 from evals.systems.registry import System
 from memkit import Turn
 
@@ -59,7 +59,7 @@ def online(
         system: the memory, empty.
         probed: ids of the questions that are repeated after every later step.
     """
-    repeated: list[Asked] = []
+    repeated: list[Question] = []
     turns, writing = 0, 0.0
     for step, end in enumerate(boundaries(haystack, steps), start=1):
         writing += _remember(system, haystack.turns[turns:end])
@@ -99,13 +99,13 @@ def _forget(haystack: Haystack, system: System, turns: Sequence[Turn]) -> None:
         system.forget(deleted)
 
 
-def _keeps_its_answer(question: Asked, haystack: Haystack) -> bool:
+def _keeps_its_answer(question: Question, haystack: Haystack) -> bool:
     """Return whether the answer holds to the end; a superseded answer is meant to disappear."""
     stale = {turn for question in haystack.questions for turn in question.expected.stale_turns}
     return stale.isdisjoint(question.gold.turns)
 
 
-def turns_before(question: Asked, haystack: Haystack) -> int:
+def turns_before(question: Question, haystack: Haystack) -> int:
     """Return the number of turns that precede a question; all turns if it has no time."""
     turns, now = haystack.turns[: question.after], question.asked_at
     later = (n for n, turn in enumerate(turns) if now and turn.said_at and turn.said_at > now)
@@ -124,7 +124,7 @@ def boundaries(haystack: Haystack, steps: int) -> list[int]:
     return sorted(end for end in parts | times if 0 < end <= n)
 
 
-def turns_at_first(question: Asked, haystack: Haystack) -> int:
+def turns_at_first(question: Question, haystack: Haystack) -> int:
     """Return the number of turns before a question is first put: its evidence is complete.
 
     A question without evidence, or about a deleted turn, is put at the end.

@@ -1,62 +1,81 @@
-"""MemoryBank's virtual users (Zhong et al. 2023), whom Think-in-Memory reports on, passed through.
+"""MemoryBank's virtual users (Zhong et al. 2023), on which Think-in-Memory reports, as haystacks.
 
-Their dialogues go in, in English and in Chinese, and their probing questions are asked. The files
-have no answers, so nothing is scored: it is counted, and nothing may fail. They are given by their
-folder and are not part of the repository: https://github.com/zhongwanjun/MemoryBank-SiliconFriend
-(MIT). Summaries and personalities in them are a language model's, and are left out.
+The files are given by their folder and are not part of the repository:
+https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT). They have dialogues in English and
+Chinese and probing questions, but neither answers nor evidence: only what a question costs, and
+whether it is refused, can be measured. Their summaries and personalities were written by a
+language model and are left out.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evals.data.haystack import member
+from evals.data.haystack import (
+    PUBLISHED,
+    DataSet,
+    Gold,
+    Haystack,
+    Question,
+    keep_usable,
+    member,
+    new_counts,
+    sha256,
+)
 from memkit import Turn
 from memkit.errors import InvalidInput
 
-LANGUAGES: Mapping[str, str] = {"en": "English", "cn": "Chinese"}
+LANGUAGES = ("en", "cn")
 _MORNING = timedelta(hours=9)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A virtual user: what was said, and what they ask later."""
-
-    language: str
-    number: int  # in the file; names are data
-    turns: Sequence[Turn]
-    questions: Sequence[str]
-
-
-def read(folder: Path, code: str) -> Iterator[Person]:
-    """Yield the people of one language.
+def read(folder: Path, language: str, *, limit: int | None = None) -> DataSet:
+    """Read the virtual users of a language, "en" or "cn".
 
     Raises:
-        InvalidInput: a file is missing or has another shape.
+        InvalidInput: a file is missing or has another shape, or there is no such language.
     """
-    bank = folder / f"memory_bank_{code}.json"
-    asked = folder / f"probing_questions_{code}.jsonl"
+    if language not in LANGUAGES:
+        raise InvalidInput(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
+    bank = folder / f"memory_bank_{language}.json"
+    probing = folder / f"probing_questions_{language}.jsonl"
     try:
         people = json.loads(bank.read_text(encoding="utf-8"))
-        lines = asked.read_text(encoding="utf-8").splitlines()
-        asked_of = [json.loads(line) for line in lines if line.strip()]
-        questions = {name.strip(): of for one in asked_of for name, of in one.items()}
+        lines = probing.read_text(encoding="utf-8").splitlines()
+        questions = {
+            name.strip(): texts
+            for line in lines
+            if line.strip()
+            for name, texts in json.loads(line).items()
+        }
     except (OSError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{folder} is not MemoryBank's: {error}") from error
-    for n, (name, person) in enumerate(people.items(), start=1):
+        raise InvalidInput(
+            f"{folder} has no MemoryBank files of language {language!r}: {error}"
+        ) from error
+    haystacks = []
+    for n, (name, person) in enumerate(list(people.items())[:limit], start=1):
         days = member(person, "history", dict, f"{bank.name}, person {n}")
-        turns = [turn for date, said in days.items() for turn in _turns(date, said)]
-        yield Person(
-            language=LANGUAGES[code],
-            number=n,
-            turns=turns,
-            questions=questions.get(name.strip(), []),
-        )
+        turns = [turn for date, exchanges in days.items() for turn in _read_turns(date, exchanges)]
+        haystacks.append(_make_haystack(f"{language}-{n}", turns, questions.get(name.strip(), [])))
+    counts = new_counts()
+    counts["report"]["questions without evidence, not scored"] = sum(
+        len(haystack.questions) for haystack in haystacks
+    )
+    return DataSet(
+        format="gvd",
+        file=bank.name,
+        sha256=sha256(bank),
+        haystacks=keep_usable(haystacks, counts),
+        notes=(
+            "the file has no answers and no evidence: only costs and refusals can be told",
+            f"questions: sha256 {sha256(probing)[:12]}…",
+        ),
+        counts=counts,
+    )
 
 
-def _turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
+def _read_turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
     began = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC) + _MORNING
     for n, exchange in enumerate(exchanges):
         for m, (key, role) in enumerate((("query", "user"), ("response", "assistant"))):
@@ -66,3 +85,18 @@ def _turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
                     role="user" if role == "user" else "assistant",
                     said_at=began + timedelta(seconds=2 * n + m),
                 )  # fmt: skip
+
+
+def _make_haystack(name: str, turns: Sequence[Turn], texts: Sequence[str]) -> Haystack:
+    questions = [
+        Question(
+            id=f"{name}/q{n}",
+            text=text,
+            kind="probing",
+            asked_at=None,
+            golds={PUBLISHED: Gold(turns=(), sessions=())},
+            answerable=True,
+        )
+        for n, text in enumerate(texts)
+    ]
+    return Haystack(name=name, split="report", turns=turns, questions=questions)

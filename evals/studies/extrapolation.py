@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.data.haystack import PUBLISHED, Asked, Haystack
+from evals.data.haystack import PUBLISHED, Haystack, Question
 from evals.metrics import retrieval as metrics
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Floats
@@ -63,7 +63,7 @@ class Pieces:
 class Problem:
     """A question, its vector, and the distractors in the order in which they join the evidence."""
 
-    question: Asked
+    question: Question
     vector: Vectors  # (d,)
     pieces: Pieces
     haystack: Haystack

@@ -15,7 +15,12 @@ import numpy as np
 
 import memkit
 from evals import USER
-from evals.data.facts import FACTS, REPEATS, Told, tell
+from evals.data.synthetic.dialogues import (
+    NEW_SHARE,
+    REPEATED_SHARE,
+    RepetitiveDialogue,
+    repeat_facts,
+)
 from evals.stats.interval import Interval, Samples, mean_interval, median_ratio
 from evals.stats.shares import cells
 from evals.studies.filled import Options, StudyResult, prepare, vectors
@@ -90,7 +95,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     """Fill memories of every size, several times, and count the thoughts of the first."""
     if not options.sizes or min(options.sizes) < 10:
         raise InvalidInput(f"sizes are turns, 10 at least, got {options.sizes}")
-    dialogues = [tell(size, options.seed) for size in options.sizes]
+    dialogues = [repeat_facts(size, options.seed) for size in options.sizes]
     costs: list[Cost] = []
     counts: list[ThoughtCounts] = []
     with vectors(options, embedder) as cached:
@@ -106,8 +111,8 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
         about="thoughts of a made-up dialogue that repeats itself",
         settings={
             "embedder": str(embedder.fingerprint),
-            "new facts, share of turns": FACTS,
-            "repeated facts, share of turns": REPEATS,
+            "new facts, share of turns": NEW_SHARE,
+            "repeated facts, share of turns": REPEATED_SHARE,
             "repeats of the timing": options.repeats,
             "turns thought about at a time": STEP,
         },
@@ -123,7 +128,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
 
 
 def _fill(
-    dialogue: Told, cached: CachedEmbedder, timed: TimedEmbedder, repeat: int
+    dialogue: RepetitiveDialogue, cached: CachedEmbedder, timed: TimedEmbedder, repeat: int
 ) -> tuple[list[Cost], list[Thought]]:
     """Remember a dialogue and think about it step by step; return costs and current thoughts.
 
@@ -154,9 +159,9 @@ def _fill(
             return costs, thinker.thoughts(user_id=USER)
 
 
-def count(dialogue: Told, thoughts: Sequence[Thought]) -> ThoughtCounts:
+def count(dialogue: RepetitiveDialogue, thoughts: Sequence[Thought]) -> ThoughtCounts:
     """Count current thoughts by the facts of their source turns."""
-    fact_of = dialogue.told
+    fact_of = dialogue.fact_by_turn
     facts = [{fact_of[turn] for turn in t.turn_ids if turn in fact_of} for t in thoughts]
     extracted = set().union(*facts)
     thoughts_of = Counter(dialogue.facts[min(numbers)].kind for numbers in facts if numbers)

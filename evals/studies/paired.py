@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from evals.card.run import texts
-from evals.data.haystack import PUBLISHED, Asked, DataSet, Split
+from evals.data.haystack import PUBLISHED, DataSet, Question, Split
 from evals.metrics import retrieval as metrics
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import RESAMPLES, Difference, Floats, Labels
 from evals.systems.cache import CachedEmbedder
-from evals.systems.protocol import Make
+from evals.systems.protocol import MakeSystem
 from evals.tables import Cell
 
 PAIRED = ("difference", "95 % by conversation", "p", "95 % inside conversations", "p", "n")
@@ -30,7 +30,7 @@ class Served:
 
 
 def ask(
-    data: DataSet, systems: Mapping[str, Make], embedder: CachedEmbedder
+    data: DataSet, systems: Mapping[str, MakeSystem], embedder: CachedEmbedder
 ) -> dict[str, list[Served]]:
     """Ask every system every question; return their results by system, in one order."""
     embedder.prepare(
@@ -56,7 +56,7 @@ def ask(
     return results
 
 
-def select(data: DataSet, condition: Callable[[Asked], bool]) -> DataSet:
+def select(data: DataSet, condition: Callable[[Question], bool]) -> DataSet:
     """Return the data with only some questions, and the conversations that have any of them."""
     haystacks = [
         replace(

@@ -2,12 +2,12 @@
 
 from evals import USER
 from evals.data.haystack import Query
-from evals.systems.memkit import Memkit, OverMemkit
-from evals.systems.protocol import Packed, ScoredTurn
+from evals.systems.memkit import Memkit, MemkitBackedSystem
+from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit.protocols import Embedder
 
 
-class Thoughts(OverMemkit):
+class ThoughtSystem(MemkitBackedSystem):
     """memkit asked for thoughts alone: `recall(kind="thought")`, and the thoughts of a context."""
 
     def __init__(self, embedder: Embedder) -> None:
@@ -22,7 +22,7 @@ class Thoughts(OverMemkit):
         )
         return [_statement(hit.text, hit.turn_ids, hit.relevance) for hit in hits]
 
-    def pack(self, query: Query, budget: int) -> Packed:
+    def pack(self, query: Query, budget: int) -> PackedContext:
         """Return the thoughts of the context block as statements, one in a line."""
         block = self._memory.context(
             query.text, user_id=USER, budget_tokens=budget, as_of=query.asked_at
@@ -30,7 +30,9 @@ class Thoughts(OverMemkit):
         statements = tuple(
             _statement(thought.text, thought.turn_ids, 0.0) for thought in block.thoughts
         )
-        return Packed(text="\n".join(hit.statement for hit in statements), statements=statements)
+        return PackedContext(
+            text="\n".join(hit.statement for hit in statements), statements=statements
+        )
 
     def stored(self) -> frozenset[str]:
         """Return the ids of the turns that some current thought comes from."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from evals.card.audit import leakage
 from evals.card.records import Audit, Record
-from evals.data.haystack import Asked, DataSet, Haystack
+from evals.data.haystack import DataSet, Haystack, Question
 
 VIOLATIONS: Mapping[str, str] = {  # key of `Record.audit` -> name of the audit
     "from the future": "temporal: nothing from the future of a question",
@@ -128,11 +128,11 @@ def evidence_in_time(data: str, data_set: DataSet) -> Audit:
     )
 
 
-def _gold(question: Asked) -> set[str]:
+def _gold(question: Question) -> set[str]:
     return {turn for gold in question.golds.values() for turn in gold.turns}
 
 
-def _has_late_evidence(haystack: Haystack, question: Asked) -> bool:
+def _has_late_evidence(haystack: Haystack, question: Question) -> bool:
     gold, asked_at = _gold(question), question.asked_at
     return any(
         (question.after is not None and n >= question.after)

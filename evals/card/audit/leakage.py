@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.card.records import Audit
-from evals.data.haystack import Asked, DataSet, Haystack
+from evals.data.haystack import DataSet, Haystack, Question
 from memkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _contains_answer(question: Asked) -> bool:
+def _contains_answer(question: Question) -> bool:
     words = _words(question.text)
     answers = [" ".join(_words(answer)) for answer in question.expected.answers]
     padded = f" {' '.join(words)} "
