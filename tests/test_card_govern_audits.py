@@ -84,11 +84,12 @@ def test_the_jaccard_that_decides_is_the_exact_one() -> None:
     ten = "one two three four five six seven eight nine ten"
     nine = ten.removesuffix(" ten")
 
-    (found,) = leakage.overlap({"a": ten}, {"b": nine}, threshold=0.8)
+    (found,) = leakage.overlap({"a": ten}, {"b": nine})
     assert found.jaccard == pytest.approx(5 / 6)
-    assert leakage.overlap({"a": ten}, {"b": nine}, threshold=0.84) == []
-    assert len(leakage.overlap({"a": ten}, {"b": nine}, threshold=5 / 6)) == 1
-    assert len(leakage.overlap({"b": nine}, {"a": ten}, threshold=5 / 6)) == 1
+    eight = nine.removesuffix(" nine")  # 4 / 6
+    assert (
+        leakage.overlap({"a": ten}, {"b": eight}) == leakage.overlap({"b": eight}, {"a": ten}) == []
+    )
 
 
 def test_a_text_of_fewer_than_five_words_overlaps_only_with_itself() -> None:
@@ -108,13 +109,8 @@ def test_all_near_duplicates_among_many_are_proposed() -> None:
     left = {str(n): " ".join(words[n : n + 30]) for n in range(0, 370, 10)}
     right = {name: f"{text} more" for name, text in left.items()}  # Jaccard 26 / 27
 
-    found = leakage.overlap(left, right, threshold=0.9)
+    found = leakage.overlap(left, right)
     assert {one.left for one in found if one.left == one.right} == left.keys()
-
-
-def test_a_threshold_that_hashing_cannot_serve_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"from 0\.5 to 1"):
-        leakage.overlap({}, {}, threshold=0.1)
 
 
 # ---- leakage of a data set

@@ -110,7 +110,7 @@ def test_records_are_paired_by_question_and_probes_are_left_out() -> None:
     theirs = [*rows("b", 0, 0), record("b", "h9", "q9", 1)]
 
     found = pair(ours, theirs, "MRR")
-    assert (found.ours.tolist(), found.theirs.tolist(), found.alone) == ([1, 1], [0, 0], 2)
+    assert (found.scores.tolist(), found.baseline.tolist(), found.alone) == ([1, 1], [0, 0], 2)
     assert found.clusters == ["h0", "h1"]
     shared = pair([replace(one, cluster="both") for one in ours], theirs, "MRR")
     assert shared.clusters == ["both", "both"]
@@ -120,7 +120,7 @@ def test_a_step_of_the_online_regime_is_paired_with_the_same_step() -> None:
     ours = [record("a", "h", "q", step, step=step) for step in (1, 2, 3)]
     theirs = [record("b", "h", "q", 0, step=step) for step in (1, 2)]
 
-    assert pair(ours, theirs, "MRR").ours.tolist() == [1, 2]
+    assert pair(ours, theirs, "MRR").scores.tolist() == [1, 2]
 
 
 def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:

@@ -24,7 +24,7 @@ from evals.data.memorycode import (
     literal_pattern,
 )
 from evals.data.synthetic.dialogues import RepeatedFact, RepetitiveDialogue, repeat_facts
-from evals.stats import shares as figures
+from evals.stats import bootstrap as figures
 from evals.studies import growth, precision
 from evals.studies.filled import Options, StudyResult
 from evals.studies.precision import digest
@@ -386,5 +386,5 @@ def test_a_share_has_an_interval_by_group_and_none_of_nothing() -> None:
     assert found is not None
     assert (found.value, found.low, found.high, found.n) == (0.5, 0.0, 1.0, 4)
     assert figures.share([], [], 0) is None
-    half = figures.difference([1, 0], [0, 0], ["a", "b"], 0)
+    half = figures.share([1, 0], ["a", "b"], 0)
     assert figures.cells(half, signed=True)[0] == "+0.500"

@@ -119,7 +119,7 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Config:
     values = dict(table)
     for name, kind in (("model", ModelSpec), ("judge", JudgeSpec)):
         if name in values:
-            values[name] = _validate(kind, values[name], f"[{name}]")
+            values[name] = validate(kind, values[name], f"[{name}]")
     specs = values.get("data", [])
     if not isinstance(specs, list) or not specs:
         raise InvalidInput("nothing to measure on: add a [[data]] with its format")
@@ -129,7 +129,7 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Config:
     values["train"] = [_path(folder, name) for name in train]
     seed = values.get("seed", 0)
     values["data"] = [_spec(spec, folder, seed) for spec in specs]
-    config = _validate(Config, values, "the file")
+    config = validate(Config, values, "the file")
     _check(config)
     return config
 
@@ -138,7 +138,7 @@ def _path(folder: Path, name: object) -> Path:
     return folder / Path(str(name)).expanduser()
 
 
-def _validate(kind: type[Table], values: object, where: str) -> Table:
+def validate(kind: type[Table], values: object, where: str) -> Table:
     """Return the dataclass with these values, or raise an error that names the wrong key."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -168,7 +168,7 @@ def _spec(table: object, folder: Path, seed: int) -> Spec:
     options = {key: value for key, value in table.items() if key not in _SPEC}
     if table["format"] == "pooled":
         options |= {key: str(_path(folder, options[key])) for key in POOLED if key in options}
-    return _validate(Spec, {"seed": seed, **values, "options": options}, "[[data]]")
+    return validate(Spec, {"seed": seed, **values, "options": options}, "[[data]]")
 
 
 def relocate(config: Config, places: Sequence[str]) -> Config:

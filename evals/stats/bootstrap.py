@@ -52,10 +52,10 @@ def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | No
         return None if len(names) < 2 else _multiplicities(rng, len(names))[:, cluster]
     if not len(sizes) or sizes.max() < 2:
         return None
-    taken = np.empty((RESAMPLES, len(cluster)))
+    counts = np.empty((RESAMPLES, len(cluster)))
     for n, size in enumerate(sizes):
-        taken[:, cluster == n] = _multiplicities(rng, int(size))
-    return taken
+        counts[:, cluster == n] = _multiplicities(rng, int(size))
+    return counts
 
 
 def _multiplicities(rng: np.random.Generator, n: int) -> Floats:
@@ -90,22 +90,31 @@ def means(values: Floats, resampled: Floats | None) -> list[Interval]:
     ]
 
 
+def share(values: Sequence[float | bool], groups: Sequence[str], seed: int) -> Interval | None:
+    """Return the mean of values with its interval by group; None of no values."""
+    if not len(values):
+        return None
+    column = np.array(values, dtype=np.float64)[:, None]
+    (interval,) = means(column, weights(groups, seed))
+    return interval
+
+
 def _resampled_means(values: Floats, resampled: Floats) -> Floats:
     """Return the means of every resample, shape (resamples, columns); NaN if it took nothing."""
     scored = ~np.isnan(values)
-    taken = resampled @ scored.astype(np.float64)
+    counts = resampled @ scored.astype(np.float64)
     sums = resampled @ np.where(scored, values, 0.0)
-    return np.divide(sums, taken, out=np.full_like(sums, np.nan), where=taken > 0)
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def paired(ours: Floats, theirs: Floats, resampled: Floats | None) -> Difference:
-    """Return the mean of ours − theirs over the same questions, shape (questions,) each.
+def paired(scores: Floats, baseline: Floats, resampled: Floats | None) -> Difference:
+    """Return the mean of scores − baseline over the same questions, shape (questions,) each.
 
     The p-value is twice the smaller share of resamples at or beyond zero, with one added to both
     sides of the fraction: the level at which the percentile interval stops to contain zero.
     Source: Efron and Tibshirani 1993, chapters 13 and 15; Davison and Hinkley 1997, 4.2.
     """
-    column = (ours - theirs)[:, None]
+    column = (scores - baseline)[:, None]
     (interval,) = means(column, resampled)
     if resampled is None:
         return Difference(interval=interval, p=None)
@@ -152,3 +161,20 @@ def resamples(clusters: Labels, seed: int) -> Iterator[Rows]:
     rng = np.random.default_rng(seed)
     for _ in range(_RESAMPLES_OF_STATISTICS):
         yield np.concatenate([members[n] for n in rng.integers(0, len(names), len(names))])
+
+
+def cells(interval: Interval | None, *, signed: bool = False) -> list[str | None]:
+    """Return a figure as two cells of a table: its value, and its interval.
+
+    >>> cells(Interval(value=0.5, low=0.25, high=0.75, n=4))
+    ['0.500', '0.250–0.750']
+    >>> cells(Interval(value=-0.1, low=-0.2, high=0.0, n=4), signed=True)
+    ['-0.100', '-0.200 to +0.000']
+    """
+    if interval is None:
+        return [None, None]
+    mark, between = ("+", " to ") if signed else ("", "–")
+    value = f"{interval.value:{mark}.3f}"
+    if interval.low is None or interval.high is None:
+        return [value, None]
+    return [value, f"{interval.low:{mark}.3f}{between}{interval.high:{mark}.3f}"]

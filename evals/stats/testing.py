@@ -22,7 +22,7 @@ _SIZES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (np.inf, "l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A paired difference, ours − theirs, with its interval, test and effect sizes.
+    """A paired difference, scores − baseline, with its interval, test and effect sizes.
 
     Fewer than two conversations give neither an interval nor a p-value.
     """
@@ -37,15 +37,15 @@ class Comparison:
     clusters: int  # conversations
 
 
-def compare(ours: Floats, theirs: Floats, clusters: Labels, seed: int) -> Comparison:
+def compare(scores: Floats, baseline: Floats, clusters: Labels, seed: int) -> Comparison:
     """Compare the scores of two systems on the same questions.
 
     The interval is the percentile bootstrap by conversation, and the p-value that of a permutation
     test, exact where the conversations are few: with k of them it cannot be below 2 / 2^k.
 
     Args:
-        ours: shape (questions,).
-        theirs: shape (questions,), in the same order.
+        scores: shape (questions,).
+        baseline: shape (questions,), in the same order.
         clusters: the conversation of each question.
         seed: of the resampling.
 
@@ -55,10 +55,10 @@ def compare(ours: Floats, theirs: Floats, clusters: Labels, seed: int) -> Compar
     Source: Efron and Tibshirani 1993, chapters 13 and 15; cluster bootstrap: Davison and Hinkley
     1997, 3.8.
     """
-    if not len(ours) == len(theirs) == len(clusters) or not len(ours):
-        got = f"{len(ours)}, {len(theirs)} and {len(clusters)}"
-        raise InvalidInput(f"ours, theirs and clusters must have one length, got {got}")
-    differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    if not len(scores) == len(baseline) == len(clusters) or not len(scores):
+        lengths = f"{len(scores)}, {len(baseline)} and {len(clusters)}"
+        raise InvalidInput(f"scores, baseline and clusters must be of one length, got {lengths}")
+    differences = np.asarray(scores, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     sums = np.bincount(cluster, weights=differences).astype(np.float64)
     sizes = np.bincount(cluster).astype(np.float64)

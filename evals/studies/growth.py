@@ -21,8 +21,8 @@ from evals.data.synthetic.dialogues import (
     RepetitiveDialogue,
     repeat_facts,
 )
+from evals.stats.bootstrap import cells
 from evals.stats.interval import Interval, Samples, mean_interval, median_ratio
-from evals.stats.shares import cells
 from evals.studies.filled import Options, StudyResult, prepare, vectors
 from evals.systems.cache import CachedEmbedder
 from evals.tables import Cell, Result, Table

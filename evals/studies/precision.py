@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evals.data import locomo
 from evals.data.haystack import Haystack, sha256
-from evals.stats.shares import cells, share
+from evals.stats.bootstrap import cells, share
 from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
 from evals.tables import Cell, Result, Table
 from memkit import Thought, Turn

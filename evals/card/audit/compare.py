@@ -201,7 +201,7 @@ def _differences(
     sizes: dict[Key, tuple[int, int]] = {}
     for place, system, metric in _common(before, after, data):
         pairs = differences.pair(after[place][system], before[place][system], metric)
-        if len(pairs.ours):
+        if len(pairs.scores):
             sizes[metric, place, system] = pairs.alone, len(set(pairs.clusters))
             results[metric, place, system] = differences.difference(
                 pairs, metric, place, names=(f"{system}, B", f"{system}, A"), seed=seed
@@ -239,8 +239,10 @@ def show(verdict: Verdict, console: Console) -> None:
     ]
     if significant:
         console.print(_difference_table(significant))
-    others = len(verdict.differences) - len(significant)
-    console.print(f"{others} paired differences B − A with Holm p ≥ {_LEVEL} or too few to test")
+    insignificant = len(verdict.differences) - len(significant)
+    console.print(
+        f"{insignificant} paired differences B − A with Holm p ≥ {_LEVEL} or too few to test"
+    )
     for line in verdict.mismatches[:_MOST]:
         console.print(f"[yellow]not the same:[/] {escape(line)}")
     if len(verdict.mismatches) > _MOST:

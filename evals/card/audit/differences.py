@@ -18,8 +18,8 @@ Place = tuple[str, Regime]  # data set, regime
 class Pairs:
     """The scores of two sides on the questions that both have a score for."""
 
-    ours: Floats
-    theirs: Floats
+    scores: Floats
+    baseline: Floats
     clusters: Labels
     alone: int  # questions with a score of one side only
 
@@ -29,21 +29,21 @@ def key(record: Record) -> Key:
     return record.haystack, record.question, record.step
 
 
-def pair(ours: Iterable[Record], theirs: Iterable[Record], metric: str) -> Pairs:
+def pair(records: Iterable[Record], baseline: Iterable[Record], metric: str) -> Pairs:
     """Pair the scores of two sides on one data set; probes are left out.
 
     Args:
-        ours: records of one system in one regime.
-        theirs: records of another system, or of the same system in another card.
+        records: of one system in one regime.
+        baseline: of another system, or of the same system in another card.
         metric: a key of `Record.scores`.
     """
-    ours = list(ours)
-    task_of = {record.haystack: record.task for record in ours}
-    a, b = _scores(ours, metric), _scores(theirs, metric)
+    records = list(records)
+    task_of = {record.haystack: record.task for record in records}
+    a, b = _scores(records, metric), _scores(baseline, metric)
     both = sorted(a.keys() & b.keys())
     return Pairs(
-        ours=np.array([a[key] for key in both], dtype=np.float64),
-        theirs=np.array([b[key] for key in both], dtype=np.float64),
+        scores=np.array([a[key] for key in both], dtype=np.float64),
+        baseline=np.array([b[key] for key in both], dtype=np.float64),
         clusters=[task_of[conversation] for conversation, _, _ in both],
         alone=len(a.keys() ^ b.keys()),
     )
@@ -85,11 +85,11 @@ def compare_systems(
         if ours in systems:
             results += correct(
                 [
-                    difference(pairs, metric, (data, regime), names=(ours, theirs), seed=seed)
-                    for theirs, records_of in systems.items()
-                    if theirs != ours
+                    difference(pairs, metric, (data, regime), names=(ours, rival), seed=seed)
+                    for rival, rival_records in systems.items()
+                    if rival != ours
                     for metric in metrics
-                    if len((pairs := pair(systems[ours], records_of, metric)).ours)
+                    if len((pairs := pair(systems[ours], rival_records, metric)).scores)
                 ]
             )
     return results
@@ -104,11 +104,11 @@ def difference(
         pairs: at least one.
         metric: of the scores.
         place: data set and regime.
-        names: of our side and of their side.
+        names: of the system and of the baseline.
         seed: of the resampling.
     """
     data, regime = place
-    result = testing.compare(pairs.ours, pairs.theirs, pairs.clusters, seed)
+    result = testing.compare(pairs.scores, pairs.baseline, pairs.clusters, seed)
     return Compared(
         metric=metric, data=data, regime=regime, ours=names[0], theirs=names[1],
         difference=result.difference, low=result.low, high=result.high,

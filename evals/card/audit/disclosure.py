@@ -187,7 +187,7 @@ ITEMS: tuple[Item, ...] = (
 )  # fmt: skip
 
 
-def check(given: Mapping[str, Any]) -> None:
+def check(table: Mapping[str, Any]) -> None:
     """Check the table `[disclosure]` of a config: sentences, by field and item.
 
     Raises:
@@ -195,9 +195,9 @@ def check(given: Mapping[str, Any]) -> None:
             message names it and the items that there are.
     """
     items = {".".join(_path(item)): item for item in ITEMS}
-    for name, value in _flatten(given):
+    for name, value in _flatten(table):
         if name not in items:
-            names = ", ".join(known for known, item in items.items() if item.why)
+            names = ", ".join(path for path, item in items.items() if item.why)
             raise InvalidInput(f"[disclosure] has no item {name!r}; there are {names}")
         if not items[name].why:
             raise InvalidInput(f"[disclosure]: the program tells {name!r} itself; leave it out")
@@ -205,8 +205,8 @@ def check(given: Mapping[str, Any]) -> None:
             raise InvalidInput(f"[disclosure]: {name} is a sentence, got {value!r}")
 
 
-def _flatten(given: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    for field, inside in given.items():
+def _flatten(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for field, inside in table.items():
         if isinstance(inside, Mapping):
             yield from ((f"{field}.{name}", value) for name, value in inside.items())
         else:

@@ -9,9 +9,8 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.card.records import Audit
 from evals.data.haystack import DataSet, Haystack, Question
@@ -25,8 +24,7 @@ SIMILAR = 0.8  # Jaccard similarity of two texts that count as equal; the paper'
 MOST = 0.007  # share of affected texts that fails an audit; the paper's example
 
 _PERMUTATIONS, _SEED = 128, 1
-# bands and rows: fewer than one in a million pairs at the threshold is not proposed
-_COARSE, _FINE = (64, 2), (32, 4)
+_BANDS_AND_ROWS = (32, 4)  # fewer than one in a million pairs at SIMILAR is not proposed
 # scripts without spaces: each character of Thai, Lao, kana, Han and Hangul is a word
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
@@ -35,8 +33,7 @@ Texts = Mapping[str, str]  # by id
 Shingles = frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlap:
+class Overlap(NamedTuple):
     """Two texts that count as equal."""
 
     left: str  # ids
@@ -55,29 +52,31 @@ def shingles(text: str) -> Shingles:
     return frozenset(" ".join(words[n : n + SHINGLE]) for n in range(last + 1) if words)
 
 
-def overlap(left: Texts, right: Texts, *, threshold: float = SIMILAR) -> list[Overlap]:
-    """Return the pairs of a left and a right text with this Jaccard similarity of shingles.
+def overlap(left: Texts, right: Texts) -> list[Overlap]:
+    """Return the pairs of a left and a right text with a Jaccard similarity of `SIMILAR`."""
+    from datasketch import MinHashLSH
 
-    Args:
-        left: texts by id.
-        right: texts by id.
-        threshold: from 0.5 to 1.
+    lefts, rights = _by_shingles(left), _by_shingles(right)
+    # the similarity of two sets is at most the ratio of their sizes
+    sizes = sorted(map(len, rights)) or [1]
+    lefts = {
+        a: ids for a, ids in lefts.items() if min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
+    }
+    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS_AND_ROWS)
+    sketches = {a: _sketch(a) for a in lefts}
+    for a, sketch in sketches.items():
+        index.insert(a, sketch)
+    return sorted(
+        Overlap(left_id, right_id, jaccard)
+        for b, right_ids in rights.items()
+        for a in index.query(sketches.get(b) or _sketch(b))
+        if (jaccard := len(a & b) / len(a | b)) >= SIMILAR
+        for left_id in lefts[a]
+        for right_id in right_ids
+    )
 
-    Raises:
-        InvalidInput: the threshold is outside that range.
-    """
-    pairs = [
-        Overlap(left=a, right=b, jaccard=jaccard)
-        for left_ids, right_ids, jaccard in _matches(left, right, threshold)
-        for a in left_ids
-        for b in right_ids
-    ]
-    return sorted(pairs, key=lambda pair: (pair.left, pair.right))
 
-
-def between(
-    name: str, data: str, left: Texts, right: Texts, *, threshold: float = SIMILAR
-) -> Audit:
+def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
     """Return the audit of how many texts of `right` are in `left` as well.
 
     Args:
@@ -85,11 +84,27 @@ def between(
         data: the name of the data set.
         left: texts by id.
         right: the texts that must not be known beforehand, by id.
-        threshold: Jaccard similarity of two texts that count as equal.
     """
-    affected = {id for _, ids, _ in _matches(left, right, threshold) for id in ids}
-    method = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {threshold:g}"
+    affected = {pair.right for pair in overlap(left, right)}
+    method = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}"
     return _audit(name, data, len(right), len(affected), f"{method}; {len(left)} texts on the left")
+
+
+def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
+    """Return the ids of each distinct text: sketches are slow, and dialogues repeat themselves."""
+    ids = defaultdict(list)
+    for id, text in texts.items():
+        if shingled := shingles(text):
+            ids[shingled].append(id)
+    return dict(ids)
+
+
+def _sketch(shingled: Shingles) -> "MinHash":
+    from datasketch import MinHash
+
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+    sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
+    return sketch
 
 
 # ---- audits of a data set
@@ -265,51 +280,3 @@ def _question_with_answer(value: Mapping[str, Any]) -> str:
     answers = value.get("answer", value.get("answers"))
     answer = answers[0] if isinstance(answers, list) and answers else answers
     return f"{value['question']} {answer}" if "question" in value and answer else ""
-
-
-# ---- similarity
-
-
-def _matches(
-    left: Texts, right: Texts, threshold: float
-) -> Iterator[tuple[list[str], list[str], float]]:
-    """Yield ids of equal left texts, ids of equal right texts, and their Jaccard similarity."""
-    from datasketch import MinHashLSH
-
-    if not 0.5 <= threshold <= 1:
-        raise InvalidInput(f"an overlap's threshold is from 0.5 to 1, not {threshold:g}")
-    lefts, rights = _by_shingles(left), _by_shingles(right)
-    # the similarity of two sets is at most the ratio of their sizes
-    sizes = sorted(map(len, rights)) or [1]
-    lefts = {
-        a: ids
-        for a, ids in lefts.items()
-        if min(len(a) / sizes[0], sizes[-1] / len(a)) >= threshold
-    }
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_FINE if threshold >= SIMILAR else _COARSE)
-    sketches = {a: _sketch(a) for a in lefts}
-    numbered = list(lefts)
-    for n, a in enumerate(numbered):
-        index.insert(n, sketches[a])
-    for b, ids in rights.items():
-        for a in (numbered[n] for n in sorted(index.query(sketches.get(b) or _sketch(b)))):
-            jaccard = len(a & b) / len(a | b)
-            if jaccard >= threshold:
-                yield lefts[a], ids, jaccard
-
-
-def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
-    """Return the ids of each distinct text: sketches are slow, and dialogues repeat themselves."""
-    ids = defaultdict(list)
-    for id, text in texts.items():
-        if shingled := shingles(text):
-            ids[shingled].append(id)
-    return dict(ids)
-
-
-def _sketch(shingled: Shingles) -> "MinHash":
-    from datasketch import MinHash
-
-    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
-    sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
-    return sketch

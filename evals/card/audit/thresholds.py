@@ -6,15 +6,17 @@ Source: Zhang et al. 2025, section 5 (S4: pre-register and publish thresholds).
 """
 
 import hashlib
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AllowInfNan, Strict
 
 from evals.card.audit.differences import Place
+from evals.card.config import validate
 from evals.card.records import REGIMES, Compared, Figure, Record
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
@@ -23,6 +25,7 @@ ANY = "*"
 LEAST = 5  # conversations: fewer may agree by chance, and then the interval has no width
 _JUDGED = "judged right"  # the only metric that depends on a judge
 
+Bound = Annotated[float, Strict(), AllowInfNan(False)]  # not "0.5", true, nor TOML's inf and nan
 State = Literal["passed", "failed", "not run"]
 Systems = Mapping[Place, Mapping[str, Sequence[Record]]]  # records by place and system
 Key = tuple[str, Place, str]  # metric, place, system
@@ -41,10 +44,10 @@ class Threshold:
     data: str = ANY  # the name of a data set, or all
     regime: str = ANY
     group: str = "all"  # a kind of question
-    min: float | None = None  # for the figure of card B
-    max: float | None = None
-    max_drop: float | None = None  # how much worse than card A it may be
-    optional: bool = False  # a check that cannot run does not fail
+    min: Bound | None = None  # for the figure of card B
+    max: Bound | None = None
+    max_drop: Bound | None = None  # how much worse than card A it may be
+    optional: Annotated[bool, Strict()] = False  # a check that cannot run does not fail
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -96,35 +99,11 @@ def read(path: Path) -> Registered:
     tables = document.get("threshold")
     if set(document) - {"threshold"} or not isinstance(tables, list) or not tables:
         raise InvalidInput(f"{path} must hold [[threshold]] tables, one or more, and only those")
-    thresholds = [_threshold(table, f"{path}: threshold {n}") for n, table in enumerate(tables, 1)]
+    thresholds = [
+        validate(Threshold, table, f"{path}: threshold {n}") for n, table in enumerate(tables, 1)
+    ]
     digest = hashlib.sha256(content).hexdigest()
     return Registered(thresholds=tuple(thresholds), file=path.name, sha256=digest)
-
-
-def _threshold(table: object, where: str) -> Threshold:
-    if not isinstance(table, Mapping):
-        raise InvalidInput(f"{where} is no table")
-    types = {field.name: field.type for field in fields(Threshold)}
-    if unknown := sorted(set(table) - set(types)):
-        raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(types)}")
-    if missing := [name for name in ("metric", "system") if name not in table]:
-        raise InvalidInput(f"{where} needs a {missing[0]}")
-    for name, value in table.items():
-        if not _is_of_type(types[name], value):
-            raise InvalidInput(f"{where}: {name} is {types[name]}, not {value!r}")
-    try:
-        return Threshold(**table)
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from error
-
-
-def _is_of_type(kind: object, value: object) -> bool:
-    """Return whether a value fits a field; TOML's inf and nan are no bounds."""
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if kind is str:
-        return isinstance(value, str)
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 # ---- checking
