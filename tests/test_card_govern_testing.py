@@ -130,7 +130,7 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
         *rows("x", 1, 0, data="other"),
     ]  # fmt: skip
 
-    found = compare_systems(records, ["MRR", "F1", "absent"], ours="ours", seed=0)
+    found = compare_systems(records, ["MRR", "F1", "absent"], system="ours", seed=0)
     assert [(one.family, one.theirs, one.metric) for one in found] == [
         ("d × replay", "x", "MRR"), ("d × replay", "x", "F1"),
         ("d × replay", "y", "MRR"), ("d × replay", "y", "F1"),
@@ -143,9 +143,9 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
 
 
 def test_families_are_corrected_apart() -> None:
-    two = compare_systems([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], ours="a", seed=0)
+    two = compare_systems([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], system="a", seed=0)
     other = compare_systems(
-        [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], ours="a", seed=0
+        [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], system="a", seed=0
     )
 
     assert [one.p_holm for one in correct([*two, *other])] == pytest.approx([0.25, 0.25])

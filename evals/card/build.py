@@ -54,7 +54,7 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
         curves=curves.curves(results.records, config.seed),
         funnels=funnel.funnels(results.records),
         compared=differences.compare_systems(
-            results.records, config.tested, ours=config.ours, seed=config.seed
+            results.records, config.tested, system=config.ours, seed=config.seed
         ),
         audits=checked,
         records=results.records,

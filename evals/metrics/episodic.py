@@ -17,21 +17,21 @@ from evals.metrics.retrieval import Places, recall
 from memkit.errors import InvalidInput
 
 
-def event_f1(found: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
+def event_f1(retrieved: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
     """Return F1 of a set of events by the ids of their turns; None if there is no gold event."""
-    return grounding.evidence_f1(found, gold)
+    return grounding.evidence_f1(retrieved, gold)
 
 
-def procedure_f1(found: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
+def procedure_f1(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
     """Return F1 of the transitions of a procedure, the pairs of a step and the next step.
 
     A right step counts only where it follows the right step. None if gold has fewer than two steps.
 
     Args:
-        found: the steps in the order in which they appear, without anything that is no step.
+        steps: in the order in which they appear, without anything that is no step.
         gold: the steps of the procedure in order.
     """
-    return grounding.evidence_f1(list(pairwise(found)), list(pairwise(gold)))
+    return grounding.evidence_f1(list(pairwise(steps)), list(pairwise(gold)))
 
 
 def anchoring_error(
@@ -65,13 +65,13 @@ def replay_at_k(places: Places, k: int) -> float | None:
     return recall(places, k) if places else None
 
 
-def step_order(found: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
+def step_order(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
     """Return the share of all pairs of gold steps that appear in the right order.
 
     A pair with a missing step is wrong; anything that is not gold is ignored. With all steps
     present this is (Kendall's τ + 1) / 2. None if gold has fewer than two steps.
     """
-    first = {step: n for n, step in reversed(list(enumerate(found)))}
+    first = {step: n for n, step in reversed(list(enumerate(steps)))}
     pairs = list(combinations(gold, 2))
     right = sum(a in first and b in first and first[a] < first[b] for a, b in pairs)
     return right / len(pairs) if pairs else None

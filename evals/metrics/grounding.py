@@ -132,11 +132,11 @@ def context_recall(used: Collection[Hashable], gold: Collection[Hashable]) -> fl
     return len(set(used) & set(gold)) / len(set(gold)) if gold else None
 
 
-def evidence_f1(found: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
+def evidence_f1(used: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
     """Return the harmonic mean of precision and recall of a set; None if there is no gold."""
     if not gold:
         return None
-    return 2 * len(set(found) & set(gold)) / (len(set(found)) + len(set(gold)))
+    return 2 * len(set(used) & set(gold)) / (len(set(used)) + len(set(gold)))
 
 
 def _best_support(sentence: str, passages: Sequence[str]) -> set[int]:

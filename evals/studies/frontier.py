@@ -46,16 +46,16 @@ def run(config: Config, options: Run, budgets: Sequence[int], watch: Watch = ign
     return records
 
 
-def table(by_budget: Records, ours: str, seed: int) -> Table:
+def table(by_budget: Records, system: str, seed: int) -> Table:
     """Return replay − reading for every budget, by distance of the evidence."""
     compared = [
         row
         for budget, records in by_budget.items()
-        for row in _compare(budget, records, ours, seed)
+        for row in _compare(budget, records, system, seed)
     ]
     corrected = testing.holm([comparison.p for _, comparison in compared])
     prompts = {
-        budget: [_prompt_tokens(records, side) for side in (("replay", ours), READING)]
+        budget: [_prompt_tokens(records, side) for side in (("replay", system), READING)]
         for budget, records in by_budget.items()
     }
     rows: list[list[Cell]] = []
@@ -71,7 +71,7 @@ def table(by_budget: Records, ours: str, seed: int) -> Table:
         ]
         rows.append([*cells, *figures, *prompts[int(cells[0] or 0)]])
     return Table(
-        title=f"{ours} replaying against reading the newest history, at equal tokens",
+        title=f"{system} replaying against reading the newest history, at equal tokens",
         columns=_COLUMNS,
         rows=rows,
         note="Paired differences on the same questions; intervals draw conversations, p-values "
@@ -82,12 +82,12 @@ def table(by_budget: Records, ours: str, seed: int) -> Table:
 
 
 def _compare(
-    budget: int, records: Sequence[Record], ours: str, seed: int
+    budget: int, records: Sequence[Record], system: str, seed: int
 ) -> Iterator[tuple[list[Cell], Comparison]]:
     """Yield the first cells of a row, with both means, and the comparison."""
     replayed, read = (
         {(record.data, record.question): record for record in _side(records, side)}
-        for side in (("replay", ours), READING)
+        for side in (("replay", system), READING)
     )
     both = [(replayed[key], read[key]) for key in replayed if key in read]
     for low, high in pairwise(_EDGES):
@@ -114,12 +114,12 @@ def _prompt_tokens(records: Sequence[Record], side: tuple[str, str]) -> float | 
     return round(float(np.mean(lengths)), 1) if lengths else None
 
 
-def targets(by_budget: Records, ours: str) -> Table:
+def targets(by_budget: Records, system: str) -> Table:
     """Return the tokens by which each side reaches the score of reading in the largest budget.
 
     A target of 0, which costs nothing, is left out.
     """
-    sides = {"replayed": ("replay", ours), "read": READING}
+    sides = {"replayed": ("replay", system), "read": READING}
     rows: list[list[Cell]] = []
     for metric in METRICS:
         scores = {

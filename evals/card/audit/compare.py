@@ -257,7 +257,7 @@ def _check_table(verdict: Verdict) -> Table:
     for result in verdict.checks:
         optional = ", optional" if result.state == "not run" and result.optional else ""
         state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
-        cells = [escape(cell) for cell in (result.what, result.data, result.regime)]
+        cells = [escape(cell) for cell in (result.label, result.data, result.regime)]
         table.add_row(*cells, state, escape(result.reason))
     return table
 

@@ -67,7 +67,7 @@ def by_place(records: Iterable[Record]) -> dict[Place, dict[str, list[Record]]]:
 
 
 def compare_systems(
-    records: Sequence[Record], metrics: Sequence[str], *, ours: str, seed: int
+    records: Sequence[Record], metrics: Sequence[str], *, system: str, seed: int
 ) -> list[Compared]:
     """Compare one system with every other system, on each data set in each of its regimes.
 
@@ -77,19 +77,19 @@ def compare_systems(
     Args:
         records: all of them.
         metrics: keys of `Record.scores`.
-        ours: the system that the others are compared with.
+        system: the one that the others are compared with.
         seed: of the resampling.
     """
     results: list[Compared] = []
     for (data, regime), systems in by_place(records).items():
-        if ours in systems:
+        if system in systems:
             results += correct(
                 [
-                    difference(pairs, metric, (data, regime), names=(ours, rival), seed=seed)
+                    difference(pairs, metric, (data, regime), names=(system, rival), seed=seed)
                     for rival, rival_records in systems.items()
-                    if rival != ours
+                    if rival != system
                     for metric in metrics
-                    if len((pairs := pair(systems[ours], rival_records, metric)).scores)
+                    if len((pairs := pair(systems[system], rival_records, metric)).scores)
                 ]
             )
     return results

@@ -113,7 +113,7 @@ def read(path: Path) -> Registered:
 class Check:
     """The result of one threshold in one place."""
 
-    what: str  # "memkit: MRR ≥ 0.5"
+    label: str  # "memkit: MRR ≥ 0.5"
     data: str
     regime: str
     state: State
@@ -170,11 +170,11 @@ def _check_bounds(threshold: Threshold, cards: Cards) -> list[Check]:
     bounds = [("≥", threshold.min), ("≤", threshold.max)]
     text = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
     group = "" if threshold.group == "all" else f" ({threshold.group})"
-    what = f"{threshold.system}: {threshold.metric}{group} {text}"
+    label = f"{threshold.system}: {threshold.metric}{group} {text}"
     if not places:
-        return [_result(threshold, what, None, "not run", "no figure of that name in card B")]
+        return [_result(threshold, label, None, "not run", "no figure of that name in card B")]
     return [
-        _result(threshold, what, place, *_compare_bounds(threshold, figure))
+        _result(threshold, label, place, *_compare_bounds(threshold, figure))
         for place, figure in places.items()
     ]
 
@@ -190,7 +190,7 @@ def _compare_bounds(threshold: Threshold, figure: Figure | None) -> tuple[State,
 
 def _check_drops(threshold: Threshold, cards: Cards) -> list[Check]:
     """Check non-inferiority in every place where either card has scores of the system."""
-    what = f"{threshold.system}: {threshold.metric} worse by at most {threshold.max_drop:g}"
+    label = f"{threshold.system}: {threshold.metric} worse by at most {threshold.max_drop:g}"
     places = [
         place
         for place in dict.fromkeys((*cards.before, *cards.after))
@@ -198,9 +198,10 @@ def _check_drops(threshold: Threshold, cards: Cards) -> list[Check]:
     ]
     if not places:
         why = cards.apart or "neither card has a score per question to pair"
-        return [_result(threshold, what, None, "not run", why)]
+        return [_result(threshold, label, None, "not run", why)]
     return [
-        _result(threshold, what, place, *_compare_drop(threshold, place, cards)) for place in places
+        _result(threshold, label, place, *_compare_drop(threshold, place, cards))
+        for place in places
     ]
 
 
@@ -233,11 +234,11 @@ def _compare_drop(threshold: Threshold, place: Place, cards: Cards) -> tuple[Sta
 
 
 def _result(
-    threshold: Threshold, what: str, place: Place | None, state: State, reason: str
+    threshold: Threshold, label: str, place: Place | None, state: State, reason: str
 ) -> Check:
     data, regime = place or (threshold.data, threshold.regime)
     return Check(
-        what=what, data=data, regime=regime, state=state, reason=reason,
+        label=label, data=data, regime=regime, state=state, reason=reason,
         optional=threshold.optional,
     )  # fmt: skip
 
