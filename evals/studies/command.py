@@ -46,7 +46,7 @@ def hema(
 
     with _errors():
         tables = study.tables(load(card))
-        _print_tables("card hema", "HEMA's tables, ours beside the paper's", tables, json_file)
+        _print_tables("card hema", "HEMA's tables, ours and the paper's", tables, json_file)
 
 
 @app.command()
@@ -62,7 +62,7 @@ def minimal(
 
     with _errors():
         tables = redundancy.tables([load(card) for card in cards], seed)
-        _print_tables("card minimal", "which scores of a card say the same", tables, json_file)
+        _print_tables("card minimal", "redundant scores of a card", tables, json_file)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def frontier(
             study.table(records, settings.ours, settings.seed),
             study.targets(records, settings.ours),
         ]
-        about = "replaying against reading, at equal tokens"
+        about = "replay against reading, at equal tokens"
         _print_tables("card frontier", about, tables, json_file)
 
 

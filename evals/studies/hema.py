@@ -31,13 +31,14 @@ _NOTE = (
     "The paper's 100 queries come from synthetic and Wikipedia dialogues with a manually annotated "
     "relevance oracle, with about 1536-dimensional vectors and a large model; none of it is "
     "published. Ours are drawn from people's own questions about the pooled conversations, with "
-    "the published evidence: mostly LoCoMo's, for LongMemEval has one question a conversation. "
+    "the published evidence: mostly LoCoMo's, because LongMemEval has one question per "
+    "conversation. "
     "Most have one turn of evidence, so that P@5 cannot reach 1; 'at most' is what a perfect "
     "ranking has. AUPRC is average precision over the first 50 turns, a lower bound. Raw ranks the "
     "newest turns first; Compact ranks the turns that its summaries were made of."
 )
 _RECALL_NOTE = (
-    "Ours: synthetic facts so many turns back. 'in prompt': the evidence stands in the prompt; "
+    "Ours: synthetic facts so many turns back. 'in prompt': the evidence is in the prompt; "
     "'answered': SmolLM2-135M's reply contains the value. The paper's: exact match of its model."
 )
 

@@ -108,7 +108,9 @@ def _regimes(facts: Facts) -> Mapping[str, bool] | None:
 def _updates(facts: Facts) -> str | None:
     run, steps = facts.config.get("regimes") or (), facts.config.get("steps")
     online = f"; online: {steps} maintenance steps, asked after each" if "online" in run else ""
-    replay = "replay: what was said before a question, and nothing is written while it is asked"
+    replay = (
+        "replay: the memory holds the turns before a question, and nothing is written meanwhile"
+    )
     return f"{replay}{online}" if run else None
 
 
@@ -136,13 +138,13 @@ def _failed(facts: Facts) -> list[str] | str | None:
 
 _TIME, _LEAK, _MEANS = "temporal_governance", "leakage_overlap_auditing", "implementation_resources"
 _LIMITS = "limitations_and_robustness"
-_WEIGHTS = "the makers of the model, and of the embedder, do not say what they were trained on"
+_WEIGHTS = "the makers of the model and of the embedder do not say what they were trained on"
 _NO_MODEL = "none: only what needs no model is scored"
 _NO_CHECKOUT = "not run in a git checkout"
 _UNCERTAINTY = (
-    f"95 % percentile intervals that draw conversations ({statistics.RESAMPLES} resamples; exact "
-    "where all agree); paired permutation tests that flip conversations (exact, or "
-    f"{RESAMPLES} draws), Holm within each data set and regime"
+    f"95 % percentile intervals by resampling of conversations ({statistics.RESAMPLES} resamples; "
+    "exact where all agree); paired permutation tests that flip conversations (exact, or "
+    f"{RESAMPLES} resamples), Holm within each data set and regime"
 )
 ITEMS: tuple[Item, ...] = (
     Item("", "study_id", _study, "the run was made outside a git checkout"),
@@ -152,13 +154,13 @@ ITEMS: tuple[Item, ...] = (
          "no data set was described"),
     Item(_TIME, "store_updates", _updates, "the config names no regimes"),
     Item(_TIME, "deduplication",
-         _always("none by the harness; what a system does is its own affair"), ""),
+         _always("none by the harness; a system may deduplicate what it stores"), ""),
     Item(_TIME, "test_window", _of_data("first", "last"), "no turn of the data sets has a date"),
     Item(_TIME, "audits", _audited(_TEMPORAL), "no temporal audit was made"),
     Item(_LEAK, "audits", _audited(_LEAKAGE), "no leakage audit was made"),
     Item(_LEAK, "train ∩ test, train ∩ index", _audited(f"{_LEAKAGE}train ∩"),
          f"no training texts were given (train in the config); {_WEIGHTS}"),
-    Item(_LEAK, "excluded", _always("nothing: what an audit finds is reported and stays in"), ""),
+    Item(_LEAK, "excluded", _always("nothing: affected items are reported and stay in"), ""),
     Item(_MEANS, "model", _if_used("model", _NO_MODEL), ""),
     Item(_MEANS, "checkpoint", _checkpoint,
          "the config gives no revision of the model's weights"),
@@ -167,7 +169,7 @@ ITEMS: tuple[Item, ...] = (
     Item(_MEANS, "embedder", _config("embedder"), "the config names none"),
     Item(_MEANS, "systems", _config("systems"), "the config names none"),
     Item(_MEANS, "settings_of_systems", _unknown,
-         "fusion and reranking are each system's own; they stand in its code at the commit"),
+         "fusion and reranking belong to each system: see its code at the commit"),
     Item(_MEANS, "budget_tokens", _config("budget"), "the config has none"),
     Item(_MEANS, "seed", _config("seed"), "the config has none"),
     Item(_MEANS, "commit", _stamp("commit"), _NO_CHECKOUT),

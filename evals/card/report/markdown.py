@@ -12,9 +12,9 @@ from evals.card.report.plots import KINDS, by_place
 from evals.card.report.verdict import verdict
 
 _LEGEND = (
-    "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by conversation, for "
-    "shares exact where all of them agree; none where too few have the score, or they are too "
-    "alike to tell."
+    "**Bold ★**: best of the systems. –: no figure. Intervals are 95 %, by resampling of "
+    "conversations, exact for shares on which all conversations agree, and absent if too few "
+    "conversations have the score or all are alike."
 )
 
 
