@@ -35,7 +35,6 @@ SESSIONS = 23  # the evidence's, and more than 20 others
 def few_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(statistics, "RESAMPLES", 50)
-        monkeypatch.setattr(statistics, "_SLOW", 20)
         yield
 
 
@@ -197,17 +196,13 @@ def test_a_haystack_holds_its_sessions_and_no_other(file: Path) -> None:
 
 def test_attention_alone_is_memkits_arm(file: Path) -> None:
     problem = problems(answerable(file).haystacks[0])[0]
-    vectors, sessions, tokens = (
-        problem.pieces.vectors,
-        problem.pieces.sessions,
-        problem.pieces.tokens,
-    )
-    windows = Windows(extrapolation.make_timeline(sessions, tokens))
-    chunks = windows.chunks(np.arange(len(tokens)))
+    pieces = problem.pieces
+    windows = Windows(extrapolation.make_timeline(pieces.sessions, pieces.tokens))
+    chunks = windows.chunks(np.arange(len(pieces.tokens)))
 
-    ours = rank.attention(chunks, (vectors @ problem.vector).astype(float))
+    ours = rank.attention(chunks, (pieces.vectors @ problem.vector).astype(float))
     setting = Setting(chunks=rank.ATTENDED, temperature=rank._TEMPERATURE)
-    scores = extrapolation.attention(vectors, chunks, problem.vector, setting)
+    scores = extrapolation.attention(pieces.vectors, chunks, problem.vector, setting)
 
     assert scores.sum() == pytest.approx(1, abs=1e-5)
     assert scores / scores.max() == pytest.approx(ours, abs=1e-5)

