@@ -198,8 +198,14 @@ def ranked(records: Sequence[Record]) -> list[Record]:
 
 
 def confidence_and_errors(records: Sequence[Record]) -> tuple[Floats, Flags]:
-    """Return each search's confidence, and whether an answer from it would be wrong."""
-    errors = np.array([not record.scores.get(HIT) for record in records], dtype=bool)
+    """Return each search's confidence, and whether an answer from it would be wrong.
+
+    An answer to an unanswerable question is wrong even if the search finds the related turns that
+    some data sets name.
+    """
+    errors = np.array(
+        [not (record.answerable and record.scores.get(HIT)) for record in records], dtype=bool
+    )
     return abstention.confidences([record.confidence for record in records]), errors
 
 

@@ -1,11 +1,12 @@
 """Make a card of the records of a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from evals.card import aggregate, answering, curves, funnel
 from evals.card.audit import audits, differences, disclosure, judge, leakage
 from evals.card.config import Config, describe
-from evals.card.records import Audit, Card, Figure, NotRun
+from evals.card.records import Audit, Card, Figure, NotRun, Record
 from evals.card.run import Results, code
 from evals.data import registry as data
 from evals.metrics.catalogue import METRICS
@@ -54,11 +55,28 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
         curves=curves.curves(results.records, config.seed),
         funnels=funnel.funnels(results.records),
         compared=differences.compare_systems(
-            results.records, config.tested, system=config.ours, seed=config.seed
+            _comparable(results.records), config.tested, system=config.ours, seed=config.seed
         ),
         audits=checked,
         records=results.records,
     )
+
+
+def _comparable(records: Sequence[Record]) -> list[Record]:
+    """Return records whose search scores are of answerable questions alone.
+
+    Some data sets name turns that are related to an unanswerable question; to find these is no
+    merit. Refusals of such questions are compared.
+    """
+    return [
+        record
+        if record.answerable or not record.places
+        else replace(
+            record,
+            scores={name: value for name, value in record.scores.items() if "abstention" in name},
+        )
+        for record in records
+    ]
 
 
 def _guard(config: Config) -> list[Audit]:

@@ -56,7 +56,9 @@ class ExpectedAnswer:
     foils: tuple[str, ...] = ()  # wrong answers of the same form, for recognition by likelihood
     paraphrases: tuple[str, ...] = ()  # of the evidence: the same in other words
     # the version of the answer that a statement with these source turns gives
-    version_of: Callable[[str, Sequence[str]], VersionName | None] | None = None
+    version_of: Callable[[str, Sequence[str]], VersionName | None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
