@@ -263,7 +263,7 @@ def test_a_value_of_the_wrong_sort_is_named(wrong: dict[str, Any], named: str) -
         ({"model": {"kind": "smollm2", "questions": -1}}, r"model\.questions must be at least 1"),
         ({"model": {"kind": "smollm2", "window": 0}}, r"model\.window must be at least 1"),
         ({"model": {"kind": "smollm2", "new_tokens": 0}}, r"model\.new_tokens must be at least 1"),
-        ({"model": {"kind": "smollm2", "revision": "v1"}}, "revision is of a Hugging Face id"),
+        ({"model": {"kind": "smollm2", "revision": "v1"}}, "only a Hugging Face id has a revision"),
         ({"train": "a.txt"}, "train is a list of files"),
         ({"train": ["absent.txt"]}, r"absent\.txt is no file"),
         ({"train": [__file__, __file__]}, "name each file once"),

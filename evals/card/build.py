@@ -63,10 +63,10 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
 
 
 def _comparable(records: Sequence[Record]) -> list[Record]:
-    """Return records whose search scores are of answerable questions alone.
+    """Return records in which only answerable questions have search scores.
 
-    Some data sets name turns that are related to an unanswerable question; to find these is no
-    merit. Refusals of such questions are compared.
+    Some data sets name turns that are related to an unanswerable question; finding these is
+    not an achievement. Refusals of such questions are compared.
     """
     return [
         record
@@ -109,7 +109,7 @@ def _why(config: Config, metric: str) -> str:
         (judge is None and metric in FROM_JUDGE, "no judge was given"),
         (
             model is not None and model.kind == "openai" and metric in FROM_LIKELIHOODS,
-            "a model behind an endpoint does not tell likelihoods",
+            "a model behind an endpoint returns no likelihoods",
         ),
         (
             model is not None and not model.recall and metric in FROM_COMPLETIONS,
@@ -123,4 +123,4 @@ def _why(config: Config, metric: str) -> str:
         (metric in FROM_BUDGETS and not config.budgets, "the config names no budgets"),
     )
     why = (reason for applies, reason in reasons if applies)
-    return next(why, "no question of this data set shows it, or no system tells")
+    return next(why, "no question of this data set has it, or no system reports it")

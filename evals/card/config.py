@@ -69,9 +69,9 @@ class Config:
     model: ModelSpec | None = None  # None: only scores that need no model
     judge: JudgeSpec | None = None
     budget: int = 512  # tokens of memory in a prompt
-    budgets: Sequence[int] = ()  # further budgets whose share of the gold is scored
+    budgets: Sequence[int] = ()  # further budgets; the share of the gold in each is a score
     depth: int = 50  # turns in a ranking; a system may rank otherwise when asked for more
-    tested: Sequence[str] = TESTED  # scores whose difference to `ours` is tested
+    tested: Sequence[str] = TESTED  # scores that `ours` is compared with the others by
     steps: int = 8  # online: maintenance steps of a conversation
     probes: int | None = 100  # of each data set, repeated after every later step; None: all
     seed: int = 0
@@ -262,7 +262,7 @@ def _check_model(spec: ModelSpec | JudgeSpec) -> None:
         raise InvalidInput(f"no model {spec.kind!r}; there are {', '.join(KINDS)}")
     if spec.revision is not None and (spec.kind != "huggingface" or Path(spec.name).is_dir()):
         raise InvalidInput(
-            "a revision is of a Hugging Face id and of nothing else; of other weights, tell it as "
+            "only a Hugging Face id has a revision; for other weights, write it as "
             "implementation_resources.checkpoint under [disclosure]"
         )
 

@@ -30,7 +30,7 @@ class Task:
 def replay(haystack: Haystack, system: System) -> Iterator[QuestionState]:
     """Yield every question with the memory in its state at the question's time, in that order.
 
-    Later turns are remembered later, so no memory has to be told the time. Turns that the user
+    Later turns are remembered later, so no memory needs the time. Turns that the user
     deletes are forgotten before any question.
     """
     turns, writing = 0, 0.0
