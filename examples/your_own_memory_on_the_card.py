@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from evals.bench.result import stamp
 from evals.card import run
 from evals.card.build import build
 from evals.card.config import Config, Run
 from evals.data.registry import Spec
+from evals.stamp import stamp
 from memkit import Turn
 from memkit.protocols import Embedder
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from evals.data.haystack import Query
 from evals.systems.memkit import Memkit
-from evals.systems.protocol import Packed, ScoredTurn
+from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit import Turn
 from memkit.protocols import Embedder
 
@@ -24,7 +24,7 @@ class _Broken:
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         return self._inner.ask(query, k)
 
-    def pack(self, query: Query, budget: int) -> Packed:
+    def pack(self, query: Query, budget: int) -> PackedContext:
         return self._inner.pack(query, budget)
 
     def refusals(self, query: Query) -> Mapping[str, bool]:
@@ -58,12 +58,12 @@ class Leaking(_Broken):
     answers: Mapping[Query, str] = {}  # a test fills both
     wording = "{answer}."
 
-    def pack(self, query: Query, budget: int) -> Packed:
+    def pack(self, query: Query, budget: int) -> PackedContext:
         packed = self._inner.pack(query, budget)
         if (answer := self.answers.get(query)) is None:
             return packed
         told = self.wording.format(question=query.text, answer=answer)
-        return Packed(text=f"{packed.text}\n{told}", turns=packed.turns)
+        return PackedContext(text=f"{packed.text}\n{told}", turns=packed.turns)
 
 
 class Stale(_Broken):

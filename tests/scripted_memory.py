@@ -7,9 +7,9 @@ from typing import Any
 
 from evals.card.records import Record
 from evals.card.state import Evidence, QuestionState
-from evals.data.haystack import PUBLISHED, Asked, Expected, Gold, Haystack, Query
+from evals.data.haystack import PUBLISHED, ExpectedAnswer, Gold, Haystack, Query, Question
 from evals.metrics.retrieval import places
-from evals.systems.protocol import Packed, ScoredTurn
+from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit import Turn
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -25,25 +25,25 @@ def talk(n: int = 10, *, dated: bool = True) -> list[Turn]:
     ]
 
 
-def asked(*gold: str, **changes: Any) -> Asked:
+def asked(*gold: str, **changes: Any) -> Question:
     """Return a question whose evidence is these turns; what it expects may be named alone."""
     names = ("answers", "stale", "stale_turns", "steps", "foils")
-    expected = Expected(**{name: changes.pop(name) for name in names if name in changes})
+    expected = ExpectedAnswer(**{name: changes.pop(name) for name in names if name in changes})
     given = {
         "id": "q0", "text": "Where do I live?", "kind": "fact", "asked_at": None,
         "golds": {PUBLISHED: Gold(turns=gold, sessions=())}, "answerable": bool(gold),
         "expected": expected,
     }  # fmt: skip
-    return Asked(**(given | changes))
+    return Question(**(given | changes))
 
 
-def haystack(*questions: Asked, **changes: Any) -> Haystack:
+def haystack(*questions: Question, **changes: Any) -> Haystack:
     """Return a conversation of ten turns with these questions."""
     given = {"name": "h", "split": "report", "turns": talk(), "questions": questions}
     return Haystack(**(given | changes))
 
 
-def state(question: Asked, **changes: Any) -> QuestionState:
+def state(question: Question, **changes: Any) -> QuestionState:
     """Return a question at the end of its conversation."""
     given = {"haystack": haystack(question), "question": question, "turns": 10}
     return QuestionState(**(given | changes))
@@ -56,9 +56,10 @@ def evidence(at: QuestionState, ranking: Sequence[str] = (), **changes: Any) -> 
     given: dict[str, Any] = {
         "ranking": tuple(ranking), "ranks": True, "served": tuple(ranking[:10]),
         "confidence": None,
-        "packed": Packed(text="\n".join(lines[one] for one in packed), turns=tuple(packed)),
-        "known": frozenset(lines), "stored": None, "refuses": None,
+        "packed": PackedContext(text="\n".join(lines[one] for one in packed), turns=tuple(packed)),
+        "visible": frozenset(lines), "stored": None, "refuses": None,
         "gold_places": places(ranking, at.gold),
+        "current_places": places(ranking, at.gold),
         "stale_places": places(ranking, at.question.expected.stale_turns),
     }  # fmt: skip
     return Evidence(**(given | changes))
@@ -85,9 +86,9 @@ class Scripted:
     """A memory that returns what it was told to, and keeps what it was asked and when."""
 
     def __init__(
-        self, ranking: Sequence[str] = (), packed: Packed | None = None, **tells: Any
+        self, ranking: Sequence[str] = (), packed: PackedContext | None = None, **tells: Any
     ) -> None:
-        self._ranking, self._packed, self._tells = ranking, packed or Packed(), tells
+        self._ranking, self._packed, self._tells = ranking, packed or PackedContext(), tells
         self.held: list[str] = []
         self.done: list[tuple[str, Any]] = []  # what was called, in order
 
@@ -100,7 +101,7 @@ class Scripted:
         found = self._ranking or self.held
         return [ScoredTurn(turn_id=one, score=1 / n) for n, one in enumerate(found[:k], start=1)]
 
-    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+    def pack(self, query: Query, budget: int) -> PackedContext:  # noqa: ARG002
         self.done.append(("pack", budget))
         return self._packed
 

@@ -1,8 +1,7 @@
-"""Chunk attention is measured beside a fair baseline, and memkit's arms beside their absence."""
+"""Chunk attention is compared with flat attention, and memkit with ablations of its signals."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,12 @@ from evals.__main__ import app
 from evals.bench import attention as bench
 from evals.data import locomo
 from evals.data.haystack import PUBLISHED, DataSet, Haystack
-from evals.retrieval import command
-from evals.retrieval.run import run
 from evals.stats import bootstrap as statistics
-from evals.studies import ablation, extrapolation
+from evals.studies import extrapolation, paired
 from evals.studies.extrapolation import Setting
-from evals.systems.cache import CachedEmbedder
-from evals.systems.memkit import TOGETHER, Memkit, Weighed, only, without
-from evals.systems.protocol import Packed
+from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, only, without
 from evals.systems.registry import ABLATIONS, SYSTEMS
+from evals.tables import Table
 from memkit.attention import attend
 from memkit.memory import Memory
 from memkit.retrieval import fusion as rank
@@ -35,15 +31,27 @@ from memkit.testing import HashEmbedder
 SESSIONS = 23  # the evidence's, and more than 20 others
 
 
-@pytest.fixture(autouse=True)
-def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "RESAMPLES", 50)
-    monkeypatch.setattr(statistics, "_SLOW", 20)
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(statistics, "RESAMPLES", 50)
+        yield
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return long_file(tmp_path, "conv-26", "conv-98", "conv-99")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("attention")
+
+
+@pytest.fixture(scope="module")
+def file(folder: Path) -> Path:
+    return long_file(folder, "conv-26", "conv-98", "conv-99")
+
+
+@pytest.fixture(scope="module")
+def extrapolated(file: Path) -> tuple[Setting | None, list[Table]]:
+    """The tables of length extrapolation over all three conversations."""
+    return extrapolation.tables(answerable(file).haystacks, HashEmbedder(), 0)
 
 
 def long_file(folder: Path, *names: str) -> Path:
@@ -70,13 +78,13 @@ def long_file(folder: Path, *names: str) -> Path:
 
 
 def answerable(file: Path) -> DataSet:
-    return ablation.narrowed(
+    return paired.select(
         locomo.read(file), lambda one: one.answerable and bool(one.golds[PUBLISHED].turns)
     )
 
 
-def placed(haystack: Haystack, seed: int = 0) -> list[extrapolation.Placed]:
-    return list(extrapolation._placed(haystack, HashEmbedder(), seed))
+def problems(haystack: Haystack, seed: int = 0) -> list[extrapolation.Problem]:
+    return list(extrapolation.make_problems(haystack, HashEmbedder(), seed))
 
 
 # ---- what it costs
@@ -88,14 +96,16 @@ def test_the_baseline_is_attention_over_one_chunk_of_everything() -> None:
 
     read = attend(query[None, None], turns[None, None], k=1, scale=10.0)
 
-    torch.testing.assert_close(bench.flat(query, turns), read.output[0, 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        bench.attend_flat(query, turns), read.output[0, 0], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_what_is_counted_is_keys_and_opened_turns_against_all_turns() -> None:
-    one = bench.Measured(size=1000, chunks=250, dimension=10, times={})
+    cost = bench.Cost(size=1000, chunks=250, dimension=10, times={})
 
-    assert one.logits == ((250 + rank.ATTENDED * bench.CHUNK) * 10, 1000 * 10)
-    assert one.all[1] == 2 * one.logits[1]
+    assert cost.logits == ((250 + rank.ATTENDED * bench.CHUNK) * 10, 1000 * 10)
+    assert cost.all[1] == 2 * cost.logits[1]
 
 
 def test_without_data_only_the_cost_is_told(tmp_path: Path) -> None:
@@ -121,9 +131,10 @@ def run_bench(folder: Path, *arguments: str) -> dict[str, Any]:
 # ---- what it finds
 
 
-@pytest.fixture
-def measured(file: Path, tmp_path: Path) -> dict[str, Any]:
-    return run_bench(tmp_path, "--sizes", "90", "--data", str(file))
+@pytest.fixture(scope="module")
+def measured(file: Path, folder: Path) -> dict[str, Any]:
+    """A quick run of the benchmark on this file."""
+    return run_bench(folder, "--sizes", "90", "--data", str(file))
 
 
 def test_with_data_both_splits_and_the_extrapolation_are_told(measured: dict[str, Any]) -> None:
@@ -155,73 +166,76 @@ def test_every_system_is_asked_among_twenty_distractors(measured: dict[str, Any]
 
 
 def test_distractors_of_few_are_among_those_of_many_and_never_evidence(file: Path) -> None:
-    one = placed(answerable(file).haystacks[0])[1]
+    problem = problems(answerable(file).haystacks[0])[1]
     evidence = {"session_2", "session_9"}
 
-    drawn = [one.sessions(n) - evidence for n in (0, 1, 2, 10, 20)]
+    distractors = [problem.sessions(n) - evidence for n in (0, 1, 2, 10, 20)]
 
-    assert [len(some) for some in drawn] == [0, 1, 2, 10, 20]
-    assert all(few < many for few, many in pairwise(drawn))
-    assert one.sessions(0) == evidence
+    assert [len(sessions) for sessions in distractors] == [0, 1, 2, 10, 20]
+    assert all(few < many for few, many in pairwise(distractors))
+    assert problem.sessions(0) == evidence
 
 
 def test_distractors_follow_from_the_seed_and_differ_between_questions(file: Path) -> None:
     haystack = answerable(file).haystacks[0]
-    first, again, other = (placed(haystack, seed) for seed in (0, 0, 1))
+    first, again, other = (problems(haystack, seed) for seed in (0, 0, 1))
 
-    assert [one.distractors for one in first] == [one.distractors for one in again]
+    assert [problem.distractors for problem in first] == [problem.distractors for problem in again]
     assert first[0].distractors != other[0].distractors
     assert first[0].distractors[:5] != first[2].distractors[:5]
 
 
 def test_a_haystack_holds_its_sessions_and_no_other(file: Path) -> None:
-    one = placed(answerable(file).haystacks[0])[0]
+    problem = problems(answerable(file).haystacks[0])[0]
 
-    ids = one.within.ids[extrapolation._rows(one, 2)]
+    ids = problem.pieces.turn_ids[problem.rows(2)]
 
-    assert {f"session_{id[1:].split(':')[0]}" for id in ids} == one.sessions(2)
+    assert {f"session_{id[1:].split(':')[0]}" for id in ids} == problem.sessions(2)
     assert len(ids) == 3 * len(SAID)
 
 
 def test_attention_alone_is_memkits_arm(file: Path) -> None:
-    one = placed(answerable(file).haystacks[0])[0]
-    vectors, sessions, tokens = one.within.vectors, one.within.sessions, one.within.tokens
-    windows = Windows(extrapolation._timeline(sessions, tokens))
-    chunks = windows.chunks(np.arange(len(tokens)))
+    problem = problems(answerable(file).haystacks[0])[0]
+    pieces = problem.pieces
+    windows = Windows(extrapolation.make_timeline(pieces.sessions, pieces.tokens))
+    chunks = windows.chunks(np.arange(len(pieces.tokens)))
 
-    ours = rank.attention_scores(chunks, (vectors @ one.vector).astype(float))
+    ours = rank.attention_scores(chunks, (pieces.vectors @ problem.vector).astype(float))
     setting = Setting(chunks=rank.ATTENDED, temperature=rank._TEMPERATURE)
-    scores = extrapolation.attention(vectors, chunks, one.vector, setting)
+    scores = extrapolation.attention(pieces.vectors, chunks, problem.vector, setting)
 
     assert scores.sum() == pytest.approx(1, abs=1e-5)
     assert scores / scores.max() == pytest.approx(ours, abs=1e-5)
 
 
 def test_what_is_not_opened_is_not_found(file: Path) -> None:
-    one = placed(answerable(file).haystacks[0])[0]
-    rows = extrapolation._rows(one, 20)
+    problem = problems(answerable(file).haystacks[0])[0]
+    rows = problem.rows(20)
 
-    found = extrapolation.attended(Setting(chunks=2, temperature=0.1))(one, 20)
+    ranking = extrapolation.attended(Setting(chunks=2, temperature=0.1))(problem, 20)
 
-    assert 2 <= len(found) < len(rows) == len(extrapolation.flat(one, 20))
+    assert 2 <= len(ranking) < len(rows) == len(extrapolation.flat(problem, 20))
 
 
-def test_settings_are_chosen_on_tuning_conversations_alone(tmp_path: Path, file: Path) -> None:
-    everything = answerable(file).haystacks
-    alone = answerable(long_file(tmp_path, "conv-26")).haystacks
+def test_settings_are_chosen_on_tuning_conversations_alone(
+    tmp_path: Path, file: Path, extrapolated: tuple[Setting | None, list[Table]]
+) -> None:
+    chosen, tables = extrapolated
+    tuning = answerable(long_file(tmp_path, "conv-26")).haystacks
+    report = answerable(file).haystacks[1:]
 
-    chosen, tables = extrapolation.tables(everything, HashEmbedder(), 0)
-    again, grid_only = extrapolation.tables(alone, HashEmbedder(), 0)
+    again, grid_only = extrapolation.tables(tuning, HashEmbedder(), 0)
 
     assert chosen == again is not None
     assert len(grid_only) == 1
     assert tables[0].rows == grid_only[0].rows
-    assert extrapolation.tables(everything[1:], HashEmbedder(), 0) == (None, [])
+    assert extrapolation.tables(report, HashEmbedder(), 0) == (None, [])
 
 
-def test_the_best_of_few_distractors_is_chosen(file: Path) -> None:
-    chosen, tables = extrapolation.tables(answerable(file).haystacks, HashEmbedder(), 0)
-
+def test_the_best_of_few_distractors_is_chosen(
+    extrapolated: tuple[Setting | None, list[Table]],
+) -> None:
+    chosen, tables = extrapolated
     rows = tables[0].rows
     (marked,) = [row for row in rows if row[-1] == "chosen"]
 
@@ -259,9 +273,9 @@ def test_what_is_left_out_weighs_nothing_and_the_rest_what_it_did() -> None:
 
 
 @pytest.fixture
-def weighed(file: Path) -> Iterator[tuple[Memkit, Weighed, Haystack]]:
+def weighed(file: Path) -> Iterator[tuple[Memkit, ReweightedMemkit, Haystack]]:
     haystack = answerable(file).haystacks[0]
-    whole, part = Memkit(HashEmbedder()), Weighed(only("dense"), HashEmbedder())
+    whole, part = Memkit(HashEmbedder()), ReweightedMemkit(only("dense"), HashEmbedder())
     for made in (whole, part):
         made.remember(haystack.turns)
     yield whole, part, haystack
@@ -269,7 +283,7 @@ def weighed(file: Path) -> Iterator[tuple[Memkit, Weighed, Haystack]]:
     part.close()
 
 
-def test_one_arm_alone_ranks_as_it_does(weighed: tuple[Memkit, Weighed, Haystack]) -> None:
+def test_one_arm_alone_ranks_as_it_does(weighed: tuple[Memkit, ReweightedMemkit, Haystack]) -> None:
     _, part, haystack = weighed
     dense = SYSTEMS["dense"](HashEmbedder())
     dense.remember(haystack.turns)
@@ -281,7 +295,7 @@ def test_one_arm_alone_ranks_as_it_does(weighed: tuple[Memkit, Weighed, Haystack
 
 
 def test_weights_are_memkits_own_again_after_a_search(
-    weighed: tuple[Memkit, Weighed, Haystack], monkeypatch: pytest.MonkeyPatch
+    weighed: tuple[Memkit, ReweightedMemkit, Haystack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, part, haystack = weighed
     one, before = haystack.questions[0], rank.WEIGHTS
@@ -298,72 +312,16 @@ def test_weights_are_memkits_own_again_after_a_search(
     assert whole.ask(one.query, 10) == expected
 
 
-def test_an_ablation_packs_and_refuses_nothing(weighed: tuple[Memkit, Weighed, Haystack]) -> None:
+def test_an_ablation_has_no_abstention_rule(
+    weighed: tuple[Memkit, ReweightedMemkit, Haystack],
+) -> None:
     _, part, haystack = weighed
 
-    query = haystack.questions[0].query
-
-    assert (part.pack(query, 900), part.refusals(query)) == (Packed(), {})
-
-
-@pytest.fixture
-def options(file: Path, tmp_path: Path) -> command.Options:
-    return command.Options(
-        data=[f"locomo={file}"], systems=["memkit", "last turns"], ablate=True, cache=tmp_path
-    )
-
-
-def test_ablating_adds_a_table_of_what_each_arm_adds(options: command.Options) -> None:
-    for told in command.measure(options, HashEmbedder(), timed=0)["results"]:
-        *others, table = told["tables"]
-        assert table["title"].startswith("what each arm adds")
-        assert {row[1] for row in table["rows"]} == set(ABLATIONS)
-        assert {row[0] for row in table["rows"]} == set(ablation.METRICS)
-        assert all(len(row) == len(table["columns"]) for row in table["rows"])
-        assert not any("memkit without" in str(row[0]) for one in others for row in one["rows"])
-
-
-def test_ablations_are_not_there_unless_asked_for(options: command.Options) -> None:
-    found = command.measure(replace(options, ablate=False), HashEmbedder(), timed=0)
-
-    assert not any("arm" in table["title"] for one in found["results"] for table in one["tables"])
-
-
-def test_ablations_are_asked_what_can_be_answered_and_pack_no_zero(
-    file: Path, tmp_path: Path
-) -> None:
-    with CachedEmbedder(HashEmbedder(), tmp_path) as cached:
-        outcomes = ablation.ask(locomo.read(file), cached)
-
-    assert len(outcomes) == 3 * 3 * len(ABLATIONS)
-    assert all(one.answerable and not one.packed for one in outcomes)
-    assert all(not one.found[PUBLISHED].packed for one in outcomes)
-
-
-def test_what_an_arm_adds_is_ours_less_theirs(file: Path, tmp_path: Path) -> None:
-    with CachedEmbedder(HashEmbedder(), tmp_path) as cached:
-        made = run(locomo.read(file), {n: SYSTEMS[n] for n in ("BM25", "last turns")}, cached)
-    bm25, last = ([one for one in made if one.system == n] for n in ("BM25", "last turns"))
-    theirs = [one for one in last if one.answerable]
-
-    rows = ablation.table(bm25, theirs, 0).rows
-
-    assert [row[4] for row in rows] == [f"{row[2] - row[3]:+.3f}" for row in rows]
-    assert rows[0][2] > rows[0][3]
-    assert [row[-1] for row in rows] == [9, 9, 9]
-
-
-def test_ablating_needs_memkit_itself(file: Path) -> None:
-    arguments = ["--data", f"locomo={file}", "--system", "dense", "--ablate"]
-
-    done = CliRunner().invoke(app, ["retrieval", *arguments])
-
-    assert done.exit_code == 2
-    assert "--system memkit" in done.output
+    assert part.refusals(haystack.questions[0].query) == {}
 
 
 def test_memkits_refusals_are_measured_at_auto_too(
-    weighed: tuple[Memkit, Weighed, Haystack],
+    weighed: tuple[Memkit, ReweightedMemkit, Haystack],
 ) -> None:
     whole, _, haystack = weighed
 

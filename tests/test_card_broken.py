@@ -12,9 +12,12 @@ from evals.card import run
 from evals.card.audit import compare, thresholds
 from evals.card.records import Audit, Card
 from evals.data.haystack import Haystack
+from evals.stats import bootstrap as statistics
 
-UPDATES = {"format": "synthetic", "probe": "updates", "size": "small", "conversations": 6}
-DELETIONS = {"format": "synthetic", "probe": "deletions", "size": "small", "conversations": 6}
+PROBES = ("updates", "conflicts", "distance", "deletions")
+SMALL = {"format": "synthetic", "size": "small", "conversations": 3}
+SETS = {f"synthetic {probe}": SMALL | {"probe": probe} for probe in PROBES}
+UPDATES, DELETIONS = "synthetic updates", "synthetic deletions"
 TEXTS = (
     ("I play the cello.", "Which instrument do I play?", "cello"),
     ("My dog is called Biscuit.", "What is my dog called?", "Biscuit"),
@@ -26,88 +29,115 @@ PLAIN = json.dumps(
     {
         "turns": [{"text": text} for text, _, _ in TEXTS],
         "questions": [
-            {"question": asked, "answers": [answer], "evidence": [f"t{n}"]}
-            for n, (_, asked, answer) in enumerate(TEXTS)
+            {"question": question, "answers": [answer], "evidence": [f"t{n}"]}
+            for n, (_, question, answer) in enumerate(TEXTS)
         ],
     }
 )
+LEAK = "answer leaked: no answer in what was never said"
 
 
-def haystacks(chosen: dict[str, object]) -> Sequence[Haystack]:
-    (spec,) = given(data=[chosen]).data
-    return run.data.read(spec).haystacks
+def system(broken: str) -> str:
+    return f"broken_memories:{broken}"
 
 
-def card(broken: str, tmp_path: Path, data: dict[str, object]) -> Card:
-    systems = ["memkit", f"broken_memories:{broken}"]
-    return made(given(systems=systems, data=[data], regimes=["replay"]), tmp_path / "out")
+def haystacks(*names: str, **options: int) -> Sequence[Haystack]:
+    specs = given(data=[SETS[name] | options for name in names]).data
+    return [haystack for spec in specs for haystack in run.data.read(spec).haystacks]
 
 
-def failed(found: Card, system: str) -> list[str]:
-    return [one.name for one in audits(found, system) if not one.passed]
+def answers() -> dict[object, str]:
+    return {
+        question.query: question.expected.answers[-1]
+        for haystack in haystacks(*SETS, conversations=6)
+        for question in haystack.questions
+        if question.expected.answers
+    }
 
 
-def audits(found: Card, system: str) -> Iterator[Audit]:
-    return (one for one in found.audits if one.system == system)
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
+    """One card of memkit and of everything that is broken, on four data sets."""
+    systems = ["memkit", *map(system, ("Leaking", "Stale", "Prophet", "Hoarder"))]
+    folder = tmp_path_factory.mktemp("broken") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_SLOW", 20)
+        patch.setattr(Leaking, "answers", answers())
+        patch.setattr(Prophet, "conversations", [one.turns for one in haystacks(*SETS)])
+        return made(given(systems=systems, data=[*SETS.values()], regimes=["replay"]), folder)
 
 
-def value(found: Card, metric: str, system: str) -> float:
-    (one,) = [
+def failed(card: Card, system: str, *names: str) -> set[str]:
+    return {
+        audit.name for audit in audits(card, system)
+        if not audit.passed and audit.data in (names or SETS)
+    }  # fmt: skip
+
+
+def audits(card: Card, system: str) -> Iterator[Audit]:
+    return (audit for audit in card.audits if audit.system == system)
+
+
+def value(card: Card, metric: str, system: str) -> float:
+    key = (UPDATES, metric, system, "all")
+    (figure,) = [
         figure
-        for figure in found.figures
-        if (figure.metric, figure.system, figure.group) == (metric, system, "all")
+        for figure in card.figures
+        if (figure.data, figure.metric, figure.system, figure.group) == key
     ]
-    return one.value
+    return figure.value
+
+
+def leaks(card: Card) -> list[bool]:
+    return [
+        record.audit["answer leaked"] > 0 for record in card.records
+        if record.system == system("Leaking") and record.answerable
+    ]  # fmt: skip
+
+
+def test_memkit_is_accused_of_nothing(card: Card) -> None:
+    assert failed(card, "memkit") == set()
 
 
 def test_shuffled_results_are_significantly_worse_and_miss_the_thresholds(tmp_path: Path) -> None:
-    found = card("Shuffled", tmp_path, DELETIONS | {"conversations": 12})
-    (difference,) = [one for one in found.compared if one.metric == "turn recall@10"]
+    sets = [SETS[DELETIONS] | {"conversations": 12}]
+    systems = ["memkit", system("Shuffled")]
+    card = made(given(systems=systems, data=sets, regimes=["replay"]), tmp_path / "out")
+    (difference,) = [one for one in card.compared if one.metric == "turn recall@10"]
     assert difference.difference > 0
     assert difference.p_holm is not None
     assert difference.p_holm < 0.05
 
-    (tmp_path / "held.toml").write_text(
-        '[[threshold]]\nmetric = "turn recall@5"\nsystem = "broken_memories:Shuffled"\nmin = 0.85\n'
+    (tmp_path / "bounds.toml").write_text(
+        f'[[threshold]]\nmetric = "turn recall@5"\nsystem = "{system("Shuffled")}"\nmin = 0.85\n'
     )
-    held = thresholds.read(tmp_path / "held.toml")
-    verdict = compare.compare_cards(found, found, held)
+    verdict = compare.compare_cards(card, card, thresholds.read(tmp_path / "bounds.toml"))
     assert not verdict.passed
-    assert [one.state for one in verdict.checks] == ["failed"]
+    assert [check.state for check in verdict.checks] == ["failed"]
 
 
-@pytest.mark.parametrize(
-    "wording", ["{answer}.", "{question}: {answer}", "The answer is {answer}."]
-)
-@pytest.mark.parametrize("probe", ["updates", "conflicts", "distance", "deletions"])
-def test_answers_that_nobody_said_are_found_in_the_prompt(
-    probe: str, wording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen = UPDATES | {"probe": probe}
-    told = {
-        question.query: question.expected.answers[-1]
-        for haystack in haystacks(chosen)
-        for question in haystack.questions
-        if question.expected.answers
-    }
-    monkeypatch.setattr(Leaking, "answers", told)
-    monkeypatch.setattr(Leaking, "wording", wording)
-    found = card("Leaking", tmp_path, chosen)
-    assert failed(found, "memkit") == []
-    assert failed(found, "broken_memories:Leaking") == [
-        "answer leaked: no answer in what was never said"
-    ]
-    caught = [
-        one.audit["answer leaked"] > 0 for one in found.records
-        if one.system != "memkit" and one.answerable
-    ]  # fmt: skip
+def test_answers_that_nobody_said_are_found_in_the_prompt(card: Card) -> None:
+    assert all(failed(card, system("Leaking"), name) == {LEAK} for name in SETS)
+    caught = leaks(card)
     assert sum(caught) >= 0.85 * len(caught)  # somebody may have said that very clause
+
+
+@pytest.mark.parametrize("wording", ["{question}: {answer}", "The answer is {answer}."])
+def test_an_answer_is_found_in_whatever_wording(
+    wording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Leaking, "answers", answers())
+    monkeypatch.setattr(Leaking, "wording", wording)
+    alone = {"systems": [system("Leaking")], "ours": system("Leaking"), "regimes": ["replay"]}
+    card = made(given(**alone, data=[SETS[UPDATES] | {"conversations": 6}]), tmp_path / "out")
+    caught = leaks(card)
+    assert sum(caught) >= 0.85 * len(caught)
 
 
 def test_memkit_is_accused_of_nothing_where_only_texts_are_given(tmp_path: Path) -> None:
     """Without dates, memkit gives turns one of its own, which nobody said."""
     (tmp_path / "plain.jsonl").write_text(PLAIN)
-    found = made(
+    card = made(
         given(
             systems=["memkit", "BM25"],
             data=[{"format": "jsonl", "path": str(tmp_path / "plain.jsonl")}],
@@ -115,31 +145,23 @@ def test_memkit_is_accused_of_nothing_where_only_texts_are_given(tmp_path: Path)
         ),
         tmp_path / "out",
     )
-    assert failed(found, "memkit") == []
-    checked = [one.checked for one in audits(found, "memkit") if "leaked" in one.name]
+    assert failed(card, "memkit", "jsonl") == set()
+    checked = [audit.checked for audit in audits(card, "memkit") if "leaked" in audit.name]
     assert sum(checked) > 0
 
 
-def test_stale_values_first_are_out_of_date_use(tmp_path: Path) -> None:
-    found = card("Stale", tmp_path, UPDATES)
-    stale = "broken_memories:Stale"
-    assert value(found, "out-of-date use", stale) > value(found, "out-of-date use", "memkit") + 0.2
-    assert value(found, "freshness hit", stale) < value(found, "freshness hit", "memkit") - 0.2
-    assert value(found, "turn recall@50", stale) == value(found, "turn recall@50", "memkit")
+def test_stale_values_first_are_out_of_date_use(card: Card) -> None:
+    stale = system("Stale")
+    assert value(card, "out-of-date use", stale) > value(card, "out-of-date use", "memkit") + 0.2
+    assert value(card, "freshness hit", stale) < value(card, "freshness hit", "memkit") - 0.2
+    assert value(card, "turn recall@50", stale) == value(card, "turn recall@50", "memkit")
 
 
-def test_what_was_said_later_is_found_by_the_temporal_audit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Prophet, "conversations", [one.turns for one in haystacks(UPDATES)])
-    found = card("Prophet", tmp_path, UPDATES)
-    assert failed(found, "memkit") == []
-    assert failed(found, "broken_memories:Prophet") == [
+def test_what_was_said_later_is_found_by_the_temporal_audit(card: Card) -> None:
+    assert failed(card, system("Prophet"), UPDATES) == {
         "temporal: nothing from the future of a question"
-    ]
+    }
 
 
-def test_what_should_be_deleted_and_is_not_is_found(tmp_path: Path) -> None:
-    found = card("Hoarder", tmp_path, DELETIONS)
-    assert failed(found, "memkit") == []
-    assert failed(found, "broken_memories:Hoarder") == ["deletion: nothing that was forgotten"]
+def test_what_should_be_deleted_and_is_not_is_found(card: Card) -> None:
+    assert failed(card, system("Hoarder")) == {"deletion: nothing that was forgotten"}

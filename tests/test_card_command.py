@@ -207,19 +207,19 @@ def test_studies_print_tables_and_keep_them(made: Path, tmp_path: Path) -> None:
 def test_a_file_may_be_elsewhere_than_the_config_says() -> None:
     there = given(data=[{"format": "locomo", "path": "a.json"}, POOLED | {"longmemeval": "b.json"}])
     places = ["locomo=/x/l.json", "locomo.audit=/x/a.json", "pool.locomo=/y/l.json"]
-    moved = config.placed(there, places)
+    moved = config.relocate(there, places)
     assert moved.data[0].audit == Path("/x/a.json")
     locomo, pool = moved.data
     assert (locomo.path, pool.options["locomo"]) == (Path("/x/l.json"), "/y/l.json")
     assert pool.options["longmemeval"] == "b.json"
-    assert config.placed(there, []) == there
+    assert config.relocate(there, []) == there
 
 
 @pytest.mark.parametrize("place", ["locomo", "locom=x", "locomo.locomo=x", "pool.gvd=x"])
 def test_a_place_of_no_data_set_is_refused_with_the_names_there_are(place: str) -> None:
     there = given(data=[{"format": "locomo"}, POOLED])
     with pytest.raises(InvalidInput, match=r"locomo, locomo\.audit, pool, pool\.locomo"):
-        config.placed(there, [place])
+        config.relocate(there, [place])
 
 
 def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: Path) -> None:
@@ -231,8 +231,8 @@ def test_paths_are_relative_to_the_config_and_a_card_tells_names_only(tmp_path: 
     assert read.data[0].path == tmp_path / "sub/l.json"
     assert read.data[1].options["locomo"] == str(tmp_path / "sub/p.json")
     there = replace(read, embedder=str(tmp_path), model=ModelSpec(kind="x", name=str(tmp_path)))
-    assert str(tmp_path.parent) not in json.dumps(config.told(there))
-    assert config.told(read)["data"][0]["path"] == "l.json"
+    assert str(tmp_path.parent) not in json.dumps(config.describe(there))
+    assert config.describe(read)["data"][0]["path"] == "l.json"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_value_of_the_wrong_sort_is_named(wrong: dict[str, Any], named: str) -
         ({"model": {"kind": "smollm2", "questions": -1}}, r"model\.questions must be at least 1"),
         ({"model": {"kind": "smollm2", "window": 0}}, r"model\.window must be at least 1"),
         ({"model": {"kind": "smollm2", "new_tokens": 0}}, r"model\.new_tokens must be at least 1"),
-        ({"model": {"kind": "smollm2", "revision": "v1"}}, "revision is of a Hugging Face id"),
+        ({"model": {"kind": "smollm2", "revision": "v1"}}, "only a Hugging Face id has a revision"),
         ({"train": "a.txt"}, "train is a list of files"),
         ({"train": ["absent.txt"]}, r"absent\.txt is no file"),
         ({"train": [__file__, __file__]}, "name each file once"),
@@ -278,7 +278,7 @@ def test_what_would_count_twice_or_nothing_is_refused(wrong: dict[str, Any], nam
 
 def test_a_place_given_twice_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"--data locomo\.audit is given twice"):
-        config.placed(
+        config.relocate(
             given(data=[{"format": "locomo"}]), ["locomo.audit=/x/a.json", "locomo.audit=/y/a.json"]
         )
 

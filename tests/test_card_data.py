@@ -10,7 +10,7 @@ from made_up import conversation, erratum, locomo_file, longmemeval_file, questi
 
 from evals.card.state import QuestionState
 from evals.data import registry as data
-from evals.data.haystack import AUDITED, PUBLISHED, Asked, Expected, Gold
+from evals.data.haystack import AUDITED, PUBLISHED, ExpectedAnswer, Gold, Question
 from evals.data.registry import FORMATS, Spec
 from memkit.errors import InvalidInput
 
@@ -33,7 +33,7 @@ def lines(folder: Path, *records: Any) -> Path:
     return file
 
 
-def asked(spec: Spec) -> list[Asked]:
+def asked(spec: Spec) -> list[Question]:
     return [one for haystack in data.read(spec).haystacks for one in haystack.questions]
 
 
@@ -90,7 +90,7 @@ def test_longmemeval_tells_answers_of_what_can_be_answered(tmp_path: Path) -> No
 
     told = [one.expected for one in asked(Spec(format="longmemeval", path=file))]
 
-    assert told == [Expected(answers=("3",)), Expected()]
+    assert told == [ExpectedAnswer(answers=("3",)), ExpectedAnswer()]
 
 
 def mentored(folder: Path) -> Path:
@@ -113,7 +113,8 @@ def test_a_revised_instruction_is_asked_as_it_is_now(tmp_path: Path) -> None:
     (one,) = asked(Spec(format="memorycode", path=mentored(tmp_path)))
 
     assert one.text == "Start function names with: what?"
-    assert one.expected == Expected(answers=("b_",), stale=("a_",), stale_turns=("s0:1",))
+    expected = ExpectedAnswer(answers=("b_",), stale=("a_",), stale_turns=("s0:1",))
+    assert replace(one.expected, version_of=None) == expected
     assert one.golds[PUBLISHED] == Gold(turns=("s1:1",), sessions=("s1",))
 
 
@@ -190,6 +191,11 @@ def test_a_pool_of_no_whole_number_is_refused(tmp_path: Path, key: str, value: o
     file.write_text("[]")
     with pytest.raises(InvalidInput, match=f"{key} is a whole number above 0, not"):
         data.read(Spec(format="pooled", options={"locomo": str(file), key: value}))
+
+
+def test_a_folder_without_memorybanks_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=f"{tmp_path} has no MemoryBank files of language 'en'"):
+        data.read(Spec(format="gvd", path=tmp_path))
 
 
 def test_a_language_there_is_not_is_an_error(tmp_path: Path) -> None:

@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 from scripted_memory import record, spread
 
-from evals.card import aggregate as layers
-from evals.card import curves
-from evals.card import online as timeline
+from evals.card import aggregate, curves, online
 from evals.card.records import Curve, Figure, Record
-from evals.card.report import grids
+from evals.card.report import formats
 
 TOLD = {"low", "high"}
 
 
 def figures(records: list[Record]) -> dict[tuple[str, str], Figure]:
-    return {(one.metric, one.group): one for one in layers.figures(records, seed=0)}
+    return {(one.metric, one.group): one for one in aggregate.figures(records, seed=0)}
 
 
 def hits(*values: float, **more: Any) -> list[Record]:
@@ -238,7 +236,7 @@ def over_time(haystack: str = "h") -> list[Record]:
 
 
 def test_questions_first_asked_after_one_step_are_a_task() -> None:
-    assert timeline.accuracy(over_time()) == [[1, None, None], [0, 1, None], [1, 0, 1]]
+    assert online.accuracy(over_time()) == [[1, None, None], [0, 1, None], [1, 0, 1]]
 
 
 def test_what_later_writes_did_is_seen_though_the_end_looks_well() -> None:
@@ -260,8 +258,8 @@ def test_the_unit_over_time_is_the_conversation() -> None:
 
 
 def test_one_step_shows_no_change() -> None:
-    assert not list(timeline.figures(hits(1, 0, step=1, regime="online"), seed=0))
-    assert not list(timeline.figures(hits(1, 0), seed=0))
+    assert not list(online.figures(hits(1, 0, step=1, regime="online"), seed=0))
+    assert not list(online.figures(hits(1, 0), seed=0))
 
 
 def sampled(of: int, probed: int) -> list[Record]:
@@ -300,7 +298,7 @@ def test_a_half_life_that_some_resamples_have_not_has_no_upper_end() -> None:
     assert found.low is not None
     assert found.low < found.value
     assert found.high is None
-    assert grids.between(found.low, found.high).endswith(", ∞]")
+    assert formats.interval(found.low, found.high).endswith(", ∞]")
 
 
 def test_conversations_that_share_what_was_said_are_resampled_as_one() -> None:

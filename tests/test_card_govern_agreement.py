@@ -101,7 +101,7 @@ def test_csv_and_json_lines_give_the_same_ratings(tmp_path: Path) -> None:
         ("r.csv", "item,rater,rating\n", "has no ratings"),
         ("r.csv", "item,rater,rating\n1,ann\n", "line 2: 'rating' must be"),
         ("r.csv", "item,rater,rating\n,ann,1\n", "needs an item and a rater"),
-        ("r.jsonl", "{", "line 1 is no JSON"),
+        ("r.jsonl", "{", "line 1 is not JSON"),
         ("r.jsonl", "[1]", "is no JSON object"),
         ("r.jsonl", '{"item": 1, "rater": "a", "rating": true}', "must be a text or a number"),
     ],

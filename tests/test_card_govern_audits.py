@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from evals.card.audit import leakage, temporal
-from evals.card.audit.audits import audits, closed_book, violations
+from evals.card.audit import leakage
+from evals.card.audit.audits import audits, closed_book, evidence_in_time, violations
 from evals.card.records import Audit, Record
-from evals.data.haystack import Asked, DataSet, Expected, Gold, Haystack
+from evals.data.haystack import DataSet, ExpectedAnswer, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 
@@ -18,12 +18,14 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SAID = "we finally moved to a small house near the harbour of Bergen last week"
 
 
-def asked(id: str, text: str, *answers: str, **more: object) -> Asked:
+def asked(id: str, text: str, *answers: str, **more: object) -> Question:
     given = {"kind": "fact", "asked_at": None, "golds": {}, "answerable": True} | more
-    return Asked(id=id, text=text, expected=Expected(answers=answers), **given)  # type: ignore[arg-type]
+    return Question(id=id, text=text, expected=ExpectedAnswer(answers=answers), **given)  # type: ignore[arg-type]
 
 
-def data_set(*questions: Asked, turns: tuple[str, ...] = (SAID,), split: str = "report") -> DataSet:
+def data_set(
+    *questions: Question, turns: tuple[str, ...] = (SAID,), split: str = "report"
+) -> DataSet:
     said = [
         Turn(text=text, id=f"t{n}", said_at=NOON + timedelta(days=n))
         for n, text in enumerate(turns)
@@ -74,7 +76,7 @@ def test_a_file_of_training_texts_that_says_nothing_is_named(
 def test_a_text_with_one_word_more_at_its_end_is_the_same_text() -> None:
     (found,) = leakage.overlap({"a": SAID}, {"b": f"{SAID}!", "c": "nothing of the kind at all"})
 
-    assert (found.left, found.right, found.jaccard, found.estimated) == ("a", "b", 1.0, 1.0)
+    assert (found.left, found.right, found.jaccard) == ("a", "b", 1.0)
 
 
 def test_the_jaccard_that_decides_is_the_exact_one() -> None:
@@ -82,11 +84,12 @@ def test_the_jaccard_that_decides_is_the_exact_one() -> None:
     ten = "one two three four five six seven eight nine ten"
     nine = ten.removesuffix(" ten")
 
-    (found,) = leakage.overlap({"a": ten}, {"b": nine}, threshold=0.8)
+    (found,) = leakage.overlap({"a": ten}, {"b": nine})
     assert found.jaccard == pytest.approx(5 / 6)
-    assert leakage.overlap({"a": ten}, {"b": nine}, threshold=0.84) == []
-    assert len(leakage.overlap({"a": ten}, {"b": nine}, threshold=5 / 6)) == 1
-    assert len(leakage.overlap({"b": nine}, {"a": ten}, threshold=5 / 6)) == 1
+    eight = nine.removesuffix(" nine")  # 4 / 6
+    assert (
+        leakage.overlap({"a": ten}, {"b": eight}) == leakage.overlap({"b": eight}, {"a": ten}) == []
+    )
 
 
 def test_a_text_of_fewer_than_five_words_overlaps_only_with_itself() -> None:
@@ -106,13 +109,8 @@ def test_all_near_duplicates_among_many_are_proposed() -> None:
     left = {str(n): " ".join(words[n : n + 30]) for n in range(0, 370, 10)}
     right = {name: f"{text} more" for name, text in left.items()}  # Jaccard 26 / 27
 
-    found = leakage.overlap(left, right, threshold=0.9)
+    found = leakage.overlap(left, right)
     assert {one.left for one in found if one.left == one.right} == left.keys()
-
-
-def test_a_threshold_that_hashing_cannot_serve_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"from 0\.5 to 1"):
-        leakage.overlap({}, {}, threshold=0.1)
 
 
 # ---- leakage of a data set
@@ -123,8 +121,8 @@ def test_a_question_that_was_said_in_the_dialogue_is_contamination() -> None:
     clean = data_set(question, turns=("the blue bicycle is in the shed",))
     said = data_set(question, turns=("Ann asked: where did you leave the blue bicycle? No idea.",))
 
-    assert leakage.said("d", clean.haystacks).passed
-    found = leakage.said("d", said.haystacks)
+    assert leakage.questions_in_dialogue("d", clean.haystacks).passed
+    found = leakage.questions_in_dialogue("d", said.haystacks)
     assert (found.checked, found.violations, found.passed) == (1, 1, False)
 
 
@@ -133,7 +131,7 @@ def test_a_question_across_two_turns_was_said_in_neither() -> None:
         asked("q", "where did you leave the bicycle"), turns=("where did you", "leave the bicycle")
     )
 
-    assert leakage.said("d", split.haystacks).violations == 0
+    assert leakage.questions_in_dialogue("d", split.haystacks).violations == 0
 
 
 def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
@@ -144,7 +142,7 @@ def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
         asked("none", "What did Ann say of Bergen?", "Bergen", answerable=False),
     )
 
-    found = leakage.told("d", read.haystacks)
+    found = leakage.answers_in_questions("d", read.haystacks)
     assert (found.checked, found.violations) == (3, 1)
 
 
@@ -190,12 +188,12 @@ def test_evidence_said_after_its_question_is_found(when: Mapping[str, object], l
     golds = {"published": Gold(turns=("t1",), sessions=())}
     read = data_set(asked("q", "where?", golds=golds, **when), turns=("first", "second"))
 
-    found = temporal.evidence("d", read)
+    found = evidence_in_time("d", read)
     assert (found.checked, found.violations, found.passed) == (1, late, not late)
 
 
 def test_a_question_without_a_time_is_not_counted_as_checked() -> None:
-    found = temporal.evidence("d", data_set(asked("q", "where?")))
+    found = evidence_in_time("d", data_set(asked("q", "where?")))
 
     assert (found.checked, found.passed) == (0, True)
     assert "no question" in found.note

@@ -10,7 +10,7 @@ from openai_server import (  # noqa: F401 - some are fixtures
 )
 
 from evals.card.audit import judge
-from evals.card.audit.judge import Guarded, audit, guarded, parsed, verdict
+from evals.card.audit.judge import GuardResult, audit, parse_verdict, run_guard, verdict
 from memkit.models.openai import OpenAIModel
 from memkit.testing import ScriptedModel
 
@@ -41,7 +41,7 @@ def test_the_prompt_is_frozen() -> None:
     ],
 )
 def test_only_a_clear_verdict_counts(said: str, expected: str | None) -> None:
-    assert parsed(said) == expected
+    assert parse_verdict(said) == expected
 
 
 def test_the_judge_sees_question_answers_and_reply_as_one_line_each() -> None:
@@ -64,21 +64,21 @@ def test_the_guard_is_twelve_wrong_replies_and_four_right_ones_all_different() -
 
 
 def test_a_judge_that_accepts_everything_is_caught() -> None:
-    found = guarded(ScriptedModel(["right"] * KNOWN))
+    found = run_guard(ScriptedModel(["right"] * KNOWN))
 
     assert found.false_acceptance == 1
     assert not audit(found, "lenient").passed
 
 
 def test_a_judge_that_rejects_everything_is_caught_too() -> None:
-    found = guarded(ScriptedModel(["wrong"] * KNOWN))
+    found = run_guard(ScriptedModel(["wrong"] * KNOWN))
 
     assert found.false_acceptance == 0
     assert not audit(found, "grumpy").passed
 
 
 def test_a_judge_that_tells_them_apart_passes_with_its_interval() -> None:
-    found = guarded(ScriptedModel(["wrong"] * 12 + ["right"] * 4))
+    found = run_guard(ScriptedModel(["wrong"] * 12 + ["right"] * 4))
     told = audit(found, "good")
 
     assert told.passed
@@ -87,7 +87,7 @@ def test_a_judge_that_tells_them_apart_passes_with_its_interval() -> None:
 
 def test_one_accepted_reply_of_twelve_is_borne_and_two_are_not() -> None:
     passed = [
-        audit(Guarded(wrong=12, accepted=n, right=4, rejected=0, unparseable=0), "j").passed
+        audit(GuardResult(wrong=12, accepted=n, right=4, rejected=0, unparseable=0), "j").passed
         for n in (1, 2)
     ]
 
@@ -95,7 +95,7 @@ def test_one_accepted_reply_of_twelve_is_borne_and_two_are_not() -> None:
 
 
 def test_what_is_no_verdict_is_counted_and_neither_accepted_nor_right() -> None:
-    found = guarded(ScriptedModel(["hm"] * KNOWN))
+    found = run_guard(ScriptedModel(["hm"] * KNOWN))
 
     assert (found.accepted, found.rejected, found.unparseable) == (0, 4, KNOWN)
 

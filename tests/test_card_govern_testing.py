@@ -7,18 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.card.audit.differences import compare_systems, correct, pair
 from evals.card.records import Record
 from evals.stats.bootstrap import paired, weights
-from evals.stats.testing import (
-    cliffs_delta,
-    cohens_d,
-    compare,
-    compared,
-    corrected,
-    holm,
-    magnitude,
-    pair,
-)
+from evals.stats.testing import cliffs_delta, cohens_d, compare, holm, magnitude
 from memkit.errors import InvalidInput
 
 
@@ -118,7 +110,7 @@ def test_records_are_paired_by_question_and_probes_are_left_out() -> None:
     theirs = [*rows("b", 0, 0), record("b", "h9", "q9", 1)]
 
     found = pair(ours, theirs, "MRR")
-    assert (found.ours.tolist(), found.theirs.tolist(), found.alone) == ([1, 1], [0, 0], 2)
+    assert (found.scores.tolist(), found.baseline.tolist(), found.alone) == ([1, 1], [0, 0], 2)
     assert found.clusters == ["h0", "h1"]
     shared = pair([replace(one, cluster="both") for one in ours], theirs, "MRR")
     assert shared.clusters == ["both", "both"]
@@ -128,7 +120,7 @@ def test_a_step_of_the_online_regime_is_paired_with_the_same_step() -> None:
     ours = [record("a", "h", "q", step, step=step) for step in (1, 2, 3)]
     theirs = [record("b", "h", "q", 0, step=step) for step in (1, 2)]
 
-    assert pair(ours, theirs, "MRR").ours.tolist() == [1, 2]
+    assert pair(ours, theirs, "MRR").scores.tolist() == [1, 2]
 
 
 def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
@@ -138,7 +130,7 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
         *rows("x", 1, 0, data="other"),
     ]  # fmt: skip
 
-    found = compared(records, ["MRR", "F1", "absent"], ours="ours", seed=0)
+    found = compare_systems(records, ["MRR", "F1", "absent"], system="ours", seed=0)
     assert [(one.family, one.theirs, one.metric) for one in found] == [
         ("d × replay", "x", "MRR"), ("d × replay", "x", "F1"),
         ("d × replay", "y", "MRR"), ("d × replay", "y", "F1"),
@@ -151,9 +143,9 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
 
 
 def test_families_are_corrected_apart() -> None:
-    two = compared([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], ours="a", seed=0)
-    other = compared(
-        [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], ours="a", seed=0
+    two = compare_systems([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], system="a", seed=0)
+    other = compare_systems(
+        [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], system="a", seed=0
     )
 
-    assert [one.p_holm for one in corrected([*two, *other])] == pytest.approx([0.25, 0.25])
+    assert [one.p_holm for one in correct([*two, *other])] == pytest.approx([0.25, 0.25])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evals.data import registry as data
-from evals.data.haystack import PUBLISHED, Asked, Expected, Gold
+from evals.data.haystack import PUBLISHED, ExpectedAnswer, Gold, Question
 from evals.data.registry import Spec
 from memkit.errors import InvalidInput
 
@@ -44,11 +44,11 @@ def test_own_lines_are_read_with_all_that_is_expected(tmp_path: Path) -> None:
         ("a", "user", "s0"), ("b", "user", "s0"), ("t2", "assistant", "s1"),
     ]  # fmt: skip
     assert haystack.forgotten == ("a",)
-    assert haystack.questions[0] == Asked(
+    assert haystack.questions[0] == Question(
         id="home", text="Where do I live?", kind="update",
         asked_at=datetime(2024, 6, 1, tzinfo=UTC),
         golds={PUBLISHED: Gold(turns=("b",), sessions=("s0",))}, answerable=True, after=3,
-        expected=Expected(
+        expected=ExpectedAnswer(
             answers=("Bergen",), stale=("Oslo",), stale_turns=("a",), steps=("a", "b"),
             foils=("Rome",),
         ),

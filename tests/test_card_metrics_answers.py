@@ -1,9 +1,8 @@
-"""Right answers and refusals: by hand, by property, and beside rouge-score."""
+"""Right answers and refusals: by hand and by property."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 
 from evals.metrics import answers
 from memkit.errors import InvalidInput
@@ -33,6 +32,12 @@ def test_f1_of_cases_by_hand() -> None:
     assert answers.f1("东京", ["东海"]) == 0.5
 
 
+def test_rouge_l_counts_the_longest_common_subsequence_of_our_words() -> None:
+    assert answers.rouge_l("The cat, on a mat", "cat sat on mat") == pytest.approx(6 / 7)
+    assert answers.rouge_l("住在东京", "住在京东") == 0.75
+    assert answers.rouge_l("", "cat") == answers.rouge_l("cat", "") == 0
+
+
 def test_contains_needs_the_words_in_a_row() -> None:
     assert answers.contains("It was the 7th of May, I think.", ["7th of May"]) == 1
     assert answers.contains("It was 7th, maybe of May.", ["7th of May"]) == 0
@@ -42,8 +47,8 @@ def test_contains_needs_the_words_in_a_row() -> None:
 
 
 def test_words_of_a_longer_answer_do_not_say_a_shorter_one() -> None:
-    assert answers.said("She lives in New York.", ["York", "New York"]) == ("New York",)
-    assert answers.said("From York to New York.", ["York", "New York"]) == ("York", "New York")
+    assert answers.stated("She lives in New York.", ["York", "New York"]) == ("New York",)
+    assert answers.stated("From York to New York.", ["York", "New York"]) == ("York", "New York")
 
 
 @pytest.mark.parametrize("score", [answers.exact, answers.f1, answers.contains])
@@ -59,14 +64,6 @@ def test_exact_is_at_most_f1_and_rouge_l_at_most_f1(text: str, answer: str) -> N
     assert answers.exact(text, [answer]) <= f1 <= 1
     assert 0 <= answers.rouge_l(text, answer) <= f1 + 1e-9
     assert f1 == answers.f1(answer, [text])
-
-
-@given(text=TEXT, answer=TEXT)
-def test_rouge_l_is_what_the_library_says(text: str, answer: str) -> None:
-    ours, theirs = answers.normalise(text), answers.normalise(answer)
-    library = RougeScorer(["rougeL"]).score(theirs, ours)["rougeL"].fmeasure
-
-    assert answers.rouge_l(text, answer) == pytest.approx(library)
 
 
 @pytest.mark.parametrize(

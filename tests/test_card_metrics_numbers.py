@@ -2,9 +2,8 @@
 
 import pytest
 
-from evals.card.records import LAYERS
 from evals.metrics import cost, stability
-from evals.metrics.catalogue import METRICS
+from evals.metrics.catalogue import LAYERS, METRICS
 from memkit.errors import InvalidInput
 
 TABLE = [
@@ -76,7 +75,7 @@ def test_every_metric_says_what_it_is_in_a_sentence_and_whence() -> None:
         assert metric.layer in LAYERS
         assert metric.better in ("higher", "lower")
         assert metric.definition.endswith(".")
-        assert all((metric.source, metric.task))
+        assert all((metric.source, metric.unit))
 
 
 def test_every_layer_has_metrics_and_no_name_is_in_two() -> None:

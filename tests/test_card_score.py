@@ -5,12 +5,11 @@ from datetime import date
 from math import log2
 
 import pytest
-from scripted_memory import asked, evidence, state, talk
+from scripted_memory import asked, evidence, haystack, state, talk
 
-from evals.card import audited, score
-from evals.card.state import known
+from evals.card import score, violations
 from evals.metrics import dates
-from evals.systems.protocol import Packed, line
+from evals.systems.protocol import PackedContext, line
 
 FILL = [f"t{n}" for n in (1, 3, 6, 7, 8, 9)]  # turns that are nobody's evidence
 
@@ -22,11 +21,56 @@ def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
     ideal = 1 + 1 / log2(3)
     assert found == pytest.approx(
         {
-            "turn recall@5": 0.5, "turn recall@10": 0.5, "turn recall@50": 1, "any@1": 1,
-            "any@10": 1, "MRR": 1, "NDCG@10": 1 / ideal, "P@5": 0.2,
+            "turn recall@1": 0.5, "turn recall@5": 0.5, "turn recall@10": 0.5, "turn recall@50": 1,
+            "served recall@10": 0.5, "any@1": 1, "any@5": 1, "any@10": 1, "MRR": 1,
+            "NDCG@10": 1 / ideal, "P@5": 0.2,
             "AUPRC": (1 / 1 + 2 / 12) / 2, "share in budget": 0, "evidence F1": 0,
         }
     )  # fmt: skip
+
+
+def test_sessions_and_token_budgets_are_scored_where_there_are_any() -> None:
+    at = state(asked("t2", "t5"))
+    found = score.search(
+        at, evidence(at, ["t2"], session_places=(2, None), gold_in={500: 1, 1000: 2})
+    )
+    assert {name: value for name, value in found.items() if "session" in name} == {
+        "session recall@5": 0.5, "session any@1": 0, "session any@5": 1, "session all@5": 0,
+    }  # fmt: skip
+    assert (found["share in 500 tokens"], found["share in 1000 tokens"]) == (0.5, 1)
+
+
+def test_a_call_for_ten_turns_is_scored_apart_from_a_deep_ranking() -> None:
+    at = state(asked("t2"))
+    found = score.search(at, evidence(at, ["t2"], served=("t1",)))
+    assert (found["turn recall@10"], found["served recall@10"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("ranking", "newest_first"),
+    [(["t4", "t0"], 1), (["t0", "t4"], 0), (["t4"], 1), (["t0"], 0), ([], 0)],
+)
+def test_the_newest_evidence_of_updated_knowledge_is_above_the_older(
+    ranking: list[str], newest_first: float
+) -> None:
+    turns = [replace(turn, session_id="new" if turn.id == "t4" else "old") for turn in talk()]
+    question = asked("t0", "t4", kind="knowledge-update")
+    at = state(question, haystack=haystack(question, turns=turns))
+    assert score.search(at, evidence(at, ranking))["newest above older"] == newest_first
+    one_session = state(asked("t0", "t4", kind="knowledge-update"))
+    assert "newest above older" not in score.search(one_session, evidence(one_session, ranking))
+
+
+@pytest.mark.parametrize(
+    ("ranking", "states_stale", "stale_shown"),
+    [(["t4", "t0"], None, 0), (["t0", "t4"], None, 1), (["t4"], True, 1), (["t0"], False, 0)],
+)
+def test_a_statement_of_a_stale_version_counts_wherever_it_is_and_a_turn_where_it_leads(
+    ranking: list[str], states_stale: bool | None, stale_shown: float
+) -> None:
+    at = state(asked("t4", stale_turns=("t0",)))
+    found = score.search(at, evidence(at, ranking, states_stale=states_stale))
+    assert found["stale shown as current"] == stale_shown
 
 
 def test_what_stands_in_the_prompt_is_scored_without_a_ranking_too() -> None:
@@ -158,7 +202,7 @@ def test_a_claim_without_anything_shown_is_unsupported() -> None:
 
 def test_a_claim_may_rest_on_a_summary_or_a_piece_of_a_turn() -> None:
     at = state(asked("t4", answers=("Bergen",)))
-    shown = replace(evidence(at), packed=Packed(text="> Lately: User: moved to Bergen"))
+    shown = replace(evidence(at), packed=PackedContext(text="> Lately: User: moved to Bergen"))
     assert score.reply(at, shown, "I moved to Bergen.")["unsupported claims"] == 0
 
 
@@ -247,31 +291,33 @@ def test_the_reply_says_whether_a_question_was_refused_and_else_the_memory() -> 
 
 def test_what_was_said_after_the_question_is_from_the_future() -> None:
     at = state(asked("t2", after=5), turns=5)
-    late = evidence(at, ["t2", "t7"], packed=["t8"], known=known(at))
-    assert audited.violations(at, late)["from the future"] == 2
+    late = evidence(at, ["t2", "t7"], packed=["t8"], visible=at.visible)
+    assert violations.count(at, late)["from the future"] == 2
 
 
 def test_a_memory_that_cannot_know_the_time_is_not_blamed_for_it() -> None:
     question = asked("t2", after=5)
     undated = replace(state(question).haystack, turns=talk(dated=False))
     at = state(question, haystack=undated)
-    assert known(at) == {turn.id for turn in talk()}
+    assert at.visible == {turn.id for turn in talk()}
 
 
 def test_turns_said_at_the_same_moment_are_not_later() -> None:
     question = asked("t2", asked_at=talk()[4].said_at)
-    assert known(state(question)) == {f"t{n}" for n in range(5)}
+    assert state(question).visible == {f"t{n}" for n in range(5)}
 
 
 def test_what_was_deleted_is_found_by_id_and_by_its_value_in_other_words() -> None:
     question = asked(stale=("Oslo",), stale_turns=("t0",))
     base = state(question)
     at = state(question, haystack=replace(base.haystack, forgotten=("t0",)))
-    held = evidence(at, ["t0"], known=known(at))
-    reworded = replace(evidence(at, packed=(), known=known(at)), packed=Packed(text="Home: Oslo"))
-    assert audited.violations(at, held)["forgotten"] == 1
-    assert audited.violations(at, reworded)["forgotten"] == 1
-    assert audited.violations(at, held)["from the future"] == 0
+    held = evidence(at, ["t0"], visible=at.visible)
+    reworded = replace(
+        evidence(at, packed=(), visible=at.visible), packed=PackedContext(text="Home: Oslo")
+    )
+    assert violations.count(at, held)["forgotten"] == 1
+    assert violations.count(at, reworded)["forgotten"] == 1
+    assert violations.count(at, held)["from the future"] == 0
 
 
 def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
@@ -280,8 +326,8 @@ def test_an_answer_in_the_prompt_has_to_stem_from_something_said() -> None:
     for text, leaked in [
         (said, 0), (f"{said}\nThe right reply is Bergen.", 1), ("No such thing.", 0),
     ]:  # fmt: skip
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
-        assert audited.violations(at, found)["answer leaked"] == leaked
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
+        assert violations.count(at, found)["answer leaked"] == leaked
 
 
 @pytest.mark.parametrize(
@@ -305,15 +351,15 @@ def test_an_answer_without_anything_else_that_was_said_with_it_is_leaked(
     base = state(asked("t4", answers=("Bergen",)))
     turns = [*talk()[:4], replace(talk()[4], text=said)]
     at = replace(base, haystack=replace(base.haystack, turns=turns))
-    found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
-    assert audited.violations(at, found)["answer leaked"] == leaked
+    found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
+    assert violations.count(at, found)["answer leaked"] == leaked
 
 
 def test_the_day_that_a_memory_writes_before_a_line_is_no_answer() -> None:
     at = state(asked("t4", answers=("1 May", "May 2024")))
     text = "> [1 May 2024] User: The weather is fine.\n> [since 1 May 2024] Something new."
-    found = replace(evidence(at), packed=Packed(text=text, turns=()))
-    assert audited.violations(at, found)["answer leaked"] == 0
+    found = replace(evidence(at), packed=PackedContext(text=text, turns=()))
+    assert violations.count(at, found)["answer leaked"] == 0
 
 
 def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
@@ -322,8 +368,8 @@ def test_a_day_may_be_worked_out_from_what_was_said_but_not_made_up() -> None:
     for text, leaked in [
         (f"since 2024-05-02: {said}", 0), ("It was on 2 May 2024, the dentist says.", 1),
     ]:  # fmt: skip
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
-        assert audited.violations(at, found)["answer leaked"] == leaked
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
+        assert violations.count(at, found)["answer leaked"] == leaked
 
 
 def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> None:
@@ -336,8 +382,8 @@ def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> N
         base = state(asked("t4", answers=answers))
         turns = [*talk()[:4], replace(talk()[4], text=said)]
         at = replace(base, haystack=replace(base.haystack, turns=turns))
-        found = replace(evidence(at), packed=Packed(text=text, turns=("t4",)))
-        assert audited.violations(at, found)["answer leaked"] == 0
+        found = replace(evidence(at), packed=PackedContext(text=text, turns=("t4",)))
+        assert violations.count(at, found)["answer leaked"] == 0
 
 
 def test_a_sentence_is_recognised_among_its_paraphrases() -> None:

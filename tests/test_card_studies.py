@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from scripted_memory import asked, haystack, record, talk
 
-from evals.bench.result import Cell
 from evals.card import run
 from evals.card.config import Config, ModelSpec, Run
 from evals.card.records import Card, Figure, Record
-from evals.card.run import Done
+from evals.card.run import Results
 from evals.data import pooled
 from evals.data.haystack import DataSet
 from evals.data.registry import Spec
 from evals.studies import frontier, hema, redundancy
+from evals.tables import Cell
 from memkit.errors import InvalidInput
 
 # ---- replay against reading
@@ -76,9 +76,9 @@ def test_every_budget_is_a_run_with_a_window_of_that_size(
 ) -> None:
     ran: list[tuple[Config, Path]] = []
 
-    def keep(config: Config, how: Run, *_: object) -> Done:
+    def keep(config: Config, how: Run, *_: object) -> Results:
         ran.append((config, how.folder))
-        return Done(records=[record()], not_run=[], data=[])
+        return Results(records=[record()], not_run=[], data=[])
 
     monkeypatch.setattr(run, "run", keep)
     config = Config(
@@ -143,19 +143,19 @@ def test_scores_that_hardly_meet_are_not_called_the_same() -> None:
 
 
 def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:
-    assert redundancy.orders([card()]).keys() == METRIC_OF.keys() - {"AURC", "search ms"}
-    assert redundancy.orders([card({"MRR": [0.1, 0.2, 0.3, 0.4]})]) == {}
+    assert redundancy.rankings([card()]).keys() == METRIC_OF.keys() - {"AURC", "search ms"}
+    assert redundancy.rankings([card({"MRR": [0.1, 0.2, 0.3, 0.4]})]) == {}
 
 
 def test_correlation_is_kendalls_over_the_places_that_both_have() -> None:
-    found = redundancy.orders([card()])
+    found = redundancy.rankings([card()])
     assert redundancy.correlation(found["MRR"], found["step order"]) == [pytest.approx(0.2)]
     assert redundancy.correlation(found["MRR"], {}) == []
 
 
 def test_two_cards_of_one_name_are_two_places() -> None:
     mirrored = card({**METRIC_OF, "MRR": [0.5, 0.4, 0.3, 0.2, 0.1]})
-    found = redundancy.orders([card(), mirrored])
+    found = redundancy.rankings([card(), mirrored])
     assert redundancy.correlation(found["MRR"], found["any@1"]) == pytest.approx([1, -1])
 
 

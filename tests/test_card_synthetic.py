@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from evals import ROOT
-from evals.data.haystack import PUBLISHED, Asked, DataSet, Haystack
+from evals.data.haystack import PUBLISHED, DataSet, Haystack, Question
 from evals.data.synthetic import PROBES
 from memkit import Turn
 from memkit.errors import InvalidInput
@@ -30,13 +30,13 @@ def made(probe: str, seed: int = 0) -> DataSet:
     return PROBES[probe](seed, conversations=5 if probe == "position" else 1)
 
 
-def asked(data: DataSet) -> Iterator[tuple[Haystack, Asked]]:
+def asked(data: DataSet) -> Iterator[tuple[Haystack, Question]]:
     for haystack in data.haystacks:
         for question in haystack.questions:
             yield haystack, question
 
 
-def gold(haystack: Haystack, question: Asked) -> list[Turn]:
+def gold(haystack: Haystack, question: Question) -> list[Turn]:
     ids = question.golds[PUBLISHED].turns
     return [turn for turn in haystack.turns if turn.id in ids]
 

@@ -4,10 +4,10 @@ from collections import Counter
 from datetime import timedelta
 from random import Random
 
-from evals.data.dialogue import START
-from evals.data.haystack import PUBLISHED, Asked, Haystack
+from evals.data.haystack import PUBLISHED, Haystack, Question
 from evals.data.synthetic import PROBES
-from evals.data.synthetic.wordings import PEOPLE, Facts
+from evals.data.synthetic.facts import Facts
+from evals.data.synthetic.talk import PEOPLE, START
 
 
 def number(id: str) -> int:
@@ -18,11 +18,11 @@ def only(probe: str, seed: int = 0) -> Haystack:
     return PROBES[probe](seed, conversations=1).haystacks[0]
 
 
-def evidence(question: Asked) -> list[int]:
+def evidence(question: Question) -> list[int]:
     return [number(turn) for turn in question.golds[PUBLISHED].turns]
 
 
-def person(question: Asked) -> str:
+def person(question: Question) -> str:
     return next(who for who in PEOPLE if who in question.text)
 
 
@@ -75,7 +75,7 @@ def test_the_depth_is_the_place_in_the_history() -> None:
 
 
 def test_a_changed_value_is_asked_for_as_it_is_at_the_time() -> None:
-    asked: dict[str, list[Asked]] = {}
+    asked: dict[str, list[Question]] = {}
     for one in only("updates").questions:
         asked.setdefault(one.text, []).append(one)
 
@@ -131,7 +131,7 @@ def test_events_happened_before_they_were_told() -> None:
 
 def test_nobody_has_two_facts_of_a_kind_and_no_value_is_told_twice() -> None:
     facts = Facts(Random(0))
-    told = [facts.told(kind) for kind in facts.kinds for _ in range(12)]
+    told = [facts.make(kind) for kind in facts.kinds for _ in range(12)]
 
     assert len({(fact.kind, fact.who) for fact in told}) == len(told)
     assert len({(fact.kind, fact.value) for fact in told}) == len(told)

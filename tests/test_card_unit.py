@@ -13,7 +13,7 @@ from evals.card.records import Record, Regime
 from evals.card.task import Task
 from evals.data.haystack import Haystack
 from evals.data.registry import Spec
-from evals.systems.protocol import Packed
+from evals.systems.protocol import PackedContext
 from memkit.testing import ScriptedModel
 
 SPEC = ModelSpec(kind="openai", name="scripted", window=999, new_tokens=8, recall=False)
@@ -29,8 +29,8 @@ def run(
     one = Task(data="d", haystack=asked_of.name, regime=regime, system="scripted")
     questions = frozenset(question.id for question in asked_of.questions)
     how = {"answered": questions, "probed": questions} | how
-    asker = Evaluator(config=config, count=lambda text: len(text.split()), **how)
-    return task.run(one, config, asked_of, memory, asker)
+    evaluator = Evaluator(config=config, count=lambda text: len(text.split()), **how)
+    return evaluator.run(one, asked_of, memory)
 
 
 def order(memory: Scripted) -> list[tuple[str, int]]:
@@ -54,7 +54,7 @@ def test_a_question_is_first_asked_when_its_evidence_is_in(
     gold: Sequence[str], after: int | None, time: int
 ) -> None:
     question = asked(*gold, after=after)
-    assert task.time_of(question, haystack(question)) == time
+    assert task.turns_at_first(question, haystack(question)) == time
 
 
 def test_offline_all_is_asked_after_the_last_turn_and_what_is_deleted_is_gone() -> None:
@@ -145,7 +145,7 @@ def test_a_sample_takes_of_every_kind_and_the_same_of_the_same_seed() -> None:
 
 
 def test_a_memory_is_asked_for_what_is_served_and_once_deeper() -> None:
-    memory = Scripted(["t2"], Packed(text="three words here", turns=("t2",)), bytes=7)
+    memory = Scripted(["t2"], PackedContext(text="three words here", turns=("t2",)), bytes=7)
     (found,) = run(memory, haystack(asked("t2")))
     assert [(what, of) for what, of in memory.done if what in ("ask", "pack")] == [
         ("ask", ("Where do I live?", 10, 10)), ("ask", ("Where do I live?", 50, 10)), ("pack", 64),
@@ -187,7 +187,7 @@ def test_its_own_rule_refuses_where_no_model_answers() -> None:
 
 def test_a_reply_is_made_from_what_the_memory_put_into_the_prompt() -> None:
     model = ScriptedModel(["In Oslo."])
-    memory = Scripted(["t0"], Packed(text="user: I live in Oslo now.", turns=("t0",)))
+    memory = Scripted(["t0"], PackedContext(text="user: I live in Oslo now.", turns=("t0",)))
     (found,) = run(memory, haystack(asked("t0", answers=("Oslo",))), model=model)
     assert "Notes:\nuser: I live in Oslo now.\n\nQuestion: Where do I live?" in str(
         model.prompts[0][1]["content"]

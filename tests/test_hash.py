@@ -323,15 +323,15 @@ def test_rows_beyond_the_vectors_are_refused() -> None:
 
 @pytest.mark.parametrize(("n", "most"), [(1_000, 0.6), (10_000, 0.25)])
 def test_nearly_all_nearest_are_found_in_a_share_that_falls(n: int, most: float) -> None:
-    drawn = bench.drawn_vectors(n + 40, seed=5)
+    drawn = bench.topical_vectors(n + 40, seed=5)
     stored, asked = drawn[40:], drawn[:40]
     hash = Hash.fitted(stored, seed=5)
     groups = filled(hash, stored)
 
     truth = [bench.exhaustive(stored)(query) for query in asked]
 
-    assert bench.recall(bench.hashed(hash, groups, stored), asked, truth).mean() >= 0.95
-    assert bench.scanned(hash, groups, asked, n).mean() <= most
+    assert bench.recall(bench.hash_search(hash, groups, stored), asked, truth).mean() >= 0.95
+    assert bench.scanned_shares(hash, groups, asked, n).mean() <= most
 
 
 # ---- the benchmark
@@ -373,11 +373,11 @@ def test_with_data_settings_are_told_and_no_text(tmp_path: Path) -> None:
 
 
 def test_a_store_is_filled_up_with_what_lies_between_neighbours() -> None:
-    real = bench.drawn_vectors(200, seed=1)
+    real = bench.topical_vectors(200, seed=1)
 
-    made = bench.mixed(real, 300, seed=1)
+    made = bench.mix_neighbours(real, 300, seed=1)
 
     assert np.array_equal(made[:200], real)
     assert np.linalg.norm(made, axis=1) == pytest.approx(1, abs=1e-5)
     assert ((made[200:] @ real.T).max(axis=1) > 0.7).all()
-    assert np.array_equal(bench.mixed(real, 100, seed=1), real[:100])
+    assert np.array_equal(bench.mix_neighbours(real, 100, seed=1), real[:100])

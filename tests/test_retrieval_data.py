@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_up import erratum, locomo_file, longmemeval_file, remembered
-from typer.testing import CliRunner
 
-from evals.__main__ import app
-from evals.data import locomo, longmemeval
+from evals.data import locomo, longmemeval, registry
 from evals.data.haystack import AUDITED, PUBLISHED, Gold
+from evals.data.registry import Spec
 from memkit.errors import InvalidInput
 
 
@@ -72,7 +73,7 @@ def test_longmemeval_sessions_are_sorted_and_both_roles_indexed(tmp_path: Path) 
 
 
 def test_what_is_odd_in_longmemeval_is_counted(tmp_path: Path) -> None:
-    counts = longmemeval.read(longmemeval_file(tmp_path, remembered())).counts["tuning"]
+    counts = longmemeval.read(longmemeval_file(tmp_path, remembered())).counts["report"]
 
     assert counts["empty turns, dropped"] == 3
     assert counts["answer sessions that are not in the haystack, dropped"] == 1
@@ -99,22 +100,36 @@ def test_a_question_sees_all_of_its_day_and_nothing_of_the_next(tmp_path: Path) 
     said = {turn.id: turn.said_at for turn in data.haystacks[0].turns}
     assert said["b#0"] < asked_at < said["a#0"]
     assert (
-        data.counts["tuning"]["turns said after the question's day, hidden from every system"] == 2
+        data.counts["report"]["turns said after the question's day, hidden from every system"] == 2
     )
 
 
-def test_every_third_longmemeval_question_is_for_tuning(tmp_path: Path) -> None:
+def test_a_third_of_the_longmemeval_questions_is_for_tuning(tmp_path: Path) -> None:
     file = longmemeval_file(tmp_path, *(remembered(f"q{n}") for n in range(7)))
 
     data = longmemeval.read(file, limit=5)
 
-    assert [one.split for one in data.haystacks] == [
-        "tuning",
-        "report",
-        "report",
-        "tuning",
-        "report",
-    ]
+    splits = {haystack.name: haystack.split for haystack in data.haystacks}
+    assert splits == {
+        "q0": "report", "q1": "report", "q2": "tuning", "q3": "report", "q4": "report",
+    }  # fmt: skip
+
+
+@given(
+    ids=st.lists(st.text("abc01-_", min_size=1), min_size=1, max_size=6, unique=True),
+    data=st.data(),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_split_of_a_question_depends_on_neither_its_file_nor_its_place(
+    tmp_path: Path, ids: list[str], data: st.DataObject
+) -> None:
+    whole = longmemeval.read(longmemeval_file(tmp_path, *map(remembered, ids))).haystacks
+    some = data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True))
+    part = longmemeval.read(longmemeval_file(tmp_path, *map(remembered, some))).haystacks
+
+    splits = {haystack.name: haystack.split for haystack in whole}
+    assert all(haystack.split == splits[haystack.name] for haystack in part)
+    assert len(part) == len(some)
 
 
 def test_longmemeval_is_read_from_a_list_from_lines_and_from_gzip(tmp_path: Path) -> None:
@@ -130,8 +145,8 @@ def test_longmemeval_is_read_from_a_list_from_lines_and_from_gzip(tmp_path: Path
 
 
 def test_questions_without_text_and_memories_without_turns_are_counted(tmp_path: Path) -> None:
-    bare = remembered("q2", haystack_sessions=[[], [], []])
-    data = longmemeval.read(longmemeval_file(tmp_path, remembered("q1", question=" "), bare))
+    bare = remembered("q3", haystack_sessions=[[], [], []])
+    data = longmemeval.read(longmemeval_file(tmp_path, remembered("q2", question=" "), bare))
 
     assert data.haystacks == []
     assert data.counts["tuning"]["questions without text, dropped"] == 1
@@ -167,7 +182,7 @@ def test_a_longmemeval_file_of_another_shape_says_where(
         (b"[1, ", "Expecting value"),
         (b"\xff\xfe", "line 1: "),
         (b"\x1f\x8bnonsense", "damaged gzip"),
-        (gzip.compress(b"{" * 1000)[:-9], "damaged gzip"),
+        (gzip.compress(b"{" * 1000, mtime=0)[:-9], "damaged gzip"),
         (json.dumps([remembered("q"), remembered("q")]).encode(), "two questions of one"),
     ],
 )
@@ -182,31 +197,25 @@ def test_a_damaged_longmemeval_file_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("format", "file", "audit", "message"),
     [
-        (["--data", "nonsense=x.json"], "formats are locomo and longmemeval"),
-        (["--data", "locomo10.json"], "is not FORMAT=PATH"),
-        (["--data", "locomo=absent.json"], "absent.json cannot be read: No such file"),
-        (["--data", "longmemeval=absent.json"], "absent.json cannot be read: No such file"),
-        (["--data", "longmemeval=."], "Is a directory"),
-        (["--data", "locomo={lines}"], "is not a LoCoMo file"),
-        (["--data", "longmemeval={list}"], "for LoCoMo's shape say locomo="),
-        (["--data", "locomo={list}", "--audit", "{lines}"], "is no audit of LoCoMo"),
-        (["--data", "locomo={list}", "--audit", "{list}"], "erratum 1: no 'question_id'"),
-        (["--data", "longmemeval={lines}", "--audit", "x"], "--audit is of LoCoMo's evidence"),
-        (["--data", "locomo={list}", "--system", "elephant"], "no system 'elephant'"),
+        ("locomo", "lines", None, "is not a LoCoMo file"),
+        ("longmemeval", "list", None, "is not a LongMemEval file"),
+        ("longmemeval", ".", None, "Is a directory"),
+        ("locomo", "list", "lines", "is no audit of LoCoMo"),
+        ("locomo", "list", "list", "erratum 1: no 'question_id'"),
+        ("longmemeval", "lines", "list", "there is no audit of longmemeval"),
     ],
 )
-def test_a_wrong_argument_is_an_error_that_names_the_fix(
-    tmp_path: Path, arguments: list[str], message: str
+def test_a_file_of_another_data_set_is_refused(
+    tmp_path: Path, format: str, file: str, audit: str | None, message: str
 ) -> None:
     paths = {
-        "list": str(locomo_file(tmp_path, "conv-26")),
-        "lines": str(longmemeval_file(tmp_path, remembered())),
+        "list": locomo_file(tmp_path, "conv-26"),
+        "lines": longmemeval_file(tmp_path, remembered()),
+        ".": tmp_path,
     }
+    spec = Spec(format=format, path=paths[file], audit=None if audit is None else paths[audit])
 
-    done = CliRunner().invoke(app, ["retrieval", *(part.format(**paths) for part in arguments)])
-
-    assert done.exit_code == 2
-    assert message in done.output
-    assert "Traceback" not in done.output
+    with pytest.raises(InvalidInput, match=message):
+        registry.read(spec)

@@ -1,4 +1,4 @@
-"""Metrics, intervals and abstention: by hand, by property, and beside libraries of the field."""
+"""Rank metrics, intervals and abstention: by hand, by property, and against libraries."""
 
 from typing import Any
 
@@ -12,7 +12,6 @@ from sklearn.metrics import roc_auc_score
 
 from evals.metrics import confidence as abstention
 from evals.metrics import retrieval as metrics
-from evals.retrieval import figures
 from evals.stats import bootstrap as statistics
 
 # ---- metrics
@@ -20,7 +19,7 @@ from evals.stats import bootstrap as statistics
 PLACES = st.lists(st.one_of(st.none(), st.integers(1, 60)), min_size=1, max_size=8).filter(
     lambda found: len([p for p in found if p]) == len({p for p in found if p})
 )
-CUT = st.sampled_from(metrics.CUTS)
+CUT = st.sampled_from([1, 5, 10, 50])
 
 
 def test_metrics_of_a_case_by_hand() -> None:
@@ -61,7 +60,6 @@ def test_metrics_are_what_trec_eval_says(found: list[int | None]) -> None:
         "R@20": metrics.recall(found, 20),
         "Success@10": metrics.any_of(found, 10),
         "RR": metrics.reciprocal_rank(found),
-        "nDCG@10": metrics.ndcg(found, 10),
     }
 
     said = ir_measures.calc_aggregate(
@@ -69,16 +67,6 @@ def test_metrics_are_what_trec_eval_says(found: list[int | None]) -> None:
     )
 
     assert {str(name): value for name, value in said.items()} == pytest.approx(ours, abs=1e-6)
-
-
-def test_every_named_metric_is_scored_and_none_without_gold() -> None:
-    nothing = metrics.Found(turns=(), sessions=(), served=(), packed={})
-    bare = metrics.Found(turns=(), sessions=(3,), served=(), packed={})
-
-    assert metrics.scores(nothing) == {}
-    assert all(name.startswith("session") for name in metrics.scores(bare))
-    assert metrics.scores(bare)["session recall@5"] == 1
-    assert set(figures.HEADLINES) <= set(metrics.NAMES)
 
 
 # ---- statistics
@@ -181,8 +169,6 @@ def test_risk_and_coverage_of_a_case_by_hand() -> None:
     assert coverage == pytest.approx([0.25, 0.5, 0.75, 1])
     assert risk == pytest.approx([0, 0, 1 / 3, 1 / 2])
     assert abstention.aurc(best, wrong) == pytest.approx((1 / 3 + 1 / 2) / 4)
-    assert abstention.excess_aurc(best, wrong) == pytest.approx(0)
-    assert abstention.excess_aurc(-best, wrong) > 0.2
 
 
 @given(asked=QUESTIONS, seed=st.integers(0, 9))
@@ -191,7 +177,6 @@ def test_the_order_of_questions_does_not_matter(asked: list[tuple[int, bool]], s
     order = np.random.default_rng(seed).permutation(len(asked))
 
     assert abstention.aurc(best, wrong) == pytest.approx(abstention.aurc(best[order], wrong[order]))
-    assert abstention.excess_aurc(best, wrong) + 1e-12 >= 0
 
 
 @given(asked=QUESTIONS)
@@ -203,33 +188,3 @@ def test_auroc_is_scikit_learns(asked: list[tuple[int, bool]]) -> None:
         assert ours is None
     else:
         assert ours == pytest.approx(roc_auc_score(flags, best))
-
-
-@given(asked=QUESTIONS)
-def test_no_threshold_tells_apart_more_than_the_chosen_one(asked: list[tuple[int, bool]]) -> None:
-    best, flags = np.array([float(one[0]) for one in asked]), np.array([one[1] for one in asked])
-    chosen = abstention.choose_threshold(best, flags)
-    if chosen is None:
-        assert flags.all() or not flags.any()
-        return
-
-    def apart(threshold: float) -> float:
-        done = abstention.refusing(best >= threshold, flags, flags)
-        assert done.unanswerable_refused is not None
-        assert done.answerable_refused is not None
-        return done.unanswerable_refused - done.answerable_refused
-
-    assert apart(chosen) == pytest.approx(max(apart(one) for one in best))
-
-
-def test_refusing_counts_right_and_wrong_refusals() -> None:
-    answerable = np.array([True, True, True, False, False])
-    wrong = np.array([False, True, False, True, True])
-    answered = np.array([True, True, False, True, False])
-
-    done = abstention.refusing(answered, wrong, answerable)
-
-    assert (done.coverage, done.unanswerable_refused) == (0.6, 0.5)
-    assert done.risk == pytest.approx(2 / 3)
-    assert done.answerable_refused == pytest.approx(1 / 3)
-    assert abstention.refusing(~answered, wrong, answerable | True).unanswerable_refused is None

@@ -1,30 +1,36 @@
-"""The measurements of thoughts, on tiny made-up data and on cases computed by hand."""
+"""MemoryCode's questions, and the studies of thoughts, on tiny data and on cases by hand."""
 
 import doctest
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from made_up import longmemeval_file, remembered
 from typer.testing import CliRunner
 
 from evals.__main__ import app
 from evals.data import memorycode
-from evals.data.facts import Fact, Told, tell
-from evals.data.memorycode import Dialogue, Kind, Pivot, Version, literal
-from evals.stats import shares as figures
-from evals.studies import growth
+from evals.data.memorycode import (
+    Dialogue,
+    Kind,
+    Pivot,
+    PivotVersions,
+    Version,
+    literal_pattern,
+)
+from evals.data.synthetic.dialogues import RepeatedFact, RepetitiveDialogue, repeat_facts
+from evals.stats import bootstrap as figures
+from evals.studies import growth, precision
+from evals.studies.filled import Options, StudyResult
 from evals.studies.precision import digest
-from evals.thoughts import WHATS, Measured, Options, command, updates
-from evals.thoughts.carried import Carriers, Places, cause, places
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
-from memkit.records import Claim, Source
+from memkit.records import Source
 from memkit.testing import HashEmbedder
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -70,12 +76,12 @@ def memorycode_file(folder: Path, *dialogues: dict[str, Any]) -> Path:
     return file
 
 
-def measured(what: str, tmp_path: Path, *data: Path, **options: Any) -> Measured:
+def measured(study: ModuleType, tmp_path: Path, *data: Path, **options: Any) -> StudyResult:
     chosen = Options(data=data, cache=tmp_path / "cache", **options)
-    return command.measure(what, chosen, HashEmbedder(dimension=256))
+    return study.run(chosen, HashEmbedder(dimension=256))
 
 
-def rows(measured: Measured, title: str) -> dict[str, Sequence[Any]]:
+def rows(measured: StudyResult, title: str) -> dict[str, Sequence[Any]]:
     """Return the rows of the first table of a title, by their first cell."""
     tables = [table for result in measured.results for table in result.tables]
     chosen = next(table for table in tables if table.title.startswith(title))
@@ -85,7 +91,7 @@ def rows(measured: Measured, title: str) -> dict[str, Sequence[Any]]:
 def test_paragraphs_become_turns_a_day_apart_and_those_without_a_name_are_joined(
     tmp_path: Path,
 ) -> None:
-    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+    (dialogue,) = memorycode.read_dialogues(memorycode_file(tmp_path, mentored(*REVISED)))
 
     assert [turn.id for turn in dialogue.turns[:5]] == ["s0:0", "s0:1", "s0:2", "s0:3", "s1:0"]
     assert dialogue.turns[2].text == f"{REVISED[0][2]}\n\nIt helps."
@@ -97,11 +103,11 @@ def test_paragraphs_become_turns_a_day_apart_and_those_without_a_name_are_joined
 
 
 def test_a_pivot_is_asked_for_without_its_values(tmp_path: Path) -> None:
-    (dialogue,) = memorycode.read(memorycode_file(tmp_path, mentored(*REVISED)))
+    (dialogue,) = memorycode.read_dialogues(memorycode_file(tmp_path, mentored(*REVISED)))
 
     (pivot,) = dialogue.pivots
 
-    assert (pivot.id, pivot.kind, pivot.what) == ("i6", "instruction", "function")
+    assert (pivot.id, pivot.kind, pivot.target) == ("i6", "instruction", "function")
     assert pivot.query == "Start function names with: what?"
     assert (pivot.current.value, pivot.current.sessions) == ("b_", frozenset({"s2"}))
     assert [(one.value, one.sessions) for one in pivot.stale] == [("a_", frozenset({"s0"}))]
@@ -111,7 +117,7 @@ def test_fillers_count_if_their_values_are_names_or_numbers(tmp_path: Path) -> N
     names = [("filler-instruction-add", f"use {one} for calls", one) for one in ("Skype", "Zoom")]
     polar = [("filler-instruction-add", f"{one} use a linter", one) for one in ("never", "always")]
 
-    told, untold = memorycode.read(
+    told, untold = memorycode.read_dialogues(
         memorycode_file(tmp_path, mentored(*names), mentored(*polar, id=2))
     )
 
@@ -125,15 +131,15 @@ def test_a_file_of_another_shape_is_refused_with_its_place(tmp_path: Path) -> No
     del broken["sessions"][1]["text"]
 
     with pytest.raises(InvalidInput, match=r"dialogue 1, session 2: no 'text'"):
-        memorycode.read(memorycode_file(tmp_path, broken))
+        memorycode.read_dialogues(memorycode_file(tmp_path, broken))
 
 
 def version(value: str, *sessions: str) -> Version:
-    return Version(value=value, pattern=literal(value), sessions=frozenset(sessions))
+    return Version(value=value, pattern=literal_pattern(value), sessions=frozenset(sessions))
 
 
 PIVOT = Pivot(
-    id="i6", kind="instruction", what="function", query="q",
+    id="i6", kind="instruction", target="function", query="q",
     current=version("b_", "s2"), stale=(version("a_", "s0"), version("c_", "s1")),
 )  # fmt: skip
 DIALOGUE = Dialogue(
@@ -142,40 +148,31 @@ DIALOGUE = Dialogue(
 )  # fmt: skip
 
 
+VERSIONS = PivotVersions(
+    pivot=PIVOT, session_of={turn.id or "": turn.session_id or "" for turn in DIALOGUE.turns}
+)
+
+
 @pytest.mark.parametrize(
-    ("ranking", "current", "stale"),
+    ("text", "turn", "version"),
     [
-        ([("nothing", "s2:0"), ("names start with b_", "s2:0"), ("with a_", "s0:0")], 2, 3),
-        ([("names start with c_", "s1:0"), ("names start with b_", "s2:0")], 2, 1),
-        ([("b_ instead of a_", "s2:0")], 1, None),  # of the newer session: it says what holds
-        ([("names start with b_", "s0:0"), ("data_x", "s2:0")], None, None),
+        ("nothing", "s2:0", None),
+        ("names start with b_", "s2:0", "current"),
+        ("names start with c_", "s1:0", "stale"),
+        ("b_ instead of a_", "s2:0", "current"),  # the newer session says which one holds
+        ("names start with b_", "s0:0", None),  # a session that did not set it
+        ("data_x", "s2:0", None),
     ],
 )
-def test_places_of_versions_in_a_ranking(
-    ranking: list[tuple[str, str]], current: int | None, stale: int | None
+def test_a_statement_gives_a_version_by_its_value_and_its_session(
+    text: str, turn: str, version: str | None
 ) -> None:
-    of = Carriers(DIALOGUE)
-
-    found = places([(text, [turn]) for text, turn in ranking], PIVOT, of.turn)
-
-    assert found == Places(current=current, stale=stale)
+    assert VERSIONS.of_statement(text, [turn]) == version
 
 
-def test_what_is_first_follows_from_the_places() -> None:
-    given = [(1, None), (1, 2), (2, 1), (None, 1), (None, None)]
-    both = [Places(current=current, stale=stale) for current, stale in given]
-
-    assert [one.current_first for one in both] == [True, True, False, False, False]
-    assert [one.stale_first for one in both] == [False, False, True, True, False]
-
-
-def test_a_thought_about_another_kind_of_name_carries_nothing() -> None:
-    of = Carriers(DIALOGUE)
-    said = ("Method names start with b_.", ["s2:0"])
-
-    assert not of.thought(PIVOT.current, said, PIVOT)
-    assert of.turn(PIVOT.current, said, PIVOT)
-    assert of.thought(PIVOT.current, ("Names start with b_.", ["s2:0"]), PIVOT)
+def test_a_statement_about_another_kind_of_name_gives_no_version() -> None:
+    assert VERSIONS.of_statement("Method names start with b_.", ["s2:0"]) is None
+    assert VERSIONS.gives(PIVOT.current, "Method names start with b_.", ["s2:0"])
 
 
 def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thought:
@@ -185,118 +182,34 @@ def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thou
     )  # fmt: skip
 
 
-NEW, OLD = thought("new", "with b_", "s2:0"), thought("old", "with a_", "s0:0")
-
-
-@pytest.mark.parametrize(
-    ("thoughts", "holding", "why"),
-    [
-        ([OLD], {"old"}, "not extracted"),
-        ([OLD, NEW], {"old"}, "closed by another"),
-        ([replace(OLD, slot=None), NEW], {"old", "new"}, "other slot"),
-        ([replace(OLD, slot="others"), NEW], {"old", "new"}, "other slot"),
-        ([OLD, NEW], {"old", "new"}, "stale still open"),
-        ([OLD, NEW], {"new"}, "ranked below"),
-    ],
-)
-def test_why_a_pivot_failed(thoughts: list[Thought], holding: set[str], why: str) -> None:
-    assert cause(thoughts, holding, PIVOT, Carriers(DIALOGUE)) == why
-
-
-def test_a_claim_that_became_no_thought_was_rejected() -> None:
-    claim = Claim(text="Names start with b_.", source=Source(turn_id="s2:0", start=0, end=1))
-
-    assert cause([OLD], {"old"}, PIVOT, Carriers(DIALOGUE), [claim]) == "claimed, but rejected"
-
-
-def test_supersession_finds_what_was_revised(tmp_path: Path) -> None:
-    file = memorycode_file(tmp_path, mentored(*REVISED), mentored(*REVISED[:1], id=2))
-
-    found = measured("supersession", tmp_path, file)
-
-    assert {one["system"] for one in found.outcomes} == {
-        "memkit thoughts", "memkit turns", "dense", "BM25", "RRF",
-    }  # fmt: skip
-    ours = next(one for one in found.outcomes if one["system"] == "memkit thoughts")
-    assert ours["extracted"] is True
-    assert (ours["top"]["current"], ours["stale_told"]) == (1, False)
-    assert rows(found, "all pivots")["memkit thoughts"][1] == "1.000"
-    assert "a_" not in command.written({}, found)
-
-
-def test_supersession_needs_something_revised(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="something is revised"):
-        measured("supersession", tmp_path, memorycode_file(tmp_path, mentored(*REVISED[:1])))
-
-
 @pytest.mark.skipif(not REAL.exists(), reason="the real data are not here")
 def test_memorycode_has_the_pivots_that_are_told_of() -> None:
-    pivots = [pivot for one in memorycode.read(REAL) for pivot in one.pivots]
+    pivots = [pivot for one in memorycode.read_dialogues(REAL) for pivot in one.pivots]
 
     kinds: list[Kind] = ["instruction", "filler"]
     assert [sum(one.kind == kind for one in pivots) for kind in kinds] == [280, 90]
     assert not [one for one in pivots if one.current.pattern.search(one.query)]
 
 
-# ---- updates
-
-
-def updated(id: str, kind: str = updates.UPDATE) -> dict[str, Any]:
-    said = ["My greyhound fears the vacuum.", "It rained.", "My greyhound fears the doorbell."]
-    return remembered(
-        id, question_type=kind, question="What does my greyhound fear?",
-        answer_session_ids=["a", "c"],
-        haystack_session_ids=["a", "b", "c"],
-        haystack_dates=[f"2023/05/{day:02} (Mon) 10:00" for day in (1, 2, 3)],
-        haystack_sessions=[
-            [{"role": "user", "content": text, "has_answer": n != 1}] for n, text in enumerate(said)
-        ],
-    )  # fmt: skip
-
-
-def test_evidence_is_parted_into_the_newest_session_and_the_others(tmp_path: Path) -> None:
-    (haystack,) = updates.longmemeval.read(longmemeval_file(tmp_path, updated("q"))).haystacks
-
-    assert updates.evidence(haystack, haystack.questions[0]) == (["c#0"], ["a#0"])
-
-
-def test_updates_compares_memkit_with_and_without_thoughts(tmp_path: Path) -> None:
-    file = longmemeval_file(tmp_path, updated("q1"), updated("q2", updates.TIME), remembered("q3"))
-
-    found = measured("updates", tmp_path, file)
-
-    assert {one["question"] for one in found.outcomes} == {"q1", "q2"}
-    assert len(found.outcomes) == 2 * len(updates.COMPARED)
-    assert list(rows(found, updates.UPDATE)) == list(updates.COMPARED)
-    (ours,) = [x for x in found.outcomes if (x["question"], x["system"]) == ("q1", "memkit")]
-    assert len(ours["newest"]) == len(ours["older"]) == 1
-    assert "greyhound" not in command.written({}, found)
-
-
-def test_updates_says_if_a_file_has_no_such_questions(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no knowledge-update"):
-        measured("updates", tmp_path, longmemeval_file(tmp_path, remembered()))
-
-
 # ---- growth
 
 
 def test_a_made_up_dialogue_knows_its_facts() -> None:
-    told = tell(200, 3)
+    told = repeat_facts(200, 3)
 
     assert (len(told.turns), len(told.facts), told.repeats) == (200, 60, 60)
-    assert set(told.told.values()) == set(range(60))
+    assert set(told.fact_by_turn.values()) == set(range(60))
     assert sum(turn.role == "assistant" for turn in told.turns) == 80
-    assert told == tell(200, 3) != tell(200, 4)
+    assert told == repeat_facts(200, 3) != repeat_facts(200, 4)
     assert len({one.wordings for one in told.facts}) == 60
 
 
 def test_a_repeat_has_other_words_than_the_time_before() -> None:
-    told = tell(300, 0)
+    told = repeat_facts(300, 0)
     said: dict[int, str] = {}
 
     for turn in told.turns:
-        fact = told.told.get(turn.id or "")
+        fact = told.fact_by_turn.get(turn.id or "")
         if fact is not None:
             text = turn.text.casefold()
             wordings = told.facts[fact].wordings
@@ -307,14 +220,14 @@ def test_a_repeat_has_other_words_than_the_time_before() -> None:
 
 def test_more_facts_than_there_are_is_an_error() -> None:
     with pytest.raises(ValueError, match="facts were asked for"):
-        tell(40_000, 0)
+        repeat_facts(40_000, 0)
 
 
 def test_thoughts_are_counted_by_the_facts_of_their_turns() -> None:
-    told = Told(
+    told = RepetitiveDialogue(
         turns=[Turn(id=f"t{n}", text="x", said_at=NOON) for n in range(6)],
-        facts=[Fact(kind=kind, wordings=()) for kind in ("pet", "pet", "job")],
-        told={"t0": 0, "t1": 0, "t2": 1, "t3": 2},
+        facts=[RepeatedFact(kind=kind, wordings=()) for kind in ("pet", "pet", "job")],
+        fact_by_turn={"t0": 0, "t1": 0, "t2": 1, "t3": 2},
         repeats=1,
     )
     held = [
@@ -345,7 +258,7 @@ def test_cost_per_turn_is_over_all_steps_with_embedding_or_without() -> None:
 
 
 def test_growth_counts_and_times_every_size(tmp_path: Path) -> None:
-    found = measured("growth", tmp_path, sizes=(20, 60), repeats=2)
+    found = measured(growth, tmp_path, sizes=(20, 60), repeats=2)
 
     assert list(rows(found, "thoughts that hold")) == ["20", "60"]
     assert len(rows(found, "a turn of 60")) == 2
@@ -386,7 +299,7 @@ def locomo_file(folder: Path) -> Path:
 
 
 def test_a_sample_is_printed_with_its_turns_and_of_no_tuning_conversation(tmp_path: Path) -> None:
-    found = measured("precision", tmp_path, locomo_file(tmp_path), n=3)
+    found = measured(precision, tmp_path, locomo_file(tmp_path), n=3)
 
     sheet = "\n".join(found.aside)
     assert sheet.count("THOUGHT:") == 3
@@ -403,18 +316,18 @@ def verdict_file(folder: Path, sample: str, *verdicts: tuple[bool, str]) -> Path
 
 def test_verdicts_become_shares_and_no_text_is_kept(tmp_path: Path) -> None:
     data = locomo_file(tmp_path)
-    sample = measured("precision", tmp_path, data, n=4).aside[-1].removeprefix("sample ")
+    sample = measured(precision, tmp_path, data, n=4).aside[-1].removeprefix("sample ")
     judged = [(True, ""), (False, "head"), (True, "empty"), (True, "")]
 
     found = measured(
-        "precision", tmp_path, data, n=4, verdicts=verdict_file(tmp_path, sample, *judged)
+        precision, tmp_path, data, n=4, verdicts=verdict_file(tmp_path, sample, *judged)
     )
 
     assert rows(found, "thoughts that are right")["right"][1] == "0.750"
     assert rows(found, "thoughts that are right")["right, and worth remembering"][1] == "0.500"
     assert rows(found, "why the others")["head"][1] == 1
     assert [one["right"] for one in found.outcomes] == [True, False, True, True]
-    assert "Biscuit" not in command.written({}, found)
+    assert "Biscuit" not in json.dumps([*map(asdict, found.results), *found.outcomes])
 
 
 @pytest.mark.parametrize(
@@ -429,69 +342,43 @@ def test_odd_verdicts_are_refused(
     tmp_path: Path, verdicts: list[tuple[bool, str]], message: str
 ) -> None:
     data = locomo_file(tmp_path)
-    sample = measured("precision", tmp_path, data, n=2).aside[-1].removeprefix("sample ")
+    sample = measured(precision, tmp_path, data, n=2).aside[-1].removeprefix("sample ")
 
     with pytest.raises(InvalidInput, match=message):
-        measured(
-            "precision", tmp_path, data, n=2, verdicts=verdict_file(tmp_path, sample, *verdicts)
-        )
+        measured(precision, tmp_path, data, n=2, verdicts=verdict_file(tmp_path, sample, *verdicts))
 
 
 def test_verdicts_on_another_sample_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="the rules changed"):
         measured(
-            "precision", tmp_path, locomo_file(tmp_path), n=1,
+            precision, tmp_path, locomo_file(tmp_path), n=1,
             verdicts=verdict_file(tmp_path, digest([]), (True, "")),
         )  # fmt: skip
-
-
-# ---- MemoryBank
-
-
-def memorybank(folder: Path) -> Path:
-    for code, said in (("en", "I live in Oslo."), ("cn", "我住在上海。")):
-        exchanges = [{"query": said, "response": "Good."}, {"query": " ", "response": "Bye."}]
-        people = {"Ann": {"history": {"2023-04-27": exchanges}, "summary": {"x": "never read"}}}
-        (folder / f"memory_bank_{code}.json").write_text(json.dumps(people, ensure_ascii=False))
-        asked = json.dumps({" Ann ": ["Where do I live?", "我住在哪里？"]}, ensure_ascii=False)
-        (folder / f"probing_questions_{code}.jsonl").write_text(asked + "\n")
-    return folder
-
-
-def test_memorybank_passes_through_in_both_languages(tmp_path: Path) -> None:
-    found = measured("gvd", tmp_path, memorybank(tmp_path))
-
-    table = rows(found, "what came of it")
-    assert list(table) == ["English", "Chinese"]
-    assert [one["turns"] for one in found.outcomes] == [3, 3]
-    assert [one["questions"] for one in found.outcomes] == [2, 2]
-    assert not any(one["errors"] or one["faults"] for one in found.outcomes)
-    assert found.outcomes[0]["thoughts"] == 1
-
-
-def test_a_folder_that_is_not_memorybanks_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="is not MemoryBank's"):
-        measured("gvd", tmp_path, tmp_path / "absent")
 
 
 # ---- the command
 
 
 def test_examples_in_the_docs_of_the_evals_hold() -> None:
-    assert [doctest.testmod(module).failed for module in (memorycode, figures, updates)] == [0] * 3
+    assert [doctest.testmod(module).failed for module in (memorycode, figures)] == [0] * 2
 
 
-@pytest.mark.parametrize("what", [what for what, data in WHATS.items() if data])
-def test_what_needs_data_says_so(what: str) -> None:
-    done = CliRunner().invoke(app, ["thoughts", what])
+def test_a_command_of_0_4_names_its_card() -> None:
+    for name, card in (("retrieval", "retrieval.toml"), ("thoughts", "memorycode.toml")):
+        done = CliRunner().invoke(app, [name, "--data", "locomo=x"])
+        assert done.exit_code == 2
+        assert f"card --config evals/card/configs/{card}" in done.output
 
-    assert done.exit_code == 2
-    assert "give --data PATH" in done.output
 
-
-def test_what_is_not_measured_is_an_error_that_names_what_is() -> None:
-    with pytest.raises(InvalidInput, match="supersession, updates"):
-        command.measure("happiness", Options(), HashEmbedder())
+def test_a_study_prints_its_tables_and_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memkit.embedders.MiniLM", HashEmbedder)
+    file = tmp_path / "growth.json"
+    options = ["--sizes", "20", "--repeats", "1", "--cache", str(tmp_path), "--json", str(file)]
+    done = CliRunner().invoke(app, ["study", "growth", *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(file.read_text())["results"][0]["name"] == "growth"
 
 
 def test_a_share_has_an_interval_by_group_and_none_of_nothing() -> None:
@@ -499,5 +386,5 @@ def test_a_share_has_an_interval_by_group_and_none_of_nothing() -> None:
     assert found is not None
     assert (found.value, found.low, found.high, found.n) == (0.5, 0.0, 1.0, 4)
     assert figures.share([], [], 0) is None
-    half = figures.difference([1, 0], [0, 0], ["a", "b"], 0)
+    half = figures.share([1, 0], ["a", "b"], 0)
     assert figures.cells(half, signed=True)[0] == "+0.500"

@@ -1,4 +1,4 @@
-"""The benchmarks by name, and what each is given. One file each; `run(setup)` is the way in."""
+"""Benchmarks of memkit next to a baseline: one module each, with a function `run(setup)`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ BENCHMARKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a benchmark may use."""
+    """The options of a benchmark."""
 
     folder: Path  # for its files; removed afterwards
     quick: bool = False  # small sizes: checks the benchmark, measures nothing
@@ -28,5 +28,5 @@ class Setup:
     data: Path | None = None  # locomo10.json; for `index` also a .txt with a text per line
 
     def choose(self, full: tuple[int, ...], quick: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the sizes to run: those asked for, or else the benchmark's own."""
+        """Return the sizes to run: the requested ones, or else the benchmark's own."""
         return self.sizes or (quick if self.quick else full)

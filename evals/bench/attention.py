@@ -1,9 +1,9 @@
-"""What chunk attention costs and what it adds: beside flat attention, and with and without it.
+"""The cost of chunk attention next to flat attention, and what it adds to memkit's ranking.
 
-Cost: one query of `attend` over chunks of four turns, their keys kept beside, against a softmax
-over all turns. The vectors are random: times do not depend on what they say.
-With --data locomo10.json also what it finds: with and without it on questions with several
-evidence turns, and among more sessions than it was tuned on (evals/retrieval/extrapolation.py).
+Cost: one query of `attend` over chunks of four turns with their keys kept, against a softmax over
+all turns. The vectors are random: times do not depend on their content.
+With --data locomo10.json also retrieval: memkit with and without chunk attention on questions with
+several evidence turns, and among more sessions than it was tuned on (evals/studies/extrapolation).
 """
 
 from collections.abc import Sequence
@@ -17,75 +17,70 @@ import torch
 from torch import Tensor
 
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Claim, Result, Table, size_claim, time_claim
+from evals.bench.measure import size_claim, time_claim
 from evals.data import corpus, locomo
-from evals.data.haystack import PUBLISHED, SPLITS, DataSet
+from evals.data.haystack import PUBLISHED, SPLITS
 from evals.metrics import retrieval as metrics
-from evals.metrics.retrieval import Found
-from evals.retrieval.figures import by_system
-from evals.retrieval.run import Outcome
-from evals.retrieval.run import run as ask
-from evals.stats.bootstrap import Floats
+from evals.stats.interval import Samples
 from evals.studies import extrapolation
-from evals.studies.ablation import PAIRED, PAIRED_NOTE, Draws, narrowed, paired
+from evals.studies.paired import PAIRED, PAIRED_NOTE, Resamples, Served, ask, paired, select
 from evals.systems.cache import CachedEmbedder, default_folder
-from evals.systems.memkit import OURS, Weighed, only
-from evals.systems.protocol import Make
+from evals.systems.memkit import OURS, ReweightedMemkit, only
+from evals.systems.protocol import MakeSystem
 from evals.systems.registry import ABLATIONS
+from evals.tables import Cell, Claim, Result, Table
 from memkit.attention import attend, chunk_keys, pack
 from memkit.embedders import MINILM, MiniLM
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 from memkit.testing import HashEmbedder
 
-CHUNK = 4  # turns; on LoCoMo the 100 tokens of windows.py hold 2.8 on average, 5 at most in 95 %
-_SCALE = 10.0  # one over rank.py's temperature
+CHUNK = 4  # turns; on LoCoMo the 100 tokens of a window hold 2.8 on average, 5 at most in 95 %
+_SCALE = 10.0  # 1 / the temperature of memkit's attention
 _COLUMNS = (
     "turns", "chunks", "chunk attention p50 ms", "p95", "keys made anew p50", "flat p50", "p95",
     "multiply-adds: logits", "flat", "and values", "flat",
 )  # fmt: skip
 _ALONE = "attention alone", "cosine alone"
-_VARIANTS: dict[str, Make] = {
-    OURS: partial(Weighed, rank.WEIGHTS),
+_VARIANTS: dict[str, MakeSystem] = {
+    OURS: partial(ReweightedMemkit, fusion.WEIGHTS),
     "memkit without attention": ABLATIONS["memkit without attention"],
-    _ALONE[0]: partial(Weighed, only("attention")),
-    _ALONE[1]: partial(Weighed, only("dense")),
+    _ALONE[0]: partial(ReweightedMemkit, only("attention")),
+    _ALONE[1]: partial(ReweightedMemkit, only("dense")),
 }
 _PAIRS = ((OURS, "memkit without attention"), _ALONE)
 _METRICS = ("R@5", "R@10", "NDCG@10")
 
 
 def run(setup: Setup) -> Result:
-    """Measure the cost of every size, and with data what is found."""
-    sizes = setup.choose((1_000, 10_000, 100_000), (200, 400))
-    measured = [_measure(setup, size) for size in sizes]
+    """Measure the cost of every size, and with data the retrieval."""
+    costs = [_measure(setup, size) for size in setup.choose((1_000, 10_000, 100_000), (200, 400))]
     settings: dict[str, Cell] = {
         "turns in a chunk": CHUNK,
-        "chunks opened": rank.ATTENDED,
+        "chunks opened": fusion.ATTENDED,
         "dimension": MINILM.dimension,
         "threads": torch.get_num_threads(),
     }
-    tables = [_costs(measured)]
+    tables = [_cost_table(costs)]
     if setup.data is not None:
-        found, tables_of_data = _found(setup, setup.data)
-        settings |= found
-        tables += tables_of_data
+        data_settings, data_tables = _measure_retrieval(setup, setup.data)
+        settings |= data_settings
+        tables += data_tables
     return Result(
         name="attention",
         about="chunk attention against flat attention, one query",
         settings=settings,
-        claims=[claim for one in measured for claim in _claims(one, setup.seed)],
+        claims=[claim for cost in costs for claim in _claims(cost, setup.seed)],
         tables=tables,
-        notes=_growth(measured),
+        notes=_growth_notes(costs),
     )
 
 
-# ---- what it costs
+# ---- cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Times of one size, by step, and what has to be multiplied."""
+class Cost:
+    """Times of one size by step, and counts of multiply-adds."""
 
     size: int
     chunks: int
@@ -94,65 +89,65 @@ class Measured:
 
     @property
     def logits(self) -> tuple[int, int]:
-        """Multiply-adds of comparing: keys and what is opened, or every turn."""
-        opened = min(rank.ATTENDED, self.chunks) * CHUNK
+        """Return the multiply-adds of the logits: of keys and opened turns, and of all turns."""
+        opened = min(fusion.ATTENDED, self.chunks) * CHUNK
         return (self.chunks + opened) * self.dimension, self.size * self.dimension
 
     @property
     def all(self) -> tuple[int, int]:
-        """Multiply-adds with adding up the values, and then the chunks."""
-        ours, flat = self.logits
-        k = min(rank.ATTENDED, self.chunks)
-        return ours + (k * CHUNK + k) * self.dimension, 2 * flat
+        """Return the multiply-adds including those of the values."""
+        chunked, flat = self.logits
+        k = min(fusion.ATTENDED, self.chunks)
+        return chunked + (k * CHUNK + k) * self.dimension, 2 * flat
 
 
-def _measure(setup: Setup, size: int) -> Measured:
+def _measure(setup: Setup, size: int) -> Cost:
     n = 8 if setup.quick else 200
-    turns = torch.from_numpy(corpus.vectors(size, setup.seed, real=False))
-    asked = torch.from_numpy(corpus.vectors(n, setup.seed + 1, real=False))
+    turns = torch.from_numpy(corpus.make_vectors(size, setup.seed, real=False))
+    queries = torch.from_numpy(corpus.make_vectors(n, setup.seed + 1, real=False))
     lengths = [CHUNK] * (size // CHUNK) + [size % CHUNK] * (size % CHUNK > 0)
-    contents, mask = (made[None] for made in pack(turns, lengths))
+    contents, mask = (tensor[None] for tensor in pack(turns, lengths))
     keys = chunk_keys(contents, mask)
-    read = partial(attend, contents=contents, k=rank.ATTENDED, mask=mask, scale=_SCALE)
+    read = partial(attend, contents=contents, k=fusion.ATTENDED, mask=mask, scale=_SCALE)
     steps = {
-        "chunks": lambda n: read(asked[n][None, None], keys=keys),
-        "keys anew": lambda n: read(asked[n][None, None]),
-        "flat": lambda n: flat(asked[n], turns),
+        "chunks": lambda n: read(queries[n][None, None], keys=keys),
+        "keys anew": lambda n: read(queries[n][None, None]),
+        "flat": lambda n: attend_flat(queries[n], turns),
     }
     times = measure.interleave(steps, n, warm=3)
-    return Measured(size=size, chunks=len(lengths), dimension=turns.shape[1], times=times)
+    return Cost(size=size, chunks=len(lengths), dimension=turns.shape[1], times=times)
 
 
-def flat(query: Tensor, turns: Tensor) -> Tensor:
-    """Read from all turns, [n, D], by a softmax over all of them; [D]."""
+def attend_flat(query: Tensor, turns: Tensor) -> Tensor:
+    """Return the softmax-weighted mean of all turns, [n, D]; [D]."""
     return (turns @ query * _SCALE).softmax(0) @ turns
 
 
-def _claims(one: Measured, seed: int) -> list[Claim]:
+def _claims(cost: Cost, seed: int) -> list[Claim]:
     against = "flat attention"
     return [
         time_claim(
-            f"{one.size:,} turns, keys kept beside", one.times["chunks"], one.times["flat"],
+            f"{cost.size:,} turns, keys kept beside", cost.times["chunks"], cost.times["flat"],
             against=against, seed=seed,
         ),
         time_claim(
-            f"{one.size:,} turns, keys made anew", one.times["keys anew"], one.times["flat"],
+            f"{cost.size:,} turns, keys made anew", cost.times["keys anew"], cost.times["flat"],
             against=against, seed=seed,
         ),
         size_claim(
-            f"{one.size:,} turns, logits", one.logits[0] / 1e6, one.logits[1] / 1e6,
+            f"{cost.size:,} turns, logits", cost.logits[0] / 1e6, cost.logits[1] / 1e6,
             against=against, unit="million multiply-adds",
         ),
     ]  # fmt: skip
 
 
-def _costs(measured: Sequence[Measured]) -> Table:
+def _cost_table(costs: Sequence[Cost]) -> Table:
     rows: list[list[Cell]] = []
-    for one in measured:
-        row: list[Cell] = [one.size, one.chunks]
+    for cost in costs:
+        row: list[Cell] = [cost.size, cost.chunks]
         for step, percentiles in (("chunks", (50, 95)), ("keys anew", (50,)), ("flat", (50, 95))):
-            row += [measure.milliseconds(one.times[step], p) for p in percentiles]
-        rows.append([*row, *one.logits, *one.all])
+            row += [measure.milliseconds(cost.times[step], p) for p in percentiles]
+        rows.append([*row, *cost.logits, *cost.all])
     return Table(
         title="one query",
         columns=_COLUMNS,
@@ -162,63 +157,66 @@ def _costs(measured: Sequence[Measured]) -> Table:
     )
 
 
-def _growth(measured: Sequence[Measured]) -> list[str]:
-    """Say how the time of either grows."""
-    told = []
-    for a, b in pairwise(measured):
+def _growth_notes(costs: Sequence[Cost]) -> list[str]:
+    notes = []
+    for a, b in pairwise(costs):
         times = [np.median(b.times[step]) / np.median(a.times[step]) for step in ("chunks", "flat")]
-        told.append(
+        notes.append(
             f"from {a.size:,} to {b.size:,} turns ({b.size / a.size:g} ×) chunk attention takes "
             f"{times[0]:.1f} × as long with {b.logits[0] / a.logits[0]:.1f} × the multiply-adds, "
             f"flat attention {times[1]:.1f} × as long"
         )
-    return told
+    return notes
 
 
-# ---- what it finds
+# ---- retrieval
 
 
-def _found(setup: Setup, path: Path) -> tuple[dict[str, Cell], list[Table]]:
-    """Return settings and tables of a LoCoMo file, vectors being cached unless it is quick."""
-    read = locomo.read(path)
-    data = narrowed(read, lambda one: one.answerable and bool(one.golds[PUBLISHED].turns))
+def _measure_retrieval(setup: Setup, path: Path) -> tuple[dict[str, Cell], list[Table]]:
+    """Return settings and tables of a LoCoMo file; vectors are cached unless it is quick."""
+    data = select(
+        locomo.read(path),
+        lambda question: question.answerable and bool(question.golds[PUBLISHED].turns),
+    )
     inner = HashEmbedder() if setup.quick else MiniLM()
     folder = setup.folder if setup.quick else default_folder()
+    tables: list[Table] = []
     with CachedEmbedder(inner, folder) as embedder:
-        outcomes = ask(data, _VARIANTS, embedder)
-        chosen, tables = extrapolation.tables(data.haystacks, embedder, setup.seed)
+        results = ask(data, _VARIANTS, embedder)
+        chosen, extrapolation_tables = extrapolation.tables(data.haystacks, embedder, setup.seed)
+    for split in reversed(SPLITS):
+        if data.of(split):
+            title = f"with and without chunk attention, {split} conversations of {data.file}"
+            of_split = {
+                name: [result for result in of_system if result.split == split]
+                for name, of_system in results.items()
+            }
+            tables += _compare_variants(title, of_split, setup.seed)
     settings: dict[str, Cell] = {
         "data": data.file,
         "sha256": data.sha256,
         "embedder": str(inner.fingerprint),
         "attended when extrapolating": str(chosen),
     }
-    return settings, [*_with_and_without(data, outcomes, setup.seed), *tables]
+    return settings, [*tables, *extrapolation_tables]
 
 
-def _with_and_without(data: DataSet, outcomes: Sequence[Outcome], seed: int) -> list[Table]:
-    tables = []
-    for split in reversed(SPLITS):
-        theirs = [one for one in outcomes if one.split == split]
-        if theirs:
-            title = f"with and without chunk attention, {split} conversations of {data.file}"
-            tables += _tables(title, by_system(theirs), seed)
-    return tables
-
-
-def _tables(title: str, outcomes: dict[str, list[Outcome]], seed: int) -> list[Table]:
-    """Return the figures of every variant by kind of evidence, and what the arm adds."""
+def _compare_variants(title: str, results: dict[str, list[Served]], seed: int) -> list[Table]:
+    """Return the figures of every variant by number of evidence turns, and paired differences."""
+    scores = {
+        name: np.array([_score(result) for result in of_variant])
+        for name, of_variant in results.items()
+    }
     figures: list[list[Cell]] = []
     differences: list[list[Cell]] = []
-    for group, numbers in _groups(outcomes[OURS]).items():
-        scored = {
-            name: np.array([_scores(theirs[n].found[PUBLISHED]) for n in numbers])
-            for name, theirs in outcomes.items()
-        }
-        for name, scores in scored.items():
-            figures.append([group, name, *scores.mean(axis=0).tolist(), len(numbers)])
-        draws = Draws.of([outcomes[OURS][n].haystack for n in numbers], seed)
-        differences += _differences(group, scored, draws)
+    for group, rows in _group_by_evidence(results[OURS]).items():
+        for name in _VARIANTS:
+            figures.append([group, name, *scores[name][rows].mean(axis=0).tolist(), len(rows)])
+        resamples = Resamples.of([results[OURS][n].haystack for n in rows], seed)
+        for a, b in _PAIRS:
+            for c, metric in enumerate(_METRICS):
+                cells = paired(scores[a][rows, c], scores[b][rows, c], resamples)
+                differences.append([group, f"{a} − {b}", metric, *cells])
     return [
         Table(
             title=title,
@@ -235,31 +233,20 @@ def _tables(title: str, outcomes: dict[str, list[Outcome]], seed: int) -> list[T
     ]
 
 
-def _groups(outcomes: Sequence[Outcome]) -> dict[str, list[int]]:
-    """Return which questions have how many evidence turns; the groups overlap."""
-    found = [one.found[PUBLISHED] for one in outcomes]
+def _score(result: Served) -> list[float]:
+    """Return the figures under `_METRICS`."""
+    places = result.places
+    return [metrics.recall(places, 5), metrics.recall(places, 10), metrics.ndcg(places, 10)]
+
+
+def _group_by_evidence(results: Sequence[Served]) -> dict[str, list[int]]:
+    """Return the question numbers of each group; the groups overlap."""
+    counts = [(len(result.places), result.sessions) for result in results]
     groups = {
-        "two turns or more": [n for n, one in enumerate(found) if len(one.turns) > 1],
+        "two turns or more": [n for n, (turns, _) in enumerate(counts) if turns > 1],
         "of these, all in one session": [
-            n for n, one in enumerate(found) if len(one.turns) > 1 == len(one.sessions)
+            n for n, (turns, sessions) in enumerate(counts) if turns > 1 == sessions
         ],
-        "one turn": [n for n, one in enumerate(found) if len(one.turns) == 1],
+        "one turn": [n for n, (turns, _) in enumerate(counts) if turns == 1],
     }
     return {name: numbers for name, numbers in groups.items() if numbers}
-
-
-def _scores(found: Found) -> list[float]:
-    """Return the figures under `_METRICS`, of a user's call."""
-    return [
-        metrics.recall(found.served, 5),
-        metrics.recall(found.served, 10),
-        metrics.ndcg(found.served, 10),
-    ]
-
-
-def _differences(group: str, scored: dict[str, Floats], draws: Draws) -> list[list[Cell]]:
-    return [
-        [group, f"{a} − {b}", metric, *paired(scored[a][:, c], scored[b][:, c], draws)]
-        for a, b in _PAIRS
-        for c, metric in enumerate(_METRICS)
-    ]

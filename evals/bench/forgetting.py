@@ -1,12 +1,13 @@
 """HEMA's ablation: what forgetting and the summary of summaries cost and save.
 
-The shape of the paper's table (A none, B forgetting, C summary of summaries, D both), through the
-public face. All variants live through the same dialogue side by side; questions come along the
-way, so that "recently retrieved" means something. Because the paper's 0.5 % prunes little, larger
-shares and both signs of its bonus are run too. Summaries are extractive, without a model.
+The form of the paper's table (A none, B forgetting, C summary of summaries, D both), through the
+public face. All variants get the same dialogue side by side; questions come along the way, so that
+"recently retrieved" has an effect. Because the paper's 0.5 % prunes little, larger shares and both
+signs of its bonus are run too. Summaries are extractive, without a model.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -17,12 +18,12 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Result, Table
-from evals.data import dialogue
-from evals.data import locomo_texts as locomo
-from evals.data.corpus import Known
-from evals.data.dialogue import Asked, Dialogue
+from evals.data import locomo
+from evals.data.haystack import SPLITS, Haystack, Question
+from evals.data.synthetic.dialogues import plant_facts
+from evals.stats.interval import Samples, mean_interval, median_ratio
+from evals.systems.cache import CachedEmbedder, default_folder
+from evals.tables import Cell, Result, Table
 from memkit import Forgetting
 from memkit.background.summary import ExtractiveSummariser
 from memkit.embedders import MiniLM
@@ -36,10 +37,17 @@ BUDGET = 3500
 _DEEP, _SHORT = 50, 5  # R@50 is the paper's
 _PACKED = 4  # every fourth question's memory is packed into the budget too
 _ROUNDS = 60  # searches that are timed at the end of a dialogue
+_STEP = 100  # turns between two runs of the maintenance
 _COLUMNS = (
     "variant", "R@50", "R@5", "R@50 - A", "95 %", "prompt tokens", "search p50 ms", "÷ A", "95 %",
     "visible chunks", "of",
 )  # fmt: skip
+_DISTANCES = {
+    "under 100": (0, 100),
+    "100–349": (100, 350),
+    "350–999": (350, 1000),
+    "1,000 and more": (1000, 10**9),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +62,12 @@ class Variant:
     def __str__(self) -> str:
         if not self.fraction:
             return f"{self.letter} {'summary of summaries' if self.overviews else 'none'}"
-        what = "both" if self.overviews else "forgetting"
-        return f"{self.letter} {what}, {self.fraction:.1%}, {self.sign}"
+        kind = "both" if self.overviews else "forgetting"
+        return f"{self.letter} {kind}, {self.fraction:.1%}, {self.sign}"
 
     @property
     def settings(self) -> memkit.Settings:
-        """The same as memkit's settings; the constants left out are the paper's."""
+        """Return memkit's settings; the constants left out are the paper's."""
         policy = Forgetting(fraction=self.fraction, sign=self.sign) if self.fraction else None
         return memkit.Settings(forgetting=policy, overviews=self.overviews, background=False)
 
@@ -80,28 +88,31 @@ MORE = (
 
 
 @dataclass(slots=True)
-class Seen:
-    """What was measured of one variant."""
+class Observations:
+    """Everything measured of one variant."""
 
     deep: list[float] = field(default_factory=list)  # share of the evidence among 50 hits
     short: list[float] = field(default_factory=list)  # and among 5
     tokens: list[int] = field(default_factory=list)
-    distances: list[int] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
     times: list[Samples] = field(default_factory=list)
     chunks: int = 0
     hidden: int = 0
 
 
 def run(setup: Setup) -> Result:
-    """Live through every dialogue with every variant."""
-    variants = (*PAPER, *MORE)
+    """Run every dialogue with every variant."""
     tables: list[Table] = []
-    groups = _groups(setup)
-    for title, dialogues in groups.items():
-        seen = {variant: Seen() for variant in variants}
-        for one in dialogues:
-            _live(one, seen, setup)
-        tables += [_table(title, seen, setup.seed), _by_distance(title, seen)]
+    cache = (
+        nullcontext(HashEmbedder()) if setup.quick else CachedEmbedder(MiniLM(), default_folder())
+    )
+    with cache as embedder:
+        for title, dialogues in _read_dialogues(setup).items():
+            observations = {variant: Observations() for variant in (*PAPER, *MORE)}
+            for dialogue in dialogues:
+                _run_dialogue(dialogue, observations, embedder, quick=setup.quick)
+            tables.append(_main_table(title, observations, setup.seed))
+            tables.append(_table_by_distance(title, observations))
     return Result(
         name="forgetting",
         about="HEMA's ablation",
@@ -110,20 +121,24 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _groups(setup: Setup) -> dict[str, list[Dialogue]]:
+def _read_dialogues(setup: Setup) -> dict[str, list[Haystack]]:
     """Return the dialogues by the title of their table."""
     if setup.data is None:
         sizes = setup.choose((2_000, 10_000), (240,))
-        return {f"synthetic, {n:,} turns": [dialogue.synthetic(n, setup.seed)] for n in sizes}
-    found = locomo.dialogues(setup.data, setup.seed)
-    tuning = [one for one in found if one.name in locomo.TUNING]
-    rest = [one for one in found if one.name not in locomo.TUNING]
-    named = {"LoCoMo, reported conversations": rest, "LoCoMo, tuning conversations": tuning}
-    return {title: group for title, group in named.items() if group}
+        return {f"synthetic, {n:,} turns": [plant_facts(n, setup.seed)] for n in sizes}
+    data = locomo.read(setup.data)
+    titles = {"report": "LoCoMo, reported conversations", "tuning": "LoCoMo, tuning conversations"}
+    return {
+        titles[split]: [
+            locomo.ask_along_the_way(haystack, setup.seed) for haystack in data.of(split)
+        ]
+        for split in reversed(SPLITS)
+        if data.of(split)
+    }
 
 
-class _Once:
-    """The extractive summariser, which all variants ask the same of."""
+class _CachedSummariser:
+    """The extractive summariser; the variants ask it for the same summaries."""
 
     def __init__(self, count: Counter) -> None:
         self.count = count
@@ -133,60 +148,58 @@ class _Once:
         return self._summarise(previous, tuple(new), max_tokens=max_tokens)
 
 
-def _live(one: Dialogue, seen: dict[Variant, Seen], setup: Setup) -> None:
-    """Say the turns, ask the questions where they belong, then time searches in what is left."""
-    embedder = _embedder(one, quick=setup.quick)
-    summariser = _Once(embedder.count)
-    memories = {
-        variant: memkit.open(
-            ":memory:", embedder=embedder, summariser=summariser, settings=variant.settings
-        )
-        for variant in seen
-    }
-    stops = {question.after for question in one.questions}
-    stops |= {*range(100, len(one.turns), 100), len(one.turns)}
-    said = 0
-    for stop in sorted(stops):
-        asked = [question for question in one.questions if question.after == stop]
-        for variant, memory in memories.items():
-            memory.remember(one.turns[said:stop], user_id=USER)
-            if stop % 100 == 0:
-                memory.flush()
-            for question in asked:
-                _ask(memory, question, seen[variant])
-        said = stop
-    _finish(memories, one, seen, embedder, quick=setup.quick)
-
-
-def _embedder(one: Dialogue, *, quick: bool) -> Embedder:
-    if quick:
-        return HashEmbedder()
-    inner = MiniLM()
-    indexed = [piece.text for turn in one.turns for piece in chunk(turn, inner)]
-    return Known([*indexed, *(question.text for question in one.questions)], inner)
-
-
-def _ask(memory: Memory, question: Asked, seen: Seen) -> None:
-    hits = memory.recall(question.text, user_id=USER, k=_DEEP)
-    if len(seen.deep) % _PACKED == 0:
-        block = memory.context(question.text, user_id=USER, budget_tokens=BUDGET)
-        seen.tokens.append(block.tokens)
-    found = [hit.turn_ids[0] for hit in hits]
-    for kept, k in ((seen.deep, _DEEP), (seen.short, _SHORT)):
-        kept.append(sum(turn in found[:k] for turn in question.evidence) / len(question.evidence))
-    seen.distances.append(question.distance)
-
-
-def _finish(
-    memories: dict[Variant, Memory],
-    one: Dialogue,
-    seen: dict[Variant, Seen],
+def _run_dialogue(
+    dialogue: Haystack,
+    observations: dict[Variant, Observations],
     embedder: Embedder,
     *,
     quick: bool,
 ) -> None:
-    """Time the vector search of all variants in turns, count their chunks, and close them."""
-    vectors = embedder.embed([question.text for question in one.questions])
+    """Remember the turns, ask the questions in between, then time searches in what is left."""
+    if isinstance(embedder, CachedEmbedder):
+        texts = [piece.text for turn in dialogue.turns for piece in chunk(turn, embedder)]
+        embedder.prepare([*texts, *(question.text for question in dialogue.questions)])
+    summariser = _CachedSummariser(embedder.count)
+    memories = {
+        variant: memkit.open(
+            ":memory:", embedder=embedder, summariser=summariser, settings=variant.settings
+        )
+        for variant in observations
+    }
+    stops = {question.after or 0 for question in dialogue.questions}
+    stops |= {*range(_STEP, len(dialogue.turns), _STEP), len(dialogue.turns)}
+    for first, last in pairwise([0, *sorted(stops)]):
+        questions = [question for question in dialogue.questions if question.after == last]
+        for variant, memory in memories.items():
+            memory.remember(dialogue.turns[first:last], user_id=USER)
+            if last % _STEP == 0:
+                memory.flush()
+            for question in questions:
+                _ask(memory, question, observations[variant])
+    _time_searches(memories, dialogue, observations, embedder, quick=quick)
+
+
+def _ask(memory: Memory, question: Question, observed: Observations) -> None:
+    hits = memory.recall(question.text, user_id=USER, k=_DEEP)
+    if len(observed.deep) % _PACKED == 0:
+        block = memory.context(question.text, user_id=USER, budget_tokens=BUDGET)
+        observed.tokens.append(block.tokens)
+    ranking, evidence = [hit.turn_ids[0] for hit in hits], question.gold.turns
+    for shares, k in ((observed.deep, _DEEP), (observed.short, _SHORT)):
+        shares.append(sum(turn in ranking[:k] for turn in evidence) / len(evidence))
+    observed.distances.append(question.axes["distance"])
+
+
+def _time_searches(
+    memories: dict[Variant, Memory],
+    dialogue: Haystack,
+    observations: dict[Variant, Observations],
+    embedder: Embedder,
+    *,
+    quick: bool,
+) -> None:
+    """Time the vector search of all variants alternately, count their chunks, and close them."""
+    vectors = embedder.embed([question.text for question in dialogue.questions])
 
     def search(memory: Memory, n: int) -> object:
         with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
@@ -196,52 +209,51 @@ def _finish(
     times = measure.interleave(steps, 3 if quick else _ROUNDS, warm=3)
     for variant, memory in memories.items():
         counts = memory.stats()
-        seen[variant].times.append(times[str(variant)])
-        seen[variant].chunks += counts["chunks"]
-        seen[variant].hidden += counts["hidden_chunks"]
+        observations[variant].times.append(times[str(variant)])
+        observations[variant].chunks += counts["chunks"]
+        observations[variant].hidden += counts["hidden_chunks"]
         memory.close()
 
 
-def _table(title: str, seen: dict[Variant, Seen], seed: int) -> Table:
-    base = seen[PAPER[0]]
+def _main_table(title: str, observations: dict[Variant, Observations], seed: int) -> Table:
+    base = observations[PAPER[0]]
     base_times = np.concatenate(base.times)
     rows: list[list[Cell]] = []
-    for variant, one in seen.items():
-        change = measure.mean_interval(np.subtract(one.deep, base.deep).tolist(), seed=seed)
-        times = np.concatenate(one.times)
-        ratio = measure.median_ratio(times, base_times, seed=seed)
+    for variant, observed in observations.items():
+        change = mean_interval(np.subtract(observed.deep, base.deep).tolist(), seed=seed)
+        times = np.concatenate(observed.times)
+        ratio = median_ratio(times, base_times, seed=seed)
         rows.append(
             [
                 str(variant),
-                float(np.mean(one.deep)),
-                float(np.mean(one.short)),
+                float(np.mean(observed.deep)),
+                float(np.mean(observed.short)),
                 f"{change.value:+.3f}",
                 f"{change.low:+.3f} to {change.high:+.3f}",
-                round(float(np.mean(one.tokens))),
+                round(float(np.mean(observed.tokens))),
                 measure.milliseconds(times),
                 ratio.value,
                 f"{ratio.low:.2f}–{ratio.high:.2f}",
-                one.chunks - one.hidden,
-                one.chunks,
+                observed.chunks - observed.hidden,
+                observed.chunks,
             ]
         )
     note = f"{len(base.deep)} questions; search: {len(base_times)} per variant, at the end"
     return Table(title=title, columns=_COLUMNS, rows=rows, note=note)
 
 
-def _by_distance(title: str, seen: dict[Variant, Seen]) -> Table:
+def _table_by_distance(title: str, observations: dict[Variant, Observations]) -> Table:
     """Return R@50 by how long ago the answer was said: what is forgotten is old."""
-    bounds = [0, 100, 350, 1000, 10**9]
-    names = ["under 100", "100–349", "350–999", "1,000 and more"]
     rows: list[list[Cell]] = []
-    for variant, one in seen.items():
+    for variant, observed in observations.items():
         row: list[Cell] = [str(variant)]
-        for low, high in pairwise(bounds):
-            kept = [r for r, d in zip(one.deep, one.distances, strict=True) if low <= d < high]
-            row.append(f"{np.mean(kept):.3f} ({len(kept)})" if kept else None)
+        pairs = list(zip(observed.deep, observed.distances, strict=True))
+        for low, high in _DISTANCES.values():
+            shares = [share for share, distance in pairs if low <= distance < high]
+            row.append(f"{np.mean(shares):.3f} ({len(shares)})" if shares else None)
         rows.append(row)
     return Table(
         title=f"{title}: R@50 by turns since the evidence (questions)",
-        columns=["variant", *names],
+        columns=["variant", *_DISTANCES],
         rows=rows,
     )

@@ -1,7 +1,7 @@
-"""What a new process pays: `python -m evals.bench.fresh WHAT PATH` prints one JSON object.
+"""What a new process pays: `python -m evals.bench.fresh KIND PATH` prints one JSON object.
 
 Times include the imports that the step needs and nothing else has made. The embedder's model is
-never loaded; the question's vector is a made-up one.
+never loaded; the question's vector is made up.
 """
 
 import json
@@ -14,25 +14,25 @@ from typing import Literal
 
 from evals import ROOT, USER
 
-What = Literal["memory", "faiss"]
+Kind = Literal["memory", "faiss"]
 _DIMENSION = 384
 
 
-def probe(what: What, path: Path) -> dict[str, float]:
-    """Open and search what lies at `path` in a fresh process; return what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "evals.bench.fresh", what, str(path)],
+def probe(kind: Kind, path: Path) -> dict[str, float]:
+    """Open and search a file in a fresh process; return its times and its memory."""
+    run = subprocess.run(
+        [sys.executable, "-m", "evals.bench.fresh", kind, str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    figures: dict[str, float] = json.loads(run.stdout)
+    return figures
 
 
 def resident_bytes() -> int:
-    """Return the memory this process holds now; where that is not told, the most it held."""
+    """Return the memory this process holds now; without /proc, the most that it held."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
@@ -40,11 +40,11 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def main(what: str, path: str) -> None:
-    """Do in this process what `probe` asks for, and print what it cost."""
-    open_and_search = {"memory": _memory, "faiss": _faiss}[what]
+def main(kind: str, path: str) -> None:
+    """Do in this process what `probe` asks for, and print the figures."""
+    open_and_search = {"memory": _open_memory, "faiss": _open_faiss}[kind]
     started = time.perf_counter()
-    opened, searched, _alive = open_and_search(path)  # kept, so that its memory is counted
+    opened, searched, _alive = open_and_search(path)  # kept alive, so that its memory is counted
     figures = {
         "open_s": opened - started,
         "searched_s": searched - started,
@@ -54,7 +54,7 @@ def main(what: str, path: str) -> None:
     print(json.dumps(figures))
 
 
-def _memory(path: str) -> tuple[float, float, object]:
+def _open_memory(path: str) -> tuple[float, float, object]:
     """Return when the memory was open, when its first search was answered, and the memory."""
     import memkit
 
@@ -70,8 +70,8 @@ def _memory(path: str) -> tuple[float, float, object]:
     return opened, time.perf_counter(), memory
 
 
-def _faiss(path: str) -> tuple[float, float, object]:
-    """The same for a bare FAISS index file."""
+def _open_faiss(path: str) -> tuple[float, float, object]:
+    """Return the same times for a bare FAISS index file."""
     import faiss
     import numpy as np
 

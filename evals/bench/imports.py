@@ -1,25 +1,30 @@
-"""`import memkit` in a fresh process, beside a process that imports nothing."""
+"""`import memkit` in a fresh process, next to a process that imports nothing."""
 
 import subprocess
 import sys
 
 from evals import ROOT
 from evals.bench import Setup, measure
-from evals.bench.result import Result, Target, time_claim
+from evals.bench.measure import time_claim
+from evals.tables import Result, Target
 
 _HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "sqlite_utils")
-_LOADED = f"import sys, memkit; print(*[name for name in {_HEAVY} if name in sys.modules])"
+_PRINT_LOADED = f"import sys, memkit; print(*[name for name in {_HEAVY} if name in sys.modules])"
 
 
 def run(setup: Setup) -> Result:
-    """Start processes in turns and time each from start to exit."""
+    """Start processes alternately and time each from start to exit."""
     n = 2 if setup.quick else 21
     times = measure.interleave(
-        {"ours": lambda _: _python("import memkit"), "baseline": lambda _: _python("pass")}, n
+        {
+            "memkit": lambda _: _run_python("import memkit"),
+            "baseline": lambda _: _run_python("pass"),
+        },
+        n,
     )
-    loaded = _python(_LOADED)
+    loaded = _run_python(_PRINT_LOADED)
     claim = time_claim(
-        "python -c 'import memkit'", times["ours"], times["baseline"], unit="s", seed=setup.seed,
+        "python -c 'import memkit'", times["memkit"], times["baseline"], unit="s", seed=setup.seed,
         against="python -c pass", target=Target(bound="≤", value=0.2, on="difference"),
     )  # fmt: skip
     return Result(
@@ -31,8 +36,8 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _python(code: str) -> str:
-    done = subprocess.run(
+def _run_python(code: str) -> str:
+    run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return run.stdout.strip()

@@ -1,6 +1,6 @@
 """Which FAISS index at which size: build, add one, search, and recall@10 against exact search.
 
-This is what FLAT_UP_TO and _PROBED in stores/vectors.py were chosen by. The row "memkit" is the
+FLAT_UP_TO and _PROBED in memkit_sqlite/faiss_index.py were chosen by it. The row "memkit" is the
 index as shipped, at that size. Recall is a mean over queries; exact search is its baseline.
 """
 
@@ -13,11 +13,11 @@ import numpy as np
 from memkit_sqlite.faiss_index import FLAT_UP_TO, State, VectorIndex
 
 from evals.bench import Setup, measure
-from evals.bench.measure import Interval
-from evals.bench.result import Cell, Result, Table
-from evals.data import corpus
-from evals.data import locomo_texts as locomo
+from evals.data import corpus, locomo
+from evals.stats.interval import Interval, mean_interval
+from evals.tables import Cell, Result, Table
 from memkit.embedders import MiniLM
+from memkit.ingest import chunk
 from memkit.protocols import Vectors
 
 K = 10
@@ -49,8 +49,8 @@ def run(setup: Setup) -> Result:
     if setup.data is not None:
         rows += _rows(setup, f"{len(real):,} (all real)", real, queries)
     for size in sizes:
-        prepared = corpus.derived(real, size, setup.seed)
-        rows += _rows(setup, f"{size:,}", prepared, queries)
+        vectors = corpus.derive_vectors(real, size, setup.seed)
+        rows += _rows(setup, f"{size:,}", vectors, queries)
     return Result(
         name="index",
         about="kinds of FAISS index",
@@ -69,48 +69,52 @@ def run(setup: Setup) -> Result:
 def _material(setup: Setup) -> tuple[Vectors, Vectors, str]:
     """Return real vectors, vectors of questions about them, and where they come from."""
     if setup.quick:
-        drawn = corpus.vectors(400, setup.seed, real=False)
-        return drawn[:300], drawn[300:320], "random vectors"
+        vectors = corpus.make_vectors(400, setup.seed, real=False)
+        return vectors[:300], vectors[300:320], "random vectors"
     embedder = MiniLM()
-    said, asked, source = _texts(setup, embedder)
-    chosen = np.random.default_rng(setup.seed).permutation(len(asked))[:_QUERIES]
-    vectors = corpus.embedded(asked, embedder)
-    return corpus.embedded(said, embedder), vectors[chosen], source
+    texts, questions, source = _read_texts(setup, embedder)
+    chosen = np.random.default_rng(setup.seed).permutation(len(questions))[:_QUERIES]
+    queries = corpus.embed_texts(questions, embedder)[chosen]
+    return corpus.embed_texts(texts, embedder), queries, source
 
 
-def _texts(setup: Setup, embedder: MiniLM) -> tuple[list[str], list[str], str]:
+def _read_texts(setup: Setup, embedder: MiniLM) -> tuple[list[str], list[str], str]:
     """Return texts, questions or texts held back from them, and where they come from."""
     if setup.data is None:
-        said = corpus.texts(corpus.REALLY_EMBEDDED, setup.seed)
-        return said, corpus.questions(said, _QUERIES, setup.seed), "made-up sentences"
+        texts = corpus.make_texts(corpus.REALLY_EMBEDDED, setup.seed)
+        return texts, corpus.make_questions(texts, _QUERIES, setup.seed), "made-up sentences"
     if setup.data.suffix == ".txt":
         lines = setup.data.read_text().splitlines()
         return lines[_QUERIES:], lines[:_QUERIES], "the lines of a file"
-    return *locomo.texts(setup.data, embedder), "LoCoMo's turns and questions"
+    haystacks = locomo.read(setup.data).haystacks
+    turns = [turn for haystack in haystacks for turn in haystack.turns]
+    texts = [piece.text for turn in turns for piece in chunk(turn, embedder)]
+    questions = [question.text for haystack in haystacks for question in haystack.questions]
+    return texts, questions, "LoCoMo's turns and questions"
 
 
-def _rows(setup: Setup, label: str, prepared: Vectors, queries: Vectors) -> list[list[Cell]]:
-    truth = corpus.exact(prepared).search(queries, K)[1]
+def _rows(setup: Setup, label: str, vectors: Vectors, queries: Vectors) -> list[list[Cell]]:
+    truth = corpus.exact_index(vectors).search(queries, K)[1]
     rows: list[list[Cell]] = []
     flat_ms: float | None = None
-    for case in _cases(prepared, quick=setup.quick):
-        found, took_ms = _search(case, queries)
-        flat_ms = flat_ms or took_ms
-        recall = _recall(found, truth, setup.seed)
-        row: list[Cell] = [label, case.name, case.build_s, case.add_ms, took_ms]
-        row += [took_ms / flat_ms, recall.value, f"{recall.low:.3f}–{recall.high:.3f}"]
+    for case in _make_cases(vectors, quick=setup.quick):
+        results, median_ms = _search(case, queries)
+        flat_ms = flat_ms or median_ms
+        recall = _recall(results, truth, setup.seed)
+        row: list[Cell] = [label, case.name, case.build_s, case.add_ms, median_ms]
+        row += [median_ms / flat_ms, recall.value, f"{recall.low:.3f}–{recall.high:.3f}"]
         rows.append(row)
     return rows
 
 
-def _recall(found: list[list[int]], truth: Any, seed: int) -> Interval:
-    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(found, truth.tolist(), strict=True)]
-    return measure.mean_interval(shares, seed=seed)
+def _recall(results: list[list[int]], truth: Any, seed: int) -> Interval:
+    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(results, truth.tolist(), strict=True)]
+    return mean_interval(shares, seed=seed)
 
 
 def _search(case: Case, queries: Vectors) -> tuple[list[list[int]], float]:
-    """Ask one query at a time, as recall does; return the rows found and the median time."""
-    found, times = [], []
+    """Search for one query at a time, as recall does; return the rows and the median time."""
+    results, times = [], []
     for query in queries:
         started = time.perf_counter()
         if isinstance(case.index, VectorIndex):
@@ -118,24 +122,24 @@ def _search(case: Case, queries: Vectors) -> tuple[list[list[int]], float]:
         else:
             rows = case.index.search(query[None], K, params=case.parameters)[1][0].tolist()
         times.append(time.perf_counter() - started)
-        found.append(rows)
-    return found, measure.milliseconds(np.array(times))
+        results.append(rows)
+    return results, measure.milliseconds(np.array(times))
 
 
-def _cases(prepared: Vectors, *, quick: bool) -> Iterator[Case]:
+def _make_cases(vectors: Vectors, *, quick: bool) -> Iterator[Case]:
     import faiss
 
-    dimension = prepared.shape[1]
-    yield _built("flat", faiss.IndexFlatIP(dimension), prepared)
-    yield _shipped(prepared)
+    dimension = vectors.shape[1]
+    yield _build("flat", faiss.IndexFlatIP(dimension), vectors)
+    yield _build_shipped(vectors)
     for times in _LISTS:
-        lists = max(1, int(times * np.sqrt(len(prepared))))
+        lists = max(1, int(times * np.sqrt(len(vectors))))
         index = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT
         )
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = 64
-        built = _built("", index, prepared, train=True)
+        built = _build("", index, vectors, train=True)
         for share in _SHARES:
             probes = max(1, round(share * lists))
             yield Case(
@@ -146,14 +150,14 @@ def _cases(prepared: Vectors, *, quick: bool) -> Iterator[Case]:
                 parameters=faiss.SearchParametersIVF(nprobe=probes),
             )
     if not quick:
-        yield from _graphs(prepared)
+        yield from _make_graphs(vectors)
 
 
-def _graphs(prepared: Vectors) -> Iterator[Case]:
+def _make_graphs(vectors: Vectors) -> Iterator[Case]:
     import faiss
 
-    index = faiss.IndexHNSWFlat(prepared.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
-    built = _built("", index, prepared)
+    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    built = _build("", index, vectors)
     for depth in _EF:
         yield Case(
             name=f"HNSW 32, ef {depth}",
@@ -164,31 +168,31 @@ def _graphs(prepared: Vectors) -> Iterator[Case]:
         )
 
 
-def _built(name: str, index: Any, prepared: Vectors, *, train: bool = False) -> Case:
+def _build(name: str, index: Any, vectors: Vectors, *, train: bool = False) -> Case:
     """Build all but the last vectors, then add those one by one."""
-    singles = max(1, min(50, len(prepared) // 10))
+    singles = max(1, min(50, len(vectors) // 10))
     started = time.perf_counter()
     if train:
-        index.train(prepared)
-    index.add(np.ascontiguousarray(prepared[:-singles]))
+        index.train(vectors)
+    index.add(np.ascontiguousarray(vectors[:-singles]))
     build_s = time.perf_counter() - started
-    added = [measure.seconds(lambda v=v: index.add(v[None])) for v in prepared[-singles:]]  # type: ignore[misc]
+    added = [measure.seconds(lambda v=v: index.add(v[None])) for v in vectors[-singles:]]  # type: ignore[misc]
     return Case(
         name=name, index=index, build_s=build_s, add_ms=measure.milliseconds(np.array(added))
     )
 
 
-def _shipped(prepared: Vectors) -> Case:
-    """The index as stores/vectors.py builds it, from one batch; then one by one."""
+def _build_shipped(vectors: Vectors) -> Case:
+    """Build the index as memkit does, from one batch; then add vectors one by one."""
     state = State(store_id="", embedder="", user_id="", layout=0, newest=0)
-    index = VectorIndex(prepared.shape[1], state)
-    singles = max(1, min(50, len(prepared) // 10))
-    rows = np.arange(len(prepared), dtype=np.int64)
+    index = VectorIndex(vectors.shape[1], state)
+    singles = max(1, min(50, len(vectors) // 10))
+    rows = np.arange(len(vectors), dtype=np.int64)
     started = time.perf_counter()
-    index.add(rows[:-singles], prepared[:-singles])
+    index.add(rows[:-singles], vectors[:-singles])
     build_s = time.perf_counter() - started
     added = [
-        measure.seconds(lambda n=n: index.add(rows[n : n + 1], prepared[n : n + 1]))  # type: ignore[misc]
+        measure.seconds(lambda n=n: index.add(rows[n : n + 1], vectors[n : n + 1]))  # type: ignore[misc]
         for n in range(len(rows) - singles, len(rows))
     ]
     return Case(

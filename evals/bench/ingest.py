@@ -1,7 +1,7 @@
 """Storing turns against only embedding them: what memkit adds to the model's own time.
 
 The baseline is the bundled MiniLM alone, on the same texts in the same batches. memkit puts
-a speaker's name in front where a turn has one; a second baseline embeds just what memkit embeds.
+a speaker's name in front of a turn that has one; a second baseline embeds exactly that.
 """
 
 import random
@@ -13,8 +13,9 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.result import Claim, Result, Target, rate_claim, time_claim
-from evals.data import dialogue
+from evals.bench.measure import rate_claim, time_claim
+from evals.data.synthetic.talk import START, small_talk
+from evals.tables import Claim, Result, Target
 from memkit import Turn
 from memkit.embedders import MiniLM
 from memkit.ingest import chunk
@@ -25,16 +26,16 @@ BATCH = 256
 
 
 def run(setup: Setup) -> Result:
-    """Measure batches, batches with their upkeep, and single turns."""
+    """Measure batches, batches with their maintenance, and single turns."""
     size = setup.choose((4096,), (24,))[0]
     batch = min(BATCH, size // 2)
-    turns = _turns(size, setup.seed)
+    turns = _make_turns(size, setup.seed)
     embedder = MiniLM()
     embedder.embed(["warm up"])
     tokens = float(np.mean([embedder.count(turn.text) for turn in turns]))
     claims = [
         *_batches(setup, embedder, turns, batch),
-        _with_upkeep(setup, embedder, turns, batch),
+        _with_maintenance(setup, embedder, turns, batch),
         *_singles(setup, embedder, turns, n=4 if setup.quick else 100),
     ]
     return Result(
@@ -45,9 +46,9 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _turns(size: int, seed: int) -> list[Turn]:
-    said = islice(dialogue.small_talk(random.Random(seed)), size)
-    return [Turn(text=text, id=f"t{n}", said_at=dialogue.START) for n, text in enumerate(said)]
+def _make_turns(size: int, seed: int) -> list[Turn]:
+    texts = islice(small_talk(random.Random(seed)), size)
+    return [Turn(text=text, id=f"t{n}", said_at=START) for n, text in enumerate(texts)]
 
 
 def _open(folder: Path, name: str, embedder: Embedder) -> Memory:
@@ -55,7 +56,7 @@ def _open(folder: Path, name: str, embedder: Embedder) -> Memory:
 
 
 def _batches(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> list[Claim]:
-    """Time each batch three ways; upkeep is finished in between, outside the clock."""
+    """Time each batch three ways; maintenance runs in between, outside the clock."""
     batches = [turns[first : first + size] for first in range(0, len(turns) - size + 1, size)]
     plain = [[turn.text for turn in batch] for batch in batches]
     indexed = [[piece.text for t in batch for piece in chunk(t, embedder)] for batch in batches]
@@ -69,38 +70,38 @@ def _batches(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> 
             len(batches) - 1,  # the last one warms up
             between=memory.flush,
         )
-    what = f"remember, batches of {size}"
+    label = f"remember, batches of {size}"
     return [
         rate_claim(
-            what, times["remember"], times["plain"], items=size, seed=setup.seed,
+            label, times["remember"], times["plain"], items=size, seed=setup.seed,
             against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
         ),
         rate_claim(
-            what, times["remember"], times["indexed"], items=size, seed=setup.seed,
+            label, times["remember"], times["indexed"], items=size, seed=setup.seed,
             against="embedding what memkit embeds",
         ),
     ]  # fmt: skip
 
 
-def _with_upkeep(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> Claim:
+def _with_maintenance(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> Claim:
     """Time whole runs, from the first batch until everything is summarised too."""
     part = turns[: 4 * size]
     batches = [part[first : first + size] for first in range(0, len(part), size)]
     run_number = count()
 
-    def ours(_: int) -> None:
-        with _open(setup.folder, f"upkeep-{next(run_number)}", embedder) as memory:
+    def store(_: int) -> None:
+        with _open(setup.folder, f"maintenance-{next(run_number)}", embedder) as memory:
             for batch in batches:
                 memory.remember(batch, user_id=USER)
             memory.flush()
 
-    def baseline(_: int) -> None:
+    def embed(_: int) -> None:
         for batch in batches:
             embedder.embed([turn.text for turn in batch])
 
-    times = measure.interleave({"ours": ours, "baseline": baseline}, 2 if setup.quick else 7)
+    times = measure.interleave({"memkit": store, "baseline": embed}, 2 if setup.quick else 7)
     return rate_claim(
-        "the same, new file to flush()", times["ours"], times["baseline"], items=len(part),
+        "the same, new file to flush()", times["memkit"], times["baseline"], items=len(part),
         seed=setup.seed, against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
     )  # fmt: skip
 

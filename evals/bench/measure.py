@@ -1,23 +1,19 @@
-"""Timing side by side, and what may be said of the times: medians, ratios, intervals.
+"""Timing next to a baseline, and claims made of the times: medians, ratios, intervals.
 
-The machine is shared and noisy, so a step is never timed alone: it takes turns with its baseline.
+The machine is shared and noisy, so a step is never timed alone: it alternates with its baseline.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Samples = NDArray[np.float64]
+from evals.stats.interval import Interval, Samples, median_ratio
+from evals.tables import Claim, Target
+
 Step = Callable[[int], object]
-_RESAMPLES = 2000
-
-
-def nothing() -> None:
-    """Do nothing between two timed steps."""
 
 
 def seconds(step: Callable[[], object]) -> float:
@@ -27,64 +23,100 @@ def seconds(step: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def milliseconds(samples: Samples, percentile: float = 50) -> float:
+    """Return a percentile of times in milliseconds."""
+    return float(1000 * np.percentile(samples, percentile))
+
+
 def interleave(
-    steps: Mapping[str, Step], n: int, *, warm: int = 1, between: Callable[[], object] = nothing
+    steps: Mapping[str, Step],
+    n: int,
+    *,
+    warm: int = 1,
+    between: Callable[[], object] = lambda: None,
 ) -> dict[str, Samples]:
-    """Time every step `n` times, in turns, each other round in the opposite order.
+    """Time every step `n` times, alternating; every other round runs in the opposite order.
 
     Args:
         steps: by name; a step is called with the number of its round, negative while warming up.
         n: rounds that count.
-        warm: rounds before them that do not.
-        between: done before every step, not timed.
+        warm: rounds before them that do not count.
+        between: called before every step, not timed.
 
     Returns:
-        Seconds by name, shape (n,) each; equal rounds stand at equal places.
+        Seconds by name, shape (n,) each; equal positions are of the same round.
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(-warm, n):
         names = list(steps)
         for name in names if turn % 2 == 0 else reversed(names):
             between()
-            took = seconds(partial(steps[name], turn))
+            duration = seconds(partial(steps[name], turn))
             if turn >= 0:
-                times[name].append(took)
-    return {name: np.array(taken) for name, taken in times.items()}
+                times[name].append(duration)
+    return {name: np.array(durations) for name, durations in times.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A figure with its 95 % interval; without one if nothing was sampled."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int = 1
+# ---- claims
 
 
-def median_ratio(ours: Samples, baseline: Samples, *, seed: int) -> Interval:
-    """Return median(ours) / median(baseline), resampling the rounds in pairs.
-
-    Source: percentile bootstrap, Efron and Tibshirani 1993, chapter 13.
-    """
-    n = len(ours)
-    drawn = np.random.default_rng(seed).integers(0, n, (_RESAMPLES, n))
-    ratios = np.median(ours[drawn], axis=1) / np.median(baseline[drawn], axis=1)
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    value = float(np.median(ours) / np.median(baseline))
-    return Interval(value=value, low=float(low), high=float(high), n=n)
-
-
-def mean_interval(values: Sequence[float], *, seed: int) -> Interval:
-    """Return the mean with a percentile-bootstrap interval; there is no mean of nothing."""
-    if not len(values):
-        raise ValueError("no values: a mean of nothing is not a figure")
-    given = np.array(values, dtype=float)
-    drawn = np.random.default_rng(seed).integers(0, len(given), (_RESAMPLES, len(given)))
-    low, high = np.percentile(given[drawn].mean(axis=1), [2.5, 97.5])
-    return Interval(value=float(given.mean()), low=float(low), high=float(high), n=len(given))
+def time_claim(
+    label: str,
+    times: Samples,
+    baseline: Samples,
+    *,
+    against: str,
+    seed: int,
+    target: Target | None = None,
+    unit: Literal["s", "ms"] = "ms",
+) -> Claim:
+    """Return the claim that `times` are so many times the baseline's (medians)."""
+    scale = {"s": 1.0, "ms": 1000.0}[unit]
+    figures = (scale * float(np.median(times)), scale * float(np.median(baseline)))
+    ratio = median_ratio(times, baseline, seed=seed)
+    return make_claim(label, unit, figures, ratio, against=against, target=target)
 
 
-def milliseconds(samples: Samples, percentile: float = 50) -> float:
-    """Return a percentile of times in milliseconds."""
-    return float(1000 * np.percentile(samples, percentile))
+def rate_claim(
+    label: str,
+    times: Samples,
+    baseline: Samples,
+    *,
+    items: float,
+    against: str,
+    seed: int,
+    target: Target | None = None,
+) -> Claim:
+    """Return the claim about items per second, as a share of the baseline's rate."""
+    figures = (items / float(np.median(times)), items / float(np.median(baseline)))
+    ratio = median_ratio(baseline, times, seed=seed)  # a rate is the inverse of a time
+    return make_claim(label, "turns/s", figures, ratio, against=against, target=target)
+
+
+def size_claim(label: str, size: float, baseline: float, *, against: str, unit: str) -> Claim:
+    """Return a claim about something that is counted, not sampled."""
+    ratio = Interval(value=size / baseline)
+    return make_claim(label, unit, (size, baseline), ratio, against=against)
+
+
+def make_claim(
+    label: str,
+    unit: str,
+    figures: tuple[float, float],
+    ratio: Interval,
+    *,
+    against: str,
+    target: Target | None = None,
+) -> Claim:
+    """Return a claim with its target, if there is one, checked."""
+    figure, baseline = figures
+    return Claim(
+        what=label,
+        unit=unit,
+        ours=figure,
+        against=against,
+        baseline=baseline,
+        ratio=ratio,
+        target=target.text(unit) if target else "",
+        met=target.met(figure, baseline, ratio.value) if target else None,
+    )

@@ -18,8 +18,10 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup
-from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
-from evals.data import dialogue
+from evals.bench.measure import time_claim
+from evals.data.synthetic.dialogues import plant_facts
+from evals.data.synthetic.talk import START, small_talk
+from evals.tables import Cell, Claim, Result, Table, Target
 from memkit import Chat, Turn
 from memkit.embedders import MiniLM
 from memkit.models.bundled import smollm2
@@ -37,7 +39,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How much is said before, and how much is measured."""
+    """The length of the history, and of what is measured."""
 
     session: int = 48  # turns of this session before the first question
     earlier: int = 400  # turns of another session before that
@@ -47,7 +49,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One question and its answer: what it cost, and how long until the caller saw text."""
+    """One question and its answer: its cost, and the time until the caller saw text."""
 
     turn: int
     usage: Usage
@@ -68,12 +70,14 @@ def run(setup: Setup) -> Result:
     for before in (0, sizes.earlier):
         label = f"{before} earlier turns" if before else "this session only"
         chats = [
-            _chat(HuggingFaceModel(*loaded, reuse_prefix=reuse), embedder, before, sizes, setup)
+            _make_chat(
+                HuggingFaceModel(*loaded, reuse_prefix=reuse), embedder, before, sizes, setup
+            )
             for reuse in (True, False)
         ]
-        ours, baseline = _talk(chats, sizes.exchanges, setup.seed)
-        claims += _claims(label, ours, baseline, setup.seed)
-        rows += [_row(label, *both) for both in zip(ours, baseline, strict=True)]
+        reusing, baseline = _talk(chats, sizes.exchanges, setup.seed)
+        claims += _claims(label, reusing, baseline, setup.seed)
+        rows += [_row(label, *both) for both in zip(reusing, baseline, strict=True)]
     return Result(
         name="prefix",
         about=f"first token from turn {sizes.session + 3} on",
@@ -84,36 +88,36 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _clock() -> Callable[[], datetime]:
-    """Tick a second at every look: both chats see the same times."""
+def _make_clock() -> Callable[[], datetime]:
+    """Return a clock that advances a second per call: both chats see the same times."""
     ticks: Iterator[int] = iter(range(10**9))
-    return lambda: dialogue.START + timedelta(days=365, seconds=next(ticks))
+    return lambda: START + timedelta(days=365, seconds=next(ticks))
 
 
-def _chat(
+def _make_chat(
     model: HuggingFaceModel, embedder: MiniLM, before: int, sizes: Sizes, setup: Setup
 ) -> Chat:
     """Return a chat that has gone on for a while."""
     settings = memkit.Settings(background=False)
-    memory = memkit.open(":memory:", embedder=embedder, settings=settings, clock=_clock())
-    said = _long_turns(setup.seed, before + sizes.session)
+    memory = memkit.open(":memory:", embedder=embedder, settings=settings, clock=_make_clock())
+    texts = _long_texts(setup.seed, before + sizes.session)
     turns = [
         Turn(
             text=text,
             id=f"t{n}",
             role="user" if n % 2 == 0 else "assistant",
-            said_at=dialogue.START + timedelta(minutes=n),
+            said_at=START + timedelta(minutes=n),
             session_id="earlier" if n < before else "main",
         )
-        for n, text in enumerate(said)
+        for n, text in enumerate(texts)
     ]
     memory.remember(turns, user_id=USER)
     memory.flush()
     return Chat(model, None, memory, user_id=USER, budget_tokens=sizes.budget, max_new_tokens=REPLY)
 
 
-def _long_turns(seed: int, n: int) -> Iterator[str]:
-    talk = dialogue.small_talk(random.Random(seed))
+def _long_texts(seed: int, n: int) -> Iterator[str]:
+    talk = small_talk(random.Random(seed))
     for _ in range(n // 2):
         pieces = list(islice(talk, 2 * _PARTS))
         yield " ".join(pieces[0::2])
@@ -121,17 +125,17 @@ def _long_turns(seed: int, n: int) -> Iterator[str]:
 
 
 def _talk(chats: list[Chat], n: int, seed: int) -> tuple[list[Exchange], list[Exchange]]:
-    """Ask both chats the same, in turns; the first exchange fills the cache and is left out."""
-    asked = [question.text for question in dialogue.synthetic(60 * (n + 1), seed + 1).questions]
+    """Ask both chats the same, alternately; the first exchange fills the cache and is left out."""
+    questions = [question.text for question in plant_facts(60 * (n + 1), seed + 1).questions]
     exchanges: tuple[list[Exchange], list[Exchange]] = ([], [])
     for turn in range(n + 1):
         order = (0, 1) if turn % 2 == 0 else (1, 0)
-        seen = {which: _ask(chats[which], asked[turn]) for which in order}
+        results = {side: _ask(chats[side], questions[turn]) for side in order}
         prompts = [_prompt(chat) for chat in chats]
-        if seen[0][0] != seen[1][0] or prompts[0] != prompts[1]:
+        if results[0][0] != results[1][0] or prompts[0] != prompts[1]:
             raise AssertionError(f"exchange {turn} differs with and without prefix reuse")
-        for which in order if turn else ():
-            exchanges[which].append(seen[which][1])
+        for side in order if turn else ():
+            exchanges[side].append(results[side][1])
     return exchanges
 
 
@@ -153,9 +157,12 @@ def _ask(chat: Chat, question: str) -> tuple[str, Exchange]:
     )
 
 
-def _claims(label: str, ours: list[Exchange], baseline: list[Exchange], seed: int) -> list[Claim]:
-    tokens = [np.array([one.usage.first_token_s for one in side]) for side in (ours, baseline)]
-    texts = [np.array([one.first_text_s for one in side]) for side in (ours, baseline)]
+def _claims(
+    label: str, reusing: list[Exchange], baseline: list[Exchange], seed: int
+) -> list[Claim]:
+    sides = (reusing, baseline)
+    tokens = [np.array([exchange.usage.first_token_s for exchange in side]) for side in sides]
+    texts = [np.array([exchange.first_text_s for exchange in side]) for side in sides]
     return [
         time_claim(
             f"prompt to first token, {label}", *tokens, seed=seed, against="without reuse",
@@ -167,14 +174,14 @@ def _claims(label: str, ours: list[Exchange], baseline: list[Exchange], seed: in
     ]  # fmt: skip
 
 
-def _row(label: str, ours: Exchange, baseline: Exchange) -> list[Cell]:
+def _row(label: str, reusing: Exchange, baseline: Exchange) -> list[Cell]:
     return [
         label,
-        ours.turn,
-        ours.usage.prompt_tokens,
-        ours.usage.reused_tokens,
-        1000 * ours.usage.first_token_s,
+        reusing.turn,
+        reusing.usage.prompt_tokens,
+        reusing.usage.reused_tokens,
+        1000 * reusing.usage.first_token_s,
         1000 * baseline.usage.first_token_s,
-        1000 * ours.first_text_s,
+        1000 * reusing.first_text_s,
         1000 * baseline.first_text_s,
     ]

@@ -1,7 +1,7 @@
-"""Recalling against the least that could be done: embed the question, search the vectors exactly.
+"""`recall` against a minimal search: embed the question, search the vectors exactly.
 
 The baseline is the bundled MiniLM and FAISS IndexFlatIP on the same vectors: no full text, no
-scope, no rows read. Its own parts and ours are timed for the same questions in the same rounds.
+scope, no rows read. Its parts and memkit's are timed for the same questions in the same rounds.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,10 @@ import numpy as np
 import memkit
 from evals import USER
 from evals.bench import Setup, measure
-from evals.bench.measure import Samples
-from evals.bench.result import Cell, Claim, Result, Table, Target, time_claim
+from evals.bench.measure import time_claim
 from evals.data import corpus
+from evals.stats.interval import Samples
+from evals.tables import Cell, Claim, Result, Table, Target
 from memkit.embedders import MiniLM
 from memkit.memory import Memory
 from memkit.protocols import Vectors
@@ -23,7 +24,7 @@ from memkit.records import Scope
 from memkit.text.words import words
 
 K = 10
-DEPTH = 50  # nearest vectors asked for, as in memkit/read.py
+DEPTH = 50  # nearest vectors asked for, as in memkit/retrieval/recall.py
 _TARGETS = {
     10_000: Target(bound="≤", value=1.5),
     100_000: Target(bound="≤", value=2.0),
@@ -35,7 +36,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Timings:
     """Times of one size, by step."""
 
     size: int
@@ -48,55 +49,55 @@ def run(setup: Setup) -> Result:
     sizes = setup.choose((1_000, 10_000, 100_000), (200, 400))
     embedder = MiniLM()
     embedder.embed(["warm up"])
-    measured = [_measure(setup, embedder, size) for size in sizes]
+    timings = [_measure(setup, embedder, size) for size in sizes]
     return Result(
         name="recall",
         about="recall(k=10) against embedding and exact search",
         settings={"k": K, "nearest vectors": DEPTH, "noise of derived vectors": corpus.NOISE},
-        claims=[_claim(setup, one) for one in measured],
-        tables=[_split(measured)],
-        notes=_growth(measured),
+        claims=[_claim(setup, times) for times in timings],
+        tables=[_table(timings)],
+        notes=_growth_notes(timings),
     )
 
 
-def _measure(setup: Setup, embedder: MiniLM, size: int) -> Measured:
-    path = corpus.memory_file(setup.folder, size, setup.seed, real=not setup.quick)
-    prepared = corpus.vectors(size, setup.seed, real=not setup.quick)
+def _measure(setup: Setup, embedder: MiniLM, size: int) -> Timings:
+    path = corpus.make_memory_file(setup.folder, size, setup.seed, real=not setup.quick)
+    vectors = corpus.make_vectors(size, setup.seed, real=not setup.quick)
     n = 8 if setup.quick else 100
-    asked = corpus.questions(corpus.texts(size, setup.seed), n, setup.seed)
+    questions = corpus.make_questions(corpus.make_texts(size, setup.seed), n, setup.seed)
     with memkit.open(str(path), embedder=embedder) as memory:
-        steps = _steps(memory, embedder, asked, prepared)
+        steps = _steps(memory, embedder, questions, vectors)
         times = measure.interleave(steps, n, warm=3)
-        return Measured(size=size, kind=_kind(memory), times=times)
+        return Timings(size=size, kind=_kind(memory), times=times)
 
 
 def _steps(
-    memory: Memory, embedder: MiniLM, asked: list[str], prepared: Vectors
+    memory: Memory, embedder: MiniLM, questions: list[str], vectors: Vectors
 ) -> dict[str, Callable[[int], object]]:
     scope = Scope(user_id=USER)
-    flat = corpus.exact(prepared)
-    asked_vectors = embedder.embed(asked)
+    flat = corpus.exact_index(vectors)
+    query_vectors = embedder.embed(questions)
 
     def nearest(n: int) -> object:
         with memory.store.snapshot(scope) as snapshot:
-            return snapshot.nearest(asked_vectors[n], DEPTH)
+            return snapshot.nearest(query_vectors[n], DEPTH)
 
     def postings(n: int) -> object:
         with memory.store.snapshot(scope) as snapshot:
-            return [snapshot.postings(word) for word in words(asked[n])]
+            return [snapshot.postings(word) for word in words(questions[n])]
 
     def timeline(_: int) -> object:
         with memory.store.snapshot(scope) as snapshot:
             return snapshot.timeline
 
     return {
-        "recall": lambda n: memory.recall(asked[n], user_id=USER, k=K),
-        "baseline": lambda n: flat.search(embedder.embed([asked[n]]), K),
-        "embedding": lambda n: embedder.embed([asked[n]]),
+        "recall": lambda n: memory.recall(questions[n], user_id=USER, k=K),
+        "baseline": lambda n: flat.search(embedder.embed([questions[n]]), K),
+        "embedding": lambda n: embedder.embed([questions[n]]),
         "timeline": timeline,
         "vector arm": nearest,
         "full-text arm": postings,
-        "flat search": lambda n: flat.search(asked_vectors[n][None], K),
+        "flat search": lambda n: flat.search(query_vectors[n][None], K),
     }
 
 
@@ -106,29 +107,31 @@ def _kind(memory: Memory) -> str:
     return "flat" if memory.stats()["chunks"] <= FLAT_UP_TO else "ivf"
 
 
-def _claim(setup: Setup, one: Measured) -> Claim:
+def _claim(setup: Setup, timings: Timings) -> Claim:
     return time_claim(
-        f"recall at {one.size:,} turns (p50)", one.times["recall"], one.times["baseline"],
-        against="embedding + IndexFlatIP", seed=setup.seed, target=_TARGETS.get(one.size),
+        f"recall at {timings.size:,} turns (p50)",
+        timings.times["recall"], timings.times["baseline"],
+        against="embedding + IndexFlatIP", seed=setup.seed, target=_TARGETS.get(timings.size),
     )  # fmt: skip
 
 
-def _split(measured: list[Measured]) -> Table:
+def _table(measured: list[Timings]) -> Table:
     rows: list[list[Cell]] = []
-    for one in measured:
-        row: list[Cell] = [one.size, one.kind]
+    for timings in measured:
+        row: list[Cell] = [timings.size, timings.kind]
         for name, percentiles in (("recall", (50, 95)), ("baseline", (50, 95))):
-            row += [measure.milliseconds(one.times[name], p) for p in percentiles]
+            row += [measure.milliseconds(timings.times[name], p) for p in percentiles]
         for name in ("embedding", "timeline", "vector arm", "full-text arm", "flat search"):
-            row.append(measure.milliseconds(one.times[name]))
+            row.append(measure.milliseconds(timings.times[name]))
         rows.append(row)
     return Table(title="milliseconds, and where they go", columns=_COLUMNS, rows=rows)
 
 
-def _growth(measured: list[Measured]) -> list[str]:
-    """Say how what is ours grows: the two arms, without the embedding."""
+def _growth_notes(measured: list[Timings]) -> list[str]:
+    """Return how the time of the two searches grows, without the embedding."""
     arms = [
-        float(np.median(one.times["vector arm"] + one.times["full-text arm"])) for one in measured
+        float(np.median(timings.times["vector arm"] + timings.times["full-text arm"]))
+        for timings in measured
     ]
     return [
         f"from {a.size:,} to {b.size:,} turns ({b.size / a.size:g} ×) the two arms take "

@@ -1,4 +1,4 @@
-"""The model that answers for every system alike: one frozen prompt, greedy, and its likelihoods."""
+"""Prompt the model that answers for every system: one fixed prompt, greedy, and likelihoods."""
 
 import copy
 import hashlib
@@ -18,15 +18,15 @@ _FROM_NOTES = (
 )
 _FROM_NOTHING = "Answer the question in a few words. If you do not know it, answer: I don't know."
 _CONTINUE = "Continue this sentence, from the notes if they have it. Write only what follows."
-_NOTES, _ASKED, _SENTENCE = "Notes:\n{}\n\n", "Question: {}\nAnswer:", "Sentence: {}"
+_NOTES, _QUESTION, _SENTENCE = "Notes:\n{}\n\n", "Question: {}\nAnswer:", "Sentence: {}"
 PROMPT_SHA256 = hashlib.sha256(
-    "\n".join([_FROM_NOTES, _FROM_NOTHING, _CONTINUE, _NOTES, _ASKED, _SENTENCE]).encode()
-).hexdigest()  # part of every card: two cards of different prompts do not compare
+    "\n".join([_FROM_NOTES, _FROM_NOTHING, _CONTINUE, _NOTES, _QUESTION, _SENTENCE]).encode()
+).hexdigest()  # part of every card: cards of different prompts are not comparable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model said, and what that took."""
+    """A reply of the model, with its tokens and its time."""
 
     text: str
     prompt_tokens: int
@@ -36,20 +36,20 @@ class Reply:
 
 
 def question(text: str, notes: str, model: Model) -> list[dict[str, str]]:
-    """Return the prompt of a question; notes cannot open a role in it."""
-    return _prompt(_FROM_NOTES if notes else _FROM_NOTHING, notes, _ASKED.format(text), model)
+    """Return the prompt of a question; role markers in the notes are escaped."""
+    return _prompt(_FROM_NOTES if notes else _FROM_NOTHING, notes, _QUESTION.format(text), model)
 
 
 def sentence(cue: str, notes: str, model: Model) -> list[dict[str, str]]:
-    """Return the prompt that has a half sentence completed."""
+    """Return the prompt that asks the model to complete half a sentence."""
     return _prompt(_CONTINUE, notes, _SENTENCE.format(cue), model)
 
 
-def _prompt(system: str, notes: str, asked: str, model: Model) -> list[dict[str, str]]:
-    shown = _NOTES.format(notes) if notes else ""
+def _prompt(system: str, notes: str, request: str, model: Model) -> list[dict[str, str]]:
+    notes = _NOTES.format(notes) if notes else ""
     return [
         {"role": "system", "content": system},
-        {"role": "user", "content": model.escape_role_markers(shown + asked)},
+        {"role": "user", "content": model.escape_role_markers(notes + request)},
     ]
 
 
@@ -61,21 +61,21 @@ def reply(model: Model, messages: Messages, new_tokens: int) -> Reply:
     """
     with closing(model.stream(messages, max_new_tokens=new_tokens)) as pieces:
         text = "".join(pieces).strip()
-    used = model.usage
+    usage = model.usage
     return Reply(
         text=text,
-        prompt_tokens=used.prompt_tokens if used else model.count(messages),
-        reused_tokens=used.reused_tokens if used else 0,
-        new_tokens=used.new_tokens if used else 0,
-        seconds=used.total_s if used else 0.0,
+        prompt_tokens=usage.prompt_tokens if usage else model.count(messages),
+        reused_tokens=usage.reused_tokens if usage else 0,
+        new_tokens=usage.new_tokens if usage else 0,
+        seconds=usage.total_s if usage else 0.0,
     )
 
 
 def losses(model: Model, messages: Messages, texts: Sequence[str]) -> list[float] | None:
-    """Return how unlikely each text is as the reply: mean negative log-likelihood per token.
+    """Return the loss of each text as the reply: mean negative log-likelihood per token.
 
-    None for a model whose likelihoods cannot be read: one behind an endpoint. The prompt is
-    computed once, each text on a copy of its keys and values.
+    None for a model behind an endpoint, which returns no likelihoods. The prompt is computed once,
+    and each text on a copy of its keys and values.
     """
     from memkit.models.huggingface import HuggingFaceModel
 
@@ -85,33 +85,33 @@ def losses(model: Model, messages: Messages, texts: Sequence[str]) -> list[float
 
     with torch.inference_mode():
         prompt = torch.tensor([model.encode(messages)], device=model.model.device)
-        read = model.model(prompt, use_cache=True)
-        return [_loss(model, read, text) for text in texts]
+        output = model.model(prompt, use_cache=True)
+        return [_loss(model, output, text) for text in texts]
 
 
-def _loss(model: Any, read: Any, text: str) -> float:
-    """Return one text's loss behind a prompt that was read."""
+def _loss(model: Any, prompt_output: Any, text: str) -> float:
+    """Return the loss of a text after a prompt that the model has processed."""
     import torch
 
     tokens = model.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     tokens = tokens.to(model.model.device)
     if not tokens.shape[1]:
-        raise InvalidInput(f"no likelihood of {text!r}: it has no tokens")
-    past = copy.deepcopy(read.past_key_values)
-    logits = [read.logits[:, -1:]]
+        raise InvalidInput(f"no likelihood of {text!r}: it has no tokens; give a text with words")
+    past = copy.deepcopy(prompt_output.past_key_values)
+    logits = [prompt_output.logits[:, -1:]]
     if tokens.shape[1] > 1:
         logits.append(model.model(tokens[:, :-1], past_key_values=past, use_cache=True).logits)
-    spread = torch.cat(logits, dim=1).float()[0]
-    return float(torch.nn.functional.cross_entropy(spread, tokens[0]))
+    scores = torch.cat(logits, dim=1).float()[0]
+    return float(torch.nn.functional.cross_entropy(scores, tokens[0]))
 
 
-@lru_cache(maxsize=2)  # one to answer and one to judge, once per process
+@lru_cache(maxsize=2)  # the answering model and the judge, once per process
 def load(spec: ModelSpec | JudgeSpec) -> Model:
     """Return the model that a config names.
 
     Raises:
-        InvalidInput: it names none.
-        MissingExtra: what it needs is not installed.
+        InvalidInput: the config names no model.
+        MissingExtra: a package that it needs is not installed.
     """
     if spec.kind == "openai":
         from memkit.models.openai import OpenAIModel

@@ -1,23 +1,17 @@
-"""A run's records made into a card."""
+"""Make a card of the records of a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from evals.card import aggregate as layers
-from evals.card import answering, curves
-from evals.card import funnel as diagnose
-from evals.card.audit import audits, disclosure, judge, leakage
-from evals.card.config import Config, told
-from evals.card.records import Audit, Card, Figure, NotRun
-from evals.card.run import Done, code
+from evals.card import aggregate, answering, curves, funnel
+from evals.card.audit import audits, differences, disclosure, judge, leakage
+from evals.card.config import Config, describe
+from evals.card.records import Audit, Card, Figure, NotRun, Record
+from evals.card.run import Results, code
 from evals.data import registry as data
 from evals.metrics.catalogue import METRICS
-from evals.stats import testing
+from evals.metrics.retrieval import BUDGETS
 
-# One score of each kind: a family (data set and regime) of many metrics leaves ten conversations no
-# p-value that survives its correction. How that was chosen is in evals/LOG.md.
-TESTED = (
-    "turn recall@10", "share in budget", "freshness hit", "step order", "contains", "abstention",
-)  # fmt: skip
 FROM_REPLIES = (
     "EM", "F1", "contains", "ROUGE-L", "citation coverage", "unsupported claims", "attribution",
     "replay support", "conflict handled", "preference retention", "anchoring error", "abstention",
@@ -28,24 +22,24 @@ FROM_JUDGE = ("judged right", "unreadable verdicts")
 FROM_LIKELIHOODS = ("recognition", "wording recognition", "exposure")
 FROM_COMPLETIONS = ("half-cue recall",)
 FROM_STEPS = ("slope per turn", "half-life")
+FROM_BUDGETS = tuple(f"share in {budget} tokens" for budget in BUDGETS)
 
 
-def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
-    """Return the card of all that was done."""
-    sets = {spec.name: read for spec, read in zip(config.data, done.data, strict=True)}
-    described = [
-        data.describe(read, spec) for spec, read in zip(config.data, done.data, strict=True)
-    ]
-    found = layers.figures(done.records, config.seed)
+def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card:
+    """Return the card of all results of a run."""
+    pairs = list(zip(config.data, results.data, strict=True))
+    described = [data.describe(data_set, spec) for spec, data_set in pairs]
+    sets = {spec.name: data_set for spec, data_set in pairs}
+    figures = aggregate.figures(results.records, config.seed)
     train = leakage.texts(config.train)
-    made = [*audits.audits(done.records, sets, train=train), *_guard(config)]
-    checked = [one for one in made if one.checked]
+    all_audits = [*audits.audits(results.records, sets, train=train), *_guard(config)]
+    checked = [audit for audit in all_audits if audit.checked]
     unchecked = [
-        NotRun(what=one.name, data=one.data, why=one.note or "there is nothing to check")
-        for one in made
-        if not one.checked
+        NotRun(what=audit.name, data=audit.data, why=audit.note or "there is nothing to check")
+        for audit in all_audits
+        if not audit.checked
     ]
-    settings = told(config) | {
+    settings = describe(config) | {
         "prompt_sha256": answering.PROMPT_SHA256,
         "judge_prompt_sha256": judge.PROMPT_SHA256,
         "code_sha256": code(),
@@ -56,31 +50,50 @@ def build(config: Config, done: Done, stamp: Mapping[str, object]) -> Card:
         stamp=stamp,
         disclosure=disclosure.disclose(settings, stamp, described, checked),
         data=described,
-        figures=found,
-        not_run=[*done.not_run, *unchecked, *_not_run(config, found)],
-        curves=curves.curves(done.records, config.seed),
-        funnels=diagnose.funnels(done.records),
-        compared=testing.compared(done.records, TESTED, ours=config.ours, seed=config.seed),
+        figures=figures,
+        not_run=[*results.not_run, *unchecked, *_not_run(config, figures)],
+        curves=curves.curves(results.records, config.seed),
+        funnels=funnel.funnels(results.records),
+        compared=differences.compare_systems(
+            _comparable(results.records), config.tested, system=config.ours, seed=config.seed
+        ),
         audits=checked,
-        records=done.records,
+        records=results.records,
     )
 
 
+def _comparable(records: Sequence[Record]) -> list[Record]:
+    """Return records in which only answerable questions have search scores.
+
+    Some data sets name turns that are related to an unanswerable question; finding these is
+    not an achievement. Refusals of such questions are compared.
+    """
+    return [
+        record
+        if record.answerable or not record.places
+        else replace(
+            record,
+            scores={name: value for name, value in record.scores.items() if "abstention" in name},
+        )
+        for record in records
+    ]
+
+
 def _guard(config: Config) -> list[Audit]:
-    """Return the audit of the judge: replies known to be wrong that it lets through."""
+    """Return the audit of the judge: wrong replies that it accepts."""
     if config.judge is None:
         return []
     name = f"{config.judge.kind} {config.judge.name}".strip()
-    return [judge.audit(judge.guarded(answering.load(config.judge)), name)]
+    return [judge.audit(judge.run_guard(answering.load(config.judge)), name)]
 
 
 def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
-    """Yield what a card could have and this one has not, by data set, with the reason."""
+    """Yield the metrics of the catalogue without a figure, by data set, with the reason."""
     for spec in config.data:
-        have = {one.metric for one in figures if one.data == spec.name}
+        present = {figure.metric for figure in figures if figure.data == spec.name}
         missing: dict[str, list[str]] = {}
         for metric in METRICS:
-            if metric not in have:
+            if metric not in present:
                 missing.setdefault(_why(config, metric), []).append(metric)
         for why, metrics in missing.items():
             yield NotRun(what=", ".join(metrics), data=spec.name, why=why)
@@ -96,7 +109,7 @@ def _why(config: Config, metric: str) -> str:
         (judge is None and metric in FROM_JUDGE, "no judge was given"),
         (
             model is not None and model.kind == "openai" and metric in FROM_LIKELIHOODS,
-            "a model behind an endpoint does not tell likelihoods",
+            "a model behind an endpoint returns no likelihoods",
         ),
         (
             model is not None and not model.recall and metric in FROM_COMPLETIONS,
@@ -107,6 +120,7 @@ def _why(config: Config, metric: str) -> str:
             not of_replies and not {"replay", "online"} & regimes,
             "neither replay nor online was run",
         ),
+        (metric in FROM_BUDGETS and not config.budgets, "the config names no budgets"),
     )
-    found = (why for applies, why in reasons if applies)
-    return next(found, "no question of this data set shows it, or no system tells")
+    why = (reason for applies, reason in reasons if applies)
+    return next(why, "no question of this data set has it, or no system reports it")

@@ -1,4 +1,4 @@
-"""`python -m evals card`: run a card, compare two, ask whether raters agree."""
+"""`python -m evals card`: run a card, compare two cards, measure the agreement of raters."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ app = typer.Typer(help=__doc__, invoke_without_command=True, add_completion=Fals
 
 
 class Level(Enum):
-    """What two ratings are compared by."""
+    """The scale of measurement of ratings."""
 
     nominal = "nominal"
     ordinal = "ordinal"
@@ -34,7 +34,7 @@ Cache = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again.")]
 _Out = Annotated[
-    Path | None, typer.Option(help="Folder for the card, and for what is done so far; runs/NAME.")
+    Path | None, typer.Option(help="Folder for the card, and for finished tasks; runs/NAME.")
 ]
 
 
@@ -61,32 +61,47 @@ def card(
     if config is None:
         console.print("evals: give --config FILE, such as evals/card/configs/small.toml")
         raise typer.Exit(2)
-    how = {"processes": processes, "ray": ray, "cache": cache, "fresh": fresh}
+    options = {"processes": processes, "ray": ray, "cache": cache, "fresh": fresh}
     try:
-        _run(config, data or (), out, how, console)
+        _run(config, data or (), out, options, console)
     except MemkitError as error:
         stop(console, error)
 
 
 def _run(
-    file: Path, places: Sequence[str], out: Path | None, how: Mapping[str, Any], console: Console
-) -> None:
+    file: Path, places: Sequence[str], out: Path | None, options: Mapping[str, Any],
+    console: Console,
+) -> None:  # fmt: skip
     """Run a card, write it, and show it."""
-    from evals.bench.result import stamp
-    from evals.card import build, config, report, run
-    from evals.retrieval import progress
-    from evals.retrieval.command import without_folders
+    from evals.card import build, config, progress, report, run
+    from evals.stamp import stamp
 
-    chosen = config.placed(config.read(file), places)
+    chosen = config.relocate(config.read(file), places)
     folder = out or Path("runs") / chosen.name
     with progress.bars(console) as watch:
-        done = run.run(chosen, config.Run(folder=folder, **how), watch)
-    command = [without_folders(argument) for argument in sys.argv[1:]]
-    made = build.build(chosen, done, stamp(command, chosen.seed))
-    paths = report.write(made, folder)
-    report.show(made, Console(width=150))
+        results = run.run(chosen, config.Run(folder=folder, **options), watch)
+    result = build.build(chosen, results, stamp(arguments(), chosen.seed))
+    paths = report.write(result, folder)
+    report.show(result, Console(width=150))
     for path in paths.values():
         console.print(str(path), highlight=False)
+
+
+def arguments() -> list[str]:
+    """Return the arguments of this command, with file names in place of paths."""
+    return [without_folders(argument) for argument in sys.argv[1:]]
+
+
+def without_folders(argument: str) -> str:
+    """Return a command's argument with the file's name in place of a path.
+
+    >>> without_folders("locomo=/home/ann/locomo10.json")
+    'locomo=locomo10.json'
+    """
+    head, equals, path = argument.partition("=")
+    if equals and "/" not in head:
+        return f"{head}={without_folders(path)}"
+    return Path(argument).name
 
 
 @app.command()
@@ -97,7 +112,7 @@ def compare(
     thresholds: Annotated[
         Path | None, typer.Option(help="TOML file of pre-registered thresholds.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
 ) -> None:
     """Compare two cards on the same questions; exit code 1 if a threshold is missed."""
     from evals.card.audit import compare as comparing
@@ -106,8 +121,8 @@ def compare(
 
     console = Console(stderr=True)
     try:
-        given = registered.read(thresholds) if thresholds else None
-        verdict = comparing.compare_cards(load(a), load(b), given, seed=seed)
+        rules = registered.read(thresholds) if thresholds else None
+        verdict = comparing.compare_cards(load(a), load(b), rules, seed=seed)
     except MemkitError as error:
         stop(console, error)
     comparing.show(verdict, Console(width=150))
@@ -127,16 +142,16 @@ def agreement(
     file: Annotated[Path, typer.Argument(help="CSV or JSON lines: item, rater, rating.")],
     *,
     level: Annotated[Level, typer.Option(help="How ratings compare.")] = Level.nominal,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
 ) -> None:
     """Print Krippendorff's alpha of raters or judges, with its interval."""
     from evals.stats import agreement as agreeing
 
     try:
-        found = agreeing.agreement(agreeing.read(file), level.value, seed=seed)
+        result = agreeing.agreement(agreeing.read(file), level.value, seed=seed)
     except MemkitError as error:
         stop(Console(stderr=True), error)
-    typer.echo(json.dumps(asdict(found)))
+    typer.echo(json.dumps(asdict(result)))
 
 
 @app.command()
@@ -144,7 +159,7 @@ def summary(
     card: Annotated[Path, typer.Argument(help="card.json of a run.")],
     out: Annotated[Path, typer.Argument(help="Where to write it without its records.")],
 ) -> None:
-    """Write a card without a line per question: small enough to be kept with the code."""
+    """Write a card without its records: small enough for the repository."""
     from evals.card.report import dumps, load
 
     try:
@@ -159,23 +174,23 @@ def show(
     *,
     page: Annotated[Path | None, typer.Option(help="Where to write the page too.")] = None,
 ) -> None:
-    """Print a card that was kept, and write its page again."""
+    """Print a stored card, and write its page again."""
     from evals.card import report
 
     try:
-        found = report.load(card)
+        stored = report.load(card)
         if page is not None:
-            keep(page, report.page(found))
+            keep(page, report.page(stored))
     except MemkitError as error:
         stop(Console(stderr=True), error)
-    report.show(found, Console(width=150))
+    report.show(stored, Console(width=150))
 
 
 def keep(file: Path, text: str) -> None:
     """Write a text to a file.
 
     Raises:
-        InvalidInput: it cannot be written.
+        InvalidInput: the file cannot be written.
     """
     try:
         file.write_text(text, encoding="utf-8")
@@ -184,7 +199,8 @@ def keep(file: Path, text: str) -> None:
 
 
 def stop(console: Console, error: MemkitError) -> NoReturn:
-    """Say what is wrong and end with exit code 2."""
-    told = " ".join([f"evals: {error}", *(f"({note})" for note in getattr(error, "__notes__", ()))])
-    console.print(told, soft_wrap=True, markup=False, highlight=False)
+    """Print an error with its notes, and exit with code 2."""
+    notes = (f"({note})" for note in getattr(error, "__notes__", ()))
+    message = " ".join([f"evals: {error}", *notes])
+    console.print(message, soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(2) from error

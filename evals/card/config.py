@@ -1,4 +1,4 @@
-"""What a card is run on, as a TOML file says it."""
+"""What a card measures, as a TOML file says it."""
 
 import hashlib
 import json
@@ -12,36 +12,43 @@ from typing import Any, TypeVar
 from evals.card.audit import disclosure
 from evals.card.records import REGIMES, Regime
 from evals.data.registry import FORMATS, POOLED, Spec
+from evals.metrics.catalogue import METRICS
+from evals.metrics.retrieval import BUDGETS
 from memkit.errors import InvalidInput
 
 KINDS = ("smollm2", "huggingface", "openai")  # of models
 OWN_SYSTEM: Mapping[Regime, str] = {"parametric": "no memory", "long context": "full history"}
+# One score of each kind: a family (data set and regime) of many metrics leaves ten conversations no
+# p-value that survives its correction. evals/LOG.md says how they were chosen.
+TESTED = (
+    "turn recall@10", "share in budget", "freshness hit", "step order", "contains", "abstention",
+)  # fmt: skip
 _LEAST: Mapping[str, int] = {
-    "budget": 1, "steps": 1, "probes": 0, "seed": 0,
+    "budget": 1, "depth": 1, "steps": 1, "probes": 0, "seed": 0,
     "model.window": 1, "model.new_tokens": 1, "model.questions": 1,
 }  # fmt: skip
-_SPEC = tuple(one.name for one in fields(Spec) if one.name != "options")
+_SPEC = tuple(part.name for part in fields(Spec) if part.name != "options")
 
 Table = TypeVar("Table")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """Which model answers, and how much of it is asked."""
+    """The model that answers, and how many questions it answers."""
 
     kind: str  # "smollm2", "huggingface" or "openai"
-    name: str = ""  # a path or id; what a server calls it
+    name: str = ""  # a path or id; the model's name on a server
     revision: str | None = None  # of a Hugging Face id: a commit, tag or branch
     base_url: str | None = None
     window: int = 2048  # tokens of raw history in the long-context regime
     new_tokens: int = 24
     questions: int | None = None  # answered of each data set, drawn by seed; None: all
-    recall: bool = True  # also complete a half of the evidence, which costs a reply more
+    recall: bool = True  # also complete a half of the evidence, at the cost of one reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSpec:
-    """Which model judges replies, beside the scores that need no judge."""
+    """The model that judges replies, in addition to the scores that need no judge."""
 
     kind: str
     name: str = ""
@@ -51,148 +58,168 @@ class JudgeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A card: data × systems × regimes, and what is the same for all of them."""
+    """A card: data sets × systems × regimes, and the settings that all of them share."""
 
     name: str
     data: Sequence[Spec]
-    systems: Sequence[str]  # names of `SYSTEMS`, or "package.module:Class"
+    systems: Sequence[str]  # names of `CARD_SYSTEMS`, or "package.module:Class"
     regimes: Sequence[Regime] = REGIMES
-    ours: str = "memkit"  # the one that the others are compared with
+    ours: str = "memkit"  # the system that the others are compared with
     embedder: str = "minilm"  # "minilm", "hash" (no meaning, for tests), or a path or id
-    model: ModelSpec | None = None  # None: only what needs no model is scored
+    model: ModelSpec | None = None  # None: only scores that need no model
     judge: JudgeSpec | None = None
     budget: int = 512  # tokens of memory in a prompt
+    budgets: Sequence[int] = ()  # further budgets; the share of the gold in each is a score
+    depth: int = 50  # turns in a ranking; a system may rank otherwise when asked for more
+    tested: Sequence[str] = TESTED  # scores that `ours` is compared with the others by
     steps: int = 8  # online: maintenance steps of a conversation
-    probes: int | None = 100  # of each data set, asked again after every later step; None: all
+    probes: int | None = 100  # of each data set, repeated after every later step; None: all
     seed: int = 0
-    train: Sequence[Path] = ()  # what a model or threshold was tuned on; see `leakage.texts`
+    train: Sequence[Path] = ()  # texts that a model or threshold was tuned on: `leakage.texts`
     disclosure: Mapping[str, Any] = field(default_factory=dict)
-    # what the program cannot know, by field and item of `govern.disclosure`
+    # information that the program cannot collect, by field and item of `audit.disclosure`
 
     def systems_of(self, regime: Regime) -> tuple[str, ...]:
-        """Return who answers in a regime: two of them have no memory to choose."""
-        own = OWN_SYSTEM.get(regime)
-        return (own,) if own else tuple(self.systems)
+        """Return the systems of a regime; regimes without a memory have one of their own."""
+        fixed = OWN_SYSTEM.get(regime)
+        return (fixed,) if fixed else tuple(self.systems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Options of a run that do not change its results."""
+
+    folder: Path  # results, and finished tasks
+    processes: int = 1
+    ray: str | None = None  # address of a cluster on the same files; "local" starts one
+    cache: Path | None = None  # folder for vectors
+    fresh: bool = False  # start over
 
 
 def read(path: Path) -> Config:
     """Read a config file; paths in it are relative to its folder.
 
     Raises:
-        InvalidInput: it cannot be read, or says what is not known; the message names the key.
+        InvalidInput: the file cannot be read, or has an unknown key or value; the message names it.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give a file") from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise InvalidInput(f"{path} is no TOML: {error}") from error
     try:
-        return from_table(given, path.parent)
+        return from_table(table, path.parent)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from error
 
 
-def from_table(given: Mapping[str, Any], folder: Path) -> Config:
-    """Return the config that a table holds."""
-    tables = dict(given)
+def from_table(table: Mapping[str, Any], folder: Path) -> Config:
+    """Return the config in a table; relative paths start at `folder`."""
+    values = dict(table)
     for name, kind in (("model", ModelSpec), ("judge", JudgeSpec)):
-        if name in tables:
-            tables[name] = _made(kind, tables[name], f"[{name}]")
-    specs = tables.get("data", [])
+        if name in values:
+            values[name] = validate(kind, values[name], f"[{name}]")
+    specs = values.get("data", [])
     if not isinstance(specs, list) or not specs:
         raise InvalidInput("nothing to measure on: add a [[data]] with its format")
-    train = tables.get("train", [])
+    train = values.get("train", [])
     if not isinstance(train, list):
         raise InvalidInput(f"train is a list of files, got {train!r}")
-    tables["train"] = [folder / Path(str(one)).expanduser() for one in train]
-    seed = tables.get("seed", 0)
-    tables["data"] = [_spec(one, folder, seed) for one in specs]
-    config = _made(Config, tables, "the file")
+    values["train"] = [_path(folder, name) for name in train]
+    seed = values.get("seed", 0)
+    values["data"] = [_spec(spec, folder, seed) for spec in specs]
+    config = validate(Config, values, "the file")
     _check(config)
     return config
 
 
-def _made(kind: type[Table], given: object, where: str) -> Table:
-    """Return the dataclass that a table fills, or say which key is wrong."""
+def _path(folder: Path, name: object) -> Path:
+    return folder / Path(str(name)).expanduser()
+
+
+def validate(kind: type[Table], values: object, where: str) -> Table:
+    """Return the dataclass with these values, or raise an error that names the wrong key."""
     from pydantic import TypeAdapter, ValidationError
 
-    if not isinstance(given, Mapping):
+    if not isinstance(values, Mapping):
         raise InvalidInput(f"{where} is no table")
-    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-    if unknown := sorted(set(given) - set(known)):
-        raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(known)}")
+    keys = [part.name for part in fields(kind)]  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(keys)):
+        raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(keys)}")
     try:
-        return TypeAdapter(kind).validate_python(dict(given))
+        return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        own = first.get("ctx", {}).get("error")  # what the dataclass itself has checked
-        wrong = own or f"{key}: {first['msg']}, got {first['input']!r}"
+        cause = first.get("ctx", {}).get("error")  # raised by the dataclass itself
+        wrong = cause or f"{key}: {first['msg']}, got {first['input']!r}"
         raise InvalidInput(f"{where}: {wrong}") from error
 
 
-def _spec(given: object, folder: Path, seed: int) -> Spec:
-    """Return one data set; what is not known for all formats is an option of its own."""
-    if not isinstance(given, Mapping) or not isinstance(given.get("format"), str):
+def _spec(table: object, folder: Path, seed: int) -> Spec:
+    """Return one data set; keys that not all formats share become its options."""
+    if not isinstance(table, Mapping) or not isinstance(table.get("format"), str):
         raise InvalidInput("a [[data]] needs a format, such as synthetic or locomo")
-    named = {key: value for key, value in given.items() if key in _SPEC}
+    values = {key: value for key, value in table.items() if key in _SPEC}
     for key in ("path", "audit"):
-        if key in named:
-            named[key] = folder / Path(str(named[key])).expanduser()
-    options = {key: value for key, value in given.items() if key not in _SPEC}
-    if given["format"] == "pooled":
-        options |= {
-            key: str(folder / Path(str(options[key])).expanduser())
-            for key in POOLED
-            if key in options
-        }
-    return _made(Spec, {"seed": seed, **named, "options": options}, "[[data]]")
+        if key in values:
+            values[key] = _path(folder, values[key])
+    options = {key: value for key, value in table.items() if key not in _SPEC}
+    if table["format"] == "pooled":
+        options |= {key: str(_path(folder, options[key])) for key in POOLED if key in options}
+    return validate(Spec, {"seed": seed, **values, "options": options}, "[[data]]")
 
 
-def placed(config: Config, places: Sequence[str]) -> Config:
-    """Return the config with the files of some data sets elsewhere.
+def relocate(config: Config, places: Sequence[str]) -> Config:
+    """Return the config with other paths for the files of data sets.
 
     Args:
         config: as it was read.
-        places: NAME=PATH each, NAME.audit=PATH for the audit of one that has it, or
-            NAME.FORMAT=PATH for a file of a pooled one.
+        places: NAME=PATH each, NAME.audit=PATH for the audit of a data set that has one, or
+            NAME.FORMAT=PATH for a file of a pooled data set.
     """
-    named = [one.partition("=")[0] for one in places]
-    if twice := [one for one in named if named.count(one) > 1]:
+    names = [place.partition("=")[0] for place in places]
+    if twice := [name for name in names if names.count(name) > 1]:
         raise InvalidInput(f"--data {twice[0]} is given twice; leave one out")
-    paths = dict(one.split("=", 1) for one in places if "=" in one)
-    known = [f"{spec.name}{part}" for spec in config.data for part in ("", *_parts(spec))]
-    if wrong := [one for one in places if one.partition("=")[0] not in known or "=" not in one]:
-        raise InvalidInput(f"--data {wrong[0]!r} is not NAME=PATH; names are {', '.join(known)}")
+    paths = dict(place.split("=", 1) for place in places if "=" in place)
+    keys = [f"{spec.name}{suffix}" for spec in config.data for suffix in ("", *_suffixes(spec))]
+    wrong = [place for place in places if place.partition("=")[0] not in keys or "=" not in place]
+    if wrong:
+        raise InvalidInput(f"--data {wrong[0]!r} is not NAME=PATH; names are {', '.join(keys)}")
     data = []
     for spec in config.data:
         moved = {
-            part[1:]: paths[spec.name + part] for part in _parts(spec) if spec.name + part in paths
+            suffix[1:]: paths[spec.name + suffix]
+            for suffix in _suffixes(spec)
+            if spec.name + suffix in paths
         }
         path = Path(paths[spec.name]).expanduser() if spec.name in paths else spec.path
         audit = Path(moved.pop("audit")).expanduser() if "audit" in moved else spec.audit
-        options = {**spec.options, **moved}
-        data.append(replace(spec, path=path, audit=audit, options=options))
+        data.append(replace(spec, path=path, audit=audit, options={**spec.options, **moved}))
     return replace(config, data=data)
 
 
-def _parts(spec: Spec) -> list[str]:
-    """Return the further files of a data set, with the dot before them."""
+def _suffixes(spec: Spec) -> list[str]:
+    """Return the names of a data set's further files, with a dot in front."""
     audit = [".audit"] if spec.format in FORMATS and FORMATS[spec.format].audited else []
-    return audit + [f".{one}" for one in spec.options if spec.format == "pooled" and one in POOLED]
+    pooled = [key for key in spec.options if spec.format == "pooled" and key in POOLED]
+    return audit + [f".{key}" for key in pooled]
+
+
+# ---- checks
 
 
 def _check(config: Config) -> None:
-    for one in (config.model, config.judge):
-        if one is not None:
-            _check_model(one)
+    for model in (config.model, config.judge):
+        if model is not None:
+            _check_model(model)
     if config.judge is not None and config.model is None:
         raise InvalidInput("a judge needs replies to judge: add a [model]")
     _check_numbers(config)
     _check_names(config)
-    if absent := [one for one in config.train if not one.is_file()]:
-        raise InvalidInput(f"train: {absent[0]} is no file; name what was tuned on, or nothing")
+    if absent := [path for path in config.train if not path.is_file()]:
+        raise InvalidInput(f"train: {absent[0]} is no file; name the tuning texts, or nothing")
     disclosure.check(config.disclosure)
 
 
@@ -201,19 +228,23 @@ def _check_numbers(config: Config) -> None:
         value = attrgetter(path)(config) if config.model or "." not in path else None
         if value is not None and value < least:
             raise InvalidInput(f"{path} must be at least {least}, got {value}")
+    if unknown := [budget for budget in config.budgets if budget not in BUDGETS]:
+        known_budgets = ", ".join(map(str, BUDGETS))
+        raise InvalidInput(f"budgets has {unknown[0]}; the catalogue has {known_budgets}")
 
 
 def _check_names(config: Config) -> None:
-    sets = [spec.name for spec in config.data]
-    if alike := _twice(sets):
-        raise InvalidInput(f"two data sets are called {alike!r}; give each a name of its own")
-    for what, names in (("system", config.systems), ("regime", config.regimes)):
+    if name := _repeated([spec.name for spec in config.data]):
+        raise InvalidInput(f"two data sets are called {name!r}; give each its own name")
+    for label, names in (("system", config.systems), ("regime", config.regimes)):
         if not names:
-            raise InvalidInput(f"name each {what} once, at least one; there is none")
-        if alike := _twice(names):
-            raise InvalidInput(f"name each {what} once; {alike!r} is there twice")
-    if alike := _twice([str(one) for one in config.train]):
-        raise InvalidInput(f"train: name each file once; {alike} is there twice")
+            raise InvalidInput(f"name each {label} once, at least one; there is none")
+        if name := _repeated(names):
+            raise InvalidInput(f"name each {label} once; {name!r} is there twice")
+    if name := _repeated([str(path) for path in config.train]):
+        raise InvalidInput(f"train: name each file once; {name} is there twice")
+    if unknown := [metric for metric in config.tested if metric not in METRICS]:
+        raise InvalidInput(f"tested has no metric of the catalogue: {unknown[0]!r}")
     if config.ours not in config.systems:
         raise InvalidInput(
             f"the others are compared with {config.ours!r}, which is no system of this card; "
@@ -221,56 +252,48 @@ def _check_names(config: Config) -> None:
         )
 
 
-def _twice(names: Sequence[str]) -> str | None:
-    """Return the first name that is there more than once."""
-    return next((one for one in names if list(names).count(one) > 1), None)
+def _repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that occurs more than once."""
+    return next((name for name in names if list(names).count(name) > 1), None)
 
 
-def _check_model(one: ModelSpec | JudgeSpec) -> None:
-    if one.kind not in KINDS:
-        raise InvalidInput(f"no model {one.kind!r}; there are {', '.join(KINDS)}")
-    if one.revision is not None and (one.kind != "huggingface" or Path(one.name).is_dir()):
+def _check_model(spec: ModelSpec | JudgeSpec) -> None:
+    if spec.kind not in KINDS:
+        raise InvalidInput(f"no model {spec.kind!r}; there are {', '.join(KINDS)}")
+    if spec.revision is not None and (spec.kind != "huggingface" or Path(spec.name).is_dir()):
         raise InvalidInput(
-            "a revision is of a Hugging Face id and of nothing else; of other weights, tell it as "
+            "only a Hugging Face id has a revision; for other weights, write it as "
             "implementation_resources.checkpoint under [disclosure]"
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """How a card is run, which changes nothing in it."""
-
-    folder: Path  # results, and what is done so far
-    processes: int = 1
-    ray: str | None = None  # address of a cluster on the same files, "local" starts one
-    cache: Path | None = None  # folder for vectors
-    fresh: bool = False  # start over
+# ---- the config in a card
 
 
-def told(config: Config) -> dict[str, Any]:
+def describe(config: Config) -> dict[str, Any]:
     """Return the config as a card prints it: file names without their folders."""
-    kept = asdict(config)
-    for one in kept["data"]:
+    table = asdict(config)
+    for spec in table["data"]:
         for key in ("path", "audit"):
-            one[key] = None if one[key] is None else Path(one[key]).name
-        for key in POOLED if one["format"] == "pooled" else ():
-            if key in one["options"]:
-                one["options"][key] = Path(one["options"][key]).name
-    for one in (kept["model"], kept["judge"]):
-        if one is not None:
-            one["name"] = _without_folder(one["name"])
-    kept["train"] = [one.name for one in config.train]
-    return kept | {"embedder": _without_folder(config.embedder)}
+            spec[key] = None if spec[key] is None else Path(spec[key]).name
+        for key in POOLED if spec["format"] == "pooled" else ():
+            if key in spec["options"]:
+                spec["options"][key] = Path(spec["options"][key]).name
+    for spec in (table["model"], table["judge"]):
+        if spec is not None:
+            spec["name"] = _without_folder(spec["name"])
+    table["train"] = [path.name for path in config.train]
+    return table | {"embedder": _without_folder(config.embedder)}
 
 
-def measured(config: Config) -> dict[str, Any]:
-    """Return what the records follow from: all but what is only told of them, or held to them."""
-    apart = ("disclosure", "train")
-    return {key: value for key, value in told(config).items() if key not in apart}
+def settings_of_records(config: Config) -> dict[str, Any]:
+    """Return the settings that records depend on; figures and audits use the remaining ones."""
+    apart = ("disclosure", "train", "tested")
+    return {key: value for key, value in describe(config).items() if key not in apart}
 
 
 def _without_folder(name: str) -> str:
-    """Return a model's id as it is, and of a path the last part."""
+    """Return a model's id unchanged, and the last part of a path."""
     return Path(name).name if Path(name).exists() else name
 
 

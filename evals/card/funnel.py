@@ -1,14 +1,14 @@
-"""Where evidence was lost: was it stored, found, inside the budget, used?
+"""Where evidence was lost: stored, retrieved, packed into the prompt, used, answered right?
 
-Every stage counts only questions that passed all earlier ones, so that the difference of two
-neighbours is what that stage lost. The last two are about the questions that a model answered,
-which may be a sample: as shares they are of those.
+Every stage counts only questions that passed all earlier stages, so the difference of two
+neighbours is the loss of the later one. The last two stages cover the questions that a model
+answered, which may be a sample: as shares they are shares of those.
 """
 
 from collections.abc import Sequence
 from typing import TypedDict
 
-from evals.card.aggregate import groups, parts
+from evals.card.aggregate import group_by_kind, group_by_system
 from evals.card.records import Funnel, Record
 
 STAGES = ("stored", "retrieved", "packed", "used", "right")
@@ -17,15 +17,17 @@ OF_REPLIES = ("used", "right")
 
 def funnels(records: Sequence[Record]) -> list[Funnel]:
     """Return a funnel per data set, regime, system and kind of question, answerable ones only."""
-    found = []
-    for (data, regime, system), theirs in parts(records).items():
-        asked = [one for one in theirs if one.answerable and not one.probe and one.stages]
-        for group, some in groups(asked).items():
+    result = []
+    for (data, regime, system), members in group_by_system(records).items():
+        questions = [
+            record for record in members if record.answerable and not record.probe and record.stages
+        ]
+        for group, some in group_by_kind(questions).items():
             if some:
-                found.append(
+                result.append(
                     Funnel(data=data, group=group, regime=regime, system=system, **_counts(some))
                 )
-    return found
+    return result
 
 
 class _Counts(TypedDict):
@@ -40,27 +42,27 @@ class _Counts(TypedDict):
 
 
 def _counts(records: Sequence[Record]) -> _Counts:
-    """Return how many questions came how far: what a model made of them, of the answered only."""
-    answered = [one for one in records if "right" in one.stages]
-    known, replied = _passed(records), _passed(answered)
+    """Return how many questions passed each stage; stages of replies count answered questions."""
+    answered = [record for record in records if "right" in record.stages]
+    searches, replies = _passed(records), _passed(answered)
     return _Counts(
         asked=len(records),
-        stored=known["stored"],
-        retrieved=known["retrieved"],
-        packed=known["packed"],
+        stored=searches["stored"],
+        retrieved=searches["retrieved"],
+        packed=searches["packed"],
         answered=len(answered) if answered else None,
-        used=replied["used"],
-        right=replied["right"],
-        lucky=sum(one.stages.get("lucky", False) for one in answered) if answered else None,
+        used=replies["used"],
+        right=replies["right"],
+        lucky=sum(record.stages.get("lucky", False) for record in answered) if answered else None,
     )
 
 
 def _passed(records: Sequence[Record]) -> dict[str, int | None]:
-    """Return how many questions came so far; None for a stage that nothing is known of."""
+    """Return how many questions passed each stage; None for a stage without information."""
     left, counts = list(records), dict[str, int | None]()
     for stage in STAGES:
-        if any(stage in one.stages for one in records):
-            left = [one for one in left if one.stages.get(stage, True)]
+        if any(stage in record.stages for record in records):
+            left = [record for record in left if record.stages.get(stage, True)]
             counts[stage] = len(left)
         else:
             counts[stage] = None

@@ -1,8 +1,8 @@
-"""What later writes did to earlier questions: scores after every maintenance step, not at the end.
+"""How later writes change the scores of earlier questions: scores after every maintenance step.
 
-The questions that are first asked after one step are a task; every later step asks them again, or
-a sample of them. Then only the sample counts: a score of all beside one of the sample would differ
-though nothing was forgotten.
+The questions that are first put after the same step form a block; every later step repeats them, or
+a sample of them. Then only the sample counts: the scores of all questions and of a sample would
+differ without any forgetting. (The papers call a block a task; here a task is a unit of work.)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,107 +10,110 @@ from math import inf
 
 import numpy as np
 
-from evals.bench.measure import Interval
 from evals.card.records import Record
 from evals.metrics import episodic, position, stability
 from evals.stats import bootstrap as statistics
 from evals.stats.bootstrap import Rows
+from evals.stats.interval import Interval
 
 HIT = "any@10"
-WINDOW = 3  # steps within which the largest drop is looked for
+WINDOW = 3  # steps within which the largest drop is measured
 
-Along = Callable[[Sequence[float], Sequence[float]], float | None]
-Accuracy = Sequence[Sequence[float | None]]  # [step][task]; None: not asked yet
+Trend = Callable[[Sequence[float], Sequence[float]], float | None]  # of distances and scores
+Accuracy = Sequence[Sequence[float | None]]  # [step][block]; None: not put yet
 
 
 def figures(records: Sequence[Record], seed: int) -> Iterator[tuple[str, Interval]]:
     """Yield the metrics of the stability gap, each the mean over conversations."""
     tables = {
         name: table
-        for name, theirs in _by_haystack(records).items()
-        if len(table := accuracy(theirs)) > 1
+        for name, members in _by_haystack(records).items()
+        if len(table := accuracy(members)) > 1
     }
     if not tables:
         return
-    task = {one.haystack: one.task for one in records}
+    task = {record.haystack: record.task for record in records}
     tasks = [task[name] for name in tables]
-    for metric, of in _METRICS.items():
-        values = [of(table) for table in tables.values()]
+    for metric, compute in _METRICS.items():
+        values = [compute(table) for table in tables.values()]
         column = np.array([[np.nan if value is None else value] for value in values])
         if not np.isnan(column).all():
             yield metric, statistics.means(column, statistics.weights(tasks, seed))[0]
-    yield from _with_distance([one for one in asked_again(records) if "distance" in one.axes], seed)
+    distant = [record for record in repeated(records) if "distance" in record.axes]
+    yield from _with_distance(distant, seed)
 
 
 def _with_distance(records: Sequence[Record], seed: int) -> Iterator[tuple[str, Interval]]:
-    """Yield how the score falls as more is said after the evidence.
+    """Yield how the score falls with the turns since the evidence.
 
-    Where a resample does not fall there is no half-life: it counts as one without end.
+    A resample without a fall has no half-life and counts as infinite.
     """
-    tasks = [one.task for one in records]
-    xs = np.array([one.axes["distance"] for one in records])
-    ys = np.array([one.scores[HIT] for one in records])
-    for metric, (along, absent) in _ALONG.items():
+    tasks = [record.task for record in records]
+    xs = np.array([record.axes["distance"] for record in records])
+    ys = np.array([record.scores[HIT] for record in records])
+    for metric, (trend, absent) in _TRENDS.items():
 
-        def of(rows: Rows, along: Along = along) -> float | None:
-            return along(xs[rows].tolist(), ys[rows].tolist())
+        def statistic(rows: Rows, trend: Trend = trend) -> float | None:
+            return trend(xs[rows].tolist(), ys[rows].tolist())
 
-        found = statistics.bootstrap(of, tasks, seed, absent=absent)
-        if found is not None:
-            yield metric, found
+        interval = statistics.bootstrap(statistic, tasks, seed, absent=absent)
+        if interval is not None:
+            yield metric, interval
 
 
 def accuracy(records: Sequence[Record]) -> Accuracy:
-    """Return the share of each task's questions that were found after each step.
+    """Return the share of each block's questions with evidence in the ranking after each step.
 
     Args:
-        records: of one conversation. Of its questions only those count that are asked again, and
-            those that come with the last step, after which nobody is.
+        records: of one conversation. Only repeated questions count, and those of the last step,
+            after which none is repeated.
     """
-    last = max((one.step for one in records), default=0)
-    again = _again(records)
-    scored = [one for one in _scored(records) if one.question in again or one.step == last]
+    last = max((record.step for record in records), default=0)
+    questions = _repeated_questions(records)
+    scored = [
+        record for record in _scored(records) if record.question in questions or record.step == last
+    ]
     first: dict[str, int] = {}
-    for one in sorted(scored, key=lambda one: one.step):
-        first.setdefault(one.question, one.step)
-    steps = sorted({one.step for one in scored})
-    tasks = sorted(set(first.values()))
+    for record in sorted(scored, key=lambda record: record.step):
+        first.setdefault(record.question, record.step)
+    steps = sorted({record.step for record in scored})
+    blocks = sorted(set(first.values()))
     cells: dict[tuple[int, int], list[float]] = {}
-    for one in scored:
-        cells.setdefault((one.step, first[one.question]), []).append(one.scores[HIT])
+    for record in scored:
+        cells.setdefault((record.step, first[record.question]), []).append(record.scores[HIT])
     return [
-        [float(np.mean(cells[step, task])) if (step, task) in cells else None for task in tasks]
+        [float(np.mean(cells[step, block])) if (step, block) in cells else None for block in blocks]
         for step in steps
     ]
 
 
 def after_each_step(records: Sequence[Record]) -> dict[int, list[Record]]:
-    """Return the questions that are asked again, by the step they were asked after."""
-    found: dict[int, list[Record]] = {}
-    for one in asked_again(records):
-        found.setdefault(one.step, []).append(one)
-    return dict(sorted(found.items()))
+    """Return the records of repeated questions by step."""
+    by_step: dict[int, list[Record]] = {}
+    for record in repeated(records):
+        by_step.setdefault(record.step, []).append(record)
+    return dict(sorted(by_step.items()))
 
 
-def asked_again(records: Sequence[Record]) -> list[Record]:
-    """Return all scores of the questions that were asked more than once, the first ones too."""
-    again = _again(records)
-    return [one for one in _scored(records) if one.question in again]
+def repeated(records: Sequence[Record]) -> list[Record]:
+    """Return all records of the questions that were repeated, the first ones included."""
+    questions = _repeated_questions(records)
+    return [record for record in _scored(records) if record.question in questions]
 
 
-def _again(records: Sequence[Record]) -> set[str]:
-    return {one.question for one in records if one.probe}
+def _repeated_questions(records: Sequence[Record]) -> set[str]:
+    return {record.question for record in records if record.probe}
 
 
 def _scored(records: Sequence[Record]) -> list[Record]:
-    return [one for one in records if one.step and HIT in one.scores]
+    return [record for record in records if record.step and HIT in record.scores]
 
 
 def _by_haystack(records: Sequence[Record]) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
-    for one in records:
-        found.setdefault(one.haystack, []).append(one)
-    return found
+    by_haystack: dict[str, list[Record]] = {}
+    for record in records:
+        by_haystack.setdefault(record.haystack, []).append(record)
+    return by_haystack
 
 
 _METRICS: Mapping[str, Callable[[Accuracy], float | None]] = {
@@ -120,7 +123,7 @@ _METRICS: Mapping[str, Callable[[Accuracy], float | None]] = {
     "windowed rise": lambda table: stability.windowed_rise(table, WINDOW),
     "forgetting": stability.forgetting,
 }
-_ALONG: Mapping[str, tuple[Along, float | None]] = {  # and what a resample without it counts as
+_TRENDS: Mapping[str, tuple[Trend, float | None]] = {  # and the value of a resample without one
     "slope per turn": (position.slope, None),
     "half-life": (episodic.half_life, inf),
 }

@@ -1,8 +1,11 @@
-"""What a card is made of: a record per question asked, and the figures that follow from records."""
+"""The data of a card: one record per question, and the figures computed from records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
+
+from evals.metrics.catalogue import Layer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -10,54 +13,53 @@ if TYPE_CHECKING:
 Regime = Literal["parametric", "long context", "replay", "online"]
 REGIMES: tuple[Regime, ...] = ("parametric", "long context", "replay", "online")
 
-Layer = Literal["parametric", "contextual", "external", "episodic", "over time", "cost"]
-LAYERS: tuple[Layer, ...] = (
-    "parametric", "contextual", "external", "episodic", "over time", "cost",
-)  # fmt: skip
-
 Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What one system made of one question in one regime. All figures follow from these.
+    """The result of one system on one question in one regime.
 
-    It holds no text of the data: ids, places, counts and scores.
+    All figures follow from records. A record holds ids, places, counts and scores, and no text of
+    the data set.
     """
 
-    data: str  # the data set's name in the config
+    data: str  # name of the data set in the config
     haystack: str  # the conversation
     question: str  # its id, unique in the data set
     kind: str  # the group it is reported with
     answerable: bool
     regime: Regime
     system: str
-    cluster: str = ""  # of conversations that share what was said; "": it shares nothing
-    step: int = 0  # online: after how many maintenance steps it was asked, from 1; else 0
-    probe: bool = False  # online: asked again only to see what later writes did; not a new question
+    cluster: str = ""  # of conversations that share turns; "": this one shares none
+    step: int = 0  # online: the maintenance steps before the question, from 1; else 0
+    probe: bool = False  # online: a repeated question that measures the effect of later writes
     axes: Mapping[str, float] = field(default_factory=dict)
-    # what may move a score: "distance" (turns since the newest gold), "depth" (of the gold in the
-    # history, 0 oldest … 1 newest), "place" (of the gold in the prompt, 0 first … 1 last),
-    # "turns" (remembered when asked), "distractors" (sessions), what else a data set varies
+    # variables that may move a score: "distance" (turns since the newest gold), "depth" (of the
+    # gold in the history, 0 oldest … 1 newest), "place" (of the gold in the prompt, 0 first … 1
+    # last), "turns" (remembered before the question), "distractors" (sessions), and the data set's
 
     places: tuple[int | None, ...] = ()  # of the gold turns in the ranking; () without a ranking
-    stale_places: tuple[int | None, ...] = ()  # of turns whose value no longer holds
+    session_places: tuple[int | None, ...] = ()  # of the gold sessions in the ranking of sessions
+    stale_places: tuple[int | None, ...] = ()  # of turns with a value that no longer holds
     returned: int | None = None  # turns in the ranking; None: the regime or system has none
-    relevant: int = 0  # gold turns that there are
+    relevant: int = 0  # number of gold turns
     confidence: float | None = None  # best score
-    refused: bool | None = None  # the answer says it does not know, or the system gave nothing
+    refused: bool | None = None  # the reply says that it does not know, or the system is empty
 
     stages: Mapping[str, bool] = field(default_factory=dict)
-    # "stored", "retrieved", "packed", "used", "right": how far it came; absent is not known
-    scores: Mapping[str, float] = field(default_factory=dict)  # metric -> value; see `metrics`
+    # "stored", "retrieved", "packed", "used", "right": whether passed; absent is unknown
+    scores: Mapping[str, float] = field(
+        default_factory=dict
+    )  # by name of `evals.metrics.catalogue`
     audit: Mapping[str, int] = field(default_factory=dict)
-    # violations: "from the future", "forgotten", "answer leaked" (in text that nobody said)
+    # violations: "from the future", "forgotten", "answer leaked" (in text without a source)
     costs: Mapping[str, float] = field(default_factory=dict)
     # "search ms", "answer ms", "prompt tokens", "memory tokens", "new tokens", "reused tokens"
 
     @property
     def task(self) -> str:
-        """What intervals resample: the conversation, or all that share what was said in it."""
+        """The unit of resampling: the conversation, or all conversations that share its turns."""
         return self.cluster or self.haystack
 
 
@@ -68,19 +70,19 @@ class Figure:
     layer: Layer
     metric: str
     data: str
-    group: str  # a kind of question, or "all"
+    group: str  # a kind of question, "answerable" or "all"
     regime: Regime
     system: str
     value: float
-    low: float | None = None  # 95 %, by conversation; None: too few, or too alike, to tell
-    high: float | None = None  # None beside a low: it has no end
+    low: float | None = None  # 95 %, by conversation; None: too few conversations, or too alike
+    high: float | None = None  # None with a low: no upper end
     n: int = 1  # questions (or steps, or conversations: the metric says)
-    score: str = ""  # that a slope or a drop is of; "": the metric is a score itself
+    score: str = ""  # the score of a slope or a drop; "": the metric is a score itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRun:
-    """Something asked for that has no figure, and why. It is never reported as 0."""
+    """A requested item without a figure, and the reason. It is never reported as 0."""
 
     what: str  # "answers", a metric, a system, a regime
     data: str
@@ -103,9 +105,9 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """How far the evidence of a group of questions came; counts never rise along it.
+    """How many questions of a group passed each stage; counts never rise from stage to stage.
 
-    A model may have answered a sample: `used`, `right` and `lucky` are counts of the answered.
+    A model may have answered only a sample: `used`, `right` and `lucky` count answered questions.
     """
 
     data: str
@@ -113,13 +115,13 @@ class Funnel:
     regime: Regime
     system: str
     asked: int
-    stored: int | None  # None: the system does not tell
+    stored: int | None  # None: the system does not say
     retrieved: int | None
     packed: int | None
     used: int | None  # None: no model answered
     right: int | None  # answered right, from the evidence
-    answered: int | None = None  # how many of the asked a model answered
-    lucky: int | None = None  # answered right though the evidence was not in the prompt
+    answered: int | None = None  # questions that a model answered
+    lucky: int | None = None  # answered right without the evidence in the prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,28 +139,28 @@ class Compared:
     p: float | None
     p_holm: float | None  # corrected within `family`
     family: str
-    effect: float | None  # Cliff's delta of the paired differences' two sides
+    effect: float | None  # Cliff's delta of the paired differences
     n: int
     d: float | None = None  # Cohen's, paired; None: the differences do not vary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """One check of whether the numbers may be believed."""
+    """One check of whether the numbers can be believed."""
 
     name: str  # "leakage: index ∩ questions", "temporal", "deletion", …
     data: str
-    system: str  # "" where it is about the data
+    system: str  # "" for a check of the data
     checked: int
     violations: int
-    threshold: float | None = None  # share of violations from which on it fails; None: any fails
+    threshold: float | None = None  # share of violations that fails the check; None: any fails
     passed: bool = True
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Everything a run found. `stamp` and costs differ from run to run; the rest does not."""
+    """All results of a run. `stamp` and costs differ from run to run; everything else is equal."""
 
     name: str
     config: Mapping[str, Any]
@@ -166,7 +168,7 @@ class Card:
     disclosure: Mapping[str, Any]  # minimum reproducibility disclosure; missing items are listed
     data: Sequence[
         Mapping[str, Any]
-    ]  # name, format, file, sha256, sizes, counts of what was dropped
+    ]  # name, format, file, sha256, sizes, counts of dropped records
     figures: Sequence[Figure]
     not_run: Sequence[NotRun]
     curves: Sequence[Curve]
@@ -176,12 +178,15 @@ class Card:
     records: Sequence[Record]
 
     def _repr_html_(self) -> str:
-        from evals.card.report import page
         from memkit.display.html import embed_document
 
-        return embed_document(page(self))
+        return embed_document(str(_report("page").page(self)))
 
     def __rich__(self) -> "RenderableType":
-        from evals.card.report.terminal import summary
+        summary: RenderableType = _report("terminal").summary(self)
+        return summary
 
-        return summary(self)
+
+def _report(module: str) -> Any:
+    """Return a module of `evals.card.report`, which imports this one."""
+    return import_module(f"evals.card.report.{module}")

@@ -1,8 +1,7 @@
-"""All units of a card, done once: in parallel, and after an interruption only what is missing.
+"""Run all tasks of a card once: in parallel, and after an interruption only the missing ones.
 
-A unit's records are written to a file of its own, which appears whole or not at all. Files of
-another config, other data, other code or other weights are in another folder, so nothing stale is
-taken up.
+The records of a task are written to one file, which appears whole or not at all. The folder depends
+on config, data, code and weights, so records of another version are never reused.
 """
 
 import hashlib
@@ -24,25 +23,31 @@ from uuid import uuid4
 from evals import ROOT
 from evals.card import answering, task
 from evals.card.ask import Evaluator
-from evals.card.config import Config, Run, fingerprint, measured
+from evals.card.config import Config, Run, fingerprint, settings_of_records
 from evals.card.records import NotRun, Record
 from evals.card.task import Task
 from evals.data import registry as data
-from evals.data.haystack import DataSet
-from evals.retrieval.run import Watch, nobody, texts
+from evals.data.haystack import DataSet, Haystack
+from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.systems.registry import NotSupported, load_system
 from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
 
 _CODE = ("memkit", "stores", "evals")
-_Result = tuple[Path, str]  # a unit's file, and what to write there
-_PACKAGES = {"mem0": "mem0ai", "LangChain": "langchain-core"}  # of systems that are not ours
+_Output = tuple[Path, str]  # a task's file and its content
+_PACKAGES = {"mem0": "mem0ai", "LangChain": "langchain-core"}  # of third-party systems
+
+Watch = Callable[[str, int, int], None]  # stage, done, total
+
+
+def ignore(stage: str, done: int, total: int) -> None:
+    """Ignore the progress of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What all units made."""
+class Results:
+    """The results of all tasks."""
 
     records: Sequence[Record]
     not_run: Sequence[NotRun]
@@ -50,8 +55,8 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What a unit's file holds."""
+class TaskResult:
+    """The content of a task's file."""
 
     records: tuple[Record, ...]
     not_run: tuple[NotRun, ...] = ()
@@ -59,7 +64,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A unit, and what a process needs to do it."""
+    """A task with everything that a process needs to run it."""
 
     task: Task
     config: Config
@@ -67,37 +72,39 @@ class _Job:
     file: Path
 
 
-def run(config: Config, how: Run, watch: Watch = nobody) -> Done:
-    """Do every unit that is not done yet, and return the records of all.
+def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
+    """Run every missing task, and return the records of all.
 
     Raises:
-        InvalidInput: a data set or a system cannot be had as the config says.
+        InvalidInput: a data set or a system of the config does not exist or cannot be read.
     """
     sets = [data.read(spec) for spec in config.data]
     missing = _missing(config)
-    tasks = plan(config, sets, left_out={one.what for one in missing})
-    folder = _work_folder(config, how, sets)
-    cache = how.cache or default_folder()
+    tasks = plan(config, sets, left_out={reason.what for reason in missing})
+    folder = _work_folder(config, options, sets)
+    cache = options.cache or default_folder()
     jobs = [
-        _Job(task=one, config=config, cache=cache, file=folder / f"{fingerprint(asdict(one))}.json")
-        for one in tasks
+        _Job(
+            task=task, config=config, cache=cache, file=folder / f"{fingerprint(asdict(task))}.json"
+        )
+        for task in tasks
     ]
-    todo = [job for job in jobs if not job.file.exists()]
-    if todo:
+    pending = [job for job in jobs if not job.file.exists()]
+    if pending:
         _prepare(config, sets, cache, watch)
     weight = {job.file: _weight(job, sets) for job in jobs}
     total = done = sum(weight.values())
-    done -= sum(weight[job.file] for job in todo)
+    done -= sum(weight[job.file] for job in pending)
     watch("questions", done, total)
-    with _pool(how) as each:
-        for file, text in each(work, todo):
+    with _pool(options) as map_jobs:
+        for file, text in map_jobs(work, pending):
             _write(file, text)
             done += weight[file]
             watch("questions", done, total)
-    kept = [_kept().validate_json(job.file.read_bytes()) for job in jobs]
-    return Done(
-        records=[record for one in kept for record in one.records],
-        not_run=[*missing, *_told(why for one in kept for why in one.not_run)],
+    results = [_task_results().validate_json(job.file.read_bytes()) for job in jobs]
+    return Results(
+        records=[record for result in results for record in result.records],
+        not_run=[*missing, *_unique(reason for result in results for reason in result.not_run)],
         data=sets,
     )
 
@@ -109,51 +116,60 @@ def _write(file: Path, text: str) -> None:
 
 
 def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Task]:
-    """Return all units, in the order of the card."""
+    """Return all tasks, in the order of the card."""
     return [
         Task(data=spec.name, haystack=haystack.name, regime=regime, system=system)
-        for spec, one in zip(config.data, sets, strict=True)
+        for spec, data_set in zip(config.data, sets, strict=True)
         for regime in config.regimes
         for system in config.systems_of(regime)
         if system not in left_out
-        for haystack in one.haystacks
+        for haystack in data_set.haystacks
     ]
 
 
 def _missing(config: Config) -> list[NotRun]:
-    """Return the systems whose extra is not installed; the others run without them."""
-    found = []
+    """Return the systems with a missing extra; the others run without them."""
+    missing = []
     for regime in config.regimes:
         for name in config.systems_of(regime):
             try:
                 load_system(name)(embedder(config.embedder)).close()
             except MissingExtra as error:
-                found.append(NotRun(what=name, data="all", why=str(error)))
-    return _told(found)
+                missing.append(NotRun(what=name, data="all", why=str(error)))
+    return _unique(missing)
 
 
-def _told(reasons: Iterable[NotRun]) -> list[NotRun]:
+def _unique(reasons: Iterable[NotRun]) -> list[NotRun]:
     return list(dict.fromkeys(reasons))
 
 
 @lru_cache(maxsize=1)
-def _kept() -> Any:
+def _task_results() -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Kept)
+    return TypeAdapter(TaskResult)
 
 
 def _weight(job: _Job, sets: Sequence[DataSet]) -> int:
+    """Return the number of questions of a job, for the progress bar."""
     names = [spec.name for spec in job.config.data]
-    one = sets[names.index(job.task.data)]
-    return next(len(h.questions) for h in one.haystacks if h.name == job.task.haystack)
+    return len(_haystack(sets[names.index(job.task.data)], job.task.haystack).questions)
 
 
-def _work_folder(config: Config, how: Run, sets: Sequence[DataSet]) -> Path:
-    read = [(one.sha256, one.notes) for one in sets]  # notes have the hashes of further files
-    folder = how.folder / "work" / fingerprint(measured(config), read, code(), _outside(config))
+def _haystack(data_set: DataSet, name: str) -> Haystack:
+    return next(haystack for haystack in data_set.haystacks if haystack.name == name)
+
+
+# ---- the identity of a run
+
+
+def _work_folder(config: Config, options: Run, sets: Sequence[DataSet]) -> Path:
+    # notes contain the hashes of further files
+    hashes = [(data_set.sha256, data_set.notes) for data_set in sets]
+    name = fingerprint(settings_of_records(config), hashes, code(), _foreign_code(config))
+    folder = options.folder / "work" / name
     try:
-        if how.fresh and folder.exists():
+        if options.fresh and folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -165,7 +181,7 @@ def _work_folder(config: Config, how: Run, sets: Sequence[DataSet]) -> Path:
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """Return the hash of all of the program: records of other code are not taken up."""
+    """Return the hash of the program's code: records of other code are not reused."""
     digest = hashlib.sha256(answering.PROMPT_SHA256.encode())
     for package in _CODE:
         for file in sorted((ROOT / package).rglob("*.py")):
@@ -173,28 +189,29 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def _outside(config: Config) -> list[object]:
-    """Return what else records follow from: others' code, and the files of local models.
+def _foreign_code(config: Config) -> list[object]:
+    """Return versions of third-party code and models that the records depend on.
 
-    Of a memory by its import path that is its module, in a package all modules beside it.
+    A system named by its import path is identified by its module, in a package by all modules of
+    its folder.
     """
-    named = [config.embedder, *(one.name for one in (config.model, config.judge) if one)]
-    found: list[object] = [
-        _files(Path(one)) if one and Path(one).exists() else one for one in named
+    models = [config.embedder, *(spec.name for spec in (config.model, config.judge) if spec)]
+    versions: list[object] = [
+        _model_files(Path(name)) if name and Path(name).exists() else name for name in models
     ]
     for system in config.systems:
         if system in _PACKAGES:
-            found.append((system, _version(_PACKAGES[system])))
+            versions.append((system, _version(_PACKAGES[system])))
         elif ":" in system:
-            found.append((system, _module_hash(system.partition(":")[0])))
-    return found
+            versions.append((system, _module_hash(system.partition(":")[0])))
+    return versions
 
 
-def _files(model: Path) -> list[object]:
-    """Return where a model lies, and the size and age of its files: weights are long to hash."""
-    files = (one for one in sorted(model.rglob("*")) if one.is_file())
-    told = ((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files)
-    return [str(model.resolve()), *told]
+def _model_files(folder: Path) -> list[object]:
+    """Return the path of a model, and size and time of its files: hashing weights takes long."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    states = ((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return [str(folder.resolve()), *states]
 
 
 def _version(package: str) -> str | None:
@@ -205,60 +222,73 @@ def _version(package: str) -> str | None:
 
 
 def _module_hash(module: str) -> str:
-    name = getattr(sys.modules[module], "__file__", None)  # imported before, to see if it is there
-    if name is None:  # typed into a notebook: nothing says that it is still the same
+    name = getattr(sys.modules[module], "__file__", None)  # `_missing` has imported it
+    if name is None:  # a class from a notebook, which may have changed: never reuse its records
         return uuid4().hex
-    file = Path(name)
-    files = sorted(file.parent.rglob("*.py")) if "." in module else [file]
-    return hashlib.sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
+    path = Path(name)
+    files = sorted(path.parent.rglob("*.py")) if "." in module else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch) -> None:
-    """Embed all that is said and asked, so that no search pays for it."""
+    """Embed all turns and questions in advance, so that no search includes it."""
     inner = embedder(config.embedder)
     with CachedEmbedder(inner, cache) as cached:
         cached.prepare(
-            (text for one in sets for haystack in one.haystacks for text in texts(haystack, inner)),
+            (
+                text
+                for data_set in sets
+                for haystack in data_set.haystacks
+                for text in texts(haystack, inner)
+            ),
             lambda done, total: watch("embedding", done, total),
         )
 
 
-# ---- in whatever process
+def texts(haystack: Haystack, inner: Embedder) -> Iterator[str]:
+    """Yield every text that is embedded for a conversation and its questions."""
+    for turn in haystack.turns:
+        yield from pieces(turn, inner)
+    for question in haystack.questions:
+        yield question.text
 
 
-def work(job: _Job) -> _Result:
-    """Do one unit; return its file and what to write there."""
+# ---- in any process
+
+
+def work(job: _Job) -> _Output:
+    """Run one task; return its file and the content."""
     try:
-        return job.file, json.dumps(asdict(_do(job)), ensure_ascii=False)
+        return job.file, json.dumps(asdict(_run_task(job)), ensure_ascii=False)
     except Exception as error:
         error.add_note(f"while measuring {job.task.name}")
         raise
 
 
-def _do(job: _Job) -> Kept:
-    spec = next(one for one in job.config.data if one.name == job.task.data)
-    read = _read(spec)
-    haystack = next(one for one in read.haystacks if one.name == job.task.haystack)
-    chosen = job.config.model
-    judge = job.config.judge
-    with CachedEmbedder(embedder(job.config.embedder), job.cache) as cached:
-        asker = Evaluator(
-            config=job.config,
+def _run_task(job: _Job) -> TaskResult:
+    config = job.config
+    spec = next(spec for spec in config.data if spec.name == job.task.data)
+    data_set = _read(spec)
+    haystacks, model, judge = data_set.haystacks, config.model, config.judge
+    with CachedEmbedder(embedder(config.embedder), job.cache) as cached:
+        evaluator = Evaluator(
+            config=config,
             judge=None if judge is None else answering.load(judge),
             count=cached.count,
-            anew=cached.anew,
-            model=None if chosen is None else answering.load(chosen),
-            answered=task.sample(
-                read.haystacks, chosen.questions if chosen else 0, job.config.seed
-            ),
-            probed=task.sample(read.haystacks, job.config.probes, job.config.seed),
+            uncached=cached.anew,
+            model=None if model is None else answering.load(model),
+            answered=task.sample(haystacks, model.questions if model else 0, config.seed),
+            probed=task.sample(haystacks, config.probes, config.seed),
         )
         system = load_system(job.task.system)(cached)
         try:
-            return Kept(records=tuple(task.run(job.task, job.config, haystack, system, asker)))
+            records = evaluator.run(job.task, _haystack(data_set, job.task.haystack), system)
         except NotSupported as error:
-            what = f"{job.task.system}, {job.task.regime}"
-            return Kept(records=(), not_run=(NotRun(what=what, data=spec.name, why=str(error)),))
+            label = f"{job.task.system}, {job.task.regime}"
+            return TaskResult(
+                records=(), not_run=(NotRun(what=label, data=spec.name, why=str(error)),)
+            )
+        return TaskResult(records=tuple(records))
 
 
 _read = lru_cache(maxsize=None)(data.read)
@@ -278,26 +308,26 @@ def embedder(name: str) -> Embedder:
 
 # ---- processes
 
-_Each = Callable[[Callable[[_Job], _Result], Sequence[_Job]], Iterator[_Result]]
+_Map = Callable[[Callable[[_Job], _Output], Sequence[_Job]], Iterator[_Output]]
 
 
 @contextmanager
-def _pool(how: Run) -> Iterator[_Each]:
-    """Yield what does jobs, here, in processes, or on a Ray cluster, in whatever order."""
-    if how.ray is not None:
-        with _ray(how) as pool:
+def _pool(options: Run) -> Iterator[_Map]:
+    """Yield a `map` over jobs: in this process, in several, or on a Ray cluster, in any order."""
+    if options.ray is not None:
+        with _ray(options) as pool:
             yield pool.imap_unordered
-    elif how.processes == 1:
+    elif options.processes == 1:
         yield map
     else:
         context = multiprocessing.get_context("spawn")  # torch does not survive a fork
-        with context.Pool(how.processes, initializer=_start_worker) as pool:
+        with context.Pool(options.processes, initializer=_start_worker) as pool:
             yield pool.imap_unordered
 
 
 def _start_worker() -> None:
-    """Keep to one core, and end when the run is killed: it would wait for work for ever."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # torch, which is not loaded yet, and FAISS read it
+    """Use one core, and exit when the parent is killed: the pool would wait for it forever."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by torch, which is not loaded yet, and by FAISS
 
     def wait() -> None:
         if parent := multiprocessing.parent_process():
@@ -307,13 +337,15 @@ def _start_worker() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _ray(how: Run) -> Any:
+def _ray(options: Run) -> Any:
     try:
         from ray.util.multiprocessing import Pool
     except ModuleNotFoundError as error:
         raise MissingExtra("a Ray cluster needs ray: pip install 'memkit-llm[ray]'") from error
-    here = str(Path.cwd())  # from where the paths of data and models are told
+    here = str(Path.cwd())  # paths of data and models are relative to it
     try:
-        return Pool(how.processes, initializer=os.chdir, initargs=(here,), ray_address=how.ray)
+        return Pool(
+            options.processes, initializer=os.chdir, initargs=(here,), ray_address=options.ray
+        )
     except (ValueError, ConnectionError) as error:
-        raise InvalidInput(f"Ray at {how.ray!r} cannot be used: {error}") from error
+        raise InvalidInput(f"Ray at {options.ray!r} cannot be used: {error}") from error

@@ -1,4 +1,4 @@
-"""Everything that one question is scored by, under the names of the catalogue.
+"""All scores of one question, under the names of the catalogue.
 
 A score that does not apply to a question is absent, and never 0.
 """
@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from evals.card.state import Evidence, QuestionState
-from evals.metrics import answers, current, dates, episodic, grounding, ranking
+from evals.metrics import answers, current, dates, episodic, grounding
 from evals.metrics import recognition as recognised
 from evals.metrics import retrieval as metrics
 from evals.metrics.retrieval import SERVED
 
-WINDOW = timedelta(days=30)  # of the anchoring error: a month off is wholly wrong
-CONFLICT, PREFERENCE = "conflict", "preference"  # what kinds of question are called
+WINDOW = timedelta(days=30)  # of the anchoring error: a date that is a month off scores 1
+CONFLICT, PREFERENCE, UPDATE = "conflict", "preference", "knowledge-update"  # kinds of question
 
 Scores = dict[str, float]
 
 
-def _kept(scores: Mapping[str, float | None]) -> Scores:
+def _without_none(scores: Mapping[str, float | None]) -> Scores:
     return {name: value for name, value in scores.items() if value is not None}
 
 
@@ -26,36 +26,64 @@ def _kept(scores: Mapping[str, float | None]) -> Scores:
 
 
 def search(state: QuestionState, evidence: Evidence) -> Scores:
-    """Return what the memory's part is worth, whatever a model makes of it."""
+    """Return the scores of the memory's part: they do not depend on a model's reply."""
     packed = _packed(state, evidence)
     if not evidence.ranks:
         return packed
-    question, at = state.question, evidence.gold_places
-    own = _refusing(evidence.refuses, answerable=question.answerable, who="system ")
-    return packed | own | _ranked(at) | _now(state, evidence) | _events(state, evidence)
+    answerable = state.question.answerable
+    refusals = _refusal(evidence.refuses, answerable=answerable, prefix="system ")
+    return (
+        packed
+        | refusals
+        | _turns(state, evidence)
+        | _sessions(evidence.session_places)
+        | _versions(state, evidence)
+        | _events(state, evidence)
+    )
 
 
-def _ranked(at: metrics.Places) -> Scores:
-    if not at:
+def _turns(state: QuestionState, evidence: Evidence) -> Scores:
+    """Return the scores of the gold turns' places, and of the gold in fixed token budgets."""
+    places = evidence.gold_places
+    if not places:
         return {}
-    recalls = {f"turn recall@{k}": metrics.recall(at, k) for k in (5, 10, 50)}
-    return recalls | _kept(
+    served = metrics.places(evidence.served, state.gold)
+    scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
+    scores |= {
+        f"share in {budget} tokens": gold / len(state.gold)
+        for budget, gold in (evidence.gold_in or {}).items()
+    }
+    return scores | _without_none(
         {
-            "any@1": metrics.any_of(at, 1),
-            "any@10": metrics.any_of(at, 10),
-            "MRR": metrics.reciprocal_rank(at),
-            "NDCG@10": metrics.ndcg(at, 10),
-            "P@5": ranking.precision(at, 5),
-            "AUPRC": ranking.average_precision(at),
+            f"served recall@{SERVED}": metrics.recall(served, SERVED),
+            "any@1": metrics.any_of(places, 1),
+            "any@5": metrics.any_of(places, 5),
+            "any@10": metrics.any_of(places, 10),
+            "MRR": metrics.reciprocal_rank(places),
+            "NDCG@10": metrics.ndcg(places, 10),
+            "P@5": metrics.precision(places, 5),
+            "AUPRC": metrics.average_precision(places),
         }
     )
 
 
+def _sessions(places: metrics.Places) -> Scores:
+    """Return the scores of the gold sessions' places."""
+    if not places:
+        return {}
+    return {
+        "session recall@5": metrics.recall(places, 5),
+        "session any@1": metrics.any_of(places, 1),
+        "session any@5": metrics.any_of(places, 5),
+        "session all@5": metrics.all_of(places, 5),
+    }
+
+
 def _packed(state: QuestionState, evidence: Evidence) -> Scores:
-    """Return what stands in the prompt."""
+    """Return the scores of the turns in the prompt."""
     gold, turns = state.gold, evidence.packed.turns
     steps = state.question.expected.steps
-    return _kept(
+    return _without_none(
         {
             "share in budget": grounding.context_recall(turns, gold) if gold else None,
             "context precision": grounding.context_precision(turns, gold) if gold else None,
@@ -72,29 +100,62 @@ def _packed(state: QuestionState, evidence: Evidence) -> Scores:
 
 
 def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
-    """Return F1 of the transitions, over what of a procedure's turns stands in the prompt."""
+    """Return F1 of the transitions between those of a procedure's turns that are in the prompt."""
     gold = set(steps)
-    return episodic.procedure_f1([one for one in turns if one in gold], steps) if steps else None
+    return episodic.procedure_f1([turn for turn in turns if turn in gold], steps) if steps else None
 
 
-def _now(state: QuestionState, evidence: Evidence) -> Scores:
-    """Return whether what holds now comes before what held once, and conflicts are shown."""
-    at, stale = evidence.gold_places, evidence.stale_places
-    found = {
-        "freshness hit": current.freshness_hit(at, stale, SERVED) if stale else None,
-        "out-of-date use": current.out_of_date_use(at, stale) if at else None,
+def _versions(state: QuestionState, evidence: Evidence) -> Scores:
+    """Return whether current versions precede stale ones, and both sides of a conflict appear."""
+    places, stale = evidence.current_places, evidence.stale_places
+    scores = {
+        "freshness hit": current.freshness_hit(places, stale, SERVED) if stale else None,
+        "out-of-date use": current.out_of_date_use(places, stale) if places else None,
     }
-    if state.question.kind.startswith(CONFLICT) and len(at) > 1:
-        found["conflict shown"] = current.conflict_shown(at[-1:], at[:-1], SERVED)
-    return _kept(found)
+    if evidence.states_stale is not None:
+        scores["stale shown as current"] = float(evidence.states_stale)
+    elif stale:
+        scores["stale shown as current"] = _stale_first(state, evidence)
+    gold_places = evidence.gold_places
+    if state.question.kind.startswith(CONFLICT) and len(gold_places) > 1:
+        newest, older = gold_places[-1:], gold_places[:-1]
+        scores["conflict shown"] = current.conflict_shown(newest, older, SERVED)
+    if state.question.kind == UPDATE and state.question.answerable:
+        scores["newest above older"] = _newest_above_older(state, evidence)
+    return _without_none(scores)
+
+
+def _stale_first(state: QuestionState, evidence: Evidence) -> float | None:
+    """Return whether a stale turn precedes every current one in a call as users make it."""
+    served, stale_turns = evidence.served, state.question.expected.stale_turns
+    return current.out_of_date_use(
+        metrics.places(served, state.gold), metrics.places(served, stale_turns)
+    )
+
+
+def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | None:
+    """Return whether evidence of the newest session precedes all evidence of older sessions.
+
+    None if the evidence is in one session. One turn of the newest session is enough.
+    """
+    session_of = state.session_of
+    gold = [turn for turn in session_of if turn in state.gold]  # in the order of the conversation
+    newest = [turn for turn in gold if session_of[turn] == session_of[gold[-1]]]
+    older = [turn for turn in gold if turn not in newest]
+    if not older:
+        return None
+    served = evidence.served
+    return current.freshness_hit(
+        metrics.places(served, newest), metrics.places(served, older), SERVED
+    )
 
 
 def _events(state: QuestionState, evidence: Evidence) -> Scores:
-    """Return whether the events of a question of several turns are replayed."""
+    """Return whether the events of a question with several steps are replayed."""
     steps = state.question.expected.steps
     if not steps:
         return {}
-    return _kept(
+    return _without_none(
         {
             "event F1": episodic.event_f1(evidence.ranking[: len(steps)], steps),
             "replay@10": episodic.replay_at_k(evidence.gold_places, SERVED),
@@ -102,13 +163,13 @@ def _events(state: QuestionState, evidence: Evidence) -> Scores:
     )
 
 
-def _refusing(refused: bool | None, *, answerable: bool, who: str = "") -> Scores:
+def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Scores:
     if refused is None:
         return {}
-    return _kept(
+    return _without_none(
         {
-            f"{who}abstention": current.abstention(refused=refused, answerable=answerable),
-            f"{who}false refusal": current.false_refusal(refused=refused, answerable=answerable),
+            f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
+            f"{prefix}false refusal": current.false_refusal(refused=refused, answerable=answerable),
         }
     )
 
@@ -117,58 +178,61 @@ def _refusing(refused: bool | None, *, answerable: bool, who: str = "") -> Score
 
 
 def reply(state: QuestionState, evidence: Evidence, text: str) -> Scores:
-    """Return what the model's reply is worth, judged by rules alone."""
+    """Return the scores of the model's reply, judged by rules alone."""
     question, unknown = state.question, answers.says_unknown(text)
-    refusing = _refusing(unknown or not text, answerable=question.answerable)
-    return refusing | _right(state, text) | _ordered(state, text) | _grounded(state, evidence, text)
+    refusals = _refusal(unknown or not text, answerable=question.answerable)
+    return refusals | _right(state, text) | _ordered(state, text) | _grounded(state, evidence, text)
 
 
 def _ordered(state: QuestionState, text: str) -> Scores:
-    """Return whether the reply tells the steps in order, each known by words of its turn alone."""
+    """Return whether the reply tells the steps in order; words unique to a turn identify it."""
     steps = state.question.expected.steps
-    found = [steps[n] for n in grounding.mentioned(text, [state.text_of[one] for one in steps])]
-    return _kept(
+    lines = [state.text_of[turn] for turn in steps]
+    mentioned = [steps[n] for n in grounding.mentioned(text, lines)]
+    return _without_none(
         {
-            "reply step order": episodic.step_order(found, steps),
-            "reply procedure F1": _procedure(found, steps),
+            "reply step order": episodic.step_order(mentioned, steps),
+            "reply procedure F1": _procedure(mentioned, steps),
         }
     )
 
 
 def _right(state: QuestionState, text: str) -> Scores:
+    """Return whether the reply is right, by the expected and the stale answers."""
     expected, kind = state.question.expected, state.question.kind
-    old = current.out_of_date_reply(text, expected.answers, expected.stale)
-    found: dict[str, float | None] = {"out-of-date reply": old}
-    if not state.question.answerable or not expected.answers:
-        return _kept(found)
-    given = expected.answers
-    found |= {
-        "EM": answers.exact(text, given),
-        "F1": answers.f1(text, given),
-        "contains": answers.contains(text, given),
-        "ROUGE-L": max(answers.rouge_l(text, one) for one in given),
+    right, stale = expected.answers, expected.stale
+    scores: dict[str, float | None] = {
+        "out-of-date reply": current.out_of_date_reply(text, right, stale)
+    }
+    if not state.question.answerable or not right:
+        return _without_none(scores)
+    scores |= {
+        "EM": answers.exact(text, right),
+        "F1": answers.f1(text, right),
+        "contains": answers.contains(text, right),
+        "ROUGE-L": max(answers.rouge_l(text, answer) for answer in right),
     }
     if kind.startswith(CONFLICT):
-        found["conflict handled"] = current.conflict_handled(text, given)
+        scores["conflict handled"] = current.conflict_handled(text, right)
     if kind.startswith(PREFERENCE):
-        found["preference retention"] = current.preference_retained(text, given, expected.stale)
-    if gold := dates.days(given):
-        found["anchoring error"] = episodic.anchoring_error(dates.days([text]), gold, WINDOW)
-    return _kept(found)
+        scores["preference retention"] = current.preference_retained(text, right, stale)
+    if gold := dates.days(right):
+        scores["anchoring error"] = episodic.anchoring_error(dates.days([text]), gold, WINDOW)
+    return _without_none(scores)
 
 
 def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
-    """Return whether the reply stands on what was in the prompt; on nothing, no claim does."""
+    """Return whether the prompt supports the claims of the reply."""
     lines = state.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
     passages = [lines[turn] for turn in packed]
-    shown = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
+    context = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
     gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
-    return _kept(
+    return _without_none(
         {
-            "citation coverage": grounding.citation_coverage(text, shown),
-            "unsupported claims": grounding.unsupported_claim_rate(text, shown),
+            "citation coverage": grounding.citation_coverage(text, context),
+            "unsupported claims": grounding.unsupported_claim_rate(text, context),
             "attribution": grounding.attribution(text, passages, gold) if gold else None,
             "replay support": episodic.replay_support(text, replayed) if gold else None,
         }
@@ -176,75 +240,74 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
 
 
 def recognition(answer: float, foils: Sequence[float]) -> Scores:
-    """Return whether the model finds the answer likelier than foils, from losses per token."""
+    """Return whether the answer has a lower loss per token than foils."""
     return {"recognition": recognised.recognised(answer, foils)}
 
 
-def wording(seen: float, paraphrases: Sequence[float]) -> Scores:
-    """Return whether the model finds the sentence as it was said likelier than paraphrases."""
-    return {"wording recognition": recognised.recognised(seen, paraphrases)}
+def wording(verbatim: float, paraphrases: Sequence[float]) -> Scores:
+    """Return whether the verbatim evidence has a lower loss per token than paraphrases."""
+    return {"wording recognition": recognised.recognised(verbatim, paraphrases)}
 
 
 def exposure(answer: float, foils: Sequence[float]) -> Scores:
-    """Return how exposed the answer is as a canary among foils, in bits."""
+    """Return the exposure of the answer as a canary among foils, in bits."""
     rank = 1 + sum(loss < answer for loss in foils)
     return {"exposure": recognised.exposure(rank, len(foils) + 1)}
 
 
-def recalled(rest: str, completion: str) -> Scores:
-    """Return how much of the second half of the evidence a half cue brings back."""
-    return {"half-cue recall": recognised.recalled(rest, completion)}
+def recalled(second_half: str, completion: str) -> Scores:
+    """Return the share of the second half of the evidence that a half cue brings back."""
+    return {"half-cue recall": recognised.recalled(second_half, completion)}
 
 
-# ---- what is not a score
+# ---- the other fields of a record
 
 
 def refused(evidence: Evidence, text: str | None) -> bool | None:
-    """Return whether a question was refused: by the reply if there is one, else by the system."""
+    """Return whether a question was refused: by the reply, or without one by the system."""
     return evidence.refuses if text is None else answers.says_unknown(text) or not text
 
 
 def axes(state: QuestionState, evidence: Evidence) -> Scores:
-    """Return where a question stands on everything that may move a score."""
+    """Return a question's position on every axis that may move a score."""
     place = {turn.id: n for n, turn in enumerate(state.haystack.turns)}
     gold = [place[turn] for turn in state.gold if turn in place]
-    found = {"turns": float(state.turns)} | dict(state.question.axes)
+    axes = {"turns": float(state.turns)} | dict(state.question.axes)
     if gold:
-        said = state.turns
-        if state.probe:  # more has been said since it was first asked
-            found.pop("distance", None)
-            found.pop("depth", None)
-        found.setdefault("distance", float(max(said - 1 - max(gold), 0)))
-        found.setdefault("depth", min(max(gold) / max(said - 1, 1), 1.0))
-    shown = [evidence.place_of[turn] for turn in state.gold if turn in evidence.place_of]
-    return found | ({"place": min(shown)} if shown else {})
+        if state.probe:  # more turns lie between the evidence and the repeated question
+            axes.pop("distance", None)
+            axes.pop("depth", None)
+        axes.setdefault("distance", float(max(state.turns - 1 - max(gold), 0)))
+        axes.setdefault("depth", min(max(gold) / max(state.turns - 1, 1), 1.0))
+    packed = [evidence.place_of[turn] for turn in state.gold if turn in evidence.place_of]
+    return axes | ({"place": min(packed)} if packed else {})
 
 
 def stages(
     state: QuestionState, evidence: Evidence, scores: Mapping[str, float], *, answered: bool
 ) -> dict[str, bool]:
-    """Return how far the evidence came: every gold turn stored, found and packed; used; right.
+    """Return which stages of the funnel the evidence passed.
 
-    Found: among the turns asked for, or packed all the same. Used: the answer is right, or rests
-    on a gold turn.
+    Stored, retrieved, packed: every gold turn was; a packed turn counts as retrieved. Used: the
+    answer is right, or rests on a gold turn. Right: the reply contains the answer.
     """
     gold = set(state.gold)
     if not gold:
         return {}
     packed = gold <= set(evidence.packed.turns)
-    found: dict[str, bool] = {"packed": packed}
+    passed: dict[str, bool] = {"packed": packed}
     if evidence.stored is not None:
-        found["stored"] = gold <= evidence.stored
+        passed["stored"] = gold <= evidence.stored
     if evidence.ranks:
-        found["retrieved"] = packed or gold <= set(evidence.ranking)
+        passed["retrieved"] = packed or gold <= set(evidence.ranking)
     if answered and "contains" in scores:
         correct = bool(scores["contains"])
-        found["used"] = correct or bool(scores.get("attribution"))
-        found["right"] = correct
-        found["lucky"] = correct and not packed
-    return found
+        passed["used"] = correct or bool(scores.get("attribution"))
+        passed["right"] = correct
+        passed["lucky"] = correct and not packed
+    return passed
 
 
 def halves(text: str) -> tuple[str, str]:
-    """Return a text's first half, as a cue, and the rest."""
+    """Return a text's first half, as a cue, and its second half."""
     return recognised.half_cue(text)

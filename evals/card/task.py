@@ -1,121 +1,122 @@
-"""One unit of work: one system, one conversation, one regime, and a record per question."""
+"""One unit of work (data set × system × regime × conversation) and the order of its questions."""
 
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
-from evals.card.ask import Evaluator
-from evals.card.config import Config
-from evals.card.records import Record, Regime
+from evals.card.records import Regime
 from evals.card.state import QuestionState
-from evals.data.haystack import Asked, Haystack
+from evals.data.haystack import Haystack, Question
 from evals.systems.registry import System
 from memkit import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is done, or not done, as a whole."""
+    """The smallest part of a card that is run, stored and resumed as a whole."""
 
-    data: str  # the data set's name in the config
+    data: str  # name of the data set in the config
     haystack: str
     regime: Regime
     system: str
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The task in words, for error messages."""
         return f"{self.data} / {self.haystack} / {self.regime} / {self.system}"
 
 
-def run(
-    task: Task, config: Config, haystack: Haystack, system: System, asker: Evaluator
-) -> list[Record]:
-    """Return the records of a unit; the system is closed afterwards."""
-    online = task.regime == "online"
-    with closing(system):
-        asked = (
-            _online(config.steps, haystack, system, asker.probed)
-            if online
-            else _offline(haystack, system)
-        )
-        return [asker.ask(system, task, state) for state in asked]
+def replay(haystack: Haystack, system: System) -> Iterator[QuestionState]:
+    """Yield every question with the memory in its state at the question's time, in that order.
 
-
-def _offline(haystack: Haystack, system: System) -> Iterator[QuestionState]:
-    """Yield every question with the memory as it was when the question was asked, in that order.
-
-    What is said later is remembered later, so no memory has to be told the time. What the user
-    deletes is gone before anything is asked.
+    Later turns are remembered later, so no memory needs the time. Turns that the user
+    deletes are forgotten before any question.
     """
-    said, writing = 0, 0.0
-    for question in sorted(haystack.questions, key=lambda one: said_by(one, haystack)):
-        if (end := said_by(question, haystack)) > said:
-            new = haystack.turns[said:end]
+    turns, writing = 0, 0.0
+    for question in sorted(
+        haystack.questions, key=lambda question: turns_before(question, haystack)
+    ):
+        if (end := turns_before(question, haystack)) > turns:
+            new = haystack.turns[turns:end]
             writing += _remember(system, new)
             _forget(haystack, system, new)
-            said = end
-        yield QuestionState(haystack=haystack, question=question, turns=said, writing=writing)
+            turns = end
+        yield QuestionState(haystack=haystack, question=question, turns=turns, writing=writing)
 
 
-def _online(
+def online(
     steps: int, haystack: Haystack, system: System, probed: frozenset[str]
 ) -> Iterator[QuestionState]:
-    """Yield every question when its time has come, and some again after every later step.
+    """Yield every question after the step that completes its evidence, and repeat some later.
 
-    Asked again it is a probe: only the search is looked at, to see what later writes did to it.
+    A repeated question is a probe: only its search is scored, to measure the effect of later
+    writes.
+
+    Args:
+        steps: maintenance steps of the conversation.
+        haystack: the conversation.
+        system: the memory, empty.
+        probed: ids of the questions that are repeated after every later step.
     """
-    asked: list[Asked] = []
-    said, writing = 0, 0.0
+    repeated: list[Question] = []
+    turns, writing = 0, 0.0
     for step, end in enumerate(boundaries(haystack, steps), start=1):
-        writing += _remember(system, haystack.turns[said:end])
+        writing += _remember(system, haystack.turns[turns:end])
         if end == len(haystack.turns):
             _forget(haystack, system, haystack.turns)
         state = QuestionState(
             haystack=haystack, question=haystack.questions[0], turns=end, writing=writing, step=step
         )
-        for question in asked:
+        for question in repeated:
             yield replace(state, question=question, probe=True)
-        due = [one for one in haystack.questions if said < time_of(one, haystack) <= end]
+        due = [
+            question
+            for question in haystack.questions
+            if turns < turns_at_first(question, haystack) <= end
+        ]
         for question in due:
             yield replace(state, question=question)
-        asked += [one for one in due if one.id in probed and _lasts(one, haystack)]
-        said = end
+        repeated += [
+            question
+            for question in due
+            if question.id in probed and _keeps_its_answer(question, haystack)
+        ]
+        turns = end
 
 
 def _remember(system: System, turns: Sequence[Turn]) -> float:
-    """Let a system take in turns; return how many milliseconds that took."""
+    """Remember turns; return the time in milliseconds."""
     started = time.perf_counter()
     system.remember(turns)
     return 1000 * (time.perf_counter() - started)
 
 
-def _forget(haystack: Haystack, system: System, said: Sequence[Turn]) -> None:
-    """Delete what the user deletes of these turns."""
-    there = {turn.id for turn in said}
-    if gone := tuple(one for one in haystack.forgotten if one in there):
-        system.forget(gone)
+def _forget(haystack: Haystack, system: System, turns: Sequence[Turn]) -> None:
+    """Delete those of these turns that the user deletes."""
+    present = {turn.id for turn in turns}
+    if deleted := tuple(turn_id for turn_id in haystack.forgotten if turn_id in present):
+        system.forget(deleted)
 
 
-def _lasts(question: Asked, haystack: Haystack) -> bool:
-    """Return whether a question has the same answer to the end: what is replaced has to go."""
-    replaced = {turn for one in haystack.questions for turn in one.expected.stale_turns}
-    return replaced.isdisjoint(question.gold.turns)
+def _keeps_its_answer(question: Question, haystack: Haystack) -> bool:
+    """Return whether the answer holds to the end; a superseded answer is meant to disappear."""
+    stale = {turn for question in haystack.questions for turn in question.expected.stale_turns}
+    return stale.isdisjoint(question.gold.turns)
 
 
-def said_by(question: Asked, haystack: Haystack) -> int:
-    """Return how many turns had been said when a question was asked; all, if it has no time."""
-    turns, at = haystack.turns[: question.after], question.asked_at
-    later = (n for n, turn in enumerate(turns) if at and turn.said_at and turn.said_at > at)
+def turns_before(question: Question, haystack: Haystack) -> int:
+    """Return the number of turns that precede a question; all turns if it has no time."""
+    turns, now = haystack.turns[: question.after], question.asked_at
+    later = (n for n, turn in enumerate(turns) if now and turn.said_at and turn.said_at > now)
     return next(later, len(turns))
 
 
 def boundaries(haystack: Haystack, steps: int) -> list[int]:
-    """Return after how many turns each step ends: equal parts, and where a question has its time.
+    """Return the number of turns at the end of each step.
 
-    The last is the conversation's end.
+    Steps are equal parts, and end where a question has a fixed time. The last boundary is the end
+    of the conversation.
     """
     n = len(haystack.turns)
     parts = {round(n * step / steps) for step in range(1, steps + 1)}
@@ -123,10 +124,10 @@ def boundaries(haystack: Haystack, steps: int) -> list[int]:
     return sorted(end for end in parts | times if 0 < end <= n)
 
 
-def time_of(question: Asked, haystack: Haystack) -> int:
-    """Return after how many turns a question is first asked: when the evidence is in.
+def turns_at_first(question: Question, haystack: Haystack) -> int:
+    """Return the number of turns before a question is first put: its evidence is complete.
 
-    A question without evidence waits for the end, and so does one about something deleted.
+    A question without evidence, or about a deleted turn, is put at the end.
     """
     if question.after is not None:
         return min(max(question.after, 1), len(haystack.turns))
@@ -136,7 +137,7 @@ def time_of(question: Asked, haystack: Haystack) -> int:
 
 
 def sample(haystacks: Sequence[Haystack], most: int | None, seed: int) -> frozenset[str]:
-    """Return the ids of so many questions: of each kind in turn, drawn by seed; None: of all."""
+    """Return the ids of `most` questions, stratified by kind and drawn by seed; None: all ids."""
     kinds: dict[str, list[str]] = {}
     for haystack in haystacks:
         for question in haystack.questions:

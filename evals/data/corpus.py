@@ -8,7 +8,6 @@ matter here and is not reported.
 
 import hashlib
 import random
-import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 import memkit
-from evals import ROOT, USER
+from evals import USER
+from evals.data.synthetic.talk import PHRASES
 from memkit import Turn
 from memkit.embedders import MINILM, MiniLM
 from memkit.models.bundled import default_cache
@@ -26,30 +26,29 @@ from memkit.protocols import Embedder, Vectors
 from memkit.records import Scope
 
 START = datetime(2024, 1, 1, 9, tzinfo=UTC)
+REALLY_EMBEDDED = 2500
+NOISE = 0.5  # of a derived vector, relative to the spread of the real ones
 _WORDS = 40_000  # made-up ones
 _EXPONENT, _SHIFT = 1.05, 2.7  # Zipf-Mandelbrot, as fitted to English
 _BATCH = 2000
-REALLY_EMBEDDED = 2500
-NOISE = 0.5  # of a derived vector, relative to the spread of the real ones
 
 
 @cache
-def vocabulary(seed: int) -> tuple[list[str], list[float]]:
-    """Return words by falling frequency, and their summed weights."""
+def _make_vocabulary(seed: int) -> tuple[list[str], list[float]]:
+    """Return words by falling frequency, and their cumulative weights."""
     rng = random.Random(seed)
-    given = tomllib.loads((ROOT / "evals/data/phrases.toml").read_text())
-    syllables = [onset + vowel for onset in given["onsets"].split() for vowel in "aeiou"]
-    made: dict[str, None] = {}
-    while len(made) < _WORDS:
-        made["".join(rng.choices(syllables, k=rng.choice((2, 2, 3, 3, 4))))] = None
-    words = [*given["function_words"].split(), *made]
+    syllables = [onset + vowel for onset in PHRASES["onsets"].split() for vowel in "aeiou"]
+    invented: dict[str, None] = {}
+    while len(invented) < _WORDS:
+        invented["".join(rng.choices(syllables, k=rng.choice((2, 2, 3, 3, 4))))] = None
+    words = [*PHRASES["function_words"].split(), *invented]
     weights = 1 / (np.arange(1, len(words) + 1) + _SHIFT) ** _EXPONENT
     return words, np.cumsum(weights).tolist()
 
 
-def texts(n: int, seed: int) -> list[str]:
+def make_texts(n: int, seed: int) -> list[str]:
     """Return `n` sentences of 6 to 30 words, different in every one."""
-    words, weights = vocabulary(seed)
+    words, weights = _make_vocabulary(seed)
     rng = random.Random(seed + 1)
     return [
         " ".join(rng.choices(words, cum_weights=weights, k=rng.randint(6, 30))) + "."
@@ -57,26 +56,26 @@ def texts(n: int, seed: int) -> list[str]:
     ]
 
 
-def questions(asked_of: Sequence[str], n: int, seed: int) -> list[str]:
+def make_questions(texts: Sequence[str], n: int, seed: int) -> list[str]:
     """Return `n` questions, each with 3 to 7 words of one of the texts."""
     rng = random.Random(seed + 2)
-    found = []
-    for text in rng.choices(asked_of, k=n):
+    questions = []
+    for text in rng.choices(texts, k=n):
         words = text.rstrip(".").split()
-        kept = rng.sample(words, k=min(len(words), rng.randint(3, 7)))
-        found.append(f"What did you say about {' '.join(kept)}?")
-    return found
+        sample = rng.sample(words, k=min(len(words), rng.randint(3, 7)))
+        questions.append(f"What did you say about {' '.join(sample)}?")
+    return questions
 
 
-def embedded(given: Sequence[str], embedder: Embedder) -> Vectors:
-    """Return the texts' vectors, from the cache on disk if they were embedded before."""
+def embed_texts(texts: Sequence[str], embedder: Embedder) -> Vectors:
+    """Return the texts' vectors, from a file in the cache if it has them."""
     digest = hashlib.blake2b(str(embedder.fingerprint).encode(), digest_size=16)
-    for text in given:
+    for text in texts:
         digest.update(f"{len(text)}:{text}".encode())
     path = default_cache() / "evals" / f"{digest.hexdigest()}.npy"
     if path.exists():
         return np.asarray(np.load(path), dtype=np.float32)
-    vectors = embedder.embed(given)
+    vectors = embedder.embed(texts)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp.npy")
     np.save(unfinished, vectors)
@@ -84,7 +83,7 @@ def embedded(given: Sequence[str], embedder: Embedder) -> Vectors:
     return vectors
 
 
-def derived(real: Vectors, n: int, seed: int) -> Vectors:
+def derive_vectors(real: Vectors, n: int, seed: int) -> Vectors:
     """Return `n` unit vectors: the real ones, then real ones with noise of the same covariance.
 
     Noise that is as wide in every direction as the real vectors are keeps them on the same few
@@ -101,105 +100,71 @@ def derived(real: Vectors, n: int, seed: int) -> Vectors:
     return np.concatenate(parts)
 
 
-def vectors(n: int, seed: int, *, real: bool) -> Vectors:
-    """Return `n` vectors for filling: derived from MiniLM's, or random ones for a quick test."""
+def make_vectors(n: int, seed: int, *, real: bool) -> Vectors:
+    """Return `n` vectors: derived from MiniLM's, or random ones for a quick test."""
     if not real:
-        drawn = np.random.default_rng(seed).standard_normal((n, MINILM.dimension))
-        return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
-    base = embedded(texts(min(n, REALLY_EMBEDDED), seed), MiniLM())
-    return derived(base, n, seed)
+        random_vectors = np.random.default_rng(seed).standard_normal((n, MINILM.dimension))
+        lengths = np.linalg.norm(random_vectors, axis=1, keepdims=True)
+        return np.asarray(random_vectors / lengths, dtype=np.float32)
+    base = embed_texts(make_texts(min(n, REALLY_EMBEDDED), seed), MiniLM())
+    return derive_vectors(base, n, seed)
 
 
-class Prepared:
-    """An embedder that hands out prepared vectors in turn, under MiniLM's name."""
+class PreparedEmbedder:
+    """An embedder that returns prepared vectors in turn, under MiniLM's name."""
 
     fingerprint = MINILM
 
-    def __init__(self, prepared: Vectors) -> None:
-        self._prepared, self._next = prepared, 0
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors, self._next = vectors, 0
 
     def count(self, text: str) -> int:
         """Return the number of words."""
         return len(text.split())
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:  # noqa: ARG002
-        """Return the text whole: one turn, one vector."""
+        """Return the whole text: one turn, one vector."""
         return [(0, len(text))]
 
-    def embed(self, given: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Vectors:
         """Return the next vectors, whatever the texts are."""
-        first, self._next = self._next, self._next + len(given)
-        return self._prepared[first : self._next]
+        first, self._next = self._next, self._next + len(texts)
+        return self._vectors[first : self._next]
 
 
-def fill(path: Path, said: Sequence[str], prepared: Vectors) -> None:
-    """Make a memory of one user with these texts and vectors, a minute between two turns."""
-    settings = memkit.Settings(background=False)
-    with memkit.open(str(path), embedder=Prepared(prepared), settings=settings) as memory:
-        for first in range(0, len(said), _BATCH):
-            batch = said[first : first + _BATCH]
-            memory.remember(
-                [
-                    Turn(
-                        id=f"t{first + n}",
-                        text=text,
-                        role="user" if n % 2 == 0 else "assistant",
-                        said_at=START + timedelta(minutes=first + n),
-                    )
-                    for n, text in enumerate(batch)
-                ],
-                user_id=USER,
-                session_id=f"s{first // _BATCH}",
-            )
-        # makes the index, which closing then saves
-        with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
-            snapshot.nearest(prepared[0], 1)
-
-
-def memory_file(folder: Path, size: int, seed: int, *, real: bool) -> Path:
-    """Return a filled memory of `size` turns in `folder`, made at the first call."""
+def make_memory_file(folder: Path, size: int, seed: int, *, real: bool) -> Path:
+    """Return a memory of one user with `size` turns in `folder`, made at the first call."""
     path = folder / f"{size}-{seed}.db"
     if not path.exists():
-        fill(path, texts(size, seed), vectors(size, seed, real=real))
+        _fill(path, make_texts(size, seed), make_vectors(size, seed, real=real))
     return path
 
 
-def exact(prepared: Vectors) -> Any:
-    """Return FAISS's exact index over the vectors: the baseline of every vector search here."""
+def _fill(path: Path, texts: Sequence[str], vectors: Vectors) -> None:
+    """Write a memory with these texts and vectors, a minute between two turns."""
+    settings = memkit.Settings(background=False)
+    embedder = PreparedEmbedder(vectors)
+    with memkit.open(str(path), embedder=embedder, settings=settings) as memory:
+        for first in range(0, len(texts), _BATCH):
+            turns = [
+                Turn(
+                    id=f"t{n}",
+                    text=text,
+                    role="user" if n % 2 == 0 else "assistant",
+                    said_at=START + timedelta(minutes=n),
+                )
+                for n, text in enumerate(texts[first : first + _BATCH], start=first)
+            ]
+            memory.remember(turns, user_id=USER, session_id=f"s{first // _BATCH}")
+        # a search builds the index, which closing saves
+        with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
+            snapshot.nearest(vectors[0], 1)
+
+
+def exact_index(vectors: Vectors) -> Any:
+    """Return FAISS's exact index of the vectors: the baseline of every vector search here."""
     import faiss
 
-    index = faiss.IndexFlatIP(prepared.shape[1])
-    index.add(np.ascontiguousarray(prepared))
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.ascontiguousarray(vectors))
     return index
-
-
-def save_flat(path: Path, prepared: Vectors) -> None:
-    """Write a bare exact index of the vectors as FAISS writes it."""
-    import faiss
-
-    faiss.write_index(exact(prepared), str(path))
-
-
-class Known:
-    """An embedder that has seen these texts already; others it embeds with `inner`."""
-
-    def __init__(self, given: Sequence[str], inner: Embedder) -> None:
-        once = list(dict.fromkeys(given))
-        self.fingerprint = inner.fingerprint
-        self._inner = inner
-        self._vectors = dict(zip(once, embedded(once, inner), strict=True))
-
-    def count(self, text: str) -> int:
-        """Return how many tokens `inner` counts."""
-        return self._inner.count(text)
-
-    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
-        """Return the spans that `inner` would."""
-        return self._inner.split(text, header=header)
-
-    def embed(self, given: Sequence[str]) -> Vectors:
-        """Return one row per text; costs nothing for texts that are known."""
-        new = [text for text in given if text not in self._vectors]
-        if new:
-            self._vectors.update(zip(new, self._inner.embed(new), strict=True))
-        return np.stack([self._vectors[text] for text in given])

@@ -1,111 +1,81 @@
-"""MemoryBank's virtual users (Zhong et al. 2023), whom Think-in-Memory reports on, passed through.
+"""MemoryBank's virtual users (Zhong et al. 2023), on which Think-in-Memory reports, as haystacks.
 
-Their dialogues go in, in English and in Chinese, and their probing questions are asked. The files
-have no answers, so nothing is scored: it is counted, and nothing may fail. They are given by their
-folder and are not part of the repository: https://github.com/zhongwanjun/MemoryBank-SiliconFriend
-(MIT). Summaries and personalities in them are a language model's, and are left out.
+The files are given by their folder and are not part of the repository:
+https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT). They have dialogues in English and
+Chinese and probing questions, but neither answers nor evidence: only what a question costs, and
+whether it is refused, can be measured. Their summaries and personalities were written by a
+language model and are left out.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
-from statistics import mean
 
-from evals import USER
-from evals.bench.result import Cell, Result, Table
-from evals.data.haystack import member, sha256
-from evals.thoughts import Measured, Options
-from evals.thoughts.filled import filled, prepare, vectors
+from evals.data.haystack import (
+    PUBLISHED,
+    DataSet,
+    Gold,
+    Haystack,
+    Question,
+    keep_usable,
+    member,
+    new_counts,
+    sha256,
+)
 from memkit import Turn
-from memkit.errors import InvalidInput, MemkitError
-from memkit.protocols import Embedder
+from memkit.errors import InvalidInput
 
-LANGUAGES: Mapping[str, str] = {"en": "English", "cn": "Chinese"}
+LANGUAGES = ("en", "cn")
 _MORNING = timedelta(hours=9)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A virtual user: what was said, and what they ask later."""
+def read(folder: Path, language: str, *, limit: int | None = None) -> DataSet:
+    """Read the virtual users of a language, "en" or "cn".
 
-    language: str
-    number: int  # in the file; names are data
-    turns: Sequence[Turn]
-    questions: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
-    """What came of one person's dialogues."""
-
-    language: str
-    person: int
-    turns: int
-    thoughts: int
-    questions: int
-    with_turns: int  # questions that recalled turns
-    with_thoughts: int  # questions that recalled thoughts
-    faults: int  # that `doctor` found
-    errors: int
-
-
-def run(options: Options, embedder: Embedder) -> Measured:
-    """Pass both languages through: remember, think, recall."""
-    if len(options.data) != 1:
-        raise InvalidInput("give one --data PATH, the folder of memory_bank_en.json")
-    folder = options.data[0]
-    people = [one for code in LANGUAGES for one in islice(read(folder, code), options.limit)]
-    with vectors(options, embedder) as cached:
-        questions = [question for one in people for question in one.questions]
-        prepare(cached, [one.turns for one in people], questions)
-        passed = [through(one, cached) for one in people]
-    settings: dict[str, Cell] = {
-        f"sha256, {code}": sha256(folder / f"memory_bank_{code}.json") for code in LANGUAGES
-    }
-    return Measured(
-        results=[
-            Result(
-                name="gvd",
-                about="MemoryBank's virtual users, passed through",
-                settings={**settings, "embedder": str(embedder.fingerprint)},
-                tables=[_table(passed)],
-                notes=["the data have no gold answers: nothing here says that a hit is right"],
-            )
-        ],
-        outcomes=[asdict(one) for one in passed],
+    Raises:
+        InvalidInput: a file is missing or has another shape, or there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise InvalidInput(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
+    bank = folder / f"memory_bank_{language}.json"
+    probing = folder / f"probing_questions_{language}.jsonl"
+    try:
+        people = json.loads(bank.read_text(encoding="utf-8"))
+        lines = probing.read_text(encoding="utf-8").splitlines()
+        questions = {
+            name.strip(): texts
+            for line in lines
+            if line.strip()
+            for name, texts in json.loads(line).items()
+        }
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidInput(
+            f"{folder} has no MemoryBank files of language {language!r}: {error}"
+        ) from error
+    haystacks = []
+    for n, (name, person) in enumerate(list(people.items())[:limit], start=1):
+        days = member(person, "history", dict, f"{bank.name}, person {n}")
+        turns = [turn for date, exchanges in days.items() for turn in _read_turns(date, exchanges)]
+        haystacks.append(_make_haystack(f"{language}-{n}", turns, questions.get(name.strip(), [])))
+    counts = new_counts()
+    counts["report"]["questions without evidence, not scored"] = sum(
+        len(haystack.questions) for haystack in haystacks
+    )
+    return DataSet(
+        format="gvd",
+        file=bank.name,
+        sha256=sha256(bank),
+        haystacks=keep_usable(haystacks, counts),
+        notes=(
+            "the file has no answers and no evidence: only costs and refusals can be told",
+            f"questions: sha256 {sha256(probing)[:12]}…",
+        ),
+        counts=counts,
     )
 
 
-def read(folder: Path, code: str) -> Iterator[Person]:
-    """Yield the people of one language.
-
-    Raises:
-        InvalidInput: a file is missing or has another shape.
-    """
-    bank = folder / f"memory_bank_{code}.json"
-    asked = folder / f"probing_questions_{code}.jsonl"
-    try:
-        people = json.loads(bank.read_text(encoding="utf-8"))
-        lines = asked.read_text(encoding="utf-8").splitlines()
-        asked_of = [json.loads(line) for line in lines if line.strip()]
-        questions = {name.strip(): of for one in asked_of for name, of in one.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{folder} is not MemoryBank's: {error}") from error
-    for n, (name, person) in enumerate(people.items(), start=1):
-        days = member(person, "history", dict, f"{bank.name}, person {n}")
-        turns = [turn for date, said in days.items() for turn in _turns(date, said)]
-        yield Person(
-            language=LANGUAGES[code],
-            number=n,
-            turns=turns,
-            questions=questions.get(name.strip(), []),
-        )
-
-
-def _turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
+def _read_turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
     began = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC) + _MORNING
     for n, exchange in enumerate(exchanges):
         for m, (key, role) in enumerate((("query", "user"), ("response", "assistant"))):
@@ -117,49 +87,16 @@ def _turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
                 )  # fmt: skip
 
 
-def through(person: Person, embedder: Embedder) -> Passed:
-    """Remember, think, and ask all questions; count what fails."""
-    errors = 0
-    turns: list[int] = []
-    thoughts: list[int] = []
-    with filled(person.turns, embedder) as memory:
-        for question in person.questions:
-            try:
-                turns.append(len(memory.recall(question, user_id=USER)))
-                thoughts.append(len(memory.recall(question, user_id=USER, kind="thought")))
-            except MemkitError:
-                errors += 1
-        return Passed(
-            language=person.language,
-            person=person.number,
-            turns=len(person.turns),
-            thoughts=len(memory.thoughts(user_id=USER)),
-            questions=len(person.questions),
-            with_turns=sum(map(bool, turns)),
-            with_thoughts=sum(map(bool, thoughts)),
-            faults=len(memory.doctor()),
-            errors=errors,
+def _make_haystack(name: str, turns: Sequence[Turn], texts: Sequence[str]) -> Haystack:
+    questions = [
+        Question(
+            id=f"{name}/q{n}",
+            text=text,
+            kind="probing",
+            asked_at=None,
+            golds={PUBLISHED: Gold(turns=(), sessions=())},
+            answerable=True,
         )
-
-
-def _table(passed: Sequence[Passed]) -> Table:
-    rows: list[list[Cell]] = []
-    for language in LANGUAGES.values():
-        theirs = [one for one in passed if one.language == language]
-        counts = [
-            sum(getattr(one, name) for one in theirs)
-            for name in (
-                "turns", "thoughts", "questions", "with_turns", "with_thoughts", "faults", "errors",
-            )
-        ]  # fmt: skip
-        each = round(mean(one.thoughts for one in theirs), 1) if theirs else None
-        rows.append([language, len(theirs), *counts, each])
-    return Table(
-        title="what came of it",
-        columns=(
-            "language", "people", "turns", "thoughts", "questions", "found turns",
-            "found thoughts", "faults", "errors", "thoughts each",
-        ),
-        rows=rows,
-        note="counted, not sampled",
-    )  # fmt: skip
+        for n, text in enumerate(texts)
+    ]
+    return Haystack(name=name, split="report", turns=turns, questions=questions)

@@ -1,8 +1,14 @@
-"""What retrieval is measured on: conversations, questions, and the turns that answer them."""
+"""The data types of evaluation: haystacks (conversations), questions, and their evidence.
 
+The name haystack is LongMemEval's: one user's memory in which the evidence has to be found.
+"""
+
+import gzip
 import hashlib
+import json
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,16 +17,21 @@ from typing import Any, Literal, TypeVar
 from memkit import Turn
 from memkit.errors import InvalidInput
 
-Split = Literal["tuning", "report"]  # the first for choosing anything, the second for telling
+Split = Literal["tuning", "report"]  # the first for choosing anything, the second for reporting
 SPLITS: tuple[Split, ...] = ("tuning", "report")
-PUBLISHED, AUDITED = "published", "audited"  # whose gold
+PUBLISHED, AUDITED = "published", "audited"  # who decided on the evidence
 
+VersionName = Literal["current", "stale"]
+
+Counts = Mapping[Split, Counter[str]]  # how many records were dropped or odd, by reason
 Kind = TypeVar("Kind")
+_GZIP = b"\x1f\x8b"  # the first bytes of a gzip file
+_BOM = b"\xef\xbb\xbf"  # a byte order mark, which some editors put before UTF-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gold:
-    """What a search has to find."""
+    """The evidence that a search has to find."""
 
     turns: tuple[str, ...]  # ids
     sessions: tuple[str, ...]
@@ -28,51 +39,55 @@ class Gold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """All that a memory is told of a question."""
+    """The part of a question that a memory sees."""
 
     text: str
-    asked_at: datetime | None = None  # what was said later is not there yet, for any system
+    asked_at: datetime | None = None  # no system sees what was said later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What a good reply says, where the data set tells; a memory never sees it."""
+class ExpectedAnswer:
+    """What a good reply says, as far as the data set tells; a memory never sees it."""
 
     answers: tuple[str, ...] = ()  # any of them is right
     stale: tuple[str, ...] = ()  # answers that were right once
     stale_turns: tuple[str, ...] = ()  # ids of the turns that gave those
-    steps: tuple[str, ...] = ()  # turn ids in the order of what happened in them
+    steps: tuple[str, ...] = ()  # turn ids in the order of the events that they report
     foils: tuple[str, ...] = ()  # wrong answers of the same form, for recognition by likelihood
-    paraphrases: tuple[str, ...] = ()  # of the evidence, which says the same in its own words
+    paraphrases: tuple[str, ...] = ()  # of the evidence: the same in other words
+    # the version of the answer that a statement with these source turns gives
+    version_of: Callable[[str, Sequence[str]], VersionName | None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Question:
     """A question about a haystack."""
 
     id: str
     text: str
-    kind: str  # the data set's name for what makes it hard
-    asked_at: datetime | None  # what was said later is not there yet, for any system
-    golds: Mapping[str, Gold]  # by whose they are; always the published one
+    kind: str  # the data set's category
+    asked_at: datetime | None  # no system sees what was said later
+    golds: Mapping[str, Gold]  # by who decided on them; the published one is always there
     answerable: bool
-    expected: Expected = Expected()
+    expected: ExpectedAnswer = ExpectedAnswer()
     axes: Mapping[str, float] = field(default_factory=dict)  # what the data set varies: see card
-    after: int | None = None  # asked when so many were said; None: at the end, online with evidence
+    after: int | None = None  # asked after so many turns; None: at the end, online with evidence
 
     @property
     def query(self) -> Query:
-        """All that a memory is told of it."""
+        """Return the part that a memory sees."""
         return Query(text=self.text, asked_at=self.asked_at)
 
     @property
     def gold(self) -> Gold:
-        """The evidence that counts where one only can: the audited, if there is an audit."""
+        """Return the evidence to score by: the audited, if there is an audit."""
         return self.golds.get(AUDITED) or self.golds[PUBLISHED]
 
     @property
     def group(self) -> str:
-        """The questions that it is reported with."""
+        """Return the name of the questions that it is reported with."""
         return self.kind if self.answerable else f"{self.kind}, unanswerable"
 
 
@@ -83,14 +98,14 @@ class Haystack:
     name: str
     split: Split
     turns: Sequence[Turn]  # with unique ids, in the order they were said
-    questions: Sequence[Asked]
-    forgotten: tuple[str, ...] = ()  # turn ids that the user has deleted before anything is asked
+    questions: Sequence[Question]
+    forgotten: tuple[str, ...] = ()  # turn ids that the user deletes before anything is asked
     cluster: str = ""  # of haystacks that share turns, resampled as one; "": it shares none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """A file as it was read, and what of it could not be used."""
+    """The haystacks of a file, and the counts of what could not be used."""
 
     format: str
     file: str  # its name, without the folder
@@ -98,18 +113,30 @@ class DataSet:
     haystacks: Sequence[Haystack]
     golds: tuple[str, ...] = (PUBLISHED,)
     notes: tuple[str, ...] = ()  # how it was read
-    counts: Mapping[Split, Mapping[str, int]] = field(default_factory=dict)  # dropped or odd
+    counts: Mapping[Split, Mapping[str, int]] = field(default_factory=dict)
 
     def of(self, split: Split) -> list[Haystack]:
         """Return the haystacks of one split."""
         return [haystack for haystack in self.haystacks if haystack.split == split]
 
 
-# ---- reading what others wrote
+def split_by_hash(id: str) -> Split:
+    """Return the split of a question or conversation by a hash of its id alone.
+
+    A third of the ids is for tuning. Every file of a data set gives an id the same split, in any
+    order of its records, so that nothing tuned on in one file is reported from another.
+
+    >>> split_by_hash("q2"), split_by_hash("q9")
+    ('tuning', 'report')
+    """
+    return "tuning" if zlib.crc32(id.encode()) % 3 == 0 else "report"
+
+
+# ---- reading files
 
 
 def sha256(path: Path) -> str:
-    """Return a file's hash, to say which file was measured."""
+    """Return a file's hash, which says which file was measured."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -117,48 +144,89 @@ def sha256(path: Path) -> str:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give a file") from error
 
 
+def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the value of every line that is not empty, plain or gzipped.
+
+    A file that is one JSON list gives its items instead, all with the number 1.
+
+    Raises:
+        InvalidInput: a line is not JSON, or the gzip file is damaged; the message names the line.
+    """
+    with path.open("rb") as raw:
+        is_gzip = raw.read(len(_GZIP)) == _GZIP
+    with gzip.open(path) if is_gzip else path.open("rb") as file:
+        try:
+            lines = ((n, line.removeprefix(_BOM)) for n, line in enumerate(file, start=1))
+            lines = ((n, line) for n, line in lines if line.strip())
+            for first, (n, line) in enumerate(lines):
+                if first == 0 and line.lstrip().startswith(b"["):
+                    yield from ((n, item) for item in _parse(line + file.read(), n))
+                else:
+                    yield n, _parse(line, n)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InvalidInput(f"damaged gzip file: {error}") from error
+
+
+def _parse(text: bytes, line: int) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"line {line}: not JSON: {error}") from error
+
+
 def member(record: object, key: str, kind: type[Kind], where: str) -> Kind:
-    """Return a JSON object's value, or say where it is missing or of another type."""
+    """Return a JSON object's value, or raise that it is missing or of another type."""
     if not isinstance(record, dict):
         raise InvalidInput(f"{where} is no JSON object")
     value: Any = record.get(key)
     if not isinstance(value, kind):
-        was = f"{key!r} is {type(value).__name__}" if key in record else f"no {key!r}"
-        raise InvalidInput(f"{where}: {was}, not {kind.__name__}")
+        fault = f"{key!r} is {type(value).__name__}" if key in record else f"no {key!r}"
+        raise InvalidInput(f"{where}: {fault}, not {kind.__name__}")
     return value
 
 
-def unique(names: Iterable[str]) -> list[str]:
+def make_unique(names: Iterable[str]) -> list[str]:
     """Return names in order, a second "a" as "a@2".
 
-    >>> unique(["a", "b", "a", "a@2"])
+    >>> make_unique(["a", "b", "a", "a@2"])
     ['a', 'b', 'a@2', 'a@2@2']
     """
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for name in names:
         new, n = name, 1
-        while new in found:
+        while new in unique:
             n += 1
             new = f"{name}@{n}"
-        found[new] = None
-    return list(found)
+        unique[new] = None
+    return list(unique)
 
 
-def usable(haystacks: Iterable[Haystack], counts: Mapping[Split, Counter[str]]) -> list[Haystack]:
+def new_counts() -> Counts:
+    """Return a counter for either split."""
+    return {split: Counter() for split in SPLITS}
+
+
+def keep_usable(haystacks: Iterable[Haystack], counts: Counts) -> list[Haystack]:
     """Return the haystacks that have turns, with those of their questions that have text."""
-    kept = []
+    usable = []
     for haystack in haystacks:
-        asked = [question for question in haystack.questions if question.text.strip()]
+        questions = [question for question in haystack.questions if question.text.strip()]
         count = counts[haystack.split]
-        count["questions without text, dropped"] += len(haystack.questions) - len(asked)
+        count["questions without text, dropped"] += len(haystack.questions) - len(questions)
         count["questions about conversations without turns, dropped"] += (
-            0 if haystack.turns else len(asked)
+            0 if haystack.turns else len(questions)
         )
-        if haystack.turns and asked:
-            kept.append(replace(haystack, questions=asked))
-    return kept
+        if haystack.turns and questions:
+            usable.append(replace(haystack, questions=questions))
+    return usable
 
 
-def sessions_of(turn_ids: Iterable[str], session: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the sessions of these turns in order of first appearance, each once."""
-    return tuple(dict.fromkeys(session[turn] for turn in turn_ids))
+def make_gold(turn_ids: Iterable[str], session_by_turn: Mapping[str, str]) -> Gold:
+    """Return evidence turns with their sessions, in order of first appearance, each once."""
+    turns = tuple(turn_ids)
+    return Gold(turns=turns, sessions=tuple(dict.fromkeys(session_by_turn[turn] for turn in turns)))
+
+
+def sessions_by_turn(turns: Iterable[Turn]) -> dict[str, str]:
+    """Return the session id of every turn id."""
+    return {turn.id or "": turn.session_id or "" for turn in turns}

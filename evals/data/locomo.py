@@ -6,6 +6,7 @@ Category 5 asks for what was never said: unanswerable, though the file names rel
 """
 
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -16,26 +17,28 @@ from typing import Any
 from evals.data.haystack import (
     AUDITED,
     PUBLISHED,
-    Asked,
     DataSet,
-    Expected,
-    Gold,
+    ExpectedAnswer,
     Haystack,
+    Question,
     Split,
+    keep_usable,
+    make_gold,
+    make_unique,
     member,
-    sessions_of,
+    new_counts,
+    sessions_by_turn,
     sha256,
-    unique,
-    usable,
 )
-from evals.data.locomo_texts import TUNING
 from memkit.errors import InvalidInput
 from memkit.importers import LocomoConversation, LocomoQuestion, read_locomo
 
+# Conversations for choosing anything; the others are for reporting.
+TUNING = ("conv-26", "conv-30", "conv-41")
 KINDS = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
 _ADVERSARIAL = 5
-_ERRATUM = re.compile(r"locomo_(\d+)_qa(\d+)")  # both count from 0, in the order of the file
-_REFERENCE = re.compile(r"D(\d+):(\d+)")
+_ERRATUM = re.compile(r"locomo_(\d+)_qa(\d+)")  # locomo_0_qa12: both count from 0, in file order
+_REFERENCE = re.compile(r"D(\d+):(\d+)")  # D1:3, the third turn of the first session
 _NOTES = (
     f"tuning: {', '.join(TUNING)}; every other conversation is reported",
     "a question without evidence left is not scored",
@@ -44,10 +47,10 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erratum:
-    """What the audit says of one question's evidence, and of its answer."""
+    """The audit's evidence and answer for one question."""
 
     question: str
-    evidence: tuple[str, ...]  # may be empty: nothing in the dialogue says it
+    evidence: tuple[str, ...]  # may be empty: no turn of the dialogue answers it
     answer: str | None = None  # None: the audit has none
 
 
@@ -55,10 +58,10 @@ Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both 
 
 
 def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> DataSet:
-    """Read a LoCoMo file; with `audit`, a second gold beside the published one.
+    """Read a LoCoMo file; with `audit`, every question has a second gold besides the published.
 
-    Expected answers are the audit's where it is given and corrects them, or else the file's: to
-    have both keys, read the file twice.
+    Expected answers are the audit's where it corrects them, and the file's elsewhere: to have both
+    answer keys, read the file twice.
 
     Args:
         path: such as locomo10.json.
@@ -72,59 +75,79 @@ def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> 
     everything = read_locomo(path)
     conversations = everything[:limit]
     errata = {} if audit is None else read_audit(audit)
-    counts: dict[Split, Counter[str]] = {"tuning": Counter(), "report": Counter()}
+    counts = new_counts()
     haystacks = []
-    for n, name in enumerate(unique(one.sample_id for one in conversations)):
-        one = conversations[n]
-        split: Split = "tuning" if one.sample_id in TUNING else "report"
-        haystack = _haystack(one, name, split, counts[split])
+    names = make_unique(conversation.sample_id for conversation in conversations)
+    for n, (name, conversation) in enumerate(zip(names, conversations, strict=True)):
+        split: Split = "tuning" if conversation.sample_id in TUNING else "report"
+        haystack = _read_haystack(conversation, name, split, counts[split])
         if audit is not None:
-            haystack = _audited(haystack, n, errata, counts[split])
+            haystack = _add_audited_gold(haystack, n, errata, counts[split])
         haystacks.append(haystack)
+    notes: tuple[str, ...] = _NOTES
+    if audit is not None:
+        beyond = sum(n >= len(everything) for n, _ in errata)
+        suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
+        notes = (*_NOTES, f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{suffix}")
     return DataSet(
         format="locomo",
         file=path.name,
         sha256=digest,
-        haystacks=usable(haystacks, counts),
+        haystacks=keep_usable(haystacks, counts),
         golds=(PUBLISHED,) if audit is None else (PUBLISHED, AUDITED),
-        notes=_NOTES if audit is None else (*_NOTES, _note(audit, errata, len(everything))),
+        notes=notes,
         counts=counts,
     )
 
 
-def _note(audit: Path, errata: Audit, conversations: int) -> str:
-    beyond = sum(n >= conversations for n, _ in errata)
-    strange = f"; {beyond} errata name a conversation the file has not" if beyond else ""
-    return f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{strange}"
+def ask_along_the_way(haystack: Haystack, seed: int) -> Haystack:
+    """Return the haystack with each question asked at a random time after its evidence.
+
+    Only answerable questions with evidence are kept, in the order in which they are asked. Their
+    axis "distance" is the number of turns since the last evidence.
+    """
+    rng = random.Random(f"{seed}/{haystack.name}")
+    position = {turn.id: n for n, turn in enumerate(haystack.turns, start=1)}
+    questions = []
+    for question in haystack.questions:
+        evidence = question.golds[PUBLISHED].turns
+        if not question.answerable or not evidence:
+            continue
+        last = max(position[turn] for turn in evidence)
+        after = rng.randint(last, len(haystack.turns))
+        questions.append(replace(question, after=after, axes={"distance": after - last}))
+    questions.sort(key=lambda question: question.after or 0)
+    return replace(haystack, questions=questions)
 
 
-def _haystack(one: LocomoConversation, name: str, split: Split, counts: Counter[str]) -> Haystack:
-    session = {turn.id or "": turn.session_id or "" for turn in one.turns}
-    if len(session) != len(one.turns):
-        raise InvalidInput(f"conversation {name} names two turns alike; dia_id must be unique")
+def _read_haystack(
+    conversation: LocomoConversation, name: str, split: Split, counts: Counter[str]
+) -> Haystack:
+    sessions = sessions_by_turn(conversation.turns)
+    if len(sessions) != len(conversation.turns):
+        raise InvalidInput(f"conversation {name} has two turns of one dia_id; make them unique")
     questions = [
-        _asked(question, f"{name}/qa{m}", session, counts)
-        for m, question in enumerate(one.questions)
+        _read_question(question, f"{name}/qa{n}", sessions, counts)
+        for n, question in enumerate(conversation.questions)
     ]
-    return Haystack(name=name, split=split, turns=one.turns, questions=questions)
+    return Haystack(name=name, split=split, turns=conversation.turns, questions=questions)
 
 
-def _asked(
-    question: LocomoQuestion, id: str, session: Mapping[str, str], counts: Counter[str]
-) -> Asked:
+def _read_question(
+    question: LocomoQuestion, id: str, sessions: Mapping[str, str], counts: Counter[str]
+) -> Question:
     counts["references that name no turn, dropped"] += question.dropped
     counts["questions without evidence, not scored"] += not question.evidence
-    gold = Gold(turns=question.evidence, sessions=sessions_of(question.evidence, session))
     answerable = question.category != _ADVERSARIAL
-    told = answerable and question.answer is not None
-    return Asked(
+    has_answer = answerable and question.answer is not None
+    return Question(
         id=id,
         text=question.question,
         kind=KINDS.get(question.category, f"category {question.category}"),
         asked_at=None,
-        golds={PUBLISHED: gold},
+        golds={PUBLISHED: make_gold(question.evidence, sessions)},
         answerable=answerable,
-        expected=Expected(answers=(question.answer or "",) if told else ()),
+        expected=ExpectedAnswer(answers=(question.answer or "",) if has_answer else ()),
     )
 
 
@@ -137,23 +160,25 @@ def read_audit(path: Path) -> Audit:
     Raises:
         InvalidInput: the file is no list of errata; the message says where.
     """
-    sha256(path)  # says so if it cannot be read
+    sha256(path)  # raises if it cannot be read
     try:
         records = json.loads(path.read_bytes())
         if not isinstance(records, list):
             raise InvalidInput("the file is no list")
-        return dict(_erratum(record, f"erratum {n}") for n, record in enumerate(records, start=1))
-    except ValueError as error:  # not JSON, or not UTF-8, or one of ours
+        return dict(
+            _read_erratum(record, f"erratum {n}") for n, record in enumerate(records, start=1)
+        )
+    except ValueError as error:  # neither JSON nor UTF-8, or one of our own
         raise InvalidInput(
             f"{path} is no audit of LoCoMo: {error}; --audit takes the errors.json of "
             "github.com/dial481/locomo-audit"
         ) from error
 
 
-def _erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
+def _read_erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
     id = member(record, "question_id", str, where)
-    found = _ERRATUM.fullmatch(id)
-    if found is None:
+    match = _ERRATUM.fullmatch(id)
+    if match is None:
         raise InvalidInput(f"{where}: question_id {id!r} is not like locomo_0_qa12")
     cited = member(record, "correct_evidence", list, where)
     evidence = (f"D{int(d)}:{int(n)}" for text in cited for d, n in _REFERENCE.findall(str(text)))
@@ -163,12 +188,12 @@ def _erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
         evidence=tuple(dict.fromkeys(evidence)),
         answer=None if answer is None else str(answer).strip() or None,
     )
-    return (int(found[1]), int(found[2])), erratum
+    return (int(match[1]), int(match[2])), erratum
 
 
-def _audited(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) -> Haystack:
-    """Return the haystack with the audit's gold beside the published one."""
-    known = {turn.id or "": turn.session_id or "" for turn in haystack.turns}
+def _add_audited_gold(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) -> Haystack:
+    """Return the haystack with the audit's gold besides the published one."""
+    sessions = sessions_by_turn(haystack.turns)
     beyond = sum(c == n and m >= len(haystack.questions) for c, m in errata)
     counts["errata that fit no question, not used"] += beyond
     questions = []
@@ -178,20 +203,20 @@ def _audited(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) ->
         if erratum is not None and erratum.question.strip() != question.text.strip():
             counts["errata that fit no question, not used"] += 1
         elif erratum is not None:
-            evidence = tuple(turn for turn in erratum.evidence if turn in known)
+            evidence = tuple(turn for turn in erratum.evidence if turn in sessions)
             counts["references of the audit that name no turn, dropped"] += len(
                 erratum.evidence
             ) - len(evidence)
             counts["questions whose evidence the audit changes"] += set(evidence) != set(gold.turns)
-            gold = Gold(turns=evidence, sessions=sessions_of(evidence, known))
-            expected = _corrected(question, erratum, counts)
+            gold = make_gold(evidence, sessions)
+            expected = _correct(question, erratum, counts)
         golds = {**question.golds, AUDITED: gold}
         questions.append(replace(question, golds=golds, expected=expected))
     return replace(haystack, questions=questions)
 
 
-def _corrected(question: Asked, erratum: Erratum, counts: Counter[str]) -> Expected:
-    """Return what is expected by the audit, where that is another answer than the file's."""
+def _correct(question: Question, erratum: Erratum, counts: Counter[str]) -> ExpectedAnswer:
+    """Return the expected answer with the audit's correction, if it has one."""
     expected = question.expected
     if erratum.answer is None or not question.answerable or expected.answers == (erratum.answer,):
         return expected

@@ -2,15 +2,11 @@
 
 The file is given by path and is not part of the repository: it is at
 https://github.com/xiaowu0162/LongMemEval (MIT). The official script indexes user turns only; here
-both roles are indexed, because some answers were the assistant's.
+both roles are indexed, because the assistant said some of the answers.
 """
 
-import gzip
-import json
 import re
-import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -19,29 +15,30 @@ from typing import Any, cast
 
 from evals.data.haystack import (
     PUBLISHED,
-    Asked,
+    Counts,
     DataSet,
-    Expected,
+    ExpectedAnswer,
     Gold,
     Haystack,
-    Split,
+    Question,
+    keep_usable,
+    make_unique,
     member,
+    new_counts,
+    read_json_lines,
     sha256,
-    unique,
-    usable,
+    split_by_hash,
 )
 from memkit import Turn
 from memkit.errors import InvalidInput
 from memkit.records import Role
 
-TUNING_EVERY = 3
 _ABSTAIN = "_abs"  # in the id of a question that the haystack does not answer
-_GZIP = b"\x1f\x8b"
 _DATE = re.compile(r"(\d{4}/\d\d/\d\d)(?: \(\w+\))?(?: (\d\d:\d\d))?")  # 2023/05/20 (Sat) 02:21
 _NOTES = (
     "user and assistant turns are both indexed; sessions in the order of their dates",
-    f"tuning: every {TUNING_EVERY}rd question of the file from the first on, "
-    "answerable or not; the others are reported",
+    "tuning: questions with crc32(question_id) divisible by 3, answerable or not, the same ones in "
+    "every file of LongMemEval; the others are reported",
     "a question sees what was said until the end of its day: on that day the file's times of "
     "question and evidence contradict each other",
 )
@@ -50,7 +47,7 @@ _NOTES = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
     id: str  # as the file has it
-    unique: str  # another one for a second session of that id
+    unique: str  # differs from `id` for a second session of the same id
     began: datetime
     turns: list[Any]
 
@@ -66,149 +63,115 @@ def read(path: Path, *, limit: int | None = None) -> DataSet:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
     digest = sha256(path)
-    counts: dict[Split, Counter[str]] = {"tuning": Counter(), "report": Counter()}
-    haystacks = []
+    counts = new_counts()
     try:
-        for n, record in enumerate(islice(_records(path), limit)):
-            split: Split = "report" if n % TUNING_EVERY else "tuning"
-            haystacks.append(_haystack(record, f"question {n + 1}", split, counts[split]))
+        haystacks = [
+            _read_haystack(record, f"question {n}", counts)
+            for n, (_, record) in enumerate(islice(read_json_lines(path), limit), start=1)
+        ]
     except InvalidInput as error:
-        raise InvalidInput(
-            f"{path} is not a LongMemEval file: {error}; for LoCoMo's shape say locomo={path}"
-        ) from error
-    names = unique(haystack.name for haystack in haystacks)
-    if names != [haystack.name for haystack in haystacks]:
+        raise InvalidInput(f"{path} is not a LongMemEval file: {error}") from error
+    if len({haystack.name for haystack in haystacks}) != len(haystacks):
         raise InvalidInput(f"{path} has two questions of one question_id; make them unique")
     return DataSet(
         format="longmemeval",
         file=path.name,
         sha256=digest,
-        haystacks=usable(haystacks, counts),
+        haystacks=keep_usable(haystacks, counts),
         notes=_NOTES,
         counts=counts,
     )
 
 
-def _records(path: Path) -> Iterator[object]:
-    """Yield the file's records; JSON lines are read one by one."""
-    with path.open("rb") as raw:
-        packed = raw.read(len(_GZIP)) == _GZIP
-    with gzip.open(path) if packed else path.open("rb") as file:
-        try:
-            start = file.read(1)
-            while start.isspace():
-                start = file.read(1)
-            file.seek(0)
-            if start == b"[":
-                yield from json.load(file)
-                return
-            for n, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _line(line, n)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InvalidInput(f"damaged gzip: {error}") from error
-        except ValueError as error:
-            raise error if isinstance(error, InvalidInput) else InvalidInput(f"{error}") from error
-
-
-def _line(line: bytes, n: int) -> object:
-    try:
-        return cast(object, json.loads(line))
-    except ValueError as error:
-        raise InvalidInput(f"line {n}: {error}") from error
-
-
-def _haystack(record: object, where: str, split: Split, counts: Counter[str]) -> Haystack:
+def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack:
     id = member(record, "question_id", str, where)
     where = f"{where} ({id})"
+    split = split_by_hash(id)
+    counts = counts_by_split[split]
     answerable = _ABSTAIN not in id
-    sessions = _sessions(record, where, counts)
+    sessions = _read_sessions(record, where, counts)
     turns: list[Turn] = []
     evidence: list[str] = []
     for session in sessions:
-        for n, said in enumerate(session.turns):
-            here = f"{where}, session {session.id}, turn {n + 1}"
-            turn = _turn(said, session, n, here)
-            marked = bool(said.get("has_answer"))
+        for n, message in enumerate(session.turns):
+            turn = _read_turn(message, session, n, f"{where}, session {session.id}, turn {n + 1}")
+            is_evidence = bool(message.get("has_answer"))
             counts["empty turns, dropped"] += turn is None
-            counts["empty turns that are evidence, dropped"] += turn is None and marked
-            if turn is None:
-                continue
-            turns.append(turn)
-            evidence += [turn.id or ""] if marked else []
-    known = {session.id for session in sessions}
+            counts["empty turns that are evidence, dropped"] += turn is None and is_evidence
+            if turn is not None:
+                turns.append(turn)
+                evidence += [turn.id or ""] if is_evidence else []
+    ids = {session.id for session in sessions}
     cited = list(dict.fromkeys(map(str, member(record, "answer_session_ids", list, where))))
-    gold = Gold(turns=tuple(evidence), sessions=tuple(one for one in cited if one in known))
-    asked = Asked(
+    answer = record.get("answer")  # the file does not say which earlier answer no longer holds
+    answers = (str(answer),) if answerable and answer is not None else ()
+    question = Question(
         id=id,
         text=member(record, "question", str, where),
         kind=member(record, "question_type", str, where),
-        asked_at=_asked_at(record, where),
-        golds={PUBLISHED: gold},
+        asked_at=_read_time_of_asking(record, where),
+        golds={
+            PUBLISHED: Gold(turns=tuple(evidence), sessions=tuple(id for id in cited if id in ids))
+        },
         answerable=answerable,
-        expected=Expected(answers=_answers(record) if answerable else ()),
+        expected=ExpectedAnswer(answers=answers),
     )
-    _count(asked, turns, len(cited), counts)
-    return Haystack(name=id, split=split, turns=turns, questions=[asked])
+    _count_oddities(question, turns, len(cited), counts)
+    return Haystack(name=id, split=split, turns=turns, questions=[question])
 
 
-def _answers(record: object) -> tuple[str, ...]:
-    """Return the file's answer; it does not say which earlier answer no longer holds."""
-    answer = record.get("answer") if isinstance(record, dict) else None
-    return () if answer is None else (str(answer),)
-
-
-def _count(asked: Asked, turns: list[Turn], cited: int, counts: Counter[str]) -> None:
-    gold = asked.golds[PUBLISHED]
+def _count_oddities(
+    question: Question, turns: list[Turn], cited: int, counts: Counter[str]
+) -> None:
+    gold = question.golds[PUBLISHED]
     counts["answer sessions that are not in the haystack, dropped"] += cited - len(gold.sessions)
     counts["answerable questions without evidence turns, scored by session only"] += bool(
-        asked.answerable and not gold.turns and gold.sessions
+        question.answerable and not gold.turns and gold.sessions
     )
     counts["answerable questions without any evidence, not scored"] += bool(
-        asked.answerable and not gold.turns and not gold.sessions
+        question.answerable and not gold.turns and not gold.sessions
     )
     late = {
         turn.id
         for turn in turns
-        if asked.asked_at and turn.said_at and turn.said_at > asked.asked_at
+        if question.asked_at and turn.said_at and turn.said_at > question.asked_at
     }
     counts["turns said after the question's day, hidden from every system"] += len(late)
     counts["evidence turns among them, which nothing can find"] += len(late & set(gold.turns))
 
 
-def _sessions(record: object, where: str, counts: Counter[str]) -> list[_Session]:
+def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Session]:
     """Return the sessions in the order of their dates."""
     ids = [str(id) for id in member(record, "haystack_session_ids", list, where)]
     dates = member(record, "haystack_dates", list, where)
-    given = member(record, "haystack_sessions", list, where)
-    if not len(ids) == len(dates) == len(given):
+    contents = member(record, "haystack_sessions", list, where)
+    if not len(ids) == len(dates) == len(contents):
         raise InvalidInput(
-            f"{where} has {len(given)} sessions, {len(ids)} session ids and {len(dates)} dates"
+            f"{where} has {len(contents)} sessions, {len(ids)} session ids and {len(dates)} dates"
         )
-    found = []
-    for id, name, date, turns in zip(ids, unique(ids), dates, given, strict=True):
+    sessions = []
+    for id, unique, date, turns in zip(ids, make_unique(ids), dates, contents, strict=True):
         here = f"{where}, session {id}"
         if not isinstance(turns, list):
             raise InvalidInput(f"{here} is {type(turns).__name__}, not list")
-        found.append(_Session(id=id, unique=name, began=_date(date, here), turns=turns))
-    ordered = sorted(found, key=lambda session: session.began)
-    counts["haystacks whose sessions were out of order, sorted"] += ordered != found
+        sessions.append(_Session(id=id, unique=unique, began=_read_date(date, here), turns=turns))
+    ordered = sorted(sessions, key=lambda session: session.began)
+    counts["haystacks whose sessions were out of order, sorted"] += ordered != sessions
     counts["sessions whose id occurs before, kept under ids of their own"] += sum(
-        session.id != session.unique for session in found
+        session.id != session.unique for session in sessions
     )
     return ordered
 
 
-def _turn(said: Any, session: _Session, n: int, where: str) -> Turn | None:
-    """Return a turn, or None for an empty one."""
-    text = member(said, "content", str, where)
+def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | None:
+    """Return a turn, or None for an empty message."""
+    text = member(message, "content", str, where)
     if not text.strip():
         return None
-    role = member(said, "role", str, where)
     try:
         return Turn(
             text=text,
-            role=cast(Role, role),
+            role=cast(Role, member(message, "role", str, where)),
             id=f"{session.unique}#{n}",
             said_at=session.began + timedelta(seconds=n),
             session_id=session.id,
@@ -217,20 +180,20 @@ def _turn(said: Any, session: _Session, n: int, where: str) -> Turn | None:
         raise InvalidInput(f"{where}: {error}") from error
 
 
-def _asked_at(record: object, where: str) -> datetime | None:
+def _read_time_of_asking(record: Any, where: str) -> datetime | None:
     """Return the last moment of the question's day; None if the file does not say."""
-    if not isinstance(record, dict) or record.get("question_date") is None:
+    if record.get("question_date") is None:
         return None
-    day = _date(record["question_date"], f"{where}, question_date")
+    day = _read_date(record["question_date"], f"{where}, question_date")
     return day.replace(hour=23, minute=59, second=59, microsecond=999_999)
 
 
-def _date(text: object, where: str) -> datetime:
-    found = _DATE.fullmatch(str(text))
+def _read_date(text: object, where: str) -> datetime:
+    match = _DATE.fullmatch(str(text))
     try:
-        if found is not None:
-            time = found[2] or "00:00"
-            return datetime.strptime(f"{found[1]} {time}", "%Y/%m/%d %H:%M").replace(tzinfo=UTC)
+        if match is not None:
+            time = match[2] or "00:00"
+            return datetime.strptime(f"{match[1]} {time}", "%Y/%m/%d %H:%M").replace(tzinfo=UTC)
     except ValueError:
-        pass  # a day that no month has
+        pass  # such as 30 February
     raise InvalidInput(f'{where}: date {text!r} is not like "2023/05/20 (Sat) 02:21"')

@@ -1,41 +1,63 @@
-"""MemoryCode (Rakotonirina et al. 2025) as dialogues, and the instructions revised in them.
+"""MemoryCode (Rakotonirina et al. 2025): dialogues, and questions about revised instructions.
 
 The file is given by path and is not part of the repository: https://github.com/apple/ml-memory-code
 (Apache-2.0). A mentor sets conventions for code and revises them sessions later, among fillers.
 
-A pivot is an instruction that has versions. Its query is made from the words that the topics of its
-versions have in common; what they do not share is the value, which the query must not name.
+A pivot is an instruction that has several versions. Its query is made from the words that the
+topics of all versions share; the other words are the value, which the query must not contain.
 "always start function names with 'a_'", later with 'b_', gives "Start function names with: what?".
 """
 
-import gzip
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from evals.data.haystack import Split, member
+from evals.data.haystack import (
+    PUBLISHED,
+    DataSet,
+    ExpectedAnswer,
+    Haystack,
+    Question,
+    Split,
+    VersionName,
+    keep_usable,
+    make_gold,
+    member,
+    new_counts,
+    read_json_lines,
+    sessions_by_turn,
+    sha256,
+    split_by_hash,
+)
 from memkit import Turn
 from memkit.errors import InvalidInput
 
-TUNING_EVERY = 3
-START = datetime(2024, 1, 8, 9, tzinfo=UTC)
-_MARKS = "'\"`“”‘’"
+START = datetime(2024, 1, 8, 9, tzinfo=UTC)  # the file has no dates; sessions are a day apart
+_QUOTES = "'\"`“”‘’"
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")  # of "CamelCase", "snake_case", "VSCode"
-_POLAR = frozenset(["always", "never", "not"])
-_OUTSIDE = frozenset(["all", "the", "a", "an"])  # at the edge of a value and not part of it
+_POLAR = frozenset(["always", "never", "not"])  # a difference in these is no value
+_EDGES = frozenset(["all", "the", "a", "an"])  # not part of a value at its beginning or end
+# The kinds of names that a statement is about: "function arguments end with _x" is about arguments.
+_TARGETS: Mapping[str, re.Pattern[str]] = {
+    "function argument": re.compile(r"\b(?:argument|parameter)s?\b", re.IGNORECASE),
+    "function": re.compile(r"\bfunctions?\b(?! (?:argument|parameter))", re.IGNORECASE),
+    "method": re.compile(r"\bmethods?\b(?! (?:argument|parameter))", re.IGNORECASE),
+    "attribute": re.compile(r"\battributes?\b", re.IGNORECASE),
+    "variable": re.compile(r"\bvariables?\b", re.IGNORECASE),
+    "class": re.compile(r"\bclass(?:es)?\b(?! attribute)", re.IGNORECASE),
+}
 
 Kind = Literal["instruction", "filler"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One value of a pivot: how it is recognised, and in which sessions it was set."""
+    """One value of a pivot, the pattern that matches it, and the sessions that set it."""
 
     value: str
     pattern: re.Pattern[str]
@@ -44,11 +66,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pivot:
-    """An instruction that was revised. The last version is the one that holds."""
+    """A revised instruction. The last version is the current one."""
 
     id: str
     kind: Kind
-    what: str  # "function argument"; "" where it is no convention for names
+    target: str  # such as "function argument"; "" if it is no convention for names
     query: str
     current: Version
     stale: tuple[Version, ...]
@@ -56,16 +78,76 @@ class Pivot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """A mentor's and a mentee's sessions, a day apart, and what was revised in them."""
+    """The sessions of a mentor and a mentee, a day apart, and what was revised in them."""
 
     id: str
     split: Split
     turns: Sequence[Turn]
     pivots: Sequence[Pivot]
-    unmarked: int  # revised fillers whose values no literal tells apart
+    unmarked: int  # revised fillers with values that no literal tells apart
 
 
-def read(path: Path, *, limit: int | None = None) -> list[Dialogue]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PivotVersions:
+    """Recognises the versions of a pivot: by the literal value, from a session that set it."""
+
+    pivot: Pivot
+    session_of: Mapping[str, str]  # by turn id
+
+    def gives(self, version: Version, text: str, turn_ids: Sequence[str]) -> bool:
+        """Return whether a text from these turns gives a version."""
+        in_session = any(self.session_of[turn] in version.sessions for turn in turn_ids)
+        return in_session and version.pattern.search(text) is not None
+
+    def of_statement(self, text: str, turn_ids: Sequence[str]) -> VersionName | None:
+        """Return the version that a derived statement gives; the current one if it gives both.
+
+        A statement that names kinds of names, but not the pivot's, is about another pivot.
+        """
+        kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
+        if self.pivot.target in _TARGETS and kinds and self.pivot.target not in kinds:
+            return None
+        if self.gives(self.pivot.current, text, turn_ids):
+            return "current"
+        stale = any(self.gives(version, text, turn_ids) for version in self.pivot.stale)
+        return "stale" if stale else None
+
+
+def read(path: Path) -> DataSet:
+    """Read a MemoryCode file: every revised instruction is asked for as it is at the end.
+
+    Evidence are the turns that say the current value in a session that set it; stale turns are
+    those that say an earlier one.
+
+    Raises:
+        InvalidInput: the file cannot be read or has another shape.
+    """
+    digest = sha256(path)
+    counts = new_counts()
+    haystacks = []
+    for dialogue in read_dialogues(path):
+        count = counts[dialogue.split]
+        count["revised fillers whose values no literal tells apart, dropped"] += dialogue.unmarked
+        count["dialogues in which nothing is revised, dropped"] += not dialogue.pivots
+        questions = [_make_question(pivot, dialogue) for pivot in dialogue.pivots]
+        haystacks.append(
+            Haystack(
+                name=dialogue.id, split=dialogue.split, turns=dialogue.turns, questions=questions
+            )
+        )
+    if len({haystack.name for haystack in haystacks}) != len(haystacks):
+        raise InvalidInput(f"{path} has two dialogues of one dialogue_id; make them unique")
+    return DataSet(
+        format="memorycode",
+        file=path.name,
+        sha256=digest,
+        haystacks=keep_usable(haystacks, counts),
+        notes=("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",),
+        counts=counts,
+    )
+
+
+def read_dialogues(path: Path, *, limit: int | None = None) -> list[Dialogue]:
     """Read a MemoryCode file, JSON lines, plain or gzipped.
 
     Args:
@@ -76,45 +158,52 @@ def read(path: Path, *, limit: int | None = None) -> list[Dialogue]:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            lines = [line for line in islice(file, limit) if line.strip()]
-        return [_dialogue(json.loads(line), n) for n, line in enumerate(lines)]
-    except (OSError, ValueError) as error:  # the second: not JSON, not UTF-8, or of ours
+        records = islice(read_json_lines(path), limit)
+        return [_read_dialogue(record, n) for n, (_, record) in enumerate(records, start=1)]
+    except (OSError, InvalidInput) as error:
         raise InvalidInput(f"{path} is not a MemoryCode file: {error}") from error
 
 
-def _dialogue(record: Any, n: int) -> Dialogue:
-    where = f"dialogue {n + 1}"
+def _read_dialogue(record: Any, n: int) -> Dialogue:
+    where = f"dialogue {n}"
     context = member(record, "context", dict, where)
     people = [member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
     sessions = member(record, "sessions", list, where)
-    given = list(_given(record, sessions, where))
-    pivots = [_pivot(id, [one for one in given if one[0] == id]) for id in _revised(given)]
+    by_id: dict[str, list[_Instruction]] = {}
+    for instruction in _read_instructions(record, sessions, where):
+        by_id.setdefault(instruction.id, []).append(instruction)
+    pivots = [
+        _make_pivot(versions)
+        for versions in by_id.values()
+        if len({version.topic for version in versions}) > 1
+    ]
+    id = str(record.get("dialogue_id", n))
     return Dialogue(
-        id=str(record.get("dialogue_id", n + 1)),
-        split="report" if n % TUNING_EVERY else "tuning",
-        turns=[turn for m, one in enumerate(sessions) for turn in _turns(one, m, people, where)],
-        pivots=[one for one in pivots if one is not None],
-        unmarked=sum(one is None for one in pivots),
+        id=id,
+        split=split_by_hash(id),
+        turns=[
+            turn
+            for m, session in enumerate(sessions)
+            for turn in _read_turns(session, m, people, where)
+        ],
+        pivots=[pivot for pivot in pivots if pivot is not None],
+        unmarked=pivots.count(None),
     )
 
 
-# ---- what is said
-
-
-def _turns(session: Any, n: int, people: Sequence[str], where: str) -> Iterator[Turn]:
-    """Yield a session's paragraphs as turns; one without a speaker goes with the one before."""
-    speaker = re.compile(rf"\s*({'|'.join(map(re.escape, people))}):\s*")
-    said: list[list[str]] = []
+def _read_turns(session: Any, n: int, people: Sequence[str], where: str) -> Iterator[Turn]:
+    """Yield a session's paragraphs as turns; one without a speaker continues the one before."""
+    speaker = re.compile(rf"\s*({'|'.join(map(re.escape, people))}):\s*")  # "Emma: "
+    messages: list[list[str]] = []
     for paragraph in _PARAGRAPHS.split(member(session, "text", str, f"{where}, session {n + 1}")):
         match = speaker.match(paragraph)
         text = paragraph[match.end() if match else 0 :].strip()
-        if match or not said:
-            said.append([match[1] if match else people[0], text])
+        if match or not messages:
+            messages.append([match[1] if match else people[0], text])
         elif text:
-            said[-1][1] += f"\n\n{text}"
+            messages[-1][1] += f"\n\n{text}"
     began = START + timedelta(days=n)
-    for m, (name, text) in enumerate(said):
+    for m, (name, text) in enumerate(messages):
         if text:
             yield Turn(
                 id=f"s{n}:{m}", text=text, role="user", name=name, session_id=f"s{n}",
@@ -122,134 +211,154 @@ def _turns(session: Any, n: int, people: Sequence[str], where: str) -> Iterator[
             )  # fmt: skip
 
 
-# ---- what is revised
-
-_Given = tuple[str, str, str, str]  # pivot, session, topic, what it is of
+# ---- revised instructions
 
 
-def _given(record: Any, sessions: Sequence[Any], where: str) -> Iterator[_Given]:
-    """Yield all instructions in the order they were given."""
+class _Instruction(NamedTuple):
+    id: str  # "i10" of an instruction, "f3" of a filler
+    session: str
+    topic: str  # "always start function names with 'a_'"
+    target: str
+
+
+def _read_instructions(record: Any, sessions: Sequence[Any], where: str) -> Iterator[_Instruction]:
+    """Yield all instructions in the order in which they are given."""
     instructions = member(record, "instructions", list, where)
     fillers = member(record, "fillers", list, where)
-    for n, one in enumerate(sessions):
+    for n, session in enumerate(sessions):
         here = f"{where}, session {n + 1}"
-        topics = list(zip(member(one, "type", list, here), one["topic"], strict=True))
-        set_here = [topic for kind, topic in topics if kind.startswith("instruction")]
+        topics = list(zip(member(session, "type", list, here), session["topic"], strict=True))
+        new = [topic for kind, topic in topics if kind.startswith("instruction")]
         ids = [id for id in instructions[n] if id != -1]
-        told = [str(expression[0]) for expression in one["session_regex"]]
-        for (id, _), topic, what in zip(ids, set_here, told, strict=True):
-            yield f"i{id}", f"s{n}", topic, what
+        targets = [str(expression[0]) for expression in session["session_regex"]]
+        for (id, _), topic, target in zip(ids, new, targets, strict=True):
+            yield _Instruction(f"i{id}", f"s{n}", topic, target)
         for kind, topic in topics:
             if kind.startswith("filler-instruction"):
-                yield f"f{fillers[n]}", f"s{n}", topic, ""
+                yield _Instruction(f"f{fillers[n]}", f"s{n}", topic, "")
 
 
-def _revised(given: Sequence[_Given]) -> list[str]:
-    topics: dict[str, set[str]] = {}
-    for id, _, topic, _ in given:
-        topics.setdefault(id, set()).add(topic)
-    return [id for id, known in topics.items() if len(known) > 1]
-
-
-def _pivot(id: str, given: Sequence[_Given]) -> Pivot | None:
-    """Return a revised pivot; None for a filler whose values are neither names nor numbers."""
+def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
+    """Return a pivot; None for a filler with values that are neither names nor numbers."""
+    last = instructions[-1]
     sessions: dict[str, list[str]] = {}
-    for _, session, topic, _ in given:
-        sessions.setdefault(topic, []).append(session)
-    shared = common(list(sessions))
-    values = {topic: value(topic, shared) for topic in sessions}
-    kind: Kind = "instruction" if id.startswith("i") else "filler"
+    for instruction in instructions:
+        sessions.setdefault(instruction.topic, []).append(instruction.session)
+    shared = common_words(list(sessions))
+    values = {topic: extract_value(topic, shared) for topic in sessions}
+    kind: Kind = "instruction" if last.id.startswith("i") else "filler"
     if not all(values.values()) or (
         kind == "filler"
-        and not all(one[0].isupper() or one[0].isdigit() for one in values.values())
+        and not all(value[0].isupper() or value[0].isdigit() for value in values.values())
     ):
         return None
     versions = {
-        topic: Version(value=one, pattern=literal(one), sessions=frozenset(sessions[topic]))
-        for topic, one in values.items()
+        topic: Version(
+            value=value, pattern=literal_pattern(value), sessions=frozenset(sessions[topic])
+        )
+        for topic, value in values.items()
     }
-    last = given[-1][2]
     return Pivot(
-        id=id,
+        id=last.id,
         kind=kind,
-        what=given[-1][3],
-        query=question(shared),
-        current=versions[last],
-        stale=tuple(one for topic, one in versions.items() if topic != last),
+        target=last.target,
+        query=make_query(shared),
+        current=versions.pop(last.topic),
+        stale=tuple(versions.values()),
     )
 
 
-def _told(value: str) -> bool:
-    """Return whether a value is a name or a number, which a text says to the letter."""
-    return value[0].isupper() or value[0].isdigit()
+def _make_question(pivot: Pivot, dialogue: Dialogue) -> Question:
+    session_of = sessions_by_turn(dialogue.turns)
+    versions = PivotVersions(pivot=pivot, session_of=session_of)
+
+    def turns_with(version: Version) -> list[str]:
+        ids = [(turn.text, turn.id or "") for turn in dialogue.turns]
+        return [id for text, id in ids if versions.gives(version, text, [id])]
+
+    return Question(
+        id=f"{dialogue.id}/{pivot.id}",
+        text=pivot.query,
+        kind=pivot.kind,
+        asked_at=None,
+        golds={PUBLISHED: make_gold(turns_with(pivot.current), session_of)},
+        answerable=True,
+        expected=ExpectedAnswer(
+            answers=(pivot.current.value,),
+            stale=tuple(version.value for version in pivot.stale),
+            stale_turns=tuple(turn for version in pivot.stale for turn in turns_with(version)),
+            version_of=versions.of_statement,
+        ),
+    )
 
 
-def common(topics: Sequence[str]) -> list[str]:
+def common_words(topics: Sequence[str]) -> list[str]:
     """Return the words that all topics have, in order.
 
-    >>> common(["use Skype for video calls", "use Google Meet for video calls"])
+    >>> common_words(["use Skype for video calls", "use Google Meet for video calls"])
     ['use', 'for', 'video', 'calls']
     """
     shared = topics[0].split()
     for topic in topics[1:]:
-        shared = _subsequence(shared, topic.split())
+        shared = _common_subsequence(shared, topic.split())
     return shared
 
 
-def _subsequence(one: Sequence[str], other: Sequence[str]) -> list[str]:
-    """Return the longest common subsequence."""
-    best: list[list[list[str]]] = [[[] for _ in range(len(other) + 1)] for _ in range(len(one) + 1)]
-    for n, word in enumerate(one):
-        for m, same in enumerate(other):
+def _common_subsequence(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """Return the longest common subsequence (difflib's is not always the longest)."""
+    best: list[list[list[str]]] = [
+        [[] for _ in range(len(right) + 1)] for _ in range(len(left) + 1)
+    ]
+    for n, word in enumerate(left):
+        for m, candidate in enumerate(right):
             longer = max(best[n][m + 1], best[n + 1][m], key=len)
-            best[n + 1][m + 1] = [*best[n][m], word] if word == same else longer
+            best[n + 1][m + 1] = [*best[n][m], word] if word == candidate else longer
     return best[-1][-1]
 
 
-def value(topic: str, shared: Sequence[str]) -> str:
-    """Return what a topic has and not all versions do: the words between the shared ones.
+def extract_value(topic: str, shared: Sequence[str]) -> str:
+    """Return the words of a topic that not all versions share; "" if there is no value.
 
-    >>> value("use all UPPERCASE for class names", ["use", "for", "class", "names"])
+    >>> extract_value("use all UPPERCASE for class names", ["use", "for", "class", "names"])
     'UPPERCASE'
-    >>> value("never use a linter", ["use", "a", "linter"])
+    >>> extract_value("never use a linter", ["use", "a", "linter"])
     ''
     """
-    words, left = topic.split(), list(shared)
-    own = []
-    for word in words:
-        if left and word == left[0]:
-            left.pop(0)
+    remaining = list(shared)
+    value = []
+    for word in topic.split():
+        if remaining and word == remaining[0]:
+            remaining.pop(0)
         else:
-            own.append(word.strip(_MARKS))
-    while own and own[0] in _OUTSIDE:
-        own.pop(0)
-    while own and own[-1] in _OUTSIDE:
-        own.pop()
-    return "" if _POLAR & set(own) else " ".join(own)
+            value.append(word.strip(_QUOTES))
+    while value and value[0] in _EDGES:
+        value.pop(0)
+    while value and value[-1] in _EDGES:
+        value.pop()
+    return "" if _POLAR & set(value) else " ".join(value)
 
 
-def question(shared: Sequence[str]) -> str:
+def make_query(shared: Sequence[str]) -> str:
     """Return the query that asks for a pivot's value.
 
-    >>> question(["always", "start", "function", "names", "with"])
+    >>> make_query(["always", "start", "function", "names", "with"])
     'Start function names with: what?'
     """
     text = " ".join(word for word in shared if word not in _POLAR)
     return f"{text[:1].upper()}{text[1:]}: what?"
 
 
-def literal(value: str) -> re.Pattern[str]:
-    """Return what finds a value in a text: a prefix or suffix to the letter, words as written.
+def literal_pattern(value: str) -> re.Pattern[str]:
+    """Return a pattern that matches a prefix or suffix to the letter, and words in any case.
 
-    >>> bool(literal("a_").search("from 'a_' on")), bool(literal("a_").search("data_x"))
-    (True, False)
-    >>> bool(literal("CamelCase").search("in camel case, please"))
+    >>> [bool(literal_pattern("a_").search(text)) for text in ("from 'a_' on", "data_x")]
+    [True, False]
+    >>> bool(literal_pattern("CamelCase").search("in camel case, please"))
     True
     """
     if value.endswith("_"):
         return re.compile(rf"(?<!\w){re.escape(value)}")
     if value.startswith("_"):
         return re.compile(rf"{re.escape(value)}(?!\w)")
-    parts = _PARTS.findall(value)
-    written = r"[\s_-]*".join(parts)
-    return re.compile(rf"(?<!\w){written}(?!\w)", re.IGNORECASE)
+    spelling = r"[\s_-]*".join(_PARTS.findall(value))  # camel[\s_-]*case
+    return re.compile(rf"(?<!\w){spelling}(?!\w)", re.IGNORECASE)

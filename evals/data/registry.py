@@ -1,4 +1,4 @@
-"""What a card asks about: files of five kinds, alone or pooled, and sets made from a seed.
+"""The data sets of a card: files of five formats, alone or pooled, and sets made from a seed.
 
 No file is part of the repository; `FORMATS` says where each comes from.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evals.data import converted, jsonl, locomo, longmemeval, pooled, synthetic
+from evals.data import gvd, jsonl, locomo, longmemeval, memorycode, pooled, synthetic
 from evals.data.haystack import SPLITS, DataSet, Split
 from memkit.errors import InvalidInput
 
@@ -18,39 +18,35 @@ from memkit.errors import InvalidInput
 class Spec:
     """Which data set, and how much of it.
 
-    Without a name it is called as its format, a synthetic one also by its probe.
+    Without a name it gets that of its format, a synthetic one also that of its probe.
     """
 
     format: str  # one of `FORMATS`
     name: str = ""
     path: Path | None = None  # a file, or for gvd a folder; synthetic sets have none
-    sha256: str | None = None  # what the file's hash has to be; for gvd, the bank's
-    split: Split | None = None  # only what memkit was tuned on, or only the rest; None: both
+    sha256: str | None = None  # required hash of the file; for gvd, of the bank
+    split: Split | None = None  # only the tuning or only the reported conversations; None: both
     limit: int | None = None  # only so many conversations, the first that have questions
     audit: Path | None = None  # of LoCoMo: its evidence and answers count, not the published ones
-    seed: int = 0  # of a synthetic set, or of what is drawn from a pooled one
+    seed: int = 0  # of a synthetic set, or of the sample of a pooled one
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # see the format
 
     def __post_init__(self) -> None:
         if not self.name:
-            name = " ".join([self.format, *([self._probe] if self._probe else [])])
+            name = " ".join(filter(None, [self.format, str(self.options.get("probe", ""))]))
             object.__setattr__(self, "name", name)
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(f"{self.name}: limit must be at least 1, got {self.limit}")
 
-    @property
-    def _probe(self) -> str:
-        return str(self.options.get("probe", ""))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A kind of data set: what reads it, what can be chosen, and where its file comes from."""
+    """A kind of data set: its reader, its options, and where its file comes from."""
 
     read: Callable[[Spec], DataSet]
     options: tuple[str, ...] = ()
     source: str = ""  # "" where there is no file
-    audited: bool = False  # whether an audit of it can be given
+    audited: bool = False  # whether it takes an audit
 
 
 def read(spec: Spec) -> DataSet:
@@ -62,15 +58,18 @@ def read(spec: Spec) -> DataSet:
     """
     if spec.format not in FORMATS:
         raise InvalidInput(f"no format {spec.format!r}; there are {', '.join(FORMATS)}")
-    kind = FORMATS[spec.format]
-    if unknown := sorted(set(spec.options) - set(kind.options)):
-        known = ", ".join(kind.options) or "none"
-        raise InvalidInput(f"{spec.name} has no option {unknown[0]!r}; of {spec.format}: {known}")
-    if spec.audit is not None and not kind.audited:
+    form = FORMATS[spec.format]
+    if unknown := sorted(set(spec.options) - set(form.options)):
+        options = ", ".join(form.options) or "none"
+        raise InvalidInput(f"{spec.name} has no option {unknown[0]!r}; of {spec.format}: {options}")
+    if spec.audit is not None and not form.audited:
         raise InvalidInput(f"{spec.name}: there is no audit of {spec.format}; leave it out")
-    if kind.source:
-        _there(spec, kind.source)
-    data = kind.read(spec) if spec.split is None else _of(spec.split, kind, spec)
+    if form.source and not _path(spec).exists():
+        raise InvalidInput(f"{spec.path} is not there; {spec.format} is {form.source}")
+    # a limit counts the conversations of the split that was chosen
+    data = form.read(spec if spec.split is None else replace(spec, limit=None))
+    if spec.split is not None:
+        data = _choose_split(data, spec.split, spec.name)
     if spec.sha256 is not None and spec.sha256.lower() != data.sha256:
         raise InvalidInput(
             f"{spec.name}: {data.file} has sha256 {data.sha256}, and {spec.sha256.lower()} was "
@@ -79,31 +78,22 @@ def read(spec: Spec) -> DataSet:
     return replace(data, haystacks=list(data.haystacks[: spec.limit]))
 
 
-def _of(split: Split, kind: Format, spec: Spec) -> DataSet:
-    """Return one split; a limit counts the conversations of that split."""
-    data = kind.read(replace(spec, limit=None))
-    kept = data.of(split)
-    if not kept:
-        raise InvalidInput(f"{spec.name}: no conversation is of the {split} split; leave it out")
-    counts = {one: found for one, found in data.counts.items() if one == split}
-    return replace(data, haystacks=kept, counts=counts)
-
-
-def _there(spec: Spec, source: str) -> None:
-    if spec.path is None:
-        raise InvalidInput(f"{spec.name} needs a path; {spec.format} is {source}")
-    if not spec.path.exists():
-        raise InvalidInput(f"{spec.path} is not there; {spec.format} is {source}")
+def _choose_split(data: DataSet, split: Split, name: str) -> DataSet:
+    haystacks = data.of(split)
+    if not haystacks:
+        raise InvalidInput(f"{name}: no conversation is of the {split} split; leave it out")
+    counts = {split: data.counts[split]} if split in data.counts else {}
+    return replace(data, haystacks=haystacks, counts=counts)
 
 
 def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
-    """Return what a card says of a data set; none of its text.
+    """Return what a card reports of a data set; none of its text.
 
     Args:
         data: as it was read.
-        spec: what was asked for.
+        spec: how it was requested.
     """
-    questions = [one for haystack in data.haystacks for one in haystack.questions]
+    questions = [question for haystack in data.haystacks for question in haystack.questions]
     turns = [turn for haystack in data.haystacks for turn in haystack.turns]
     days = [turn.said_at.date().isoformat() for turn in turns if turn.said_at is not None]
     return {
@@ -120,11 +110,11 @@ def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
         "turns": len(turns),
         "first": min(days, default=None),
         "last": max(days, default=None),
-        "questions": dict(sorted(Counter(one.group for one in questions).items())),
-        "with answers": sum(bool(one.expected.answers) for one in questions),
+        "questions": dict(sorted(Counter(question.group for question in questions).items())),
+        "with answers": sum(bool(question.expected.answers) for question in questions),
         "deleted turns": sum(len(haystack.forgotten) for haystack in data.haystacks),
         "dropped": {
-            split: {what: n for what, n in sorted(counts.items()) if n}
+            split: {reason: n for reason, n in sorted(counts.items()) if n}
             for split, counts in data.counts.items()
             if any(counts.values())
         },
@@ -136,11 +126,13 @@ def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
 
 def _path(spec: Spec) -> Path:
     if spec.path is None:
-        raise InvalidInput(f"{spec.name} needs a path")
+        raise InvalidInput(
+            f"{spec.name} needs a path; {spec.format} is {FORMATS[spec.format].source}"
+        )
     return spec.path
 
 
-def _synthetic(spec: Spec) -> DataSet:
+def _make_synthetic(spec: Spec) -> DataSet:
     options = {"probe": "", "conversations": None, "size": "default", **spec.options}
     probe = str(options["probe"])
     if probe not in synthetic.PROBES:
@@ -149,36 +141,34 @@ def _synthetic(spec: Spec) -> DataSet:
         )
     n = options["conversations"]
     if n is not None:
-        _whole(spec, "conversations", n)
+        _check_count(spec, "conversations", n)
     make = synthetic.PROBES[probe]
     return make(seed=spec.seed, conversations=n, size=str(options["size"]))
 
 
-def _whole(spec: Spec, key: str, value: object) -> int:
+def _check_count(spec: Spec, key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidInput(f"{spec.name}: {key} is a whole number above 0, not {value!r}")
     return value
 
 
-def _gvd(spec: Spec) -> DataSet:
-    return converted.gvd(_path(spec), str(spec.options.get("language", "en")), limit=spec.limit)
-
-
-def _pooled(spec: Spec) -> DataSet:
-    """Return several files' conversations as one memory; each file's format is its option."""
+def _read_pooled(spec: Spec) -> DataSet:
+    """Return the conversations of several files as one memory; the format of each is an option."""
     parts = [
-        read(Spec(format=kind, path=Path(str(spec.options[kind]))))
-        for kind in POOLED
-        if kind in spec.options
+        read(Spec(format=name, path=Path(str(spec.options[name]))))
+        for name in POOLED
+        if name in spec.options
     ]
     if not parts:
         raise InvalidInput(f"{spec.name}: give the path of {' or '.join(POOLED)}, or of both")
-    turns, questions = (_whole(spec, key, spec.options.get(key, n)) for key, n in _POOL.items())
+    turns, questions = (
+        _check_count(spec, key, spec.options.get(key, n)) for key, n in _POOL_SIZES.items()
+    )
     return pooled.pool(parts, turns=turns, questions=questions, seed=spec.seed)
 
 
 POOLED = ("locomo", "longmemeval")
-_POOL = {"turns": 10_000, "questions": 100}
+_POOL_SIZES = {"turns": 10_000, "questions": 100}
 FORMATS: Mapping[str, Format] = {
     "locomo": Format(
         read=lambda spec: locomo.read(_path(spec), limit=spec.limit, audit=spec.audit),
@@ -191,20 +181,22 @@ FORMATS: Mapping[str, Format] = {
         source="longmemeval_s_cleaned.json of https://github.com/xiaowu0162/LongMemEval (MIT)",
     ),
     "memorycode": Format(
-        read=lambda spec: converted.memorycode(_path(spec)),
+        read=lambda spec: memorycode.read(_path(spec)),
         source="JSON lines of the dialogues of https://github.com/apple/ml-memory-code "
         "(Apache-2.0)",
     ),
     "gvd": Format(
-        read=_gvd,
+        read=lambda spec: gvd.read(
+            _path(spec), str(spec.options.get("language", "en")), limit=spec.limit
+        ),
         options=("language",),  # "en" or "cn"
         source="the folder of memory_bank_en.json and probing_questions_en.jsonl of "
         "https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT)",
     ),
     "jsonl": Format(
         read=lambda spec: jsonl.read(_path(spec)),
-        source="a file of your own, as evals/card/jsonl.py describes it",
+        source="a file of your own, as evals/data/jsonl.py describes it",
     ),
-    "pooled": Format(read=_pooled, options=("turns", "questions", *POOLED)),
-    "synthetic": Format(read=_synthetic, options=("probe", "conversations", "size")),
+    "pooled": Format(read=_read_pooled, options=("turns", "questions", *POOLED)),
+    "synthetic": Format(read=_make_synthetic, options=("probe", "conversations", "size")),
 }

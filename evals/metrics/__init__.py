@@ -1,7 +1,5 @@
-"""What the card measures: one pure function a metric, on plain values, for one question at a time.
+"""Metrics of the card: pure functions on plain values, one question at a time.
 
-Each says its definition and its source; `catalogue` has one line on each for a reader. A share is
-from 0 to 1. None means that there was nothing to score, which is not 0: such questions are left
-out of a mean. What a ranking or a confidence is worth stands in `evals.metrics.retrieval` and
-`evals.metrics.confidence`, and is not repeated here.
+Each docstring gives definition and source; `catalogue` has one line per metric for a reader.
+Shares are from 0 to 1. None means "nothing to score", which is not 0: a mean leaves it out.
 """

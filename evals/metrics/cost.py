@@ -1,4 +1,4 @@
-"""What a memory costs: times, tokens, and the least that buys a score."""
+"""Cost metrics: percentiles, the cheapest way to a score, and reuse of the prefix cache."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +8,10 @@ from memkit.errors import InvalidInput
 
 
 def percentile(values: Sequence[float], q: float) -> float:
-    """Return the value that q % of the values are at or below, interpolated.
+    """Return the q-th percentile of the values, interpolated.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there are no values.
     """
     if not len(values):
         raise InvalidInput("no values: a percentile of nothing is not a figure")
@@ -19,22 +19,17 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 
 def cost_at_target(points: Iterable[tuple[float, float]], target: float) -> float | None:
-    """Return the smallest cost whose score reaches the target; None if none does (Cost@Target).
-
-    Source: Zhang et al. 2025 (arXiv 2509.18868), table 4.7.
+    """Return the smallest cost that reaches the target score, or None (Cost@Target).
 
     Args:
         points: (cost, score) of each configuration.
-        target: the score to reach, higher is better.
+        target: the score to reach; higher is better.
+
+    Source: Zhang et al. 2025 (arXiv 2509.18868), table 4.7.
     """
     return min((cost for cost, score in points if score >= target), default=None)
 
 
 def prefix_reuse(reused: float, new: float) -> float | None:
-    """Return the share of prompt tokens that a prefix cache already had; None of an empty prompt.
-
-    Args:
-        reused: tokens taken from the cache.
-        new: tokens read for the first time.
-    """
+    """Return the share of prompt tokens in the prefix cache; None of an empty prompt."""
     return reused / (reused + new) if reused + new else None

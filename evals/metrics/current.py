@@ -1,13 +1,13 @@
-"""Does a memory keep to what holds now? E-MARS+, panel 3: abstention, freshness, conflict.
+"""Does a memory follow what holds now? E-MARS+, panel 3: abstention, freshness, conflict.
 
-Source of all: Zhang et al. 2025 (arXiv 2509.18868), table 4.7, which names them and gives each a
-few words; the exact definitions are here. Places are those of turns in a ranking, from 1: of the
-turns that say what holds now, and of the stale ones, which say what held once.
+Source: Zhang et al. 2025 (arXiv 2509.18868), table 4.7, which names these metrics without formulas;
+the formulas are ours. Places are ranks of turns in a ranking, from 1: of current turns, which say
+what holds now, and of stale turns, which say what held before.
 """
 
 from collections.abc import Sequence
 
-from evals.metrics.answers import said
+from evals.metrics.answers import stated
 from evals.metrics.retrieval import Places
 
 
@@ -22,9 +22,9 @@ def false_refusal(*, refused: bool, answerable: bool) -> float | None:
 
 
 def freshness_hit(current: Places, stale: Places, k: int) -> float | None:
-    """Return 1 if a current turn is among the first k, and above every stale one.
+    """Return 1 if a current turn is among the first k and above every stale turn (Fresh@k).
 
-    The source gives Fresh@k no formula. None if there is no current turn to find.
+    None if there is no current turn.
     """
     if not current:
         return None
@@ -33,47 +33,44 @@ def freshness_hit(current: Places, stale: Places, k: int) -> float | None:
 
 
 def out_of_date_use(current: Places, stale: Places) -> float | None:
-    """Return 1 if a stale turn was found above every current one. Lower is better.
+    """Return 1 if a stale turn ranks above every current turn; None without stale turns.
 
-    None if there is no stale turn: such a question cannot show it.
+    Lower is better.
     """
     return float(_best(stale) < _best(current)) if stale else None
 
 
 def out_of_date_reply(text: str, current: Sequence[str], stale: Sequence[str]) -> float | None:
-    """Return 1 if a reply says what held once and not what holds now. Lower is better.
+    """Return 1 if a reply states a stale answer and no current one; None without stale answers.
 
-    None if there is no stale answer.
+    Lower is better.
     """
     if not stale:
         return None
-    found = said(text, [*current, *stale])
-    return float(any(one in stale for one in found) and not any(one in current for one in found))
+    answers = stated(text, [*current, *stale])
+    return float(any(answer in stale for answer in answers) and not set(answers) & set(current))
 
 
 def conflict_handled(text: str, sides: Sequence[str]) -> float:
-    """Return 1 if a reply to a question with several sides names all of them (CCR).
+    """Return 1 if a reply names all sides of a conflict (CCR).
 
-    Nothing decides between the sides, so one alone is wrong, the newest too, and so is a refusal:
-    the reader would not learn that there is a conflict.
+    Nothing decides between the sides, so a single side is wrong, the newest too, and so is a
+    refusal: the reader would not learn that there is a conflict.
     """
-    return float(len(said(text, sides)) == len(sides))
+    return float(len(stated(text, sides)) == len(sides))
 
 
 def conflict_shown(newest: Places, older: Places, k: int) -> float | None:
-    """Return 1 if a turn of each side is among the first k, so that a reader can see the conflict.
-
-    None if a side has no turn.
-    """
+    """Return 1 if a turn of each side of a conflict is among the first k; None without turns."""
     return float(max(_best(newest), _best(older)) <= k) if newest and older else None
 
 
 def preference_retained(text: str, current: Sequence[str], stale: Sequence[str] = ()) -> float:
-    """Return 1 if a reply follows the preference that holds now and none that was withdrawn."""
-    found = said(text, [*current, *stale])
-    return float(bool(found) and all(one in current for one in found))
+    """Return 1 if a reply follows a preference that holds now and no withdrawn one."""
+    answers = stated(text, [*current, *stale])
+    return float(bool(answers) and set(answers) <= set(current))
 
 
 def _best(places: Places) -> float:
-    """Return the best place; infinity if nothing was found."""
+    """Return the best rank; infinity if no turn is in the ranking."""
     return min((place for place in places if place is not None), default=float("inf"))

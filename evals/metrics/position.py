@@ -1,4 +1,4 @@
-"""How a score moves with where the evidence stands, how much there is around it, and noise."""
+"""How a score moves with the position of the evidence, the length of the history, and noise."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ BINS = tuple(pairwise(EDGES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """The scores whose x is in [low, high); the last bin holds its high end too."""
+    """The scores with x in [low, high); the last bin includes its high end."""
 
     low: float
     high: float
-    mean: float | None  # None: nothing fell in
+    mean: float | None  # None: the bin is empty
     n: int
 
 
 def bin_of(x: float, edges: Sequence[float] = EDGES) -> int:
-    """Return the number of the bin that x is in, from 0.
+    """Return the number of the bin that holds x, from 0.
 
     Raises:
         InvalidInput: x is outside all bins.
@@ -36,34 +36,34 @@ def bin_of(x: float, edges: Sequence[float] = EDGES) -> int:
 
 
 def curve(points: Iterable[tuple[float, float]], edges: Sequence[float] = EDGES) -> list[Bin]:
-    """Return the mean score of every bin, empty ones too.
+    """Return the mean score of every bin, with the empty bins.
 
     Args:
-        points: (x, score); x is the place of the evidence, 0 first … 1 last, or another axis.
-        edges: ascending; one more than there are bins.
+        points: (x, score); x is the position of the evidence, 0 first … 1 last, or another axis.
+        edges: ascending, one more than there are bins.
 
     Source: position curve in fixed bins, Zhang et al. 2025 (arXiv 2509.18868), section 4.3.
     """
-    inside: list[list[float]] = [[] for _ in edges[1:]]
+    scores: list[list[float]] = [[] for _ in edges[1:]]
     for x, score in points:
-        inside[bin_of(x, edges)].append(score)
+        scores[bin_of(x, edges)].append(score)
     return [
         Bin(low=low, high=high, mean=sum(ys) / len(ys) if ys else None, n=len(ys))
-        for (low, high), ys in zip(pairwise(edges), inside, strict=True)
+        for (low, high), ys in zip(pairwise(edges), scores, strict=True)
     ]
 
 
 def mid_drop(bins: Sequence[Bin]) -> float | None:
-    """Return (first + last) / 2 − the lowest between them, of the means of a position curve.
+    """Return (first + last) / 2 − the lowest mean between them, of a position curve.
 
-    Positive: what stands in the middle is used less. The source names the drop but has no formula
-    (Zhang et al. 2025, section 4.3); this one is ours. The effect: Liu et al., TACL 2024. The
-    minimum of noisy bins is biased upwards, so compare drops only at equal n.
+    Positive: evidence in the middle is used less (Liu et al., TACL 2024). The survey names the drop
+    without a formula (Zhang et al. 2025, section 4.3); this one is ours. The minimum of noisy bins
+    is biased upwards, so compare drops only at equal n.
 
     Returns:
-        None if an end has no score, or if nothing between them has.
+        None if an end, or everything between the ends, has no score.
     """
-    middle = [one.mean for one in bins[1:-1] if one.mean is not None]
+    middle = [part.mean for part in bins[1:-1] if part.mean is not None]
     if not middle or bins[0].mean is None or bins[-1].mean is None:
         return None
     return (bins[0].mean + bins[-1].mean) / 2 - min(middle)
@@ -72,20 +72,21 @@ def mid_drop(bins: Sequence[Bin]) -> float | None:
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return the change of y per unit of x, by least squares; None without two different x.
 
-    Source: Slope@T = dAcc/dT, Zhang et al. 2025, table 4.7.
+    Source: Slope@T = dAcc/dT, Zhang et al. 2025, table 4.7. scipy's linregress gives the same value
+    and also a p-value, which thousands of bootstrap resamples would pay for.
     """
     if len(set(xs)) < 2:
         return None
     x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
-    from_mean = x - x.mean()
-    return float(from_mean @ (y - y.mean()) / (from_mean @ from_mean))
+    centred = x - x.mean()
+    return float(centred @ (y - y.mean()) / (centred @ centred))
 
 
 def log_slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return the change of y each time x doubles, by least squares over log2 x.
 
     Raises:
-        InvalidInput: an x is not positive, so it has no double.
+        InvalidInput: an x is not positive.
     """
     if any(x <= 0 for x in xs):
         raise InvalidInput(f"{min(xs)} has no logarithm; count lengths and distances from 1")
@@ -93,7 +94,7 @@ def log_slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
 
 
 def noise_degradation(clean: float, noisy: float) -> float | None:
-    """Return 1 − noisy / clean, the share of a score that noise takes; None if clean is 0.
+    """Return 1 − noisy / clean, the share of a score that noise costs; None if clean is 0.
 
     Lower is better. Source: Zhang et al. 2025, section 4.3, where it is called robustness.
     """
@@ -103,7 +104,7 @@ def noise_degradation(clean: float, noisy: float) -> float | None:
 def ln_accuracy(accuracy: float, length: float) -> float:
     """Return accuracy / ln(length), for a length in tokens.
 
-    Source: LN-Acc, Zhang et al. 2025, section 4.3, which names no base of the logarithm.
+    Source: LN-Acc, Zhang et al. 2025, section 4.3, which does not name the base of the logarithm.
 
     Raises:
         InvalidInput: the length is not above 1.

@@ -1,4 +1,4 @@
-"""What a model knows without being shown: recognition, recall from half, exposure."""
+"""What a model knows without a memory: recognition, recall from a half cue, exposure."""
 
 import re
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from math import log2
 from evals.metrics.answers import CJK, rouge_l
 from memkit.errors import InvalidInput
 
-_UNIT = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
+_UNIT = re.compile(rf"[{CJK}]|[^\s{CJK}]+")  # a word with its punctuation, or a CJK character
 
 
 def recognised(seen_loss: float, foil_losses: Sequence[float]) -> float:
-    """Return the share of foils that the model finds less likely than what it has seen.
+    """Return the share of foils that the model finds less likely than the text it has seen.
 
-    .5 is chance; a tie counts half. Losses are to be means per token, for texts of unequal length.
+    .5 is chance; a tie counts half. Losses are means per token, so that lengths may differ.
     Source: Orhan 2023 (arXiv 2303.17557), two-alternative recognition.
 
     Raises:
@@ -21,14 +21,14 @@ def recognised(seen_loss: float, foil_losses: Sequence[float]) -> float:
     """
     if not foil_losses:
         raise InvalidInput("no foils to recognise against; give at least one")
-    won = sum((seen_loss < foil) + (seen_loss == foil) / 2 for foil in foil_losses)
-    return won / len(foil_losses)
+    wins = sum((seen_loss < foil) + (seen_loss == foil) / 2 for foil in foil_losses)
+    return wins / len(foil_losses)
 
 
 def half_cue(text: str) -> tuple[str, str]:
-    """Return a text in two: the first half of its words, rounded down, as a cue, and the rest.
+    """Split a text into a cue, the first half of its words rounded down, and the second half.
 
-    Source: Orhan 2023, recall, with words for tokens, so that all models get the same cue.
+    Source: Orhan 2023, recall, with words instead of tokens, so that all models get the same cue.
 
     Raises:
         InvalidInput: the text has fewer than two words.
@@ -43,22 +43,21 @@ def half_cue(text: str) -> tuple[str, str]:
     return text[:cut].strip(), text[cut:].strip()
 
 
-def recalled(rest: str, completion: str) -> float:
-    """Return ROUGE-L of a completion with what followed the cue; the cue itself is not scored.
+def recalled(second_half: str, completion: str) -> float:
+    """Return ROUGE-L of a completion against the text that followed the cue.
 
-    The completion is cut to as many words as the rest has, because no model knows where to stop.
-    Source: Orhan 2023, whose own score includes the cue.
+    The completion is cut to the number of words of the second half, because no model knows where to
+    stop. Source: Orhan 2023, except that the cue itself is not scored.
     """
-    length = len(_UNIT.findall(rest))
-    kept = list(_UNIT.finditer(completion))[:length]
-    return rouge_l(completion[: kept[-1].end()] if kept else "", rest)
+    units = list(_UNIT.finditer(completion))[: len(_UNIT.findall(second_half))]
+    return rouge_l(completion[: units[-1].end()] if units else "", second_half)
 
 
 def exposure(rank: int, candidates: int) -> float:
     """Return log2(candidates) − log2(rank) of a canary among its candidates, in bits.
 
-    0 is the least likely of all; log2(candidates) says that the canary is the likeliest, and so
-    was learnt. Of n candidates, chance gives log2(n) − log2(n!) / n on average: .85 of four.
+    log2(candidates) says that the canary is the likeliest, and so was learnt; 0 is the least likely
+    of all. Chance gives log2(n) − log2(n!) / n on average: .85 of four candidates.
     Source: Carlini et al., USENIX Security 2019.
 
     Raises:

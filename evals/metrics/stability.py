@@ -1,10 +1,10 @@
-"""What later writes do to what was known, seen at every step and not only at the end.
+"""How later writes change accuracy on earlier facts, at every step and not only at the end.
 
-A task is a batch of facts written at one step. A table is `accuracy[step][task]`: None before the
-task was written, and where it was not asked. A task is the current one at the first step that has
-a score of it. Figures of a table are means over its tasks; None if nothing was written after any.
+A task is a batch of facts written at one step. A table is `accuracy[step][task]`, None where the
+task was not asked, and before it was written. The current task of a step is the one scored there
+first. A figure is the mean over tasks; None if nothing was written after any of them.
 
-Source unless said otherwise: De Lange, van de Ven and Tuytelaars, ICLR 2023 (arXiv 2205.13452).
+Source unless noted: De Lange, van de Ven and Tuytelaars, ICLR 2023 (arXiv 2205.13452).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,8 @@ Table = Sequence[Scores]
 
 
 def min_accuracy(scores: Scores) -> float | None:
-    """Return a task's lowest accuracy since it stopped being the current one (min-ACC)."""
-    later = [one for _, one in _asked(scores)[1:]]
-    return min(later, default=None)
+    """Return the lowest accuracy of a task after it stopped being the current one (min-ACC)."""
+    return min((score for _, score in _scored(scores)[1:]), default=None)
 
 
 def mean_min_accuracy(table: Table) -> float | None:
@@ -28,27 +27,30 @@ def mean_min_accuracy(table: Table) -> float | None:
 
 
 def worst_case_accuracy(table: Table) -> float | None:
-    """Return WC-ACC: the mean of the current task's accuracy and min-ACC of all others.
+    """Return WC-ACC: the mean of the current task's accuracy and min-ACC of all earlier tasks.
 
     The source: A / k + (1 − 1 / k) · min-ACC for k tasks, the last written with accuracy A.
     """
-    written = [scores for scores in _tasks(table) if _asked(scores)]
-    lowest = [min_accuracy(scores) for scores in written]
-    if all(one is None for one in lowest):
+    tasks = [scores for scores in _tasks(table) if _scored(scores)]
+    lowest = [min_accuracy(scores) for scores in tasks]
+    if all(minimum is None for minimum in lowest):
         return None
     return _mean(
-        [_asked(s)[0][1] if low is None else low for s, low in zip(written, lowest, strict=True)]
+        [
+            _scored(scores)[0][1] if minimum is None else minimum
+            for scores, minimum in zip(tasks, lowest, strict=True)
+        ]
     )
 
 
 def windowed_drop(table: Table, window: int) -> float | None:
-    """Return WF: the largest fall of a task's accuracy within so many steps in a row.
+    """Return WF: the largest fall of a task's accuracy within a window of steps; lower is better.
 
-    0 for a task that never falls. Lower is better.
+    0 for a task that never falls.
 
     Args:
-        table: see this module's beginning.
-        window: steps, both ends counted.
+        table: as the module describes.
+        window: in steps, both ends counted.
 
     Raises:
         InvalidInput: the window has fewer than 2 steps.
@@ -57,39 +59,40 @@ def windowed_drop(table: Table, window: int) -> float | None:
 
 
 def windowed_rise(table: Table, window: int) -> float | None:
-    """Return WP: the same for the largest rise; 0 for a task that never rises."""
+    """Return WP: the largest rise of a task's accuracy within a window; 0 if it never rises."""
     return _windowed(table, window, lambda before, after: after - before)
 
 
 def forgetting(table: Table) -> float | None:
-    """Return a task's best accuracy − its last. Lower is better.
+    """Return the best accuracy of a task − its last accuracy; lower is better.
 
-    Source: Chaudhry et al., ECCV 2018; here the last is among the best, so it is never negative.
+    Source: Chaudhry et al., ECCV 2018; here the last counts among the best, so the result is never
+    negative.
     """
-    histories = [[one for _, one in _asked(scores)] for scores in _tasks(table)]
-    return _mean([max(one) - one[-1] for one in histories if len(one) > 1])
+    histories = [[score for _, score in _scored(scores)] for scores in _tasks(table)]
+    return _mean([max(history) - history[-1] for history in histories if len(history) > 1])
 
 
 def _windowed(table: Table, window: int, change: Callable[[float, float], float]) -> float | None:
     if window < 2:
         raise InvalidInput(f"a window of {window} steps holds no change; give 2 or more")
-    found: list[float | None] = []
+    largest: list[float | None] = []
     for scores in _tasks(table):
-        pairs = list(combinations(_asked(scores), 2))
-        near = [change(a, b) for (i, a), (j, b) in pairs if j - i < window]
-        found.append(max([0.0, *near]) if pairs else None)
-    return _mean(found)
+        pairs = list(combinations(_scored(scores), 2))
+        changes = [change(a, b) for (i, a), (j, b) in pairs if j - i < window]
+        largest.append(max([0.0, *changes]) if pairs else None)
+    return _mean(largest)
 
 
 def _tasks(table: Table) -> list[Scores]:
     return list(zip(*table, strict=True))
 
 
-def _asked(scores: Scores) -> list[tuple[int, float]]:
-    """Return a task's accuracies with the steps they are of."""
-    return [(step, one) for step, one in enumerate(scores) if one is not None]
+def _scored(scores: Scores) -> list[tuple[int, float]]:
+    """Return the accuracies of a task with their steps."""
+    return [(step, score) for step, score in enumerate(scores) if score is not None]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    kept = [one for one in values if one is not None]
-    return sum(kept) / len(kept) if kept else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None

@@ -1,7 +1,7 @@
-"""Do raters, or judges, agree? Krippendorff's alpha from a file of ratings.
+"""Agreement of raters or judges: Krippendorff's alpha of a file of ratings.
 
-Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"; the bootstrap draws items,
-as Zhang et al. 2025, 4.1.5 asks.
+Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"; the bootstrap resamples
+items, as Zhang et al. 2025, 4.1.5, asks.
 """
 
 import csv
@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import Interval
-from memkit.errors import InvalidInput, MissingExtra
+from evals.stats.interval import Interval
+from memkit.errors import InvalidInput
 
 Level = Literal["nominal", "ordinal", "interval"]
 LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
@@ -24,12 +24,12 @@ COLUMNS = ("item", "rater", "rating")
 RESAMPLES = 1000
 
 Counts = NDArray[np.int64]  # shape (items, values): how many raters gave an item a value
-Values = NDArray[Any]  # shape (values,): the values that were given, in order
+Values = NDArray[Any]  # shape (values,): the distinct ratings, in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """What one rater said of one item."""
+    """The rating of one item by one rater."""
 
     item: str
     rater: str
@@ -38,19 +38,19 @@ class Rating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far raters agree: 1 is always, 0 is as often as chance would."""
+    """Krippendorff's alpha: 1 is perfect agreement, 0 is chance."""
 
-    alpha: Interval  # its n is how many items two or more raters rated
+    alpha: Interval  # its n is the number of items with two or more ratings
     level: Level
     raters: int
     ratings: int  # of those items
-    alone: int  # items with one rating, which say nothing of agreement
+    alone: int  # items with one rating, which say nothing about agreement
 
 
 def read(path: Path) -> list[Rating]:
-    """Read ratings from CSV with a header, or from JSON lines, by the file's ending.
+    """Read ratings from CSV with a header, or from JSON lines (.jsonl, .ndjson).
 
-    Both have item, rater and rating; other columns are passed over, and so are empty ratings.
+    Both have item, rater and rating; other columns and empty ratings are ignored.
 
     Raises:
         InvalidInput: the file cannot be read, or a line lacks one of the three.
@@ -60,10 +60,10 @@ def read(path: Path) -> list[Rating]:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}; give a UTF-8 file") from error
     lines = _json_lines(text, path) if path.suffix in (".jsonl", ".ndjson") else _csv(text, path)
-    found = [_rating(line, f"{path} line {n}") for n, line in lines]
-    if not found:
+    ratings = [_rating(line, f"{path} line {n}") for n, line in lines]
+    if not ratings:
         raise InvalidInput(f"{path} has no ratings; give one per line: {', '.join(COLUMNS)}")
-    return [one for one in found if one.rating]
+    return [rating for rating in ratings if rating.rating]
 
 
 def _csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -81,48 +81,47 @@ def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InvalidInput(f"{path} line {n} is no JSON: {error}") from error
+            raise InvalidInput(f"{path} line {n} is not JSON: {error}") from error
         if not isinstance(row, dict):
             raise InvalidInput(f"{path} line {n} is no JSON object with {', '.join(COLUMNS)}")
         yield n, row
 
 
 def _rating(row: dict[str, Any], where: str) -> Rating:
-    told = {}
+    texts = {}
     for name in COLUMNS:
         value = row.get(name)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise InvalidInput(f"{where}: {name!r} must be a text or a number, got {value!r}")
-        told[name] = str(value).strip()
-    if not told["item"] or not told["rater"]:
+        texts[name] = str(value).strip()
+    if not texts["item"] or not texts["rater"]:
         raise InvalidInput(f"{where}: a rating needs an item and a rater")
-    return Rating(**told)
+    return Rating(**texts)
 
 
 def agreement(ratings: Sequence[Rating], level: str, *, seed: int = 0) -> Agreement:
-    """Return Krippendorff's alpha with a 95 % interval that draws items.
+    """Return Krippendorff's alpha with a 95 % interval that resamples items.
 
     Args:
         ratings: at most one per item and rater; gaps are fine.
         level: "nominal" compares for equality, "ordinal" and "interval" need numbers.
-        seed: of what is drawn.
+        seed: of the resampling.
 
     Raises:
-        InvalidInput: a rater rated an item twice, a rating is no number where it must be, nothing
-            was rated by two raters, or all ratings are equal, where alpha has no value.
-        MissingExtra: krippendorff is not installed.
+        InvalidInput: a rater rated an item twice, a rating is no number where it must be, no item
+            has two ratings, or all ratings are equal, where alpha has no value.
     """
-    chosen = next((one for one in LEVELS if one == level), None)
+    chosen = next((name for name in LEVELS if name == level), None)
     if chosen is None:
         raise InvalidInput(f"no level {level!r}; there are {', '.join(LEVELS)}")
-    twice = Counter((one.item, one.rater) for one in ratings).most_common(1)
-    if twice and twice[0][1] > 1:
-        item, rater = twice[0][0]
+    (pair, most), *_ = Counter((r.item, r.rater) for r in ratings).most_common(1) or [(("", ""), 0)]
+    if most > 1:
+        item, rater = pair
         raise InvalidInput(f"rater {rater!r} rated item {item!r} more than once; keep one of them")
-    raters = Counter(one.item for one in ratings)
-    pairable = [one for one in ratings if raters[one.item] > 1]
+    raters = Counter(rating.item for rating in ratings)
+    pairable = [rating for rating in ratings if raters[rating.item] > 1]
     if not pairable:
-        raise InvalidInput("no item has ratings of two raters, so there is nothing to agree on")
+        raise InvalidInput("no item has ratings of two raters, so there is no agreement to compute")
     counts, values = _counts(pairable, chosen)
     if len(values) < 2:
         raise InvalidInput(
@@ -131,31 +130,31 @@ def agreement(ratings: Sequence[Rating], level: str, *, seed: int = 0) -> Agreem
     return Agreement(
         alpha=_interval(counts, values, chosen, seed),
         level=chosen,
-        raters=len({one.rater for one in pairable}),
+        raters=len({rating.rater for rating in pairable}),
         ratings=len(pairable),
         alone=sum(n == 1 for n in raters.values()),
     )
 
 
 def _counts(ratings: Sequence[Rating], level: Level) -> tuple[Counts, Values]:
-    given = np.array([_value(one, level) for one in ratings])
-    values, columns = np.unique(given, return_inverse=True)
-    items, rows = np.unique([one.item for one in ratings], return_inverse=True)
+    numbers = np.array([_value(rating, level) for rating in ratings])
+    values, columns = np.unique(numbers, return_inverse=True)
+    items, rows = np.unique([rating.item for rating in ratings], return_inverse=True)
     counts = np.zeros((len(items), len(values)), dtype=np.int64)
     np.add.at(counts, (rows, columns), 1)
     return counts, values
 
 
-def _value(one: Rating, level: Level) -> str | float:
+def _value(rating: Rating, level: Level) -> str | float:
     if level == "nominal":
-        return one.rating
+        return rating.rating
     try:
-        value = float(one.rating)
+        value = float(rating.rating)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
         raise InvalidInput(
-            f"item {one.item!r}: {one.rating!r} is no number, which {level} ratings must be; "
+            f"item {rating.item!r}: {rating.rating!r} is no number, which {level} ratings must be; "
             "number the grades, or take them as nominal"
         )
     return value
@@ -163,25 +162,21 @@ def _value(one: Rating, level: Level) -> str | float:
 
 def _interval(counts: Counts, values: Values, level: Level, seed: int) -> Interval:
     """Return alpha with its interval; without one if there are fewer than two items."""
-    value, n = _coefficient(counts, values, level), len(counts)
+    value, n = _alpha(counts, values, level), len(counts)
     if n < 2:
         return Interval(value=value, n=n)
     rng = np.random.default_rng(seed)
-    drawn = (counts[rng.integers(0, n, n)] for _ in range(RESAMPLES))
-    # where only one value was drawn nothing varies, and alpha has no value
-    found = [_coefficient(one, values, level) for one in drawn if (one.sum(axis=0) > 0).sum() > 1]
-    low, high = np.percentile(found, [2.5, 97.5])
+    resampled = (counts[rng.integers(0, n, n)] for _ in range(RESAMPLES))
+    # a resample in which nothing varies has no alpha
+    varied = (counts for counts in resampled if (counts.sum(axis=0) > 0).sum() > 1)
+    low, high = np.percentile([_alpha(counts, values, level) for counts in varied], [2.5, 97.5])
     return Interval(value=value, low=float(low), high=float(high), n=n)
 
 
-def _coefficient(counts: Counts, values: Values, level: Level) -> float:
-    try:
-        import krippendorff
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "agreement needs krippendorff: python -m pip install krippendorff"
-        ) from error
-    # equality needs no values, and texts are none to compute with
+def _alpha(counts: Counts, values: Values, level: Level) -> float:
+    import krippendorff
+
+    # nominal values are compared for equality only, and may be texts
     domain = np.arange(len(values)) if level == "nominal" else values
     return float(
         krippendorff.alpha(value_counts=counts, value_domain=domain, level_of_measurement=level)

@@ -1,9 +1,12 @@
-"""Intervals and paired differences by the bootstrap, for questions that come in conversations.
+"""Bootstrap intervals and paired differences of questions that are grouped in conversations.
 
 Questions about one conversation share its turns, so they are not independent: the interval to
-believe draws whole conversations (clusters). It needs many of them, and LoCoMo's report split has
-seven; so there is a second one that keeps the conversations and draws questions inside each
-(strata). That one says nothing of other conversations, and is printed under its own name.
+believe resamples whole conversations (clusters). It needs many of them, and LoCoMo's report split
+has seven, so there is a second interval that keeps the conversations and resamples questions inside
+each (strata). It says nothing about other conversations, and is printed under its own name.
+
+scipy.stats.bootstrap resamples observations and not clusters with their members, and one statistic
+at a time; here one matrix of resample weights serves all columns of all systems.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,23 +15,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import Interval
+from evals.stats.interval import Interval
 
 RESAMPLES = 5000
-_SLOW = 500  # resamples of a statistic that is no mean
+_RESAMPLES_OF_STATISTICS = 500  # of a statistic that is no mean, which is slow
 RANGE = (2.5, 97.5)  # percentiles
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]  # question numbers, some of them repeated
-Labels = Sequence[str] | NDArray[np.str_]  # per question: its conversation
+Labels = Sequence[str] | NDArray[np.str_]  # the conversation of each question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A paired difference, and how often resampling puts it on the other side of zero."""
+    """A paired difference and its two-sided p-value."""
 
     interval: Interval
-    p: float | None  # two-sided; None where there is no interval
+    p: float | None  # None without an interval
 
 
 def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | None:
@@ -36,79 +39,89 @@ def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | No
 
     Args:
         clusters: the conversation of each question.
-        seed: of what is drawn.
-        within: draw questions inside every conversation, instead of conversations.
+        seed: of the resampling.
+        within: resample questions inside every conversation, instead of conversations.
 
     Returns:
-        None if there is nothing to draw: fewer than two clusters, or none of two questions.
+        None if there is nothing to resample: fewer than two clusters, or none of two questions.
     """
-    names, place = np.unique(np.asarray(clusters), return_inverse=True)
-    sizes = np.bincount(place, minlength=len(names))
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    sizes = np.bincount(cluster, minlength=len(names))
     rng = np.random.default_rng(seed)
     if not within:
-        return None if len(names) < 2 else _draw(rng, len(names))[:, place]
+        return None if len(names) < 2 else _multiplicities(rng, len(names))[:, cluster]
     if not len(sizes) or sizes.max() < 2:
         return None
-    taken = np.empty((RESAMPLES, len(place)))
+    counts = np.empty((RESAMPLES, len(cluster)))
     for n, size in enumerate(sizes):
-        taken[:, place == n] = _draw(rng, int(size))
-    return taken
+        counts[:, cluster == n] = _multiplicities(rng, int(size))
+    return counts
 
 
-def _draw(rng: np.random.Generator, n: int) -> Floats:
-    """Return how often each of n things is among n drawn with replacement, per resample."""
+def _multiplicities(rng: np.random.Generator, n: int) -> Floats:
+    """Return how often each of n items is among n taken with replacement, per resample."""
     return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
 
 
-def means(values: Floats, drawn: Floats | None) -> list[Interval]:
-    """Return each column's mean with its 95 % percentile interval.
+def means(values: Floats, resampled: Floats | None) -> list[Interval]:
+    """Return the mean of each column with its 95 % percentile interval.
 
     Args:
-        values: shape (questions, columns); NaN where a question is not scored.
-        drawn: what `weights` returned for these questions; None: no interval.
+        values: shape (questions, columns); NaN where a question has no score.
+        resampled: the `weights` of these questions; None: no interval.
 
     Returns:
-        One interval per column; its n is how many questions were scored, and none of them is an
-        error: there is no mean of nothing.
+        One interval per column; its n is the number of scored questions.
+
+    Raises:
+        ValueError: a column has no values.
     """
     scored = ~np.isnan(values)
     if not scored.any(axis=0).all():
         raise ValueError("a column without values: a mean of nothing is not a figure")
-    n = scored.sum(axis=0)
-    found = np.where(scored, values, 0).sum(axis=0) / n
-    if drawn is None:
-        return [Interval(value=float(v), n=int(m)) for v, m in zip(found, n, strict=True)]
-    low, high = np.nanpercentile(_resampled(values, drawn), RANGE, axis=0)
+    counts = scored.sum(axis=0)
+    averages = np.where(scored, values, 0).sum(axis=0) / counts
+    if resampled is None:
+        return [Interval(value=float(v), n=int(n)) for v, n in zip(averages, counts, strict=True)]
+    low, high = np.nanpercentile(_resampled_means(values, resampled), RANGE, axis=0)
     return [
-        Interval(value=float(v), low=float(lo), high=float(hi), n=int(m))
-        for v, lo, hi, m in zip(found, low, high, n, strict=True)
+        Interval(value=float(v), low=float(lo), high=float(hi), n=int(n))
+        for v, lo, hi, n in zip(averages, low, high, counts, strict=True)
     ]
 
 
-def _resampled(values: Floats, drawn: Floats) -> Floats:
+def share(values: Sequence[float | bool], groups: Sequence[str], seed: int) -> Interval | None:
+    """Return the mean of values with its interval by group; None of no values."""
+    if not len(values):
+        return None
+    column = np.array(values, dtype=np.float64)[:, None]
+    (interval,) = means(column, weights(groups, seed))
+    return interval
+
+
+def _resampled_means(values: Floats, resampled: Floats) -> Floats:
     """Return the means of every resample, shape (resamples, columns); NaN if it took nothing."""
     scored = ~np.isnan(values)
-    taken = drawn @ scored.astype(np.float64)
-    sums = drawn @ np.where(scored, values, 0.0)
-    return np.divide(sums, taken, out=np.full_like(sums, np.nan), where=taken > 0)
+    counts = resampled @ scored.astype(np.float64)
+    sums = resampled @ np.where(scored, values, 0.0)
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def paired(ours: Floats, theirs: Floats, drawn: Floats | None) -> Difference:
-    """Return the mean of ours − theirs over the same questions, shape (questions,) each.
+def paired(scores: Floats, baseline: Floats, resampled: Floats | None) -> Difference:
+    """Return the mean of scores − baseline over the same questions, shape (questions,) each.
 
-    The p-value is twice the smaller share of resamples at or beyond zero, one added to both sides
-    of the fraction: the level at which the percentile interval stops holding zero.
+    The p-value is twice the smaller share of resamples at or beyond zero, with one added to both
+    sides of the fraction: the level at which the percentile interval stops to contain zero.
     Source: Efron and Tibshirani 1993, chapters 13 and 15; Davison and Hinkley 1997, 4.2.
     """
-    column = (ours - theirs)[:, None]
-    (interval,) = means(column, drawn)
-    if drawn is None:
+    column = (scores - baseline)[:, None]
+    (interval,) = means(column, resampled)
+    if resampled is None:
         return Difference(interval=interval, p=None)
-    differences = _resampled(column, drawn)[:, 0]
+    differences = _resampled_means(column, resampled)[:, 0]
     differences = differences[~np.isnan(differences)]
-    sides = [(differences <= 0).sum(), (differences >= 0).sum()]
-    p = 2 * (int(min(sides)) + 1) / (len(differences) + 1)
-    return Difference(interval=interval, p=min(p, 1.0))
+    smaller = int(min((differences <= 0).sum(), (differences >= 0).sum()))
+    return Difference(interval=interval, p=min(2 * (smaller + 1) / (len(differences) + 1), 1.0))
 
 
 def bootstrap(
@@ -121,30 +134,47 @@ def bootstrap(
     """Return any statistic of questions with a 95 % interval by conversation.
 
     Args:
-        statistic: given question numbers, some of them repeated; None where it has no value.
+        statistic: of question numbers, some of them repeated; None where it has no value.
         clusters: the conversation of each question.
-        seed: of what is drawn.
-        absent: what a resample without a value counts as, such as infinity; None: left out.
+        seed: of the resampling.
+        absent: the value of a resample without one, such as infinity; None leaves it out.
     """
     value = statistic(np.arange(len(clusters)))
     if value is None:
         return None
-    found = [statistic(rows) for rows in resamples(clusters, seed)]
-    known = [absent if one is None else one for one in found]
-    kept = [one for one in known if one is not None]
-    if not kept:
+    results = [statistic(rows) for rows in resamples(clusters, seed)]
+    filled = [absent if result is None else result for result in results]
+    values = [result for result in filled if result is not None]
+    if not values:
         return Interval(value=value, n=len(clusters))
-    # nothing lies halfway to infinity
-    low, high = np.percentile(kept, RANGE, method="linear" if absent is None else "nearest")
+    # "nearest" does not interpolate: nothing lies halfway to infinity
+    low, high = np.percentile(values, RANGE, method="linear" if absent is None else "nearest")
     return Interval(value=value, low=float(low), high=float(high), n=len(clusters))
 
 
 def resamples(clusters: Labels, seed: int) -> Iterator[Rows]:
     """Yield the question numbers of each resample of conversations; none of a single one."""
-    names, place = np.unique(np.asarray(clusters), return_inverse=True)
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
         return
-    members = [np.flatnonzero(place == n) for n in range(len(names))]
+    members = [np.flatnonzero(cluster == n) for n in range(len(names))]
     rng = np.random.default_rng(seed)
-    for _ in range(_SLOW):
+    for _ in range(_RESAMPLES_OF_STATISTICS):
         yield np.concatenate([members[n] for n in rng.integers(0, len(names), len(names))])
+
+
+def cells(interval: Interval | None, *, signed: bool = False) -> list[str | None]:
+    """Return a figure as two cells of a table: its value, and its interval.
+
+    >>> cells(Interval(value=0.5, low=0.25, high=0.75, n=4))
+    ['0.500', '0.250–0.750']
+    >>> cells(Interval(value=-0.1, low=-0.2, high=0.0, n=4), signed=True)
+    ['-0.100', '-0.200 to +0.000']
+    """
+    if interval is None:
+        return [None, None]
+    mark, between = ("+", " to ") if signed else ("", "–")
+    value = f"{interval.value:{mark}.3f}"
+    if interval.low is None or interval.high is None:
+        return [value, None]
+    return [value, f"{interval.low:{mark}.3f}{between}{interval.high:{mark}.3f}"]

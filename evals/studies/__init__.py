@@ -1,1 +1,1 @@
-"""Questions that take more than one card, or a table of their own."""
+"""Questions that need more than one card, or tables of their own."""

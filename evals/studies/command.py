@@ -1,23 +1,37 @@
-"""Questions that take more than one card, or a table of their own: `python -m evals card NAME`."""
+"""Commands of the studies: `python -m evals card NAME` on cards, `python -m evals study NAME`."""
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from evals.bench import report
-from evals.bench.result import Result, Table, stamp
-from evals.card.command import Cache, Fresh, Processes, RayAddress, app, keep, stop
+from evals import tables as report
+from evals.card.command import (
+    Cache,
+    Fresh,
+    Processes,
+    RayAddress,
+    app,
+    arguments,
+    keep,
+    stop,
+)
+from evals.stamp import stamp
+from evals.studies.filled import Options, StudyResult
+from evals.tables import Result, Table
 from memkit.errors import InvalidInput, MemkitError
 
-__all__ = ["app"]
+__all__ = ["app", "studies"]
+
+studies = typer.Typer(help="Studies that are no card.", no_args_is_help=True, add_completion=False)
 
 _Json = Annotated[Path | None, typer.Option("--json", help="Where to write the tables.")]
+_Seed = Annotated[int, typer.Option(help="Of all random draws.")]
 
 
 @app.command()
@@ -26,33 +40,29 @@ def hema(
     *,
     json_file: _Json = None,
 ) -> None:
-    """Print HEMA's tables, ours beside the paper's."""
+    """Print HEMA's tables with our figures next to the paper's."""
     from evals.card.report import load
     from evals.studies import hema as study
 
-    try:
+    with _errors():
         tables = study.tables(load(card))
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
-    _told("card hema", "HEMA's tables, ours beside the paper's", tables, json_file)
+        _print_tables("card hema", "HEMA's tables, ours and the paper's", tables, json_file)
 
 
 @app.command()
 def minimal(
     cards: Annotated[list[Path], typer.Argument(help="card.json of several runs.")],
     *,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: _Seed = 0,
     json_file: _Json = None,
 ) -> None:
-    """Print which scores put systems in the same order, so that one of them is enough."""
+    """Print which scores rank systems alike, so that one of them is enough."""
     from evals.card.report import load
     from evals.studies import redundancy
 
-    try:
-        tables = redundancy.tables([load(one) for one in cards], seed)
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
-    _told("card minimal", "which scores of a card say the same", tables, json_file)
+    with _errors():
+        tables = redundancy.tables([load(card) for card in cards], seed)
+        _print_tables("card minimal", "redundant scores of a card", tables, json_file)
 
 
 @app.command()
@@ -61,48 +71,107 @@ def frontier(
     config: Annotated[Path, typer.Option(help="TOML file with a [model].")],
     data: Annotated[list[str] | None, typer.Option(help="NAME=PATH; repeatable.")] = None,
     budgets: Annotated[str, typer.Option(help="Tokens.")] = "128,256,512,1024,2048",
-    out: Annotated[Path, typer.Option(help="Folder for what is done so far.")] = Path(
-        "runs/frontier"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder of unfinished runs.")] = Path("runs/frontier"),
     processes: Processes = 1,
     ray: RayAddress = None,
     cache: Cache = None,
     fresh: Fresh = False,
     json_file: _Json = None,
 ) -> None:
-    """Print replaying against reading the raw history, at the same number of tokens."""
+    """Print replay against reading of the raw history, at the same number of tokens."""
     from evals.card import config as configs
-    from evals.retrieval import progress
+    from evals.card import progress
     from evals.studies import frontier as study
 
+    with _errors():
+        settings = configs.relocate(configs.read(config), data or ())
+        options = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
+        with progress.bars(Console(stderr=True)) as watch:
+            records = study.run(settings, options, _numbers("--budgets", budgets), watch)
+        tables = [
+            study.table(records, settings.ours, settings.seed),
+            study.targets(records, settings.ours),
+        ]
+        about = "replay against reading, at equal tokens"
+        _print_tables("card frontier", about, tables, json_file)
+
+
+@studies.command()
+def growth(
+    *,
+    sizes: Annotated[str, typer.Option(help="Turns.")] = "1000,10000",
+    repeats: Annotated[int, typer.Option(help="Timed runs.", min=1)] = 3,
+    seed: _Seed = 0,
+    cache: Cache = None,
+    json_file: _Json = None,
+) -> None:
+    """Print how many thoughts a fact has, and the cost of thinking, as a memory grows."""
+    from evals.studies import growth as study
+    from memkit.embedders import MiniLM
+
+    with _errors("growth …"):
+        turns = tuple(_numbers("--sizes", sizes))
+        options = Options(sizes=turns, repeats=repeats, seed=seed, cache=cache)
+        _print(study.run(options, MiniLM()), seed, json_file)
+
+
+@studies.command()
+def precision(
+    data: Annotated[Path, typer.Argument(help="locomo10.json")],
+    *,
+    n: Annotated[int, typer.Option(help="Thoughts to judge.", min=1)] = 200,
+    limit: Annotated[int | None, typer.Option(help="Conversations.", min=1)] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option(help="A reader's verdicts: number -> [bool, reason].")
+    ] = None,
+    seed: _Seed = 0,
+    cache: Cache = None,
+    json_file: _Json = None,
+) -> None:
+    """Print a sample of thoughts for a reader to judge, or the share that a reader judged right."""
+    from evals.studies import precision as study
+    from memkit.embedders import MiniLM
+
+    with _errors("precision …"):
+        options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
+        _print(study.run(options, MiniLM()), seed, json_file)
+
+
+@contextmanager
+def _errors(status: str = "") -> Iterator[None]:
+    """Show the status while the block runs; end the command on an error of memkit."""
     console = Console(stderr=True)
     try:
-        chosen = configs.placed(configs.read(config), data or ())
-        how = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
-        with progress.bars(console) as watch:
-            found = study.run(chosen, how, _numbers(budgets), watch)
-        tables = [study.table(found, chosen.ours, chosen.seed), study.targets(found, chosen.ours)]
+        if status:
+            with console.status(status):
+                yield
+        else:
+            yield
     except MemkitError as error:
         stop(console, error)
-    _told("card frontier", "replaying against reading, at equal tokens", tables, json_file)
 
 
-def _numbers(budgets: str) -> list[int]:
-    found = [int(one) for one in budgets.split(",") if one.strip().isdecimal()]
-    if len(found) != budgets.count(",") + 1 or 0 in found:
-        raise InvalidInput(f"--budgets {budgets!r} are not tokens, such as 128,256")
-    return found
+def _numbers(option: str, text: str) -> list[int]:
+    numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
+    if len(numbers) != text.count(",") + 1 or 0 in numbers:
+        raise InvalidInput(f"{option} {text!r} is no list of numbers; give one such as 128,256")
+    return numbers
 
 
-def _told(name: str, about: str, tables: Sequence[Table], json_file: Path | None) -> None:
-    from evals.retrieval.command import without_folders
+def _print_tables(name: str, about: str, tables: Sequence[Table], json_file: Path | None) -> None:
+    result = Result(name=name, about=about, settings={}, tables=tables)
+    _print(StudyResult(results=[result]), 0, json_file)
 
-    result = asdict(Result(name=name, about=about, settings={}, tables=tables))
-    report.show(Console(width=150), result)
+
+def _print(study: StudyResult, seed: int, json_file: Path | None) -> None:
+    """Print the tables of a study, and write them with its outcomes."""
+    results = [asdict(result) for result in study.results]
+    for result in results:
+        report.show(Console(width=150), result)
+    for line in study.aside:
+        typer.echo(line)
     if json_file is not None:
-        command = [without_folders(argument) for argument in sys.argv[1:]]
-        kept = {**stamp(command, 0), "results": [result]}
-        try:
-            keep(json_file, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-        except MemkitError as error:
-            stop(Console(stderr=True), error)
+        document: Mapping[str, Any] = {**stamp(arguments(), seed), "results": results}
+        if study.outcomes:
+            document = {**document, "outcomes": study.outcomes}
+        keep(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

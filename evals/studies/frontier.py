@@ -1,29 +1,28 @@
-"""Replaying a small window against reading the raw history, at equal token cost.
+"""Replay of a small window against reading of the raw history, at equal token cost.
 
 The survey's open proposition D: can good retrieval with small-window replay beat direct reading of
-a long context, and under what conditions? Every budget is run as a card of its own, in which the
-memory's part of the prompt and the raw history get the same number of tokens.
+a long context, and under what conditions? Each budget is a card of its own, in which the memory's
+part of the prompt and the raw history have the same number of tokens.
 Source: Zhang et al. 2025 (arXiv 2509.18868), section 6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from evals.bench.result import Cell, Table
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
-from evals.metrics import cost
-from evals.retrieval.run import Watch, nobody
+from evals.card.run import Watch, ignore
+from evals.metrics.cost import cost_at_target
 from evals.stats import testing
 from evals.stats.testing import Comparison
+from evals.tables import Cell, Table
 from memkit.errors import InvalidInput
 
-READING = ("long context", "full history")
+READING = ("long context", "full history")  # regime and system
 METRICS = ("share in budget", "contains")
 _EDGES = (0, 50, 200, 10**9)  # turns since the evidence
 _COLUMNS = (
@@ -31,40 +30,48 @@ _COLUMNS = (
     "n", "prompt, replayed", "prompt, read",
 )  # fmt: skip
 
+Records = Mapping[int, Sequence[Record]]  # by budget
 
-def run(
-    config: Config, how: Run, budgets: Sequence[int], watch: Watch = nobody
-) -> dict[int, Sequence[Record]]:
-    """Return the records of every budget; each is a run that can be interrupted and goes on."""
+
+def run(config: Config, options: Run, budgets: Sequence[int], watch: Watch = ignore) -> Records:
+    """Return the records of every budget; an interrupted run of a budget can be continued."""
     if config.model is None:
-        raise InvalidInput("a frontier needs a [model], whose window is varied")
-    found = {}
+        raise InvalidInput("a frontier needs a [model] with a window to vary; add it to the config")
+    records = {}
     for budget in budgets:
         model = replace(config.model, window=budget)
-        one = replace(config, budget=budget, model=model, regimes=("long context", "replay"))
-        found[budget] = running.run(one, replace(how, folder=_folder(how, budget)), watch).records
-    return found
+        card = replace(config, budget=budget, model=model, regimes=("long context", "replay"))
+        inside = replace(options, folder=options.folder / str(budget))
+        records[budget] = running.run(card, inside, watch).records
+    return records
 
 
-def _folder(how: Run, budget: int) -> Path:
-    return how.folder / str(budget)
-
-
-def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
-    """Return replay − reading for every budget, by how long ago the evidence was said."""
+def table(by_budget: Records, system: str, seed: int) -> Table:
+    """Return replay − reading for every budget, by distance of the evidence."""
     compared = [
-        one for budget, records in found.items() for one in _compared(budget, records, ours, seed)
+        row
+        for budget, records in by_budget.items()
+        for row in _compare(budget, records, system, seed)
     ]
-    corrected = testing.holm([one.p for _, one in compared])
-    prompts: dict[Cell, tuple[Cell, Cell]] = {
-        budget: _prompts(records, ours) for budget, records in found.items()
+    corrected = testing.holm([comparison.p for _, comparison in compared])
+    prompts = {
+        budget: [_prompt_tokens(records, side) for side in (("replay", system), READING)]
+        for budget, records in by_budget.items()
     }
-    rows = [
-        [*cells, *_cells(one), _rounded(p), one.n, *prompts[cells[0]]]
-        for (cells, one), p in zip(compared, corrected, strict=True)
-    ]
+    rows: list[list[Cell]] = []
+    for (cells, result), p in zip(compared, corrected, strict=True):
+        has_interval = result.low is not None and result.low != result.high
+        interval = f"{result.low:+.3f} … {result.high:+.3f}" if has_interval else "no interval"
+        figures: list[Cell] = [
+            round(result.difference, 3),
+            interval,
+            _round(result.p),
+            _round(p),
+            result.n,
+        ]
+        rows.append([*cells, *figures, *prompts[int(cells[0] or 0)]])
     return Table(
-        title=f"{ours} replaying against reading the newest history, at equal tokens",
+        title=f"{system} replaying against reading the newest history, at equal tokens",
         columns=_COLUMNS,
         rows=rows,
         note="Paired differences on the same questions; intervals draw conversations, p-values "
@@ -74,30 +81,64 @@ def table(found: Mapping[int, Sequence[Record]], ours: str, seed: int) -> Table:
     )
 
 
-def _prompts(records: Sequence[Record], ours: str) -> tuple[float | None, float | None]:
-    """Return the mean lengths of the prompts that were answered, replayed and read."""
+def _compare(
+    budget: int, records: Sequence[Record], system: str, seed: int
+) -> Iterator[tuple[list[Cell], Comparison]]:
+    """Yield the first cells of a row, with both means, and the comparison."""
+    replayed, read = (
+        {(record.data, record.question): record for record in _side(records, side)}
+        for side in (("replay", system), READING)
+    )
+    both = [(replayed[key], read[key]) for key in replayed if key in read]
+    for low, high in pairwise(_EDGES):
+        near = [pair for pair in both if low <= pair[0].axes.get("distance", -1) < high]
+        span = f"{low}+ turns ago" if high == _EDGES[-1] else f"{low}–{high - 1} turns ago"
+        for metric in METRICS:
+            pairs = [pair for pair in near if all(metric in record.scores for record in pair)]
+            if pairs:
+                scores = np.array([[record.scores[metric] for record in pair] for pair in pairs])
+                tasks = [f"{record.data}/{record.task}" for record, _ in pairs]
+                means: list[Cell] = [round(float(mean), 3) for mean in scores.mean(axis=0)]
+                result = testing.compare(scores[:, 0], scores[:, 1], tasks, seed)
+                yield [budget, span, metric, *means], result
 
-    def mean(regime: str, system: str) -> float | None:
-        of = [one for one in records if (one.regime, one.system) == (regime, system)]
-        lengths = [one.costs["prompt tokens"] for one in of if "prompt tokens" in one.costs]
-        return round(float(np.mean(lengths)), 1) if lengths else None
 
-    return mean("replay", ours), mean(*READING)
+def _side(records: Sequence[Record], side: tuple[str, str]) -> list[Record]:
+    return [record for record in records if (record.regime, record.system) == side]
 
 
-def targets(found: Mapping[int, Sequence[Record]], ours: str) -> Table:
-    """Return in how many tokens each side reaches what reading reaches in the largest budget.
+def _prompt_tokens(records: Sequence[Record], side: tuple[str, str]) -> float | None:
+    """Return the mean length of the answered prompts of one side."""
+    costs = (record.costs for record in _side(records, side))
+    lengths = [cost["prompt tokens"] for cost in costs if "prompt tokens" in cost]
+    return round(float(np.mean(lengths)), 1) if lengths else None
 
-    A target of 0, which nothing has to be paid for, is left out.
+
+def targets(by_budget: Records, system: str) -> Table:
+    """Return the tokens by which each side reaches the score of reading in the largest budget.
+
+    A target of 0, which costs nothing, is left out.
     """
-    sides = {"replayed": ("replay", ours), "read": READING}
+    sides = {"replayed": ("replay", system), "read": READING}
     rows: list[list[Cell]] = []
     for metric in METRICS:
-        points = {name: _points(found, *side, metric) for name, side in sides.items()}
+        scores = {
+            (name, budget): [r.scores[metric] for r in _side(records, side) if metric in r.scores]
+            for name, side in sides.items()
+            for budget, records in by_budget.items()
+        }
+        points = {
+            name: [
+                (budget, float(np.mean(scores[name, budget])))
+                for budget in by_budget
+                if scores[name, budget]
+            ]
+            for name in sides
+        }
         target = max(points["read"], default=None)
         if target is not None and target[1] > 0:
-            needs = (cost.cost_at_target(points[name], target[1]) for name in sides)
-            rows.append([metric, round(target[1], 3), *needs, _count(found, metric)])
+            tokens = (cost_at_target(points[name], target[1]) for name in sides)
+            rows.append([metric, round(target[1], 3), *tokens, len(scores["read", target[0]])])
     return Table(
         title="Tokens that reach what reading reaches in the largest budget (Cost@Target)",
         columns=("score", "target", *sides, "n"),
@@ -107,67 +148,5 @@ def targets(found: Mapping[int, Sequence[Record]], ours: str) -> Table:
     )
 
 
-def _count(found: Mapping[int, Sequence[Record]], metric: str) -> int:
-    """Return of how many questions the target is the mean."""
-    records = found[max(found)]
-    return sum((one.regime, one.system) == READING and metric in one.scores for one in records)
-
-
-def _points(
-    found: Mapping[int, Sequence[Record]], regime: str, system: str, metric: str
-) -> list[tuple[float, float]]:
-    """Return budget and mean score of one side, for every budget."""
-    scores = {
-        budget: [
-            one.scores[metric]
-            for one in records
-            if (one.regime, one.system) == (regime, system) and metric in one.scores
-        ]
-        for budget, records in found.items()
-    }
-    return [(budget, float(np.mean(some))) for budget, some in scores.items() if some]
-
-
-def _compared(
-    budget: int, records: Sequence[Record], ours: str, seed: int
-) -> Iterator[tuple[list[Cell], Comparison]]:
-    """Yield what is compared, with both means, and the difference."""
-    replayed = _by_question(records, "replay", ours)
-    read = _by_question(records, *READING)
-    both = [(replayed[key], read[key]) for key in replayed if key in read]
-    for low, high in pairwise(_EDGES):
-        near = [pair for pair in both if low <= pair[0].axes.get("distance", -1) < high]
-        for metric in METRICS:
-            pairs = [pair for pair in near if all(metric in one.scores for one in pair)]
-            if pairs:
-                mine, theirs = (
-                    np.array([pair[n].scores[metric] for pair in pairs]) for n in (0, 1)
-                )
-                tasks = [f"{one.data}/{one.task}" for one, _ in pairs]
-                means: list[Cell] = [round(float(of.mean()), 3) for of in (mine, theirs)]
-                told = [budget, _span(low, high), metric, *means]
-                yield told, testing.compare(mine, theirs, tasks, seed)
-
-
-def _by_question(
-    records: Sequence[Record], regime: str, system: str
-) -> dict[tuple[str, str], Record]:
-    return {
-        (one.data, one.question): one
-        for one in records
-        if (one.regime, one.system) == (regime, system)
-    }
-
-
-def _cells(one: Comparison) -> list[Cell]:
-    told = one.low is not None and one.low != one.high
-    span = f"{one.low:+.3f} … {one.high:+.3f}" if told else "no interval"
-    return [round(one.difference, 3), span, _rounded(one.p)]
-
-
-def _rounded(p: float | None) -> float | None:
+def _round(p: float | None) -> float | None:
     return None if p is None else round(p, 4)
-
-
-def _span(low: int, high: int) -> str:
-    return f"{low}+ turns ago" if high == _EDGES[-1] else f"{low}–{high - 1} turns ago"

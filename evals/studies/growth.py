@@ -1,7 +1,7 @@
-"""Does a memory of thoughts grow with what is known, rather than with what is said?
+"""Does a memory of thoughts grow with the facts, rather than with the turns?
 
-A made-up dialogue (facts.py) tells facts, and tells many of them again in other words. How many
-thoughts hold for each fact that was understood, and what does thinking cost as the memory grows?
+A synthetic dialogue states facts, and repeats many of them in other words. The study counts the
+thoughts per extracted fact, and times thinking as the memory grows.
 """
 
 import tempfile
@@ -15,60 +15,57 @@ import numpy as np
 
 import memkit
 from evals import USER
-from evals.bench.measure import Interval, Samples, mean_interval, median_ratio
-from evals.bench.result import Cell, Result, Table
-from evals.data.facts import FACTS, REPEATS, Told, tell
-from evals.stats.shares import cells
+from evals.data.synthetic.dialogues import (
+    NEW_SHARE,
+    REPEATED_SHARE,
+    RepetitiveDialogue,
+    repeat_facts,
+)
+from evals.stats.bootstrap import cells
+from evals.stats.interval import Interval, Samples, mean_interval, median_ratio
+from evals.studies.filled import Options, StudyResult, prepare, vectors
 from evals.systems.cache import CachedEmbedder
-from evals.thoughts import Measured, Options
-from evals.thoughts.filled import prepare, vectors
+from evals.tables import Cell, Result, Table
 from memkit import Settings, Thought
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
-STEP = 1_000  # turns remembered, and then thought about, at a time
-MOST_PER_FACT, MOST_DEARER = 1.1, 1.5
-_ANSWERS = Settings(background=False, thoughts=False)
-_THINKS = Settings(background=False)
+STEP = 1_000  # turns that are remembered and then thought about at a time
+MOST_PER_FACT, MOST_COSTLIER = 1.1, 1.5  # the aims
+_PARTS = (("without embedding", False), ("with embedding", True))
 
 
-class Timed:
-    """An embedder that says how long it took."""
+class TimedEmbedder:
+    """An embedder that measures its time."""
 
     def __init__(self, inner: Embedder) -> None:
         self.seconds = 0.0
         self.texts = 0
         self._inner = inner
+        self.count = inner.count
+        self.split = inner.split
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Return the inner embedder's."""
+        """Return the fingerprint of the inner embedder."""
         return self._inner.fingerprint
 
-    def count(self, text: str) -> int:
-        """Return how many tokens `inner` counts."""
-        return self._inner.count(text)
-
-    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
-        """Return the spans that `inner` would."""
-        return self._inner.split(text, header=header)
-
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Embed, and add how long it took."""
+        """Embed, and add the duration."""
         started = time.perf_counter()
-        found = self._inner.embed(texts)
+        vectors = self._inner.embed(texts)
         self.seconds += time.perf_counter() - started
         self.texts += len(texts)
-        return found
+        return vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What thinking about a stretch of turns took."""
+    """The time to think about one step of a dialogue."""
 
-    size: int  # of the whole dialogue
+    size: int  # turns of the whole dialogue
     repeat: int
-    upto: int  # turns that the memory had then
+    upto: int  # turns of the memory after the step
     turns: int
     thinking_s: float
     embedding_s: float  # of the thoughts
@@ -76,172 +73,166 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grown:
-    """How many thoughts there are for the facts that were told."""
+class ThoughtCounts:
+    """The current thoughts of a dialogue by the facts that it states."""
 
     size: int
     facts: int
     extracted: int  # facts that some thought comes from
     holding: int
-    idle: int  # thoughts from turns that tell no fact
-    spare: Mapping[str, int]  # kind -> thoughts beyond one of each fact
-    facts_of: Mapping[str, int]  # kind -> facts extracted
-    mixed: int  # thoughts that come from turns of several facts
+    idle: int  # thoughts from turns without a fact
+    spare: Mapping[str, int]  # kind -> thoughts beyond one per fact
+    facts_of: Mapping[str, int]  # kind -> extracted facts
+    mixed: int  # thoughts from turns of several facts
 
     @property
     def per_fact(self) -> float:
-        """Return the thoughts that hold for one fact that was extracted."""
+        """Return the current thoughts per extracted fact."""
         return self.holding / self.extracted if self.extracted else float("nan")
 
 
-def run(options: Options, embedder: Embedder) -> Measured:
-    """Fill memories of every size, several times, and count what holds in the first."""
+def run(options: Options, embedder: Embedder) -> StudyResult:
+    """Fill memories of every size, several times, and count the thoughts of the first."""
     if not options.sizes or min(options.sizes) < 10:
         raise InvalidInput(f"sizes are turns, 10 at least, got {options.sizes}")
-    dialogues = {size: tell(size, options.seed) for size in options.sizes}
+    dialogues = [repeat_facts(size, options.seed) for size in options.sizes]
     costs: list[Cost] = []
-    grown: list[Grown] = []
+    counts: list[ThoughtCounts] = []
     with vectors(options, embedder) as cached:
-        prepare(cached, [told.turns for told in dialogues.values()], [])
+        prepare(cached, [dialogue.turns for dialogue in dialogues])
         embedder.embed(["loads the model"])
         for repeat in range(options.repeats):
-            for told in dialogues.values():
-                spent, held = fill(told, cached, Timed(embedder), repeat)
+            for dialogue in dialogues:
+                spent, thoughts = _fill(dialogue, cached, TimedEmbedder(embedder), repeat)
                 costs += spent
-                grown += [count(told, held)] if repeat == 0 else []
-    return Measured(
-        results=[_result(grown, costs, options, embedder)],
-        outcomes=[*map(asdict, grown), *map(asdict, costs)],
-    )
-
-
-def fill(
-    told: Told, cached: CachedEmbedder, timed: Timed, repeat: int
-) -> tuple[list[Cost], list[Thought]]:
-    """Remember a dialogue and think about it step by step; return the costs and what holds.
-
-    Summaries are made before, by a second opening of the file, so that only thoughts are timed.
-    """
-    costs = []
-    with tempfile.TemporaryDirectory(prefix="memkit-growth-") as folder:
-        file = str(Path(folder) / "memory.db")
-        with (
-            memkit.open(file, embedder=cached, settings=_ANSWERS) as answers,
-            memkit.open(file, embedder=timed, settings=_THINKS) as thinks,
-        ):
-            for first in range(0, len(told.turns), STEP):
-                step = told.turns[first : first + STEP]
-                answers.remember(step, user_id=USER)
-                answers.flush()
-                before, texts, started = timed.seconds, timed.texts, time.perf_counter()
-                thinks.flush()
-                took, embedding = time.perf_counter() - started, timed.seconds - before
-                costs.append(
-                    Cost(
-                        size=len(told.turns), repeat=repeat, upto=first + len(step),
-                        turns=len(step), thinking_s=took - embedding, embedding_s=embedding,
-                        embedded=timed.texts - texts,
-                    )
-                )  # fmt: skip
-            return costs, thinks.thoughts(user_id=USER)
-
-
-def count(told: Told, held: Sequence[Thought]) -> Grown:
-    """Count the thoughts that hold, by the facts that their turns tell."""
-    of = [{told.told[turn] for turn in one.turn_ids if turn in told.told} for one in held]
-    extracted = set().union(*of)
-    thoughts = Counter(told.facts[min(facts)].kind for facts in of if facts)
-    facts_of = Counter(told.facts[fact].kind for fact in extracted)
-    return Grown(
-        size=len(told.turns),
-        facts=len(told.facts),
-        extracted=len(extracted),
-        holding=len(held),
-        idle=sum(not facts for facts in of),
-        spare={kind: thoughts[kind] - n for kind, n in sorted(facts_of.items())},
-        facts_of=dict(sorted(facts_of.items())),
-        mixed=sum(len(facts) > 1 for facts in of),
-    )
-
-
-# ---- what is told
-
-
-def _result(
-    grown: Sequence[Grown], costs: Sequence[Cost], options: Options, embedder: Embedder
-) -> Result:
-    return Result(
+                counts += [count(dialogue, thoughts)] if repeat == 0 else []
+    result = Result(
         name="growth",
         about="thoughts of a made-up dialogue that repeats itself",
         settings={
             "embedder": str(embedder.fingerprint),
-            "new facts, share of turns": FACTS,
-            "repeated facts, share of turns": REPEATS,
+            "new facts, share of turns": NEW_SHARE,
+            "repeated facts, share of turns": REPEATED_SHARE,
             "repeats of the timing": options.repeats,
             "turns thought about at a time": STEP,
         },
-        tables=[_held(grown), _spare(grown), _spent(costs), _dearer(costs, options)],
+        tables=[
+            _count_table(counts),
+            _spare_table(counts),
+            _cost_table(costs),
+            _ratio_table(costs, options),
+        ],
         notes=["facts extracted: those that some thought that holds comes from"],
+    )
+    return StudyResult(results=[result], outcomes=[*map(asdict, counts), *map(asdict, costs)])
+
+
+def _fill(
+    dialogue: RepetitiveDialogue, cached: CachedEmbedder, timed: TimedEmbedder, repeat: int
+) -> tuple[list[Cost], list[Thought]]:
+    """Remember a dialogue and think about it step by step; return costs and current thoughts.
+
+    A second handle of the file makes the summaries first, so that only thinking is timed.
+    """
+    costs = []
+    with tempfile.TemporaryDirectory(prefix="memkit-growth-") as folder:
+        file = str(Path(folder) / "memory.db")
+        no_thoughts = Settings(background=False, thoughts=False)
+        with (
+            memkit.open(file, embedder=cached, settings=no_thoughts) as writer,
+            memkit.open(file, embedder=timed, settings=Settings(background=False)) as thinker,
+        ):
+            for first in range(0, len(dialogue.turns), STEP):
+                turns = dialogue.turns[first : first + STEP]
+                writer.remember(turns, user_id=USER)
+                writer.flush()
+                before, texts, started = timed.seconds, timed.texts, time.perf_counter()
+                thinker.flush()
+                duration, embedding = time.perf_counter() - started, timed.seconds - before
+                costs.append(
+                    Cost(
+                        size=len(dialogue.turns), repeat=repeat, upto=first + len(turns),
+                        turns=len(turns), thinking_s=duration - embedding, embedding_s=embedding,
+                        embedded=timed.texts - texts,
+                    )
+                )  # fmt: skip
+            return costs, thinker.thoughts(user_id=USER)
+
+
+def count(dialogue: RepetitiveDialogue, thoughts: Sequence[Thought]) -> ThoughtCounts:
+    """Count current thoughts by the facts of their source turns."""
+    fact_of = dialogue.fact_by_turn
+    facts = [{fact_of[turn] for turn in t.turn_ids if turn in fact_of} for t in thoughts]
+    extracted = set().union(*facts)
+    thoughts_of = Counter(dialogue.facts[min(numbers)].kind for numbers in facts if numbers)
+    facts_of = Counter(dialogue.facts[number].kind for number in extracted)
+    return ThoughtCounts(
+        size=len(dialogue.turns),
+        facts=len(dialogue.facts),
+        extracted=len(extracted),
+        holding=len(thoughts),
+        idle=sum(not numbers for numbers in facts),
+        spare={kind: thoughts_of[kind] - n for kind, n in sorted(facts_of.items())},
+        facts_of=dict(sorted(facts_of.items())),
+        mixed=sum(len(numbers) > 1 for numbers in facts),
     )
 
 
-def _held(grown: Sequence[Grown]) -> Table:
+# ---- tables
+
+
+def _count_table(counts: Sequence[ThoughtCounts]) -> Table:
     rows: list[list[Cell]] = [
         [
-            one.size, one.facts, one.extracted, one.holding, round(one.per_fact, 3),
-            f"≤ {MOST_PER_FACT}", "yes" if one.per_fact <= MOST_PER_FACT else "NO", one.idle,
-            one.mixed,
+            c.size, c.facts, c.extracted, c.holding, round(c.per_fact, 3), f"≤ {MOST_PER_FACT}",
+            "yes" if c.per_fact <= MOST_PER_FACT else "NO", c.idle, c.mixed,
         ]
-        for one in grown
+        for c in counts
     ]  # fmt: skip
-    return Table(
-        title="thoughts that hold, for each fact",
-        columns=(
-            "turns", "facts told", "extracted", "thoughts", "per fact", "target", "met",
-            "from no fact", "of several facts",
-        ),
-        rows=rows,
-        note="counted, not sampled",
+    columns = (
+        "turns", "facts told", "extracted", "thoughts", "per fact", "target", "met",
+        "from no fact", "of several facts",
     )  # fmt: skip
+    title = "thoughts that hold, for each fact"
+    return Table(title=title, columns=columns, rows=rows, note="counted, not sampled")
 
 
-def _spare(grown: Sequence[Grown]) -> Table:
-    kinds = list(dict.fromkeys(kind for one in grown for kind in one.facts_of))
+def _spare_table(counts: Sequence[ThoughtCounts]) -> Table:
+    kinds = dict.fromkeys(kind for c in counts for kind in c.facts_of)
     return Table(
         title="duplicates left, by kind of fact: thoughts beyond one of each fact / facts",
-        columns=("kind", *(f"{one.size:,} turns" for one in grown)),
+        columns=("kind", *(f"{c.size:,} turns" for c in counts)),
         rows=[
-            [kind, *(f"{one.spare.get(kind, 0)} / {one.facts_of.get(kind, 0)}" for one in grown)]
+            [kind, *(f"{c.spare.get(kind, 0)} / {c.facts_of.get(kind, 0)}" for c in counts)]
             for kind in kinds
         ],
     )
 
 
 def per_turn(costs: Sequence[Cost], *, embedding: bool) -> float:
-    """Return the seconds that thinking took for a turn."""
-    spent = sum(one.thinking_s + one.embedding_s * embedding for one in costs)
-    return spent / sum(one.turns for one in costs)
+    """Return the seconds of thinking per turn."""
+    seconds = sum(cost.thinking_s + cost.embedding_s * embedding for cost in costs)
+    return seconds / sum(cost.turns for cost in costs)
 
 
 def _samples(costs: Sequence[Cost], size: int, *, embedding: bool, last: bool = False) -> Samples:
-    """Return seconds per turn of every repeat; `last`: of its last step alone."""
-    found = []
-    for repeat in sorted({one.repeat for one in costs}):
-        theirs = [one for one in costs if one.size == size and one.repeat == repeat]
-        found.append(per_turn(theirs[-1:] if last else theirs, embedding=embedding))
-    return np.array(found)
+    """Return the seconds per turn of every repeat; `last`: of its last step alone."""
+    samples = []
+    for repeat in sorted({cost.repeat for cost in costs}):
+        steps = [cost for cost in costs if (cost.size, cost.repeat) == (size, repeat)]
+        samples.append(per_turn(steps[-1:] if last else steps, embedding=embedding))
+    return np.array(samples)
 
 
-def _spent(costs: Sequence[Cost]) -> Table:
+def _cost_table(costs: Sequence[Cost]) -> Table:
     rows: list[list[Cell]] = []
-    for size in dict.fromkeys(one.size for one in costs):
-        for what, embedding in (("without embedding", False), ("with embedding", True)):
+    for size in dict.fromkeys(cost.size for cost in costs):
+        for what, embedding in _PARTS:
             for last in (False, True):
                 times = 1000 * _samples(costs, size, embedding=embedding, last=last)
-                span = mean_interval(times.tolist(), seed=0)
-                step = min(STEP, size)
-                part = f"the last {step:,}" if last else "all"
-                rows.append([size, part, what, *cells(span), len(times)])
+                mean = mean_interval(times.tolist(), seed=0)
+                part = f"the last {min(STEP, size):,}" if last else "all"
+                rows.append([size, part, what, *cells(mean), len(times)])
     return Table(
         title="thinking, milliseconds a turn",
         columns=("turns", "of them", "what", "ms", "95 %", "n"),
@@ -250,17 +241,17 @@ def _spent(costs: Sequence[Cost]) -> Table:
     )
 
 
-def _dearer(costs: Sequence[Cost], options: Options) -> Table:
+def _ratio_table(costs: Sequence[Cost], options: Options) -> Table:
     small, large = min(options.sizes), max(options.sizes)
     rows: list[list[Cell]] = []
-    for what, embedding in (("without embedding", False), ("with embedding", True)):
+    for what, embedding in _PARTS:
         for last in (False, True) if small != large else ():
             base = _samples(costs, small, embedding=embedding)
-            ours = _samples(costs, large, embedding=embedding, last=last)
-            ratio: Interval = median_ratio(ours, base, seed=options.seed)
+            times = _samples(costs, large, embedding=embedding, last=last)
+            ratio: Interval = median_ratio(times, base, seed=options.seed)
             part = f"its last {min(STEP, large):,}" if last else "all its turns"
-            met = "yes" if ratio.value <= MOST_DEARER else "NO"
-            rows.append([part, what, *cells(ratio), ratio.n, f"≤ {MOST_DEARER}", met])
+            met = "yes" if ratio.value <= MOST_COSTLIER else "NO"
+            rows.append([part, what, *cells(ratio), ratio.n, f"≤ {MOST_COSTLIER}", met])
     return Table(
         title=f"a turn of {large:,} against one of {small:,}",
         columns=("of the larger", "what", "ratio", "95 %", "n", "target", "met"),

@@ -1,4 +1,4 @@
-"""HEMA's table beside ours: the same rows and columns, and what is not the same about them.
+"""HEMA's tables with our figures next to the paper's, and a note on what differs.
 
 Source of the printed figures: Ahn 2025 (arXiv 2504.16754), sections 4.1 and 4.4.
 """
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evals.bench.result import Cell, Table
-from evals.card import aggregate as layers
+from evals.card import aggregate
 from evals.card.records import Card, Record
 from evals.stats import bootstrap as statistics
+from evals.tables import Cell, Table
 from memkit.errors import InvalidInput
 
 SYSTEMS: Mapping[str, str] = {  # ours -> the paper's
@@ -27,95 +27,79 @@ _RECALL: Mapping[str, tuple[float, float, float]] = {  # at 50, 100, 500 turns
     "compact only": (0.75, 0.65, 0.40),
     "memkit": (0.88, 0.80, 0.72),
 }
-_SEARCH = ("P@5", "turn recall@50", "AUPRC")
 _NOTE = (
     "The paper's 100 queries come from synthetic and Wikipedia dialogues with a manually annotated "
     "relevance oracle, with about 1536-dimensional vectors and a large model; none of it is "
     "published. Ours are drawn from people's own questions about the pooled conversations, with "
-    "the published evidence: mostly LoCoMo's, for LongMemEval has one question a conversation. "
+    "the published evidence: mostly LoCoMo's, because LongMemEval has one question per "
+    "conversation. "
     "Most have one turn of evidence, so that P@5 cannot reach 1; 'at most' is what a perfect "
     "ranking has. AUPRC is average precision over the first 50 turns, a lower bound. Raw ranks the "
     "newest turns first; Compact ranks the turns that its summaries were made of."
 )
 _RECALL_NOTE = (
-    "Ours: synthetic facts so many turns back. 'in prompt': the evidence stands in the prompt; "
+    "Ours: synthetic facts so many turns back. 'in prompt': the evidence is in the prompt; "
     "'answered': SmolLM2-135M's reply contains the value. The paper's: exact match of its model."
 )
 
 
 def tables(card: Card) -> list[Table]:
-    """Return the two tables, from a card run on `configs/hema.toml`.
+    """Return the two tables, from a card of `configs/hema.toml`.
 
     Raises:
         InvalidInput: the card is a summary.
     """
     if not card.records:
         raise InvalidInput("the card was written without records; pass the card.json of the run")
-    return [_search(card), _recall(card)]
-
-
-def _search(card: Card) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            theirs,
-            *(_cell(card, "pooled", metric, ours) for metric in _SEARCH),
-            _most(card, ours),
-            *_PRINTED[ours],
-        ]
-        for ours, theirs in SYSTEMS.items()
-    ]
+    seed = card.config["seed"]
+    search: list[list[Cell]] = []
+    recall: list[list[Cell]] = []
+    for system, name in SYSTEMS.items():
+        pooled = [r for r in card.records if (r.data, r.system) == ("pooled", system)]
+        figures = [_mean(pooled, metric, seed) for metric in ("P@5", "turn recall@50", "AUPRC")]
+        search.append([name, *figures, _most_precision(pooled), *_PRINTED[system]])
+    for n, turns in enumerate(TURNS):
+        for system, name in SYSTEMS.items():
+            far = [
+                record
+                for record in card.records
+                if (record.data, record.system) == ("distance", system)
+                and record.axes["distance"] == turns
+            ]
+            figures = [_mean(far, metric, seed) for metric in ("share in budget", "contains")]
+            recall.append([f"{turns} turns", name, *figures, _RECALL[system][n]])
     printed = [f"{metric}, paper" for metric in ("P@5", "R@50", "AUPRC")]
-    columns = ["system", "P@5", "R@50", "AUPRC", "P@5 at most", *printed]
-    return Table(
-        title="search in one memory of 10,000 turns", columns=columns, rows=rows, note=_NOTE
-    )
-
-
-def _recall(card: Card) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            f"{turns} turns", theirs,
-            _at(card, "share in budget", ours, turns),
-            _at(card, "contains", ours, turns),
-            _RECALL[ours][n],
-        ]
-        for n, turns in enumerate(TURNS)
-        for ours, theirs in SYSTEMS.items()
-    ]  # fmt: skip
-    columns = ["said", "system", "in prompt", "answered", "paper"]
-    return Table(title="recall by distance", columns=columns, rows=rows, note=_RECALL_NOTE)
-
-
-def _most(card: Card, system: str) -> float | None:
-    """Return the P@5 of a ranking that puts all gold first."""
-    of = [one for one in card.records if (one.data, one.system) == ("pooled", system)]
-    firsts = [min(one.relevant, 5) / 5 for one in of if "P@5" in one.scores]
-    return round(float(np.mean(firsts)), 3) if firsts else None
-
-
-def _cell(card: Card, data: str, metric: str, system: str) -> str:
-    asked = [one for one in card.records if (one.data, one.system) == (data, system)]
-    return _mean(asked, metric, card.config["seed"])
-
-
-def _at(card: Card, metric: str, system: str, turns: int) -> str:
-    asked = [
-        one
-        for one in card.records
-        if one.data == "distance" and one.system == system and one.axes["distance"] == turns
+    return [
+        Table(
+            title="search in one memory of 10,000 turns",
+            columns=["system", "P@5", "R@50", "AUPRC", "P@5 at most", *printed],
+            rows=search,
+            note=_NOTE,
+        ),
+        Table(
+            title="recall by distance",
+            columns=["said", "system", "in prompt", "answered", "paper"],
+            rows=recall,
+            note=_RECALL_NOTE,
+        ),
     ]
-    return _mean(asked, metric, card.config["seed"])
+
+
+def _most_precision(records: Sequence[Record]) -> float | None:
+    """Return the P@5 of a ranking with all gold first."""
+    values = [min(record.relevant, 5) / 5 for record in records if "P@5" in record.scores]
+    return round(float(np.mean(values)), 3) if values else None
 
 
 def _mean(records: Sequence[Record], metric: str, seed: int) -> str:
-    scored = [one for one in records if metric in one.scores]
+    scored = [record for record in records if metric in record.scores]
     if not scored:
         return "not run"
-    values = np.array([[one.scores[metric]] for one in scored])
-    one_memory = len({one.task for one in scored}) == 1  # then there are only questions to draw
-    drawn = statistics.weights([one.task for one in scored], seed, within=one_memory)
-    (mean,) = statistics.means(values, drawn)
-    found = layers.exact(mean, len(scored) if one_memory else len({one.task for one in scored}))
-    low, high = layers.ends(found)
-    span = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
-    return f"{found.value:.3f} {span} (n {found.n})"
+    values = np.array([[record.scores[metric]] for record in scored])
+    tasks = [record.task for record in scored]
+    single = len(set(tasks)) == 1  # one conversation: resample its questions
+    (mean,) = statistics.means(values, statistics.weights(tasks, seed, within=single))
+    mean = aggregate.exact(mean, len(scored) if single else len(set(tasks)))
+    low, high = aggregate.ends(mean)
+    interval = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
+    return f"{mean.value:.3f} {interval} (n {mean.n})"

@@ -1,7 +1,7 @@
-"""Are the thoughts that rules draw right? A sample of them, for a reader to judge.
+"""Are the thoughts of the rules right? A sample of them, for a reader to judge.
 
-Without verdicts it prints the sample: each thought with the turn it comes from and that turn's
-neighbours. With a verdict file it computes the share that is right, and keeps no text.
+Without verdicts it prints the sample: each thought with its source turn and that turn's neighbours.
+With a verdict file it computes the share of right thoughts, and stores no text.
 """
 
 import hashlib
@@ -10,15 +10,13 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
-from evals.bench.result import Cell, Result, Table
 from evals.data import locomo
 from evals.data.haystack import Haystack, sha256
-from evals.stats.shares import cells, share
-from evals.thoughts import Measured, Options
-from evals.thoughts.filled import conclusions, filled, prepare, vectors
+from evals.stats.bootstrap import cells, share
+from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
+from evals.tables import Cell, Result, Table
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
@@ -29,146 +27,147 @@ REASONS: Mapping[str, str] = {
     "alone": "it cannot be understood without the turn: a pronoun, or a thing nobody named",
     "date": "a date is resolved wrongly, or one that the same clause gives is left out",
 }
-UNSUPPORTED = ("head", "meaning", "date")  # its source does not say that
-EMPTY = "empty"  # right, and yet not worth remembering: a courtesy, or what goes without saying
+UNSUPPORTED = ("head", "meaning", "date")  # the source does not support the thought
+EMPTY = "empty"  # right, but not worth remembering: a courtesy, or self-evident
+
+Verdict = tuple[bool, str]  # right; the reason: of `REASONS` if wrong, else "" or `EMPTY`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A thought of the sample, and the turns around its source."""
+class Sampled:
+    """A thought with the turns around its source."""
 
     conversation: str
     thought: Thought
     around: Sequence[Turn]
 
 
-def run(options: Options, embedder: Embedder) -> Measured:
-    """Draw the sample; judge it by the verdicts, if they are given."""
+def run(options: Options, embedder: Embedder) -> StudyResult:
+    """Draw the sample; compute the shares if there are verdicts."""
     if len(options.data) != 1:
-        raise InvalidInput("give one --data PATH, locomo10.json")
+        raise InvalidInput("give the path of locomo10.json")
     data = locomo.read(options.data[0])
     haystacks = data.of("report")[: options.limit]
     with vectors(options, embedder) as cached:
-        prepare(cached, [one.turns for one in haystacks], [])
-        everything = [drawn for one in haystacks for drawn in _thoughts(one, cached)]
-    chosen = sample(everything, options.n, options.seed)
-    name = digest(chosen)
+        prepare(cached, [haystack.turns for haystack in haystacks])
+        thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]
+    sample = draw_sample(thoughts, options.n, options.seed)
+    name = digest(sample)
     if options.verdicts is None:
-        return Measured(results=[], aside=[*_sheet(chosen), f"sample {name}"])
-    verdicts = read_verdicts(options.verdicts, len(chosen), name)
-    result = _result(chosen, verdicts, options)
+        lines = [line for n, item in enumerate(sample) for line in _sheet(n, item)]
+        return StudyResult(results=[], aside=[*lines, f"sample {name}"])
+    verdicts = read_verdicts(options.verdicts, len(sample), name)
+    result = _result(sample, verdicts, options.seed)
     settings: dict[str, Cell] = {
         "data": data.file, "sha256": sha256(options.data[0]), "sample": name,
-        "thoughts in all": len(everything), "turns": sum(len(one.turns) for one in haystacks),
+        "thoughts in all": len(thoughts),
+        "turns": sum(len(haystack.turns) for haystack in haystacks),
     }  # fmt: skip
-    return Measured(
-        results=[replace(result, settings={**settings, **result.settings})],
-        outcomes=list(_lines(chosen, verdicts)),
+    outcomes = [
+        {
+            "n": n,
+            "conversation": item.conversation,
+            "turns": list(item.thought.turn_ids),
+            "right": right,
+            "reason": why or None,
+        }
+        for n, (item, (right, why)) in enumerate(zip(sample, verdicts, strict=True))
+    ]
+    return StudyResult(
+        results=[replace(result, settings={**settings, **result.settings})], outcomes=outcomes
     )
 
 
-def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[Drawn]:
-    """Yield a conversation's thoughts in the order they were said, closed ones too."""
-    place = {turn.id: n for n, turn in enumerate(haystack.turns)}
+def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[Sampled]:
+    """Yield all thoughts of a conversation in the order of their sources."""
+    turns = haystack.turns
+    position = {turn.id: n for n, turn in enumerate(turns)}
 
-    def order(one: Thought) -> tuple[int, int, str]:
-        return place[one.turn_ids[0]], one.sources[0].start, one.text
+    def order(thought: Thought) -> tuple[int, int, str]:
+        return position[thought.turn_ids[0]], thought.sources[0].start, thought.text
 
-    with filled(haystack.turns, embedder) as memory:
-        found = sorted(conclusions(memory, haystack.turns).values(), key=order)
-    for one in found:
-        n = place[one.turn_ids[0]]
-        session = haystack.turns[n].session_id
-        around = [
-            turn for turn in haystack.turns[max(n - 2, 0) : n + 2] if turn.session_id == session
-        ]
-        yield Drawn(conversation=haystack.name, thought=one, around=around)
+    for thought in sorted(all_thoughts(turns, embedder), key=order):
+        n = position[thought.turn_ids[0]]
+        window = turns[max(n - 2, 0) : n + 2]
+        around = [turn for turn in window if turn.session_id == turns[n].session_id]
+        yield Sampled(conversation=haystack.name, thought=thought, around=around)
 
 
-def sample(everything: Sequence[Drawn], n: int, seed: int) -> list[Drawn]:
-    """Return `n` of them, or all if there are fewer, in the order they were given."""
-    chosen = random.Random(seed).sample(range(len(everything)), min(n, len(everything)))
-    return [everything[place] for place in sorted(chosen)]
+def draw_sample(thoughts: Sequence[Sampled], n: int, seed: int) -> list[Sampled]:
+    """Return `n` of the thoughts, or all if there are fewer, in their order."""
+    chosen = random.Random(seed).sample(range(len(thoughts)), min(n, len(thoughts)))
+    return [thoughts[number] for number in sorted(chosen)]
 
 
-def digest(drawn: Sequence[Drawn]) -> str:
-    """Return what tells a sample from one that other rules drew."""
-    parts = [f"{one.conversation}\0{one.thought.turn_ids}\0{one.thought.text}" for one in drawn]
+def digest(sample: Sequence[Sampled]) -> str:
+    """Return a hash that identifies a sample: other rules give other thoughts."""
+    parts = [f"{s.conversation}\0{s.thought.turn_ids}\0{s.thought.text}" for s in sample]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _sheet(drawn: Sequence[Drawn]) -> Iterator[str]:
-    """Yield what a reader needs, a few lines for each thought."""
-    for n, one in enumerate(drawn):
-        thought = one.thought
-        since = (
-            "" if thought.valid_from == thought.said_at else f"  since {_day(thought.valid_from)}"
-        )
-        said = f"{','.join(thought.turn_ids)}  {_day(thought.said_at)}"
-        yield f"[{n}] {one.conversation} {said}{since}"
-        yield f"    THOUGHT: {thought.text}"
-        yield f"    {thought.head!r} / {thought.relation!r} / {thought.tail!r}; {thought.slot!r}"
-        for turn in one.around:
-            mark = ">" if turn.id == thought.turn_ids[0] else " "
-            yield f"  {mark} {turn.speaker}: {turn.text}"
-        yield ""
+def _sheet(n: int, item: Sampled) -> Iterator[str]:
+    """Yield the lines by which a reader judges a thought."""
+    thought = item.thought
+    since = "" if thought.valid_from == thought.said_at else f"  since {thought.valid_from:%F}"
+    yield f"[{n}] {item.conversation} {','.join(thought.turn_ids)}  {thought.said_at:%F}{since}"
+    yield f"    THOUGHT: {thought.text}"
+    yield f"    {thought.head!r} / {thought.relation!r} / {thought.tail!r}; {thought.slot!r}"
+    for turn in item.around:
+        mark = ">" if turn.id == thought.turn_ids[0] else " "
+        yield f"  {mark} {turn.speaker}: {turn.text}"
+    yield ""
 
 
-def _day(time: datetime) -> str:
-    return f"{time:%Y-%m-%d}"
-
-
-# ---- verdicts
-
-Verdict = tuple[bool, str]  # right; if not, why: of `REASONS`; if so, "" or `EMPTY`
-
-
-def read_verdicts(path: Path, n: int, drawn: str) -> list[Verdict]:
+def read_verdicts(path: Path, n: int, sample: str) -> list[Verdict]:
     """Return a reader's verdicts, one for each thought of the sample.
 
     The file is JSON: {"sample": "...", "verdicts": {"0": [true, ""], "1": [false, "head"]}}.
 
     Raises:
-        InvalidInput: it is of another sample, or incomplete, or gives a reason that is none.
+        InvalidInput: it is of another sample, incomplete, or has an unknown reason.
     """
     try:
-        given = json.loads(path.read_text())
-        told, judged = given["sample"], given["verdicts"]
-        found = [(judged[str(m)][0] is True, str(judged[str(m)][1])) for m in range(n)]
+        document = json.loads(path.read_text())
+        judged, by_number = document["sample"], document["verdicts"]
+        rows = [by_number[str(number)] for number in range(n)]
+        verdicts = [(row[0] is True, str(row[1])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InvalidInput(f"{path} holds no verdicts on {n} thoughts: {error!r}") from error
-    if told != drawn:
-        raise InvalidInput(f"{path} judges sample {told}, this one is {drawn}: the rules changed")
-    odd = [why for right, why in found if (why not in REASONS) != right]
-    if odd:
+    if judged != sample:
         raise InvalidInput(
-            f"{path}: reason {odd[0]!r}; a wrong one needs one of {', '.join(REASONS)}"
+            f"{path} judges sample {judged}, this one is {sample}: the rules changed"
         )
-    return found
+    wrong_reasons = [why for right, why in verdicts if (why not in REASONS) != right]
+    if wrong_reasons:
+        raise InvalidInput(
+            f"{path}: reason {wrong_reasons[0]!r}; a wrong one needs one of {', '.join(REASONS)}"
+        )
+    return verdicts
 
 
-def _result(drawn: Sequence[Drawn], verdicts: Sequence[Verdict], options: Options) -> Result:
-    groups = [one.conversation for one in drawn]
+def _result(sample: Sequence[Sampled], verdicts: Sequence[Verdict], seed: int) -> Result:
+    conversations = [item.conversation for item in sample]
     rows: list[list[Cell]] = []
-    for what, right in (
+    for what, flags in (
         ("supported by its source", [why not in UNSUPPORTED for _, why in verdicts]),
-        ("right", [fine for fine, _ in verdicts]),
-        ("right, and worth remembering", [fine and not why for fine, why in verdicts]),
+        ("right", [right for right, _ in verdicts]),
+        ("right, and worth remembering", [right and not why for right, why in verdicts]),
     ):
-        by_thought = share(right, list(map(str, range(len(drawn)))), options.seed)
-        by_conversation = share(right, groups, options.seed)
-        rows.append([what, *cells(by_thought), cells(by_conversation)[1], len(drawn)])
-    wrong = Counter(why for fine, why in verdicts if not fine)
+        by_thought = share(flags, list(map(str, range(len(sample)))), seed)
+        by_conversation = share(flags, conversations, seed)
+        rows.append([what, *cells(by_thought), cells(by_conversation)[1], len(sample)])
+    wrong = Counter(why for right, why in verdicts if not right)
+    n = len(set(conversations))
     return Result(
         name="precision",
         about="LoCoMo, conversations that no rule was written on",
-        settings={"judged": len(drawn), "conversations": len(set(groups))},
+        settings={"judged": len(sample), "conversations": n},
         tables=[
             Table(
                 title="thoughts that are right",
                 columns=("what", "share", "95 % by thought", "95 % by conversation", "n"),
                 rows=rows,
-                note=f"{len(set(groups))} conversations are few to draw from: believe the wider",
+                note=f"{n} conversations are few to draw from: believe the wider",
             ),
             Table(
                 title="why the others are not",
@@ -178,14 +177,3 @@ def _result(drawn: Sequence[Drawn], verdicts: Sequence[Verdict], options: Option
         ],
         notes=["one reader's verdicts, each given with the source turn and its neighbours at hand"],
     )
-
-
-def _lines(drawn: Sequence[Drawn], verdicts: Sequence[Verdict]) -> Iterator[dict[str, object]]:
-    for n, (one, (right, why)) in enumerate(zip(drawn, verdicts, strict=True)):
-        yield {
-            "n": n,
-            "conversation": one.conversation,
-            "turns": list(one.thought.turn_ids),
-            "right": right,
-            "reason": why or None,
-        }

@@ -1,8 +1,8 @@
-"""Which scores of a card say the same: rank correlation over systems.
+"""Which scores of a card are redundant: rank correlation over systems.
 
-The survey's open proposition B asks for a minimal card. Two scores that put systems in the same
-order, on every data set, are one score. Source: Zhang et al. 2025 (arXiv 2509.18868), section 6;
-Kendall's τ-b for ties.
+The survey's open proposition B asks for a minimal card. Two scores that rank the systems alike on
+every data set are one score. Source: Zhang et al. 2025 (arXiv 2509.18868), section 6; Kendall's τ-b
+for ties.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,92 +11,87 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.bench.measure import mean_interval
-from evals.bench.result import Cell, Table
 from evals.card.records import Card
 from evals.metrics.catalogue import METRICS
+from evals.stats.interval import mean_interval
+from evals.tables import Cell, Table
 
-LEAST = 5  # systems that an order needs
-PLACES = 5  # data sets on which two scores have to meet before they can be called one
-SAME = 0.8  # mean τ from which on they are
-_SKIPPED = ("cost",)  # layers that are no quality
+LEAST = 5  # systems that a ranking needs
+PLACES = 5  # data sets with both scores that a comparison needs
+SAME = 0.8  # mean τ of scores that count as the same
 
-Order = Mapping[str, Mapping[str, float]]  # data set, where systems are ordered -> system -> score
-Orders = Mapping[str, Order]  # by metric
+Ranking = Mapping[str, float]  # system -> score, higher is better
+Rankings = Mapping[str, Ranking]  # by data set
+Correlations = Mapping[tuple[str, str], Sequence[float]]  # of two metrics, per data set
 
 
-def orders(cards: Sequence[Card]) -> Orders:
-    """Return every score of the systems, higher being better, where enough of them differ.
+def rankings(cards: Sequence[Card]) -> Mapping[str, Rankings]:
+    """Return the systems' scores by metric and data set, where enough of them differ.
 
-    A data set is one place: of its two regimes with memories to choose, replay counts, and online
-    only for what is measured nowhere else.
+    Of the two regimes with memories to compare, replay counts, and online only for metrics that are
+    measured nowhere else. Costs are left out.
     """
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for n, card in enumerate(cards, start=1):  # two of them may have one name
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for n, card in enumerate(cards, start=1):  # cards may share a name
         for regime in ("online", "replay"):  # the last counts
-            for one in card.figures:
-                if (one.group, one.regime) == ("all", regime) and _is_quality(one.metric):
-                    sign = 1.0 if METRICS[one.metric].better == "higher" else -1.0
-                    place = f"{n} {card.name}/{one.data}"
-                    systems = found.setdefault(one.metric, {}).setdefault(place, {})
-                    systems[one.system] = sign * one.value
+            for figure in card.figures:
+                metric = METRICS[figure.metric]
+                if (figure.group, figure.regime) == ("all", regime) and metric.layer != "cost":
+                    sign = 1.0 if metric.better == "higher" else -1.0
+                    data = f"{n} {card.name}/{figure.data}"
+                    systems = scores.setdefault(figure.metric, {}).setdefault(data, {})
+                    systems[figure.system] = sign * figure.value
     return {
-        metric: kept
-        for metric, places in found.items()
-        if (kept := {place: of for place, of in places.items() if _tells(of)})
+        metric: useful
+        for metric, by_data in scores.items()
+        if (useful := {data: ranking for data, ranking in by_data.items() if _ranks(ranking)})
     }
 
 
-def _is_quality(metric: str) -> bool:
-    return METRICS[metric].layer not in _SKIPPED
+def _ranks(ranking: Ranking) -> bool:
+    return len(ranking) >= LEAST and len(set(ranking.values())) > 1
 
 
-def _tells(systems: Mapping[str, float]) -> bool:
-    return len(systems) >= LEAST and len(set(systems.values())) > 1
-
-
-def correlation(
-    a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, float]]
-) -> list[float]:
-    """Return Kendall's τ-b of two scores, for every place where both put systems in an order."""
+def correlation(a: Rankings, b: Rankings) -> list[float]:
+    """Return Kendall's τ-b of two scores, for every data set where both rank the systems."""
     from scipy.stats import kendalltau
 
-    found = []
-    for place in sorted(a.keys() & b.keys()):  # in one order, so that the same is drawn
-        systems = sorted(a[place].keys() & b[place].keys())
-        xs, ys = ([of[place][one] for one in systems] for of in (a, b))
-        if len(systems) >= LEAST and len(set(xs)) > 1 and len(set(ys)) > 1:
-            found.append(float(kendalltau(xs, ys).statistic))
-    return found
+    taus = []
+    for data in sorted(a.keys() & b.keys()):  # in one order, so that resampling repeats
+        systems = sorted(a[data].keys() & b[data].keys())
+        xs, ys = ({system: side[data][system] for system in systems} for side in (a, b))
+        if _ranks(xs) and _ranks(ys):
+            taus.append(float(kendalltau([*xs.values()], [*ys.values()]).statistic))
+    return taus
 
 
 def tables(cards: Sequence[Card], seed: int) -> list[Table]:
-    """Return the groups of scores that say the same, and every pair with its interval."""
-    found = orders(cards)
-    names = sorted(found)
-    taus = {(a, b): correlation(found[a], found[b]) for a, b in combinations(names, 2)}
-    return [_groups(names, taus), _pairs(taus, seed)]
+    """Return the groups of redundant scores, and every redundant pair with its interval."""
+    by_metric = rankings(cards)
+    names = sorted(by_metric)
+    taus = {(a, b): correlation(by_metric[a], by_metric[b]) for a, b in combinations(names, 2)}
+    return [_group_table(names, taus), _pair_table(taus, seed)]
 
 
-def _groups(names: Sequence[str], taus: Mapping[tuple[str, str], Sequence[float]]) -> Table:
-    """Return complete-link clusters: within one, every pair has a mean τ of `SAME` or more."""
+def _group_table(names: Sequence[str], taus: Correlations) -> Table:
+    """Return complete-link clusters: every pair inside has a mean τ of `SAME` or more."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
     if len(names) < 2:
         return Table(title="scores that say the same", columns=["score"], rows=[])
     distance: NDArray[np.float64] = np.zeros((len(names), len(names)))
-    for (a, b), of in taus.items():
+    for (a, b), values in taus.items():
         i, j = names.index(a), names.index(b)
-        met = len(of) >= PLACES
-        distance[i, j] = distance[j, i] = 1 - float(np.mean(of)) if met else 2.0
+        enough = len(values) >= PLACES
+        distance[i, j] = distance[j, i] = 1 - float(np.mean(values)) if enough else 2.0
     labels = fcluster(linkage(squareform(distance), "complete"), 1 - SAME, "distance")
     rows: list[list[Cell]] = []
     for label in dict.fromkeys(labels):
-        members = [n for n, one in enumerate(labels) if one == label]
-        middle = min(members, key=lambda n: distance[n, members].sum())
-        others = ", ".join(names[n] for n in members if n != middle)
-        rows.append([names[middle], METRICS[names[middle]].layer, others])
+        members = [n for n, of in enumerate(labels) if of == label]
+        medoid = min(members, key=lambda n: distance[n, members].sum())
+        redundant = ", ".join(names[n] for n in members if n != medoid)
+        rows.append([names[medoid], METRICS[names[medoid]].layer, redundant])
     return Table(
         title=f"scores that say the same (mean τ ≥ {SAME} within a group)",
         columns=["keep", "layer", "says the same"],
@@ -106,21 +101,15 @@ def _groups(names: Sequence[str], taus: Mapping[tuple[str, str], Sequence[float]
     )
 
 
-def _pairs(taus: Mapping[tuple[str, str], Sequence[float]], seed: int) -> Table:
+def _pair_table(taus: Correlations, seed: int) -> Table:
     rows: list[list[Cell]] = []
-    for (a, b), of in taus.items():
-        if len(of) >= PLACES and np.mean(of) >= SAME:
-            rows.append([a, b, round(float(np.mean(of)), 3), _span(of, seed), len(of)])
+    for (a, b), values in taus.items():
+        if len(values) >= PLACES and np.mean(values) >= SAME:
+            mean = mean_interval(values, seed=seed)
+            rows.append([a, b, round(mean.value, 3), f"{mean.low:.2f} … {mean.high:.2f}", mean.n])
     return Table(
         title="pairs that agree",
         columns=["score", "and", "mean τ", "95 %", "data sets"],
         rows=sorted(rows, key=lambda row: -float(str(row[2]))),
         note="The interval draws data sets.",
     )
-
-
-def _span(taus: Sequence[float], seed: int) -> str:
-    interval = mean_interval(taus, seed=seed)
-    if interval.low is None or interval.high is None:
-        return "too few"
-    return f"{interval.low:.2f} … {interval.high:.2f}"

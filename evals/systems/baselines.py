@@ -1,6 +1,6 @@
-"""What a memory has to beat: exact dense search, stemmed BM25, their fusion, and the last turns.
+"""Baselines: exact dense search, stemmed BM25, their fusion, and the last turns.
 
-A `Scorer` gives every turn a score; `Ranked` makes a system of it.
+A `Scorer` gives every turn a score; `RankingSystem` makes a system of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evals.data.haystack import Query
 from evals.metrics.retrieval import DEPTH
-from evals.systems.protocol import Lines, Packed, ScoredTurn, line
+from evals.systems.protocol import Lines, PackedContext, ScoredTurn, line
 from memkit import Turn
 from memkit.errors import MissingExtra
 from memkit.protocols import Embedder, Vectors
@@ -26,26 +26,26 @@ class Scorer(Protocol):
     """Gives every turn a score for a question."""
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Take in all turns that there are now, in place of those that there were."""
+        """Index all turns; they replace those of the call before."""
 
     def scores(self, question: str) -> Scores:
-        """Return one score per turn, in the order they were taken in."""
+        """Return one score per turn, in the order of the index."""
 
     def size(self) -> int:
-        """Return how many bytes it keeps beside the turns."""
+        """Return how many bytes the index has, without the turns."""
 
 
-class Ranked:
-    """A system that ranks by a scorer; the earlier of two equal turns is first.
+class RankingSystem:
+    """A system that ranks by a scorer; of two equal scores the earlier turn is first.
 
-    What was said after the question's time is taken out of the ranking, not out of the scorer:
-    BM25's word counts, and the places that are fused, still have it.
+    Turns said after the question's time are removed from the ranking, not from the index: BM25's
+    word counts, and the ranks that are fused, still include them.
 
     Args:
         scorer: gives the scores.
         count: counts a text's tokens, for packing.
-        whole: pack the ranking to the first turn that does not fit, however long it is, in place
-            of all that fit among the best `DEPTH`.
+        whole: pack the whole ranking up to the first turn that does not fit, instead of all that
+            fit among the best `DEPTH`.
     """
 
     def __init__(self, scorer: Scorer, count: Callable[[str], int], *, whole: bool = False) -> None:
@@ -54,7 +54,7 @@ class Ranked:
         self._turns: list[Turn] = []
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Append turns and index anew."""
+        """Append turns and build the index again."""
         self._lines.add(turns)
         self._index()
 
@@ -75,17 +75,17 @@ class Ranked:
             if scores[n] > -np.inf
         ]
 
-    def pack(self, query: Query, budget: int) -> Packed:
+    def pack(self, query: Query, budget: int) -> PackedContext:
         """Return lines of the best turns that fit, in the order they were said."""
         best = self.ask(query, len(self._turns) if self._whole else DEPTH)
         return self._lines.pack((hit.turn_id for hit in best), budget, gaps=not self._whole)
 
     def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it always answers."""
+        """Return nothing: it has no abstention rule."""
         return {}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Take turns out and index anew."""
+        """Remove turns and build the index again."""
         self._lines.drop(turn_ids)
         self._index()
 
@@ -94,11 +94,11 @@ class Ranked:
         return self._lines.ids
 
     def footprint(self) -> int:
-        """Return the bytes of the lines and of what the scorer keeps."""
+        """Return the bytes of the lines and of the index."""
         return self._lines.size + self._scorer.size()
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: there are no resources."""
 
     def _index(self) -> None:
         self._turns = self._lines.turns
@@ -106,25 +106,25 @@ class Ranked:
 
 
 class NoMemory:
-    """Nothing is remembered: what a model knows without a memory."""
+    """A system that stores nothing: what a model knows without a memory."""
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Forget them."""
+        """Do nothing."""
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:  # noqa: ARG002
         """Return nothing."""
         return []
 
-    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
+    def pack(self, query: Query, budget: int) -> PackedContext:  # noqa: ARG002
         """Return nothing."""
-        return Packed()
+        return PackedContext()
 
     def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no rule."""
+        """Return nothing: it has no abstention rule."""
         return {}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Do nothing: they are not there."""
+        """Do nothing."""
 
     def stored(self) -> frozenset[str]:
         """Return nothing."""
@@ -135,18 +135,18 @@ class NoMemory:
         return 0
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: there are no resources."""
 
 
 def pieces(turn: Turn, embedder: Embedder) -> list[str]:
-    """Return a turn as dense search embeds it: all of it, behind the speaker's name if known."""
+    """Return the pieces of a turn that dense search embeds, each behind the speaker's name."""
     header = f"{turn.name}: " if turn.name else ""
     spans = embedder.split(turn.text, header=header)
     return [header + turn.text[start:end] for start, end in spans]
 
 
-class Dense:
-    """Exact cosine over the turns' pieces; a turn is as near as its nearest piece."""
+class DenseScorer:
+    """Exact cosine over the turns' pieces; a turn has the score of its nearest piece."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -155,7 +155,7 @@ class Dense:
         self._firsts: list[int] = []
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Embed the pieces of those that are new, in one call."""
+        """Embed the pieces of new turns, in one call."""
         ids = [turn.id or "" for turn in turns]
         self._by_turn |= self._embed([turn for turn in turns if turn.id not in self._by_turn])
         self._by_turn = {turn_id: self._by_turn[turn_id] for turn_id in ids}
@@ -179,13 +179,13 @@ class Dense:
         if not turns:
             return {}
         texts = [pieces(turn, self._embedder) for turn in turns]
-        ends = np.cumsum([len(some) for some in texts])
-        vectors = self._embedder.embed([text for some in texts for text in some])
+        ends = np.cumsum([len(of_turn) for of_turn in texts])
+        vectors = self._embedder.embed([text for of_turn in texts for text in of_turn])
         parts = np.split(vectors, ends[:-1])
         return {turn.id or "": part for turn, part in zip(turns, parts, strict=True)}
 
 
-class Bm25:
+class Bm25Scorer:
     """BM25 (Lucene's, k1 1.5, b .75) over stemmed English words of date, speaker and text."""
 
     def __init__(self) -> None:
@@ -198,20 +198,20 @@ class Bm25:
             ) from error
         self._tokenize: Callable[..., list[list[str]]] = bm25s.tokenize
         self._stemmer = Stemmer.Stemmer("english")
-        self._new: Callable[[], Any] = bm25s.BM25
+        self._make_index: Callable[[], Any] = bm25s.BM25
         self._index: Any = None
         self._turns = 0
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Count all words."""
+        """Index all words."""
         self._turns = len(turns)
-        self._index = self._new()
+        self._index = self._make_index()
         if turns:
             words = self._words([line(turn) for turn in turns])
             self._index.index(words, show_progress=False)
 
     def scores(self, question: str) -> Scores:
-        """Return BM25; a turn that shares no word is not found."""
+        """Return BM25 scores; -inf for a turn that shares no word with the question."""
         (words,) = self._words([question])
         if not words or not self._turns:  # stop words only
             return np.full(self._turns, -np.inf)
@@ -230,8 +230,8 @@ class Bm25:
         )
 
 
-class Fused:
-    """Reciprocal rank fusion: the sum of 1 / (60 + place) over the scorers that found a turn.
+class FusionScorer:
+    """Reciprocal rank fusion: the sum of 1 / (60 + rank) over the scorers that found a turn.
 
     Source: Cormack, Clarke and Büttcher, SIGIR 2009.
     """
@@ -240,7 +240,7 @@ class Fused:
         self._scorers = scorers
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Let every scorer take in the turns."""
+        """Index the turns with every scorer."""
         for scorer in self._scorers:
             scorer.index(turns)
 
@@ -250,18 +250,18 @@ class Fused:
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
     def size(self) -> int:
-        """Return what the scorers keep together."""
+        """Return the bytes of all indexes."""
         return sum(scorer.size() for scorer in self._scorers)
 
 
 def _reciprocal(scores: Scores) -> Scores:
-    places = np.empty(len(scores))
-    places[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
-    return np.where(scores > -np.inf, 1 / (RRF_K + places), 0.0)
+    ranks = np.empty(len(scores))
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return np.where(scores > -np.inf, 1 / (RRF_K + ranks), 0.0)
 
 
-class Newest:
-    """The last turns, whatever is asked: the newest scores 1, the one before 1/2."""
+class NewestScorer:
+    """The last turns, for any question: the newest scores 1, the one before 1/2."""
 
     def __init__(self) -> None:
         self._turns = 0

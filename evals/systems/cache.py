@@ -1,4 +1,4 @@
-"""Vectors kept on disk by what they are of, so that a second run embeds nothing.
+"""A cache of vectors on disk by text, so that a second run embeds nothing.
 
 Not safe to share between threads; several processes may use one file.
 """
@@ -17,25 +17,25 @@ from memkit.models.bundled import default_cache
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
 FILE = "vectors.db"
-_BATCH = 512  # texts that are embedded, and then kept, at once: what an interruption can lose
-_ASKED = 500  # keys per query; SQLite takes no more than 999 everywhere
+_BATCH = 512  # texts that are embedded and then written at once: an interruption loses no more
+_KEYS_PER_QUERY = 500  # some builds of SQLite take no more than 999
 
 
 def default_folder() -> Path:
-    """Return where vectors are kept if nothing else is said."""
+    """Return the default folder of the cached vectors."""
     return default_cache() / "evals"
 
 
 class CachedEmbedder:
-    """An embedder that asks `inner` only for texts it has not seen, in this run or an earlier one.
+    """An embedder that calls `inner` only for texts that are new, in this run and all before.
 
     Args:
-        inner: what really embeds.
+        inner: embeds new texts.
         folder: holds the SQLite file, made if absent.
     """
 
     def __init__(self, inner: Embedder, folder: Path) -> None:
-        self.embedded = 0  # texts that `inner` was asked for
+        self.embedded = 0  # texts that `inner` embedded
         self._inner, self._looks_up = inner, True
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class CachedEmbedder:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Return the inner embedder's: its vectors are these."""
+        """Return the fingerprint of the inner embedder."""
         return self._inner.fingerprint
 
     def count(self, text: str) -> int:
@@ -79,7 +79,7 @@ class CachedEmbedder:
 
     @contextmanager
     def anew(self) -> Iterator[None]:
-        """Let `inner` embed everything inside the block, to see how long that takes."""
+        """Bypass the cache inside the block, to time the inner embedder."""
         self._looks_up = False
         try:
             yield
@@ -87,29 +87,31 @@ class CachedEmbedder:
             self._looks_up = True
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one row per text, shape (n, d); only texts never seen cost more than a look-up."""
+        """Return one row per text, shape (n, d); only new texts cost more than a look-up."""
         if not texts or not self._looks_up:
             return self._inner.embed(texts)
         keys = [self._key(text) for text in texts]
-        found = self._look_up(keys)
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-        found |= self._embed(new, lambda _: None)
-        return np.stack([found[key] for key in keys])
+        vectors = self._look_up(keys)
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
+        vectors |= self._embed(new, lambda _: None)
+        return np.stack([vectors[key] for key in keys])
 
-    def prepare(self, texts: Iterable[str], progress: Callable[[int, int], None]) -> None:
-        """Embed what is not kept yet, similar lengths together; `progress` gets (done, total)."""
-        once = {self._key(text): text for text in texts}
-        known = {key for (key,) in self._select("key", list(once))}
-        new = {key: text for key, text in once.items() if key not in known}
+    def prepare(
+        self, texts: Iterable[str], progress: Callable[[int, int], object] = lambda *_: None
+    ) -> None:
+        """Embed the new texts, similar lengths together; `progress` gets (done, total)."""
+        by_key = {self._key(text): text for text in texts}
+        cached = {key for (key,) in self._select("key", list(by_key))}
+        new = {key: text for key, text in by_key.items() if key not in cached}
         progress(0, len(new))
         self._embed(new, lambda done: progress(done, len(new)), keep=False)
 
     def _embed(
-        self, new: dict[bytes, str], progress: Callable[[int], None], *, keep: bool = True
+        self, new: dict[bytes, str], progress: Callable[[int], object], *, keep: bool = True
     ) -> dict[bytes, Vectors]:
-        """Embed these texts and write their vectors down; return them unless `keep` is off."""
+        """Embed these texts and store their vectors; return them unless `keep` is off."""
         shortest_first = sorted(new, key=lambda key: len(new[key]))  # little padding in a batch
-        found: dict[bytes, Vectors] = {}
+        embedded: dict[bytes, Vectors] = {}
         for first in range(0, len(shortest_first), _BATCH):
             keys = shortest_first[first : first + _BATCH]
             vectors = self._inner.embed([new[key] for key in keys])
@@ -119,13 +121,13 @@ class CachedEmbedder:
                 [{"key": key, "vector": vector.tobytes()} for key, vector in rows], replace=True
             )
             if keep:
-                found |= dict(zip(keys, vectors, strict=True))
+                embedded |= dict(zip(keys, vectors, strict=True))
             progress(first + len(keys))
-        return found
+        return embedded
 
     def _key(self, text: str) -> bytes:
-        made_by = self.fingerprint
-        parts = (made_by.model, made_by.revision, str(made_by.dimension), text)
+        fingerprint = self.fingerprint
+        parts = (fingerprint.model, fingerprint.revision, str(fingerprint.dimension), text)
         return hashlib.sha256("\0".join(parts).encode()).digest()
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
@@ -133,10 +135,10 @@ class CachedEmbedder:
         return {key: np.frombuffer(vector, dtype=np.float32) for key, vector in rows}
 
     def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-        """Yield rows of these keys, but for vectors of a wrong size: those are embedded anew."""
+        """Yield rows of these keys except vectors of a wrong size, which are embedded again."""
         size = 4 * self.fingerprint.dimension
-        for first in range(0, len(keys), _ASKED):
-            some = list(keys[first : first + _ASKED])
+        for first in range(0, len(keys), _KEYS_PER_QUERY):
+            some = list(keys[first : first + _KEYS_PER_QUERY])
             marks = ",".join("?" * len(some))
             yield from self._db.execute(
                 f"select {columns} from vectors where key in ({marks}) and length(vector) = ?",

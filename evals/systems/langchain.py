@@ -1,4 +1,4 @@
-"""LangChain's in-memory vector store: one document a turn, cosine similarity."""
+"""LangChain's in-memory vector store: one document per turn, cosine similarity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class LangChain:
     """`InMemoryVectorStore` as LangChain documents it.
 
-    A document is a turn's text, whole: what is beyond the embedder's window is not searched, for
-    splitting is another package's work.
+    A document is the whole text of a turn: what exceeds the embedder's window is not searched,
+    because splitting is the work of another package.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -26,7 +26,7 @@ class LangChain:
             raise MissingExtra(
                 'LangChain needs langchain-core: pip install "memkit-llm[langchain]"'
             ) from error
-        self._store = InMemoryVectorStore(_embeddings(embedder))
+        self._store = InMemoryVectorStore(_adapt_embedder(embedder))
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Add a document for each turn."""
@@ -35,8 +35,8 @@ class LangChain:
 
     def ask(self, text: str, k: int) -> list[tuple[str, float]]:
         """Search by similarity."""
-        found = self._store.similarity_search_with_score(text, k=k)
-        return [(document.id or "", score) for document, score in found]
+        results = self._store.similarity_search_with_score(text, k=k)
+        return [(document.id or "", score) for document, score in results]
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete documents."""
@@ -51,15 +51,15 @@ class LangChain:
         self._store.delete(list(self._store.store))
 
 
-def _embeddings(embedder: Embedder) -> "Embeddings":
-    """Return the embedder as LangChain wants one."""
+def _adapt_embedder(embedder: Embedder) -> "Embeddings":
+    """Return the embedder with LangChain's interface."""
     from langchain_core.embeddings import Embeddings
 
-    class Ours(Embeddings):
+    class MemkitEmbeddings(Embeddings):
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            return [[float(one) for one in vector] for vector in embedder.embed(texts)]
+            return [[float(value) for value in vector] for vector in embedder.embed(texts)]
 
         def embed_query(self, text: str) -> list[float]:
             return self.embed_documents([text])[0]
 
-    return Ours()
+    return MemkitEmbeddings()

@@ -1,8 +1,8 @@
-"""mem0 with `infer=False`: every turn kept as it is, vectors in a Qdrant in RAM, no model asked.
+"""mem0 with `infer=False`: every turn stored as it is, vectors in a Qdrant in RAM, no model.
 
 It runs as `pip install mem0ai` leaves it. Its optional parts, spaCy and fastembed, would download
-models at their first use and change the ranking where they happen to be installed; they are taken
-for absent.
+models at their first use and change the ranking where they happen to be installed, so the adapter
+hides them.
 """
 
 import logging
@@ -26,24 +26,24 @@ _ALL = 10**9
 
 
 class Mem0:
-    """mem0's `Memory`, in RAM: on disk it waits for the disk twice a turn and ranks the same.
+    """mem0's `Memory`, in RAM: on disk it writes twice per turn and ranks the same.
 
-    A memory is a turn's text, whole: what is beyond the embedder's window is not searched.
+    A memory is the whole text of a turn: what exceeds the embedder's window is not searched.
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._vectors = _Vectors(embedder)
+        self._vectors = _EmbedderAdapter(embedder)
         self._ids: dict[str, str] = {}  # turn id -> mem0's own
-        with _alone():
-            self._memory: Any = _made(self._vectors)
+        with _without_optional_parts():
+            self._memory: Any = _make_memory(self._vectors)
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Add each turn as it is."""
         new = [turn for turn in turns if turn.id not in self._ids]
         self._vectors.prepare([content(turn) for turn in new])
-        with _alone():
+        with _without_optional_parts():
             for turn in new:
-                # it leaves out messages of any other role without a word
+                # mem0 silently drops messages of any other role
                 role = "assistant" if turn.role == "assistant" else "user"
                 added = self._memory.add(
                     [{"role": role, "content": content(turn)}],
@@ -52,40 +52,39 @@ class Mem0:
                 self._ids[turn.id or ""] = added["results"][0]["id"]
 
     def ask(self, text: str, k: int) -> list[tuple[str, float]]:
-        """Search without a threshold: what it finds at all is ranked."""
+        """Search without a threshold, so that every candidate is ranked."""
         if not self._ids:
             return []
-        with _alone():
+        with _without_optional_parts():
             answer = self._memory.search(text, top_k=k, filters={"user_id": USER}, threshold=0.0)
-        found = answer["results"]
-        return [(one["metadata"]["turn"], float(one["score"])) for one in found]
+        return [(hit["metadata"]["turn"], float(hit["score"])) for hit in answer["results"]]
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete memories, one by one."""
-        with _alone():
+        with _without_optional_parts():
             for turn_id in turn_ids:
                 if turn_id in self._ids:
                     self._memory.delete(self._ids.pop(turn_id))
 
     def stored(self) -> frozenset[str]:
         """Return the ids of all memories that it lists."""
-        found = self._memory.get_all(filters={"user_id": USER}, top_k=_ALL)["results"]
-        return frozenset(one["metadata"]["turn"] for one in found)
+        memories = self._memory.get_all(filters={"user_id": USER}, top_k=_ALL)["results"]
+        return frozenset(memory["metadata"]["turn"] for memory in memories)
 
     def close(self) -> None:
         """Close it and its vector store."""
         self._memory.close()
-        self._memory.vector_store.client.close()  # it does not do that itself
+        self._memory.vector_store.client.close()  # mem0 does not close it
 
 
-def _made(vectors: "_Vectors") -> Any:
-    """Return a mem0 that keeps all in RAM, embeds with ours and asks no model."""
-    mem0 = _imported()
+def _make_memory(vectors: "_EmbedderAdapter") -> Any:
+    """Return a mem0 in RAM with the given embedder and without a language model."""
+    mem0 = _import_memory_class()
     from qdrant_client import QdrantClient
 
-    unused = {"config": {"api_key": "unused"}}  # it makes clients of OpenAI's whatever is wanted
+    unused = {"config": {"api_key": "unused"}}  # mem0 creates OpenAI clients in any case
     store = {"client": QdrantClient(":memory:"), "embedding_model_dims": vectors.dimension}
-    with warnings.catch_warnings():  # of an index of users, which a store in RAM does without
+    with warnings.catch_warnings():  # of an index of users, which a store in RAM lacks
         warnings.simplefilter("ignore", UserWarning)
         memory = mem0.from_config(
             {
@@ -99,12 +98,12 @@ def _made(vectors: "_Vectors") -> Any:
     return memory
 
 
-def _imported() -> Any:
-    """Return mem0's `Memory`, imported so that it neither reports nor writes into the home folder.
+def _import_memory_class() -> Any:
+    """Return mem0's `Memory`, imported without telemetry and without files in the home folder.
 
     Raises:
         MissingExtra: it is not installed.
-        InvalidInput: somebody imported it before with telemetry on.
+        InvalidInput: it was imported before with telemetry on.
     """
     with (
         TemporaryDirectory() as folder,
@@ -119,13 +118,13 @@ def _imported() -> Any:
         raise InvalidInput(
             "mem0 was imported before with its telemetry on; set MEM0_TELEMETRY=False"
         )
-    logging.getLogger("mem0").setLevel(logging.ERROR)  # it warns of each part that is not there
+    logging.getLogger("mem0").setLevel(logging.ERROR)  # mem0 warns of each missing part
     return Memory
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let imports of the optional parts fail inside the block."""
+def _without_optional_parts() -> Iterator[None]:
+    """Make imports of the optional parts fail inside the block."""
     before = {name: sys.modules[name] for name in _OPTIONAL if name in sys.modules}
     sys.modules.update(dict.fromkeys(_OPTIONAL))  # type: ignore[arg-type]  # None: not importable
     try:
@@ -136,32 +135,32 @@ def _alone() -> Iterator[None]:
         sys.modules.update(before)
 
 
-class _Vectors:
-    """Our embedder as mem0 calls one; what is about to be added is embedded in one call."""
+class _EmbedderAdapter:
+    """The embedder with mem0's interface; texts that are about to be added are embedded at once."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.dimension = embedder.fingerprint.dimension
         self._embedder = embedder
-        self._ready: dict[str, list[float]] = {}
+        self._prepared: dict[str, list[float]] = {}
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Embed texts that will be asked for."""
-        self._ready = dict(zip(texts, self._embed(texts), strict=True))
+        """Embed texts that mem0 is going to ask for."""
+        self._prepared = dict(zip(texts, self._embed(texts), strict=True))
 
     def embed(self, text: str, memory_action: str | None = None) -> list[float]:  # noqa: ARG002
         """Return a text's vector."""
-        return self._ready[text] if text in self._ready else self._embed([text])[0]
+        return self._prepared[text] if text in self._prepared else self._embed([text])[0]
 
     def embed_batch(self, texts: Sequence[str], memory_action: str = "add") -> list[list[float]]:
         """Return the vectors of several texts."""
         return [self.embed(text, memory_action) for text in texts]
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return [[float(one) for one in vector] for vector in self._embedder.embed(texts)]
+        return [[float(value) for value in vector] for vector in self._embedder.embed(texts)]
 
 
 class _NoModel:
-    """Stands where mem0 wants a language model: with `infer=False` it is never asked."""
+    """A language model that must not be called: `infer=False` needs none."""
 
     def generate_response(self, *_: object, **__: object) -> str:
-        raise ModelError("mem0 asked for a language model; with infer=False it must not")
+        raise ModelError("mem0 called a language model, though infer=False needs none")

@@ -1,4 +1,4 @@
-"""memkit behind the seam, whole and with other weights of its arms."""
+"""memkit as a system: as it ships, and with other weights of its signals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from unittest import mock
 import memkit
 from evals import USER
 from evals.data.haystack import Query
-from evals.systems.protocol import Packed, ScoredTurn
+from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit import Turn, prompt
 from memkit.protocols import Embedder
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 
 OURS = "memkit"
-UNDATED = datetime(2024, 1, 1, tzinfo=UTC)  # the day of turns without one, whatever day it is
-TOGETHER: Mapping[str, tuple[str, ...]] = {  # arms that are left out as one
+UNDATED = datetime(2024, 1, 1, tzinfo=UTC)  # the clock, so that turns without a date always get it
+TOGETHER: Mapping[str, tuple[str, ...]] = {  # signals that an ablation leaves out as one
     "lexical": ("lexical", "lexical window"),
     "windows": ("dense window", "lexical window"),  # no neighbour counts
     "vectors": ("dense", "dense window", "attention"),
@@ -31,9 +31,9 @@ class Memkit:
     Args:
         embedder: as for `memkit.open`.
         settings: of the memory; summaries are made once, after all turns.
-        thresholds: values of `min_relevance` whose refusals are measured.
-        on_disk: keep it in a temporary folder, as a user does; else in RAM, where it does not
-            tell how much it holds.
+        thresholds: values of `min_relevance` that serve as abstention rules.
+        on_disk: keep it in a temporary folder, as a user does; else in RAM, where its size is
+            not known.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Memkit:
         thresholds: Sequence[float | Literal["auto"]] = (0.5, "auto"),
         on_disk: bool = False,
     ) -> None:
-        chosen = settings or memkit.Settings(background=False)
+        settings = settings or memkit.Settings(background=False)
         self._folder = TemporaryDirectory(prefix="memkit-evals-") if on_disk else None
         url = str(Path(self._folder.name, "memory.db")) if self._folder else ":memory:"
-        self.memory = memkit.open(url, embedder=embedder, settings=chosen, clock=lambda: UNDATED)
+        self.memory = memkit.open(url, embedder=embedder, settings=settings, clock=lambda: UNDATED)
         self._thresholds = thresholds
         self._words: dict[str, list[str]] = {}  # by turn
 
@@ -62,17 +62,17 @@ class Memkit:
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         """Recall; a hit that names several turns gives its relevance to each."""
         hits = self.memory.recall(query.text, user_id=USER, k=k, as_of=query.asked_at)
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         for hit in hits:
             for turn in hit.turn_ids:
-                found.setdefault(turn, hit.relevance)
-        return [ScoredTurn(turn_id=turn, score=score) for turn, score in found.items()][:k]
+                scores.setdefault(turn, hit.relevance)
+        return [ScoredTurn(turn_id=turn, score=score) for turn, score in scores.items()][:k]
 
-    def pack(self, query: Query, budget: int) -> Packed:
-        """Return the context block; its turns are those that stand there whole.
+    def pack(self, query: Query, budget: int) -> PackedContext:
+        """Return the context block; its turns are those that it quotes whole.
 
-        A piece of a long turn is not counted, for it may lack the evidence; nor is what summaries
-        and thoughts took from turns.
+        A piece of a long turn does not count, because it may lack the evidence; neither does what
+        summaries and thoughts took from turns.
         """
         block = self.memory.context(
             query.text, user_id=USER, budget_tokens=budget, as_of=query.asked_at
@@ -84,7 +84,7 @@ class Memkit:
             for turn in hit.turn_ids
             if hit.text.split() == self._words[turn]
         )
-        return Packed(text=block.text, turns=tuple(turns))
+        return PackedContext(text=block.text, turns=tuple(turns))
 
     def refusals(self, query: Query) -> Mapping[str, bool]:
         """Return for each `min_relevance` whether nothing is recalled."""
@@ -96,7 +96,7 @@ class Memkit:
         }
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Forget turns, and draw anew what was also said elsewhere."""
+        """Forget turns, and derive again what other turns support too."""
         self.memory.forget(user_id=USER, turn_ids=turn_ids)
         self.memory.flush()
 
@@ -109,24 +109,24 @@ class Memkit:
         return self.memory.stats()["bytes"] if self._folder else None
 
     def close(self) -> None:
-        """Close the memory."""
+        """Close the memory and delete its files."""
         self.memory.close()
         if self._folder:
             self._folder.cleanup()
 
 
-class OverMemkit:
-    """A system that keeps everything in memkit and searches in its own way."""
+class MemkitBackedSystem:
+    """A system that stores everything in memkit and searches in its own way."""
 
     def __init__(self, memkit: Memkit) -> None:
         self._memkit = memkit
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Take in turns as memkit does."""
+        """Remember turns as memkit does."""
         self._memkit.remember(turns)
 
     def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no rule of its own."""
+        """Return nothing: it has no abstention rule."""
         return {}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
@@ -134,11 +134,11 @@ class OverMemkit:
         self._memkit.forget(turn_ids)
 
     def stored(self) -> frozenset[str]:
-        """Return what memkit holds, whatever of it is used."""
+        """Return the ids of all turns in memkit, used or not."""
         return self._memkit.stored()
 
     def footprint(self) -> int | None:
-        """Return how much memkit holds, whatever of it is used."""
+        """Return the bytes of all that memkit holds, used or not."""
         return self._memkit.footprint()
 
     def close(self) -> None:
@@ -146,10 +146,10 @@ class OverMemkit:
         self._memkit.close()
 
 
-class Weighed(OverMemkit):
-    """memkit with other weights of its arms, not renormalised; it ranks, and packs nothing.
+class ReweightedMemkit(MemkitBackedSystem):
+    """memkit with other weights of its signals, not renormalised.
 
-    What is a candidate stays as it is: both searches go on finding them.
+    The candidates stay the same: both searches go on finding them.
     """
 
     def __init__(self, weights: Mapping[str, float], embedder: Embedder) -> None:
@@ -158,27 +158,30 @@ class Weighed(OverMemkit):
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         """Recall by these weights."""
-        with _weighed(self._weights):
+        with _use_weights(self._weights):
             return self._memkit.ask(query, k)
 
-    def pack(self, query: Query, budget: int) -> Packed:  # noqa: ARG002
-        """Return nothing: only the ranking is measured."""
-        return Packed()
+    def pack(self, query: Query, budget: int) -> PackedContext:
+        """Return the context block by these weights."""
+        with _use_weights(self._weights):
+            return self._memkit.pack(query, budget)
 
 
 @contextmanager
-def _weighed(weights: Mapping[str, float]) -> Iterator[None]:
+def _use_weights(weights: Mapping[str, float]) -> Iterator[None]:
     """Rank by these weights inside the block, in every thread: for ablation only."""
-    with mock.patch.object(rank, "WEIGHTS", weights):
+    with mock.patch.object(fusion, "WEIGHTS", weights):
         yield
 
 
 def without(part: str) -> dict[str, float]:
-    """Return memkit's weights with 0 for an arm, or for arms that go together."""
-    out = TOGETHER.get(part, (part,))
-    return {arm: 0.0 if arm in out else weight for arm, weight in rank.WEIGHTS.items()}
+    """Return memkit's weights with 0 for a signal, or for signals that go together."""
+    removed = TOGETHER.get(part, (part,))
+    return {
+        signal: 0.0 if signal in removed else weight for signal, weight in fusion.WEIGHTS.items()
+    }
 
 
-def only(arm: str) -> dict[str, float]:
-    """Return weights with which memkit ranks by one arm and nothing else."""
-    return {name: float(name == arm) for name in rank.WEIGHTS}
+def only(signal: str) -> dict[str, float]:
+    """Return weights with which memkit ranks by one signal and nothing else."""
+    return {name: float(name == signal) for name in fusion.WEIGHTS}

@@ -1,4 +1,4 @@
-"""The seam that every memory is measured through, ours or anybody's."""
+"""The interface of every memory that is measured, memkit's own and any other."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,68 +12,71 @@ from memkit.records import day
 
 
 class NotSupported(MemkitError):
-    """The memory has no way to do what it was asked for."""
+    """The memory cannot do what was requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredTurn:
-    """A turn found. Scores of different systems mean different things."""
+    """A turn in a ranking. Scores of different systems have different meanings."""
 
     turn_id: str
     score: float
+    statement: str = ""  # of a system that returns derived statements: the statement
+    sources: tuple[str, ...] = ()  # and the ids of all turns that support it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """What a memory puts into a prompt."""
+class PackedContext:
+    """The part of a prompt that a memory fills."""
 
-    text: str = ""  # as it stands there
-    turns: tuple[str, ...] = ()  # ids of those whose words are in it, in the order they stand
+    text: str = ""
+    turns: tuple[str, ...] = ()  # ids of the turns it quotes whole, in the order of the text
+    statements: tuple[ScoredTurn, ...] = ()  # derived statements in it, of a system that has some
 
 
 class System(Protocol):
-    """A memory of one conversation, made anew for each; it keeps nothing for another one.
+    """A memory of one conversation, made anew for each; it keeps nothing for the next one.
 
-    It is told when a question is asked: what was said later is not there yet.
+    A query has the time at which it is asked: the system must not use what was said later.
     """
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Take in turns in the order they were said, maybe after others; then all are found."""
+        """Add turns in the order they were said, maybe after others; then all can be found."""
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
-        """Return at most k turns, best first; the best score is its confidence."""
+        """Return at most k turns, best first; the best score is the system's confidence."""
 
-    def pack(self, query: Query, budget: int) -> Packed:
+    def pack(self, query: Query, budget: int) -> PackedContext:
         """Return what it would put into a prompt, at most `budget` of the embedder's tokens."""
 
     def refusals(self, query: Query) -> Mapping[str, bool]:
-        """Return, by each rule the system itself has for that, whether it says nothing.
+        """Return, for each abstention rule of the system, whether it finds nothing relevant.
 
-        A card keeps to the first of them.
+        A card uses the first of them.
         """
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete these turns; an id that it does not have is no error.
 
         Raises:
-            NotSupported: it cannot.
+            NotSupported: the memory cannot delete.
         """
 
     def stored(self) -> frozenset[str] | None:
-        """Return the ids of the turns it holds now; None: it does not tell."""
+        """Return the ids of the turns it holds now; None: not known."""
 
     def footprint(self) -> int | None:
         """Return how many bytes it holds; None: not known."""
 
     def close(self) -> None:
-        """Release what it holds; closing twice is fine."""
+        """Release all resources; closing twice is fine."""
 
 
-Make = Callable[[Embedder], System]
+MakeSystem = Callable[[Embedder], System]
 
 
 def line(turn: Turn) -> str:
-    """Return a turn as it stands in a prompt and in BM25's index: date, speaker, words."""
+    """Return a turn as a line of a prompt, and as BM25 indexes it: date, speaker, words."""
     date = f"[{day(turn.said_at)}] " if turn.said_at else ""
     return f"{date}{turn.speaker}: {turn.text}"
 
@@ -92,17 +95,17 @@ class Lines:
 
     @property
     def turns(self) -> list[Turn]:
-        """Return them in order."""
+        """Return the turns in order."""
         return list(self._turns.values())
 
     @property
     def ids(self) -> frozenset[str]:
-        """Return whose lines these are."""
+        """Return the ids of the turns."""
         return frozenset(self._turns)
 
     @property
     def size(self) -> int:
-        """Return their bytes."""
+        """Return the bytes of the lines."""
         return sum(len(line(turn).encode()) for turn in self._turns.values())
 
     def add(self, turns: Iterable[Turn]) -> None:
@@ -111,17 +114,17 @@ class Lines:
             self._turns.setdefault(turn.id or "", turn)
 
     def drop(self, turn_ids: Iterable[str]) -> None:
-        """Take turns out."""
+        """Remove turns."""
         for turn_id in turn_ids:
             self._turns.pop(turn_id, None)
 
-    def pack(self, best: Iterable[str], budget: int, *, gaps: bool = True) -> Packed:
+    def pack(self, best: Iterable[str], budget: int, *, gaps: bool = True) -> PackedContext:
         """Return lines that fit into `budget` tokens, oldest first.
 
         Args:
-            best: ids, best first; one that is not here is left out.
+            best: turn ids, best first; unknown ones are left out.
             budget: most tokens of the text.
-            gaps: pass over a line that is too long; else it ends the choice.
+            gaps: skip a line that is too long; else it ends the choice.
         """
         chosen: list[str] = []
         room = budget
@@ -133,15 +136,16 @@ class Lines:
                 room -= cost
             elif not gaps:
                 break
-        # tokens of the lines need not add up to those of the whole: check the whole
-        while self._count((packed := self._in_order(chosen)).text) > budget and chosen:
+        # the tokens of the lines need not add up to those of the text: check the text
+        while self._count((packed := self._join(chosen)).text) > budget and chosen:
             chosen.pop()
         return packed
 
-    def _in_order(self, chosen: Iterable[str]) -> Packed:
-        wanted = set(chosen)
-        kept = [turn_id for turn_id in self._turns if turn_id in wanted]
-        return Packed(text="\n".join(line(self._turns[one]) for one in kept), turns=tuple(kept))
+    def _join(self, chosen: Iterable[str]) -> PackedContext:
+        ids = set(chosen)
+        ordered = [turn_id for turn_id in self._turns if turn_id in ids]
+        text = "\n".join(line(self._turns[turn_id]) for turn_id in ordered)
+        return PackedContext(text=text, turns=tuple(ordered))
 
     def _cost(self, turn_id: str) -> int:
         if turn_id not in self._costs:

@@ -1,78 +1,89 @@
-"""All systems by name, and anybody's by import path.
+"""All systems by name, and any other by import path.
 
-Another memory joins by having the methods of `seam.System` and a line in a table, or without one
+A memory joins with the methods of `protocol.System` and a line in a table here, or without a line
 by its import path; a variant of memkit is one line more.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
+from typing import Any
 
 import memkit
-from evals.systems.adapter import lift
-from evals.systems.baselines import Bm25, Dense, Fused, Newest, NoMemory, Ranked, Scorer
-from evals.systems.compact import Compact
-from evals.systems.imported import imported
+from evals.systems.adapter import adapt
+from evals.systems.baselines import (
+    Bm25Scorer,
+    DenseScorer,
+    FusionScorer,
+    NewestScorer,
+    NoMemory,
+    RankingSystem,
+    Scorer,
+)
+from evals.systems.compact import CompactMemory
 from evals.systems.langchain import LangChain
 from evals.systems.mem0 import Mem0
-from evals.systems.memkit import OURS, TOGETHER, Memkit, Weighed, without
-from evals.systems.protocol import Make, NotSupported, Packed, System
+from evals.systems.memkit import OURS, TOGETHER, Memkit, ReweightedMemkit, without
+from evals.systems.protocol import MakeSystem, NotSupported, PackedContext, System
+from evals.systems.thoughts import ThoughtSystem
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
 
 __all__ = [
     "ABLATIONS",
     "CARD_SYSTEMS",
     "OURS",
     "SYSTEMS",
-    "Make",
+    "MakeSystem",
     "NotSupported",
-    "Packed",
+    "PackedContext",
     "System",
     "load_system",
 ]
 
-
-def _ranked(scorer: Callable[[Embedder], Scorer], *, whole: bool = False) -> Make:
-    return lambda embedder: Ranked(scorer(embedder), embedder.count, whole=whole)
-
-
-def _fused(embedder: Embedder) -> Scorer:
-    return Fused([Dense(embedder), Bm25()])
+_REQUIRED = ("remember", "ask", "close")  # methods of a third-party memory
+_ALL = (*_REQUIRED, "pack", "refusals", "forget", "stored", "footprint")  # methods of a `System`
 
 
-SYSTEMS: Mapping[str, Make] = {
+def _rank_by(scorer: Callable[[Embedder], Scorer], *, whole: bool = False) -> MakeSystem:
+    return lambda embedder: RankingSystem(scorer(embedder), embedder.count, whole=whole)
+
+
+SYSTEMS: Mapping[str, MakeSystem] = {
     OURS: Memkit,
-    "dense": _ranked(Dense),
-    "BM25": _ranked(lambda _: Bm25()),
-    "RRF": _ranked(_fused),
-    "last turns": _ranked(lambda _: Newest()),
+    "dense": _rank_by(DenseScorer),
+    "BM25": _rank_by(lambda _: Bm25Scorer()),
+    "RRF": _rank_by(lambda embedder: FusionScorer([DenseScorer(embedder), Bm25Scorer()])),
+    "last turns": _rank_by(lambda _: NewestScorer()),
 }
 _NO_THOUGHTS = memkit.Settings(background=False, thoughts=False)
-ABLATIONS: Mapping[str, Make] = {
-    f"{OURS} without {part}": partial(Weighed, without(part))
-    for part in dict.fromkeys([*rank.WEIGHTS, *TOGETHER])
+ABLATIONS: Mapping[str, MakeSystem] = {
+    f"{OURS} without {part}": partial(ReweightedMemkit, without(part))
+    for part in dict.fromkeys([*fusion.WEIGHTS, *TOGETHER])
 } | {f"{OURS} without thoughts": partial(Memkit, settings=_NO_THOUGHTS)}
-CARD_SYSTEMS: Mapping[str, Make] = {
+CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     **SYSTEMS,
     OURS: partial(Memkit, thresholds=("auto",), on_disk=True),
     f"{OURS} without thoughts": partial(
         Memkit, settings=_NO_THOUGHTS, thresholds=("auto",), on_disk=True
     ),
-    "compact only": Compact,
+    f"{OURS} thoughts": ThoughtSystem,
+    "compact only": CompactMemory,
     "no memory": lambda _: NoMemory(),
-    "full history": _ranked(lambda _: Newest(), whole=True),
-    "mem0": lift(Mem0),
-    "LangChain": lift(LangChain),
+    "full history": _rank_by(lambda _: NewestScorer(), whole=True),
+    "mem0": adapt(Mem0),
+    "LangChain": adapt(LangChain),
+    **{name: make for name, make in ABLATIONS.items() if name != f"{OURS} without thoughts"},
 }
 
 
-def load_system(name: str) -> Make:
-    """Return what makes a system: one of `CARD_SYSTEMS`, or anybody's by its import path.
+def load_system(name: str) -> MakeSystem:
+    """Return the function that makes a system.
 
     Args:
-        name: such as "BM25", or "package.module:Class" of a class that is made with an `Embedder`
-            and is a `System` or an `Outside` memory.
+        name: one of `CARD_SYSTEMS`, such as "BM25", or "package.module:Class" of a class that is
+            made with an `Embedder` and is a `System` or a `ThirdPartyMemory`.
 
     Raises:
         InvalidInput: there is no such system, module or class, or it lacks methods.
@@ -83,4 +94,28 @@ def load_system(name: str) -> Make:
         raise InvalidInput(
             f"no system {name!r}; there are {', '.join(CARD_SYSTEMS)}, and package.module:Class"
         )
-    return imported(name)
+    make = _import_class(name)
+    missing = [method for method in _REQUIRED if not callable(getattr(make, method, None))]
+    if missing:
+        raise InvalidInput(
+            f"{name} has no {', '.join(missing)}; a memory needs {', '.join(_REQUIRED)}, "
+            "see evals/systems/adapter.py"
+        )
+    is_system = all(callable(getattr(make, method, None)) for method in _ALL)
+    return make if is_system else adapt(make)
+
+
+def _import_class(path: str) -> Callable[[Embedder], Any]:
+    module, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), name]):
+        raise InvalidInput(f"{path!r} is not package.module:Class, such as mymemory.adapter:Mine")
+    try:
+        value = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"{path}: no module {error.name!r}; install it, or start in the folder that holds it"
+        ) from error
+    if not callable(value):
+        raise InvalidInput(f"{module} has no class {name!r}")
+    make: Callable[[Embedder], Any] = value
+    return make

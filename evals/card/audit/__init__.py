@@ -1,5 +1,6 @@
-"""What may be believed of a card: audits, tests of differences, agreement, disclosure, verdict.
+"""Checks of whether a card can be believed.
 
-Audits look for what makes a good score worthless, `testing` says which differences are more than
-chance, `compare` holds a card to thresholds that were written down before.
+`audits` and `leakage` check the data and the systems, `judge` the judge model, `differences` tests
+which differences are more than chance, `thresholds` and `compare` hold a card to bounds that were
+registered before, and `disclosure` fills in the reproducibility disclosure.
 """

@@ -1,18 +1,18 @@
-"""Is a memory broken, or does it cheat? What its records and its data tell of that."""
+"""Audits of a card: does a memory break its promises, or does a score come from a leak?"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from evals.card.audit import leakage, temporal
+from evals.card.audit import leakage
 from evals.card.records import Audit, Record
-from evals.data.haystack import DataSet
+from evals.data.haystack import DataSet, Haystack, Question
 
-VIOLATIONS: Mapping[str, str] = {
+VIOLATIONS: Mapping[str, str] = {  # key of `Record.audit` -> name of the audit
     "from the future": "temporal: nothing from the future of a question",
     "forgotten": "deletion: nothing that was forgotten",
     "answer leaked": "answer leaked: no answer in what was never said",
 }
-CLOSED_BOOK = 0.1  # share right without any memory from which on the model may know the text
+CLOSED_BOOK = 0.1  # share of right answers without a memory that suggests a model knows the test
 
 
 def audits(
@@ -25,30 +25,30 @@ def audits(
 
     Args:
         records: all of them.
-        data: the data sets by their names in the card, as they were asked.
-        train: texts by id that a system or model was made from, where they are known.
+        data: the data sets by their names in the card.
+        train: texts by id that a system or model was trained or tuned on, where they are known.
     """
-    found = []
-    for name, read in data.items():
-        found += leakage.audits(name, read, train)
-        found.append(temporal.evidence(name, read))
-    found += leakage.apart(data)
-    return [*found, *violations(records), *closed_book(records)]
+    of_data = []
+    for name, data_set in data.items():
+        of_data += leakage.audits(name, data_set, train)
+        of_data.append(evidence_in_time(name, data_set))
+    of_data += leakage.apart(data)
+    return [*of_data, *violations(records), *closed_book(records)]
 
 
 def violations(records: Sequence[Record]) -> list[Audit]:
-    """Return one audit per data set, system and kind of violation: any of them fails.
+    """Return one audit per data set, system and kind of violation; a single violation fails it.
 
-    Checked are the questions whose record tells; nothing is said of a system that never tells.
+    Only records that report the kind are checked; a system that reports none has no audit.
     """
-    told = defaultdict(list)
-    for one in records:
-        for kind, count in one.audit.items():
-            told[one.data, one.system, kind].append(count)
-    found = []
-    for (data, system, kind), counts in sorted(told.items()):
+    counts_of = defaultdict(list)
+    for record in records:
+        for kind, count in record.audit.items():
+            counts_of[record.data, record.system, kind].append(count)
+    results = []
+    for (data, system, kind), counts in sorted(counts_of.items()):
         bad = sum(count > 0 for count in counts)
-        found.append(
+        results.append(
             Audit(
                 name=VIOLATIONS.get(kind, kind),
                 data=data,
@@ -59,7 +59,7 @@ def violations(records: Sequence[Record]) -> list[Audit]:
                 note=f"{sum(counts)} pieces in {bad} answers" if bad else "",
             )
         )
-    return found
+    return results
 
 
 def closed_book(
@@ -68,34 +68,75 @@ def closed_book(
     """Return the audit of whether the model knows the test: right answers without any memory.
 
     Args:
-        records: those in the parametric regime count, of answerable questions with that score.
+        records: those of answerable questions in the parametric regime count.
         metric: 1 where a reply is right, 0 where it is not.
-        threshold: share of right answers above 0, for a guess can be right. The audit fails where
-            the whole 95 % interval (Wilson's) lies above it.
+        threshold: share of right answers that guessing may reach. The audit fails if the whole
+            95 % interval (Wilson's) is above it.
 
     Source: Zhang et al. 2025, 4.1.2: the zero-injection baseline.
     """
     from scipy.stats import binomtest
 
-    scores = defaultdict(list)
-    for one in records:
-        if one.regime == "parametric" and one.answerable and metric in one.scores:
-            scores[one.data, one.system].append(one.scores[metric])
-    found = []
-    for (data, system), theirs in sorted(scores.items()):
-        right = sum(score >= 1 for score in theirs)
-        interval = binomtest(right, len(theirs)).proportion_ci(method="wilson")
-        found.append(
+    scores_of = defaultdict(list)
+    for record in records:
+        if record.regime == "parametric" and record.answerable and metric in record.scores:
+            scores_of[record.data, record.system].append(record.scores[metric])
+    results = []
+    for (data, system), scores in sorted(scores_of.items()):
+        right = sum(score >= 1 for score in scores)
+        interval = binomtest(right, len(scores)).proportion_ci(method="wilson")
+        results.append(
             Audit(
                 name="closed book: the model does not know the answers",
                 data=data,
                 system=system,
-                checked=len(theirs),
+                checked=len(scores),
                 violations=right,
                 threshold=threshold,
                 passed=bool(interval.low <= threshold),
-                note=f"{right / len(theirs):.1%} right without a memory ({metric}), "
+                note=f"{right / len(scores):.1%} right without a memory ({metric}), "
                 f"{interval.low:.1%} to {interval.high:.1%}",
             )
         )
-    return found
+    return results
+
+
+def evidence_in_time(data: str, data_set: DataSet) -> Audit:
+    """Return the audit of the data itself: no evidence is later than its question.
+
+    Checked are the questions with evidence and a time: a date, or a position among the turns.
+    Source: Zhang et al. 2025, 4.1.2 (temporal governance) and table 4.3.
+    """
+    timed = [
+        (haystack, question)
+        for haystack in data_set.haystacks
+        for question in haystack.questions
+        if (question.asked_at or question.after is not None) and _gold(question)
+    ]
+    late = [question.id for haystack, question in timed if _has_late_evidence(haystack, question)]
+    note = "" if timed else "no question of this data set has a time and evidence"
+    if late:
+        note = f"said after it was asked: {', '.join(late[:5])}{' …' if len(late) > 5 else ''}"
+    return Audit(
+        name="temporal: evidence before its question",
+        data=data,
+        system="",
+        checked=len(timed),
+        violations=len(late),
+        passed=not late,
+        note=note,
+    )
+
+
+def _gold(question: Question) -> set[str]:
+    return {turn for gold in question.golds.values() for turn in gold.turns}
+
+
+def _has_late_evidence(haystack: Haystack, question: Question) -> bool:
+    gold, asked_at = _gold(question), question.asked_at
+    return any(
+        (question.after is not None and n >= question.after)
+        or bool(asked_at and turn.said_at and turn.said_at > asked_at)
+        for n, turn in enumerate(haystack.turns)
+        if turn.id in gold
+    )

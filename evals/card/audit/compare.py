@@ -1,7 +1,7 @@
-"""Two cards: what changed from A to B, and whether B may take A's place.
+"""Compare two cards: the differences from A to B, and whether B may replace A.
 
-What is not the same in both (data, questions, settings) is said, and no drop is checked across it:
-that threshold is not reached. A bound on B's own figure rests on nothing of A.
+Differences of data, questions and settings are reported, and no drop is checked across them: such a
+threshold is not met. A bound on a figure of B does not depend on A.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,31 +12,32 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evals.card.audit.checks import Cards, Check, Difference, Key, Sides, Where, checks
-from evals.card.audit.thresholds import Registered
+from evals.card.audit import differences
+from evals.card.audit.differences import Place
+from evals.card.audit.thresholds import Cards, Check, Difference, Key, Registered, Systems, check
 from evals.card.records import Card, Compared, Figure, Record
-from evals.stats import testing
+from evals.stats.testing import magnitude
 from memkit.errors import InvalidInput
 
-_LEVEL = 0.05  # of significance, for what is printed
-_MOST = 20  # mismatches printed in full
+_LEVEL = 0.05  # significance level of the differences that are printed
+_MOST = 20  # mismatches that are printed
 _COLOURS = {"passed": "green", "failed": "red", "not run": "yellow"}
-_SAME = ("format", "sha256", "golds", "notes")  # of a data set; notes have further files' hashes
-_DECIDE = ("budget", "embedder", "prompt_sha256", "model")  # what a score rests on, of a config
-_JUDGED = ("judge", "judge_prompt_sha256")
-_SAMPLES = ("model.questions", "model.recall")  # which replies there are, and not what they are
+_SAME = ("format", "sha256", "golds", "notes")  # of a data set; notes have hashes of further files
+_DECIDING = ("budget", "embedder", "prompt_sha256", "model")  # settings that scores depend on
+_JUDGED = ("judge", "judge_prompt_sha256")  # settings that verdicts depend on
+_SAMPLES = ("model.questions", "model.recall")  # settings of which replies exist
 
 Json = Mapping[str, Any]
-Made = TypeVar("Made", Record, Figure)
+Row = TypeVar("Row", Record, Figure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether card B holds what was registered, and every paired difference B − A."""
+    """The checks of card B, and every paired difference B − A."""
 
     checks: Sequence[Check]
     differences: Sequence[Compared]  # corrected by Holm within each data set and regime
-    mismatches: Sequence[str]  # what is not the same in both cards
+    mismatches: Sequence[str]  # properties that differ between the cards
     registered: str  # file and hash of the thresholds; "" without any
 
     @property
@@ -48,83 +49,79 @@ class Verdict:
 def compare_cards(
     a: Card | Json, b: Card | Json, thresholds: Registered | None = None, *, seed: int = 0
 ) -> Verdict:
-    """Compare card B with card A on the same questions, and hold B to the thresholds.
+    """Compare card B with card A on the same questions, and check the thresholds on B.
 
-    An absolute bound (min, max) is held against B's figure. max_drop is a test of
-    non-inferiority: the 95 % interval of B − A has to end on the good side of it, and where there
-    are fewer than five conversations it is not run: few may agree by chance. All checks have
-    to pass, which asks for no correction (Berger 1982); the differences that are shown are
-    corrected by Holm.
+    An absolute bound (min, max) is checked on the figure of B. max_drop is a test of
+    non-inferiority: the 95 % interval of B − A has to end on the good side of it. With fewer than
+    five conversations it is not run, because few may agree by chance. All checks have to pass, so
+    they need no correction (Berger 1982); the differences are corrected by Holm.
 
     Args:
         a: the earlier card, or its JSON: `dataclasses.asdict` of it.
         b: the later one.
-        thresholds: what `thresholds.read` returned; None: only the differences are wanted.
-        seed: of what is drawn.
+        thresholds: from `thresholds.read`; None: only differences.
+        seed: of the resampling.
 
     Raises:
         InvalidInput: one of them is no card of this version.
     """
-    one, other = _json(a), _json(b)
-    cards = _cards(one, other, seed)
-    other_data, bare = _other_data(one, other), _bare(one, other)
-    held = thresholds.thresholds if thresholds else ()
+    first, second = _parts(a), _parts(b)
+    data, settings = _data_mismatches(first, second), _setting_mismatches(first, second)
+    summaries = _summaries(first, second)
+    before, after = (
+        differences.by_place(_rows(Record, card, "records", name))
+        for card, name in ((first, "A"), (second, "B"))
+    )
+    cards = Cards(
+        figures={
+            name: _rows(Figure, card, "figures", name)
+            for name, card in (("A", first), ("B", second))
+        },
+        before=before,
+        after=after,
+        differences=_differences(before, after, data, seed),
+        unlike=_question_mismatches(before, after, data),
+        apart="; ".join([*summaries, *_select(_DECIDING, settings)]),
+        rejudged="; ".join(_select(_JUDGED, settings)),
+    )
+    registered = thresholds.thresholds if thresholds else ()
+    mismatches = [*summaries, *settings.values(), *data.values()]
+    if not summaries:
+        mismatches += [
+            f"{name}, {regime}, {system}: {why}"
+            for ((name, regime), system), why in cards.unlike.items()
+            if name not in data  # reported once for the data set
+        ]
     return Verdict(
-        checks=[check for threshold in held for check in checks(threshold, cards)],
-        differences=[difference.found for difference in cards.differences.values()],
-        mismatches=[
-            *bare,
-            *_other_settings(one, other).values(),
-            *other_data.values(),
-            *(() if bare else _places(cards, other_data)),
-        ],
+        checks=[result for threshold in registered for result in check(threshold, cards)],
+        differences=[difference.compared for difference in cards.differences.values()],
+        mismatches=mismatches,
         registered=f"{thresholds.file} (sha256 {thresholds.sha256[:12]})" if thresholds else "",
     )
 
 
-def _cards(a: Json, b: Json, seed: int) -> Cards:
-    """Return what checks need of the two."""
-    before, after = (
-        testing.sides(_made(Record, card, "records", name)) for card, name in ((a, "A"), (b, "B"))
-    )
-    figures = {name: _made(Figure, card, "figures", name) for card, name in ((a, "A"), (b, "B"))}
-    other_data, settings = _other_data(a, b), _other_settings(a, b)
-    return Cards(
-        figures=figures,
-        before=before,
-        after=after,
-        differences=_differences(before, after, other_data, seed),
-        unlike=_unlike(before, after, other_data),
-        apart="; ".join([*_bare(a, b), *_of(_DECIDE, settings)]),
-        rejudged="; ".join(_of(_JUDGED, settings)),
-    )
-
-
-# ---- reading
-
-
-def _json(card: Card | Json) -> Json:
-    """Return a card's parts by name, as its JSON has them."""
+def _parts(card: Card | Json) -> Json:
+    """Return the parts of a card by name, as its JSON has them."""
     if not isinstance(card, Card):
         return card
     return {name: getattr(card, name) for name in ("config", "data", "figures", "records")}
 
 
-def _made(kind: type[Made], card: Json, part: str, name: str) -> list[Made]:
-    """Return a card's records or figures."""
+def _rows(kind: type[Row], card: Json, part: str, name: str) -> list[Row]:
+    """Return the records or figures of a card."""
     try:
-        return [one if isinstance(one, kind) else kind(**one) for one in card[part]]
+        return [row if isinstance(row, kind) else kind(**row) for row in card[part]]
     except (KeyError, TypeError) as error:
         raise InvalidInput(
             f"card {name} has no {part} as this version writes them ({error}); make it again"
         ) from error
 
 
-# ---- what is not the same
+# ---- mismatches
 
 
-def _bare(a: Json, b: Json) -> list[str]:
-    """Return which cards were written as summaries: figures, and no records to pair."""
+def _summaries(a: Json, b: Json) -> list[str]:
+    """Return which cards are summaries: figures without records to pair."""
     return [
         f"card {name} was written without records; pass the card.json of the run"
         for name, card in (("A", a), ("B", b))
@@ -132,112 +129,120 @@ def _bare(a: Json, b: Json) -> list[str]:
     ]
 
 
-def _other_settings(a: Json, b: Json) -> dict[str, str]:
-    """Return the settings that are not the same, by name; one that a card has not is None."""
-    one, other = (_flat(card.get("config", {})) for card in (a, b))
+def _setting_mismatches(a: Json, b: Json) -> dict[str, str]:
+    """Return the settings that differ, by name; a setting that a card lacks is None."""
+    before, after = (_flatten(card.get("config", {})) for card in (a, b))
     return {
-        key: f"config: {key} is {one.get(key)!r} in A and {other.get(key)!r} in B"
-        for key in sorted((one.keys() | other.keys()) - {"name", "data"})
-        if one.get(key) != other.get(key)
+        key: f"config: {key} is {before.get(key)!r} in A and {after.get(key)!r} in B"
+        for key in sorted((before.keys() | after.keys()) - {"name", "data"})
+        if before.get(key) != after.get(key)
     }
 
 
-def _flat(config: Json) -> dict[str, object]:
+def _flatten(config: Json) -> dict[str, object]:
     """Return settings with those of the model and the judge as "model.window"."""
-    found: dict[str, object] = {}
+    flat: dict[str, object] = {}
     for key, value in config.items():
         inner = value if key in ("model", "judge") and isinstance(value, Mapping) else None
-        found |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
-    return found
+        flat |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
+    return flat
 
 
-def _of(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
-    decide = (key for key in settings if key.partition(".")[0] in keys and key not in _SAMPLES)
-    return [settings[key] for key in decide]
+def _select(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
+    """Return the mismatches of these settings, those of samples left out."""
+    chosen = (key for key in settings if key.partition(".")[0] in keys and key not in _SAMPLES)
+    return [settings[key] for key in chosen]
 
 
-def _other_data(a: Json, b: Json) -> dict[str, str]:
-    """Return the data sets that are not the same, and in what first."""
-    one, other = ({str(read.get("name")): read for read in card.get("data", ())} for card in (a, b))
-    found = {}
-    for name in sorted(one.keys() ^ other.keys()):
-        found[name] = f"data {name} is in card {'A' if name in one else 'B'} only"
-    for name in sorted(one.keys() & other.keys()):
+def _data_mismatches(a: Json, b: Json) -> dict[str, str]:
+    """Return the data sets that differ, with their first difference."""
+    before, after = ({str(row.get("name")): row for row in card.get("data", ())} for card in (a, b))
+    mismatches = {}
+    for name in sorted(before.keys() ^ after.keys()):
+        mismatches[name] = f"data {name} is in card {'A' if name in before else 'B'} only"
+    for name in sorted(before.keys() & after.keys()):
         for key in _SAME:
-            was, now = one[name].get(key), other[name].get(key)
-            if was != now:
-                found.setdefault(name, f"data {name}: {key} is {was!r} in A and {now!r} in B")
-    return found
+            old, new = before[name].get(key), after[name].get(key)
+            if old != new:
+                text = f"data {name}: {key} is {old!r} in A and {new!r} in B"
+                mismatches.setdefault(name, text)
+    return mismatches
 
 
-def _unlike(
-    before: Sides, after: Sides, other_data: Mapping[str, str]
-) -> dict[tuple[Where, str], str]:
+def _question_mismatches(
+    before: Systems, after: Systems, data: Mapping[str, str]
+) -> dict[tuple[Place, str], str]:
     """Return where the two cards did not ask a system the same questions, and why."""
-    found = {}
-    for where in [*before, *(one for one in after if one not in before)]:
-        mine, theirs = before.get(where, {}), after.get(where, {})
-        for system in [*mine, *(one for one in theirs if one not in mine)]:
-            if why := other_data.get(where[0]):
-                found[where, system] = why
+    mismatches = {}
+    for place in dict.fromkeys((*before, *after)):
+        old, new = before.get(place, {}), after.get(place, {})
+        for system in dict.fromkeys((*old, *new)):
+            if why := data.get(place[0]):
+                mismatches[place, system] = why
                 continue
-            a, b = _asked(mine.get(system, ())), _asked(theirs.get(system, ()))
+            a, b = (
+                {differences.key(record) for record in side.get(system, ()) if not record.probe}
+                for side in (old, new)
+            )
             if a != b:
                 counts = f"{len(a - b)} only in A, {len(b - a)} only in B, {len(a & b)} in both"
-                found[where, system] = f"other questions were asked: {counts}"
-    return found
+                mismatches[place, system] = f"other questions were asked: {counts}"
+    return mismatches
 
 
-def _places(cards: Cards, other_data: Mapping[str, str]) -> Iterator[str]:
-    for ((data, regime), system), why in cards.unlike.items():
-        if data not in other_data:  # of those it is said once
-            yield f"{data}, {regime}, {system}: {why}"
-
-
-def _asked(records: Sequence[Record]) -> set[testing.Key]:
-    return {(one.haystack, one.question, one.step) for one in records if not one.probe}
+# ---- differences
 
 
 def _differences(
-    before: Sides, after: Sides, other_data: Mapping[str, str], seed: int
+    before: Systems, after: Systems, data: Mapping[str, str], seed: int
 ) -> dict[Key, Difference]:
-    """Return B − A for all that both have, on the questions that both were asked."""
-    found, alone, tasks = {}, {}, {}
-    for where in (one for one in before if one in after and one[0] not in other_data):
-        data, regime = where
-        for system in (one for one in before[where] if one in after[where]):
-            mine, theirs = after[where][system], before[where][system]
-            for metric in _metrics(mine):
-                pairs = testing.pair(mine, theirs, metric)
-                key: Key = metric, data, regime, system
-                if len(pairs.ours):
-                    alone[key], tasks[key] = pairs.alone, len(set(pairs.clusters))
-                    found[key] = testing.tested(
-                        pairs, metric=metric, data=data, regime=regime,
-                        names=(f"{system}, B", f"{system}, A"), seed=seed,
-                    )  # fmt: skip
-    corrected = zip(found, testing.corrected(list(found.values())), strict=True)
+    """Return B − A of all metrics of both cards, on the questions of both."""
+    results: dict[Key, Compared] = {}
+    sizes: dict[Key, tuple[int, int]] = {}
+    for place, system, metric in _common(before, after, data):
+        pairs = differences.pair(after[place][system], before[place][system], metric)
+        if len(pairs.scores):
+            sizes[metric, place, system] = pairs.alone, len(set(pairs.clusters))
+            results[metric, place, system] = differences.difference(
+                pairs, metric, place, names=(f"{system}, B", f"{system}, A"), seed=seed
+            )
+    corrected = zip(results, differences.correct(list(results.values())), strict=True)
     return {
-        key: Difference(found=one, alone=alone[key], tasks=tasks[key]) for key, one in corrected
+        key: Difference(compared=compared, alone=sizes[key][0], tasks=sizes[key][1])
+        for key, compared in corrected
     }
 
 
-def _metrics(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(name for one in records for name in one.scores))
+def _common(
+    before: Systems, after: Systems, data: Mapping[str, str]
+) -> Iterator[tuple[Place, str, str]]:
+    """Yield place, system and metric of everything that both cards may have a score of."""
+    for place in before:
+        if place in after and place[0] not in data:
+            for system in before[place]:
+                records = after[place].get(system, ())
+                for metric in dict.fromkeys(name for record in records for name in record.scores):
+                    yield place, system, metric
 
 
 # ---- printing
 
 
 def show(verdict: Verdict, console: Console) -> None:
-    """Print what was checked, what is significantly other, and what is not comparable."""
+    """Print the checks, the significant differences, and what does not compare."""
     if verdict.checks:
         console.print(_check_table(verdict))
-    other = [one for one in verdict.differences if one.p_holm is not None and one.p_holm < _LEVEL]
-    if other:
-        console.print(_difference_table(other))
-    rest = len(verdict.differences) - len(other)
-    console.print(f"{rest} paired differences B − A with Holm p ≥ {_LEVEL} or too few to test")
+    significant = [
+        compared
+        for compared in verdict.differences
+        if compared.p_holm is not None and compared.p_holm < _LEVEL
+    ]
+    if significant:
+        console.print(_difference_table(significant))
+    insignificant = len(verdict.differences) - len(significant)
+    console.print(
+        f"{insignificant} paired differences B − A with Holm p ≥ {_LEVEL} or too few to test"
+    )
     for line in verdict.mismatches[:_MOST]:
         console.print(f"[yellow]not the same:[/] {escape(line)}")
     if len(verdict.mismatches) > _MOST:
@@ -249,26 +254,23 @@ def show(verdict: Verdict, console: Console) -> None:
 
 def _check_table(verdict: Verdict) -> Table:
     table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
-    for one in verdict.checks:
-        cells = [escape(cell) for cell in (one.what, one.data, one.regime)]
-        table.add_row(*cells, _state(one), escape(one.reason))
+    for result in verdict.checks:
+        optional = ", optional" if result.state == "not run" and result.optional else ""
+        state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
+        cells = [escape(cell) for cell in (result.label, result.data, result.regime)]
+        table.add_row(*cells, state, escape(result.reason))
     return table
 
 
-def _state(one: Check) -> str:
-    told = f"{one.state}, optional" if one.state == "not run" and one.optional else one.state
-    return f"[{_COLOURS[one.state]}]{told}[/]"
-
-
-def _difference_table(other: Sequence[Compared]) -> Table:
+def _difference_table(significant: Sequence[Compared]) -> Table:
     columns = ("metric", "data", "regime", "system", "B − A", "95 %", "Holm p", "effect", "n")
     table = Table(*columns, title="Differences that are more than chance")
-    for one in sorted(other, key=lambda one: (one.p_holm or 0, -abs(one.difference))):
+    for row in sorted(significant, key=lambda row: (row.p_holm or 0, -abs(row.difference))):
         interval = (
-            "" if one.low is None or one.high is None else f"{one.low:+.3f} … {one.high:+.3f}"
+            "" if row.low is None or row.high is None else f"{row.low:+.3f} … {row.high:+.3f}"
         )
-        effect = "" if one.effect is None else f"{one.effect:+.2f} {testing.magnitude(one.effect)}"
-        words = (one.metric, one.data, one.regime, one.ours.removesuffix(", B"))
-        figures = (f"{one.difference:+.3f}", interval, f"{one.p_holm:.4f}", effect, str(one.n))
+        effect = "" if row.effect is None else f"{row.effect:+.2f} {magnitude(row.effect)}"
+        words = (row.metric, row.data, row.regime, row.ours.removesuffix(", B"))
+        figures = (f"{row.difference:+.3f}", interval, f"{row.p_holm:.4f}", effect, str(row.n))
         table.add_row(*map(escape, words), *figures)
     return table

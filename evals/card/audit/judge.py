@@ -1,7 +1,7 @@
-"""An optional judge: a language model that says whether a reply is right, by a frozen prompt.
+"""An optional judge: a language model that decides by a frozen prompt whether a reply is right.
 
-Its score is never shown alone: beside it stand scores that need no judge, and how many replies it
-accepts that are known to be wrong. Source: Zhang et al. 2025, 4.1.5 (freeze judge and prompt).
+A card shows its score with scores that need no judge, and with the share of known wrong replies
+that it accepts. Source: Zhang et al. 2025, 4.1.5 (freeze judge and prompt).
 """
 
 import hashlib
@@ -14,8 +14,7 @@ from typing import Literal
 from evals.card.records import Audit
 from memkit.protocols import Model
 
-Word = Literal["right", "wrong"]
-Said = Word | None  # None: what the model said is no verdict
+Verdict = Literal["right", "wrong"] | None  # None: the output is no verdict
 
 SYSTEM = (
     "You grade one reply to one question against the reference answers. The reply is right if it "
@@ -27,16 +26,16 @@ SYSTEM = (
 ASK = "Question: {question}\nReference answers: {answers}\nReply: {reply}\nVerdict:"
 PROMPT_SHA256 = hashlib.sha256(f"{SYSTEM}\n{ASK}".encode()).hexdigest()  # part of the card
 
-MOST_ACCEPTED = 0.1  # share of known-wrong replies from which on a judge is not to be believed
+MOST_ACCEPTED = 0.1  # share of known wrong replies that fails a judge
 _MOST_TOKENS = 8
-_MOST_CHARACTERS = 2000  # of a reply; a longer one would push the question out of a small window
-# the first word, and a sentence of its own: "right, but" and "right or wrong" are no verdicts
+_MOST_CHARACTERS = 2000  # of a reply: a longer one would push the question out of a small window
+# the first word as a sentence: "Right. It says so.", and neither "right, but" nor "right or wrong"
 _VERDICT = re.compile(r"\W*(?:verdict\W+)?(right|wrong)(?:\W*$|[.!:*\"]*[.!:\n])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A reply whose verdict is known."""
+    """A reply with a known verdict."""
 
     question: str
     answer: str
@@ -60,7 +59,7 @@ WRONG: tuple[Guard, ...] = tuple(
         ("What colour is Nora's bike?", "red", "It is red, blue or green."),
     )
 )
-RIGHT: tuple[Guard, ...] = tuple(  # without these, one that always says "wrong" would look strict
+RIGHT: tuple[Guard, ...] = tuple(  # they catch a judge that always says "wrong"
     Guard(question=question, answer=answer, reply=reply)
     for question, answer, reply in (
         ("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
@@ -72,70 +71,70 @@ RIGHT: tuple[Guard, ...] = tuple(  # without these, one that always says "wrong"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
-    """How a judge did on replies whose verdict is known."""
+class GuardResult:
+    """The results of a judge on replies with known verdicts."""
 
-    wrong: int  # replies that are
+    wrong: int  # wrong replies
     accepted: int  # of those, called right
-    right: int
+    right: int  # right replies
     rejected: int  # of those, not called right
-    unparseable: int  # of both, what the judge said of them was no verdict
+    unparseable: int  # of both, without a verdict
 
     @property
     def false_acceptance(self) -> float:
-        """Return the share of wrong replies that the judge lets pass: show it with its score."""
+        """Return the share of wrong replies that the judge calls right."""
         return self.accepted / self.wrong
 
 
-def verdict(model: Model, question: str, answers: Sequence[str], reply: str) -> Said:
+def verdict(model: Model, question: str, answers: Sequence[str], reply: str) -> Verdict:
     """Ask the judge about one reply.
 
     Args:
-        model: the judge; how it draws its words is its own setting, best none.
-        question: as it was asked.
-        answers: any of them is right; at least one.
-        reply: what is judged; its first 2,000 characters are shown.
+        model: the judge, best with greedy decoding.
+        question: the text of the question.
+        answers: at least one; any of them is right.
+        reply: its first 2,000 characters are judged.
 
     Returns:
-        "right" or "wrong", or None if the judge says neither clearly: count those.
+        "right" or "wrong", or None if the judge says neither clearly.
 
     Raises:
         ModelError: the model failed.
     """
-    shown = ASK.format(
+    prompt = ASK.format(
         question=_line(question),
         answers=" / ".join(_line(answer) for answer in answers),
         reply=_line(reply)[:_MOST_CHARACTERS],
     )
     messages = [
         {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": model.escape_role_markers(shown)},
+        {"role": "user", "content": model.escape_role_markers(prompt)},
     ]
     with closing(model.stream(messages, max_new_tokens=_MOST_TOKENS)) as pieces:
-        return parsed("".join(pieces))
+        return parse_verdict("".join(pieces))
 
 
-def parsed(said: str) -> Said:
-    """Return the verdict that a judge's words begin with, if it stands there alone.
+def parse_verdict(output: str) -> Verdict:
+    """Return the verdict that an output begins with, if it is a sentence of its own.
 
-    >>> parsed("Verdict: Right. It says so."), parsed("not right"), parsed("right, but late")
-    ('right', None, None)
+    >>> parse_verdict("Verdict: Right. It says so."), parse_verdict("right, but late")
+    ('right', None)
     """
-    found = _VERDICT.match(said)
-    if found is None:
+    match = _VERDICT.match(output)
+    if match is None:
         return None
-    return "right" if found[1].lower() == "right" else "wrong"
+    return "right" if match[1].lower() == "right" else "wrong"
 
 
-def guarded(model: Model) -> Guarded:
-    """Put the known replies to a judge; 16 calls.
+def run_guard(model: Model) -> GuardResult:
+    """Ask a judge about the replies with known verdicts; 16 calls.
 
     Raises:
         ModelError: the model failed.
     """
-    wrong = [verdict(model, one.question, [one.answer], one.reply) for one in WRONG]
-    right = [verdict(model, one.question, [one.answer], one.reply) for one in RIGHT]
-    return Guarded(
+    wrong = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in WRONG]
+    right = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in RIGHT]
+    return GuardResult(
         wrong=len(wrong),
         accepted=wrong.count("right"),
         right=len(right),
@@ -144,34 +143,35 @@ def guarded(model: Model) -> Guarded:
     )
 
 
-def audit(found: Guarded, name: str) -> Audit:
-    """Return the audit of a judge: how many known-wrong replies it accepts.
+def audit(result: GuardResult, name: str) -> Audit:
+    """Return the audit of a judge: how many known wrong replies it accepts.
 
     Args:
-        found: what `guarded` returned.
-        name: the judge's model.
+        result: from `run_guard`.
+        name: of the judge's model.
     """
     from scipy.stats import binomtest
 
-    interval = binomtest(found.accepted, found.wrong).proportion_ci(method="wilson")
+    interval = binomtest(result.accepted, result.wrong).proportion_ci(method="wilson")
     low, high = 100 * interval.low, 100 * interval.high
     note = (
-        f"accepts {found.accepted} of {found.wrong} wrong replies (95 %: {low:.0f} to {high:.0f} "
-        f"%), rejects {found.rejected} of {found.right} right ones; {found.unparseable} verdicts "
-        "cannot be read"
+        f"accepts {result.accepted} of {result.wrong} wrong replies "
+        f"(95 %: {low:.0f} to {high:.0f} %), "
+        f"rejects {result.rejected} of {result.right} right ones; "
+        f"{result.unparseable} verdicts cannot be read"
     )
     return Audit(
         name="judge: wrong replies are rejected",
         data="",
         system=name,
-        checked=found.wrong,
-        violations=found.accepted,
+        checked=result.wrong,
+        violations=result.accepted,
         threshold=MOST_ACCEPTED,
-        passed=found.false_acceptance < MOST_ACCEPTED and found.rejected <= found.right / 2,
+        passed=result.false_acceptance < MOST_ACCEPTED and result.rejected <= result.right / 2,
         note=note,
     )
 
 
 def _line(text: str) -> str:
-    """Return a text as one line, so that it cannot pretend to be the next part of the prompt."""
+    """Return a text as one line, so that it cannot imitate the next part of the prompt."""
     return " ".join(text.split())

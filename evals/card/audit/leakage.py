@@ -1,7 +1,7 @@
-"""Leakage: texts that stand on both sides of a line that nothing should cross.
+"""Leakage audits: texts that are on both sides of a line that nothing should cross.
 
-Pairs are proposed by MinHash and confirmed by their exact Jaccard similarity, so a hash never
-accuses anybody. Source: Zhang et al. 2025, 4.1.4; Broder 1997; banding: Leskovec, Rajaraman and
+MinHash proposes pairs, and their exact Jaccard similarity confirms them, so a hash alone never
+fails an audit. Source: Zhang et al. 2025, 4.1.4; Broder 1997; banding: Leskovec, Rajaraman and
 Ullman, chapter 3.
 """
 
@@ -9,25 +9,23 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.card.records import Audit
-from evals.data.haystack import Asked, DataSet, Haystack
+from evals.data.haystack import DataSet, Haystack, Question
 from memkit.errors import InvalidInput
 
 if TYPE_CHECKING:
     from datasketch import MinHash
 
 SHINGLE = 5  # words
-SIMILAR = 0.8  # Jaccard from which on two texts count as the same; the paper's example
-MOST = 0.007  # share of affected texts from which on an audit fails; the paper's example
+SIMILAR = 0.8  # Jaccard similarity of two texts that count as equal; the paper's example
+MOST = 0.007  # share of affected texts that fails an audit; the paper's example
 
 _PERMUTATIONS, _SEED = 128, 1
-# bands and rows: of pairs at the threshold, fewer than one in a million is not proposed
-_COARSE, _FINE = (64, 2), (32, 4)
-# letters of scripts that write no spaces count as words
+_BANDS_AND_ROWS = (32, 4)  # fewer than one in a million pairs at SIMILAR is not proposed
+# scripts without spaces: each character of Thai, Lao, kana, Han and Hangul is a word
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
@@ -35,18 +33,16 @@ Texts = Mapping[str, str]  # by id
 Shingles = frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlap:
-    """Two texts that say the same."""
+class Overlap(NamedTuple):
+    """Two texts that count as equal."""
 
     left: str  # ids
     right: str
-    estimated: float  # Jaccard similarity by MinHash
-    jaccard: float  # the exact one
+    jaccard: float
 
 
 def shingles(text: str) -> Shingles:
-    """Return every five words in a row; a shorter text is one shingle, an empty one has none.
+    """Return all runs of five words; a shorter text is one shingle, an empty text has none.
 
     >>> sorted(shingles("One two, three four five six!"))
     ['one two three four five', 'two three four five six']
@@ -56,167 +52,142 @@ def shingles(text: str) -> Shingles:
     return frozenset(" ".join(words[n : n + SHINGLE]) for n in range(last + 1) if words)
 
 
-def overlap(left: Texts, right: Texts, *, threshold: float = SIMILAR) -> list[Overlap]:
-    """Return the pairs of one text of each side whose shingles have this Jaccard similarity.
+def overlap(left: Texts, right: Texts) -> list[Overlap]:
+    """Return the pairs of a left and a right text with a Jaccard similarity of `SIMILAR`."""
+    from datasketch import MinHashLSH
+
+    lefts, rights = _by_shingles(left), _by_shingles(right)
+    # the similarity of two sets is at most the ratio of their sizes
+    sizes = sorted(map(len, rights)) or [1]
+    lefts = {
+        a: ids for a, ids in lefts.items() if min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
+    }
+    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS_AND_ROWS)
+    sketches = {a: _sketch(a) for a in lefts}
+    for a, sketch in sketches.items():
+        index.insert(a, sketch)
+    return sorted(
+        Overlap(left_id, right_id, jaccard)
+        for b, right_ids in rights.items()
+        for a in index.query(sketches.get(b) or _sketch(b))
+        if (jaccard := len(a & b) / len(a | b)) >= SIMILAR
+        for left_id in lefts[a]
+        for right_id in right_ids
+    )
+
+
+def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
+    """Return the audit of how many texts of `right` are in `left` as well.
 
     Args:
+        name: of the two sets, such as "train ∩ test".
+        data: the name of the data set.
         left: texts by id.
-        right: texts by id.
-        threshold: from 0.5 to 1.
-
-    Raises:
-        InvalidInput: the threshold is outside that range.
+        right: the texts that must not be known beforehand, by id.
     """
-    found = [
-        Overlap(left=one, right=other, estimated=estimated, jaccard=exact)
-        for ones, others, estimated, exact in _matches(left, right, threshold)
-        for one in ones
-        for other in others
-    ]
-    return sorted(found, key=lambda pair: (pair.left, pair.right))
+    affected = {pair.right for pair in overlap(left, right)}
+    method = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}"
+    return _audit(name, data, len(right), len(affected), f"{method}; {len(left)} texts on the left")
 
 
-def between(
-    name: str, data: str, left: Texts, right: Texts, *, threshold: float = SIMILAR
-) -> Audit:
-    """Return the audit of how many texts of `right` stand in `left` as well.
-
-    Args:
-        name: which sets these are, such as "train ∩ test".
-        data: the data set's name.
-        left: texts by id.
-        right: those that must not be known beforehand.
-        threshold: Jaccard similarity from which on two texts are the same.
-    """
-    affected = {one for _, others, _, _ in _matches(left, right, threshold) for one in others}
-    how = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {threshold:g}"
-    return _audit(name, data, len(right), len(affected), f"{how}; {len(left)} texts on the left")
+def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
+    """Return the ids of each distinct text: sketches are slow, and dialogues repeat themselves."""
+    ids = defaultdict(list)
+    for id, text in texts.items():
+        if shingled := shingles(text):
+            ids[shingled].append(id)
+    return dict(ids)
 
 
-def said(data: str, haystacks: Sequence[Haystack]) -> Audit:
-    """Return the audit of questions that were said in the dialogue themselves.
+def _sketch(shingled: Shingles) -> "MinHash":
+    from datasketch import MinHash
 
-    Such a question is found by its own words. It counts if it is a turn, nearly, or if at least
-    five words that are all of it stand in a row within one.
-    """
-    asked = affected = 0
-    for haystack in haystacks:
-        turns = {str(turn.id): turn.text for turn in haystack.turns}
-        questions = {one.id: one.text for one in haystack.questions}
-        dialogue = "\n".join(f" {' '.join(_words(text))} " for text in turns.values())
-        near = {pair.right for pair in overlap(turns, questions)}
-        near |= {one for one, text in questions.items() if _stands_in(text, dialogue)}
-        asked, affected = asked + len(questions), affected + len(near)
-    return _audit("index ∩ test", data, asked, affected, "questions that were said in the dialogue")
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+    sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
+    return sketch
 
 
-def told(data: str, haystacks: Sequence[Haystack]) -> Audit:
-    """Return the audit of questions that hold their own answer; a choice ("or") may."""
-    questions = [one for haystack in haystacks for one in haystack.questions]
-    judged = [one for one in questions if one.answerable and one.expected.answers]
-    giving = [one for one in judged if _gives_away(one)]
-    note = "questions that hold their own answer, other than those that offer a choice"
-    return _audit("answer in question", data, len(judged), len(giving), note)
+# ---- audits of a data set
 
 
-def audits(data: str, read: DataSet, train: Texts | None = None) -> list[Audit]:
+def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Audit]:
     """Return every leakage audit that a data set allows.
 
     Args:
         data: its name in the card.
-        read: the data set.
-        train: texts that a system or model was made from, where they are known.
+        data_set: its conversations.
+        train: texts that a system or model was trained or tuned on, where they are known.
     """
-    haystacks = list(read.haystacks)
-    found = [said(data, haystacks), told(data, haystacks)]
-    tuning, report = _solved(read.of("tuning")), _solved(read.of("report"))
+    haystacks = list(data_set.haystacks)
+    results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]
+    tuning, report = _questions(data_set.of("tuning")), _questions(data_set.of("report"))
     if tuning and report:
-        found.append(between("tuning ∩ report", data, tuning, report))
+        results.append(between("tuning ∩ report", data, tuning, report))
     if train:
         index = {
             f"{haystack.name}/{turn.id}": turn.text
             for haystack in haystacks
             for turn in haystack.turns
-            if len(_words(turn.text)) >= SHINGLE  # everybody says "Thanks!"
+            if len(_words(turn.text)) >= SHINGLE  # "Thanks!" is in every text
         }
-        found.append(between("train ∩ test", data, train, _solved(haystacks)))
-        found.append(between("train ∩ index", data, train, index))
-    return found
+        results.append(between("train ∩ test", data, train, _questions(haystacks)))
+        results.append(between("train ∩ index", data, train, index))
+    return results
+
+
+def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
+    """Return the audit of questions that are in the dialogue themselves.
+
+    Such a question is found by its own words. It counts if it is nearly equal to a turn, or if a
+    turn contains all of its words in a row, at least five.
+    """
+    checked = affected = 0
+    for haystack in haystacks:
+        turns = {str(turn.id): turn.text for turn in haystack.turns}
+        questions = {question.id: question.text for question in haystack.questions}
+        dialogue = "\n".join(f" {' '.join(_words(text))} " for text in turns.values())
+        near = {pair.right for pair in overlap(turns, questions)}
+        for id, text in questions.items():
+            words = _words(text)
+            if len(words) >= SHINGLE and f" {' '.join(words)} " in dialogue:
+                near.add(id)
+        checked, affected = checked + len(questions), affected + len(near)
+    return _audit(
+        "index ∩ test", data, checked, affected, "questions that were said in the dialogue"
+    )
+
+
+def answers_in_questions(data: str, haystacks: Sequence[Haystack]) -> Audit:
+    """Return the audit of questions that contain their own answer; a choice ("or") may."""
+    checked = [
+        question
+        for haystack in haystacks
+        for question in haystack.questions
+        if question.answerable and question.expected.answers
+    ]
+    affected = [question for question in checked if _contains_answer(question)]
+    note = "questions that hold their own answer, other than those that offer a choice"
+    return _audit("answer in question", data, len(checked), len(affected), note)
 
 
 def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
-    """Return the audits of tuning against report where a card has the two parts of a file apart.
+    """Return the audits of tuning against report parts of one file that are two data sets.
 
     Args:
         sets: the data sets by their names in the card.
     """
-    found = []
-    for name, read in sets.items():
-        report = _solved(read.of("report"))
+    results = []
+    for name, data_set in sets.items():
+        report = _questions(data_set.of("report"))
         tuning = {
             id: text
-            for other, one in sets.items()
-            if other != name and one.sha256 == read.sha256
-            for id, text in _solved(one.of("tuning")).items()
+            for title, candidate in sets.items()
+            if title != name and candidate.sha256 == data_set.sha256
+            for id, text in _questions(candidate.of("tuning")).items()
         }
         if tuning and report:
-            found.append(between("tuning ∩ report", name, tuning, report))
-    return found
-
-
-def texts(files: Sequence[Path]) -> dict[str, str]:
-    """Read what a system or model was made from: a text a line, or JSON lines.
-
-    Of JSON lines, in a file that ends in .jsonl, every string is a text, and so is an object's
-    `question` with its `answer` or the first of its `answers`, as the test's are.
-
-    Raises:
-        InvalidInput: a file cannot be read, a line is no JSON, or there is no text.
-    """
-    found: dict[str, str] = {}
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{file} cannot be read: {error}; give text in UTF-8") from error
-        here = {
-            f"{file}:{n}.{m}": text
-            for n, line in enumerate(lines, start=1)
-            for m, text in enumerate(_texts(file, n, line))
-            if text.strip()
-        }
-        if not here:
-            raise InvalidInput(f"{file} holds no text; leave it out of train")
-        found |= here
-    return found
-
-
-def _texts(file: Path, n: int, line: str) -> Iterator[str]:
-    if file.suffix != ".jsonl" or not line.strip():
-        yield line
-        return
-    try:
-        yield from _strings(json.loads(line))
-    except ValueError as error:
-        raise InvalidInput(f"{file}, line {n}: not JSON: {error}") from error
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield _together(value)
-        for one in value.values():
-            yield from _strings(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _strings(one)
-
-
-def _together(value: Mapping[str, Any]) -> str:
-    answers = value.get("answer", value.get("answers"))
-    answer = answers[0] if isinstance(answers, list) and answers else answers
-    return f"{value['question']} {answer}" if "question" in value and answer else ""
+            results.append(between("tuning ∩ report", name, tuning, report))
+    return results
 
 
 def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Audit:
@@ -233,12 +204,12 @@ def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Au
     )
 
 
-def _solved(haystacks: Sequence[Haystack]) -> dict[str, str]:
-    """Return questions with their answers: the question alone may be anybody's."""
+def _questions(haystacks: Sequence[Haystack]) -> dict[str, str]:
+    """Return questions with their answers by id: the question alone may be a common one."""
     return {
-        one.id: " ".join((one.text, *one.expected.answers[:1]))
+        question.id: " ".join((question.text, *question.expected.answers[:1]))
         for haystack in haystacks
-        for one in haystack.questions
+        for question in haystack.questions
     }
 
 
@@ -246,59 +217,66 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _stands_in(text: str, dialogue: str) -> bool:
-    words = _words(text)
-    return len(words) >= SHINGLE and f" {' '.join(words)} " in dialogue
-
-
-def _gives_away(question: Asked) -> bool:
+def _contains_answer(question: Question) -> bool:
     words = _words(question.text)
     answers = [" ".join(_words(answer)) for answer in question.expected.answers]
-    held = f" {' '.join(words)} "
-    return "or" not in words and any(one and f" {one} " in held for one in answers)
+    padded = f" {' '.join(words)} "
+    return "or" not in words and any(answer and f" {answer} " in padded for answer in answers)
 
 
-def _matches(
-    left: Texts, right: Texts, threshold: float
-) -> Iterator[tuple[list[str], list[str], float, float]]:
-    """Yield ids of the left and of the right whose texts are similar, and how much."""
-    from datasketch import MinHashLSH
-
-    if not 0.5 <= threshold <= 1:
-        raise InvalidInput(f"an overlap's threshold is from 0.5 to 1, not {threshold:g}")
-    ones, others = _by_shingles(left), _by_shingles(right)
-    # the similarity of two sets is at most the ratio of their sizes
-    sizes = sorted(len(other) for other in others) or [1]
-    ones = {
-        one: ids
-        for one, ids in ones.items()
-        if min(len(one) / sizes[0], sizes[-1] / len(one)) >= threshold
-    }
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_FINE if threshold >= SIMILAR else _COARSE)
-    sketches = {one: _sketch(one) for one in ones}
-    numbered = list(ones)
-    for n, one in enumerate(numbered):
-        index.insert(n, sketches[one])
-    for other, ids in others.items():
-        sketch = sketches.get(other) or _sketch(other)
-        for one in (numbered[n] for n in sorted(index.query(sketch))):
-            exact = len(one & other) / len(one | other)
-            if exact >= threshold:
-                yield ones[one], ids, float(sketches[one].jaccard(sketch)), exact
+# ---- training texts
 
 
-def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
-    """Return the ids of each distinct text; people repeat themselves, and sketches take time."""
-    found = defaultdict(list)
-    for name, text in texts.items():
-        if made := shingles(text):
-            found[made].append(name)
-    return dict(found)
+def texts(files: Sequence[Path]) -> dict[str, str]:
+    """Read the texts that a system or model was trained or tuned on, by file, line and number.
+
+    A text per line, or JSON lines in a file that ends in .jsonl: there every string is a text, and
+    so is an object's `question` with its `answer` or the first of its `answers`.
+
+    Raises:
+        InvalidInput: a file cannot be read, a line is not JSON, or a file has no text.
+    """
+    by_id: dict[str, str] = {}
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{file} cannot be read: {error}; give text in UTF-8") from error
+        in_file = {
+            f"{file}:{n}.{m}": text
+            for n, line in enumerate(lines, start=1)
+            for m, text in enumerate(_texts(file, n, line))
+            if text.strip()
+        }
+        if not in_file:
+            raise InvalidInput(f"{file} holds no text; leave it out of train")
+        by_id |= in_file
+    return by_id
 
 
-def _sketch(made: Shingles) -> "MinHash":
-    from datasketch import MinHash
+def _texts(file: Path, n: int, line: str) -> Iterator[str]:
+    if file.suffix != ".jsonl" or not line.strip():
+        yield line
+        return
+    try:
+        yield from _strings(json.loads(line))
+    except ValueError as error:
+        raise InvalidInput(f"{file}, line {n}: not JSON: {error}") from error
 
-    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
-    sketch.update_batch([one.encode() for one in sorted(made)])
-    return sketch
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield _question_with_answer(value)
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _question_with_answer(value: Mapping[str, Any]) -> str:
+    answers = value.get("answer", value.get("answers"))
+    answer = answers[0] if isinstance(answers, list) and answers else answers
+    return f"{value['question']} {answer}" if "question" in value and answer else ""

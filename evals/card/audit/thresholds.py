@@ -1,43 +1,58 @@
-"""Thresholds that were written down before a card was made, as a TOML file says them.
+"""Thresholds that are registered before a card is made, and their check on two cards.
 
+A TOML file registers bounds for figures of the later card (B), and the drop that is tolerated since
+the earlier card (A). A check that cannot run fails, unless its threshold is optional.
 Source: Zhang et al. 2025, section 5 (S4: pre-register and publish thresholds).
 """
 
 import hashlib
-import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated, Literal
 
-from evals.card.records import REGIMES
+from pydantic import AllowInfNan, Strict
+
+from evals.card.audit.differences import Place
+from evals.card.config import validate
+from evals.card.records import REGIMES, Compared, Figure, Record
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
 ANY = "*"
+LEAST = 5  # conversations: fewer may agree by chance, and then the interval has no width
+_JUDGED = "judged right"  # the only metric that depends on a judge
+
+Bound = Annotated[float, Strict(), AllowInfNan(False)]  # not "0.5", true, nor TOML's inf and nan
+State = Literal["passed", "failed", "not run"]
+Systems = Mapping[Place, Mapping[str, Sequence[Record]]]  # records by place and system
+Key = tuple[str, Place, str]  # metric, place, system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """What one metric of one system has to reach. It holds wherever its metric was measured.
+    """The bounds of one metric of one system, in every place where the metric was measured.
 
     Raises:
-        InvalidInput: the metric or regime is not known, or there is no bound that can be met.
+        InvalidInput: the metric or regime does not exist, or no bound can be met.
     """
 
     metric: str  # a name of the catalogue
     system: str
-    data: str = ANY  # a data set's name, or all of them
+    data: str = ANY  # the name of a data set, or all
     regime: str = ANY
     group: str = "all"  # a kind of question
-    min: float | None = None  # the later card's figure has to reach it
-    max: float | None = None  # or not to exceed it
-    max_drop: float | None = None  # it may be worse than the earlier card by no more than that
-    optional: bool = False  # what could not be checked does not fail
+    min: Bound | None = None  # for the figure of card B
+    max: Bound | None = None
+    max_drop: Bound | None = None  # how much worse than card A it may be
+    optional: Annotated[bool, Strict()] = False  # a check that cannot run does not fail
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise InvalidInput(f"no metric {self.metric!r}; the catalogue has {_near(self.metric)}")
+            near = ", ".join(get_close_matches(self.metric, METRICS, n=3, cutoff=0.0))
+            raise InvalidInput(f"no metric {self.metric!r}; the catalogue has {near}")
         if self.regime not in (ANY, *REGIMES):
             raise InvalidInput(f"no regime {self.regime!r}; there are {', '.join(REGIMES)}")
         if self.min is None and self.max is None and self.max_drop is None:
@@ -45,75 +60,188 @@ class Threshold:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise InvalidInput(f"{self.metric!r}: min {self.min:g} is above max {self.max:g}")
         if self.max_drop is not None and self.max_drop < 0:
-            raise InvalidInput(f"{self.metric!r}: max_drop is how much worse, 0 or more")
+            raise InvalidInput(f"{self.metric!r}: max_drop must be 0 or more, got {self.max_drop}")
         if self.max_drop is not None and self.group != "all":
             raise InvalidInput(f"{self.metric!r}: max_drop is checked for all kinds at once")
 
-    def holds_for(self, data: str, regime: str) -> bool:
-        """Return whether it is about this data set in this regime."""
+    def applies_to(self, data: str, regime: str) -> bool:
+        """Return whether the threshold is about this data set in this regime."""
         return self.data in (ANY, data) and self.regime in (ANY, regime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """Thresholds, and which file they stand in."""
+    """The thresholds of one file."""
 
     thresholds: tuple[Threshold, ...]
     file: str  # its name, without the folder
-    sha256: str  # so that nobody can say they were others
+    sha256: str  # proves that they were not changed afterwards
+
+
+# ---- reading
 
 
 def read(path: Path) -> Registered:
     """Read a file of `[[threshold]]` tables.
 
     Raises:
-        InvalidInput: it cannot be read, has none, or says what is not known; the message names
-            the threshold and the key.
+        InvalidInput: it cannot be read, has no threshold, or has an unknown key or value; the
+            message names the threshold and the key.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give a file") from error
     try:
-        given = tomllib.loads(content.decode())
+        document = tomllib.loads(content.decode())
     except ValueError as error:  # no TOML, or no UTF-8
         raise InvalidInput(f"{path} is no TOML: {error}") from error
-    tables = given.get("threshold")
-    if set(given) - {"threshold"} or not isinstance(tables, list) or not tables:
-        raise InvalidInput(f"{path} has to hold [[threshold]] tables, one or more, and only those")
-    found = [_threshold(table, f"{path}: threshold {n}") for n, table in enumerate(tables, 1)]
+    tables = document.get("threshold")
+    if set(document) - {"threshold"} or not isinstance(tables, list) or not tables:
+        raise InvalidInput(f"{path} must hold [[threshold]] tables, one or more, and only those")
+    thresholds = [
+        validate(Threshold, table, f"{path}: threshold {n}") for n, table in enumerate(tables, 1)
+    ]
     digest = hashlib.sha256(content).hexdigest()
-    return Registered(thresholds=tuple(found), file=path.name, sha256=digest)
+    return Registered(thresholds=tuple(thresholds), file=path.name, sha256=digest)
 
 
-def _threshold(table: object, where: str) -> Threshold:
-    if not isinstance(table, Mapping):
-        raise InvalidInput(f"{where} is no table")
-    known = {one.name: one.type for one in fields(Threshold)}
-    if unknown := sorted(set(table) - set(known)):
-        raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(known)}")
-    if missing := [name for name in ("metric", "system") if name not in table]:
-        raise InvalidInput(f"{where} needs a {missing[0]}")
-    for name, value in table.items():
-        if not _fits(known[name], value):
-            raise InvalidInput(f"{where}: {name} is {known[name]}, not {value!r}")
-    try:
-        return Threshold(**table)
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from error
+# ---- checking
 
 
-def _fits(kind: object, value: object) -> bool:
-    """Return whether a value is what a field holds; TOML knows inf and nan, which bound nothing."""
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if kind is str:
-        return isinstance(value, str)
-    return isinstance(value, int | float) and math.isfinite(value)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The result of one threshold in one place."""
+
+    label: str  # "memkit: MRR ≥ 0.5"
+    data: str
+    regime: str
+    state: State
+    reason: str  # with the figures that decided
+    optional: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Return whether the check lets the card pass."""
+        return self.state == "passed" or (self.state == "not run" and self.optional)
 
 
-def _near(name: str) -> str:
-    """Return the metrics whose name is nearest."""
-    from difflib import get_close_matches
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """B − A of one metric, with the size of its basis."""
 
-    return ", ".join(get_close_matches(name, METRICS, n=3, cutoff=0.0))
+    compared: Compared
+    alone: int  # questions with a score in one card only
+    tasks: int  # conversations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """Two cards in the form that checks need."""
+
+    figures: Mapping[str, Sequence[Figure]]  # "A", "B"
+    before: Systems
+    after: Systems
+    differences: Mapping[Key, Difference]
+    unlike: Mapping[tuple[Place, str], str]  # place and system -> why the two do not compare
+    apart: str = ""  # why they compare nowhere
+    rejudged: str = ""  # why verdicts of the judge do not compare
+
+
+def check(threshold: Threshold, cards: Cards) -> list[Check]:
+    """Return a check for each place of a threshold, or one that says that there is none."""
+    checks: list[Check] = []
+    if threshold.min is not None or threshold.max is not None:
+        checks += _check_bounds(threshold, cards)
+    if threshold.max_drop is not None:
+        checks += _check_drops(threshold, cards)
+    return checks
+
+
+def _check_bounds(threshold: Threshold, cards: Cards) -> list[Check]:
+    """Check the bounds in every place where either card has the figure: B may not lose one."""
+    places: dict[Place, Figure | None] = {}
+    for card in ("A", "B"):
+        for figure in cards.figures[card]:
+            if (figure.metric, figure.system, figure.group) == (
+                threshold.metric, threshold.system, threshold.group,
+            ) and threshold.applies_to(figure.data, figure.regime):  # fmt: skip
+                places[figure.data, figure.regime] = figure if card == "B" else None
+    bounds = [("≥", threshold.min), ("≤", threshold.max)]
+    text = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+    group = "" if threshold.group == "all" else f" ({threshold.group})"
+    label = f"{threshold.system}: {threshold.metric}{group} {text}"
+    if not places:
+        return [_result(threshold, label, None, "not run", "no figure of that name in card B")]
+    return [
+        _result(threshold, label, place, *_compare_bounds(threshold, figure))
+        for place, figure in places.items()
+    ]
+
+
+def _compare_bounds(threshold: Threshold, figure: Figure | None) -> tuple[State, str]:
+    if figure is None:
+        return "not run", "card A has this figure, B does not"
+    low = threshold.min is None or figure.value >= threshold.min
+    high = threshold.max is None or figure.value <= threshold.max
+    reason = f"{figure.value:.3f}{_range(figure.low, figure.high)}, n = {figure.n}"
+    return ("passed" if low and high else "failed"), reason
+
+
+def _check_drops(threshold: Threshold, cards: Cards) -> list[Check]:
+    """Check non-inferiority in every place where either card has scores of the system."""
+    label = f"{threshold.system}: {threshold.metric} worse by at most {threshold.max_drop:g}"
+    places = [
+        place
+        for place in dict.fromkeys((*cards.before, *cards.after))
+        if threshold.applies_to(*place) and _is_scored(threshold, place, cards)
+    ]
+    if not places:
+        why = cards.apart or "neither card has a score per question to pair"
+        return [_result(threshold, label, None, "not run", why)]
+    return [
+        _result(threshold, label, place, *_compare_drop(threshold, place, cards))
+        for place in places
+    ]
+
+
+def _is_scored(threshold: Threshold, place: Place, cards: Cards) -> bool:
+    records = [
+        *cards.before.get(place, {}).get(threshold.system, ()),
+        *cards.after.get(place, {}).get(threshold.system, ()),
+    ]
+    return any(threshold.metric in record.scores for record in records)
+
+
+def _compare_drop(threshold: Threshold, place: Place, cards: Cards) -> tuple[State, str]:
+    why = cards.apart or cards.unlike.get((place, threshold.system))
+    if why := why or (cards.rejudged if threshold.metric == _JUDGED else ""):
+        return "not run", why
+    difference = cards.differences.get((threshold.metric, place, threshold.system))
+    if difference is None:
+        return "not run", "no question has a score in both cards"
+    compared, tasks = difference.compared, difference.tasks
+    low, high = compared.low, compared.high
+    if low is None or high is None or threshold.max_drop is None or tasks < LEAST:
+        return "not run", f"{tasks} of the {LEAST} conversations that a reliable interval needs"
+    better = METRICS[threshold.metric].better
+    worst = -low if better == "higher" else high
+    figures = f"B − A = {compared.difference:+.3f}{_range(low, high)}, n = {compared.n}"
+    reason = f"{figures}; {better} is better, so at worst {max(worst, 0):.3f} worse"
+    if difference.alone:
+        reason += f"; {difference.alone} questions are scored in one card only"
+    return ("passed" if worst <= threshold.max_drop else "failed"), reason
+
+
+def _result(
+    threshold: Threshold, label: str, place: Place | None, state: State, reason: str
+) -> Check:
+    data, regime = place or (threshold.data, threshold.regime)
+    return Check(
+        label=label, data=data, regime=regime, state=state, reason=reason,
+        optional=threshold.optional,
+    )  # fmt: skip
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"

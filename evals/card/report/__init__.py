@@ -1,9 +1,8 @@
-"""A card as one JSON, one Markdown, one page without requests, and a summary for a terminal."""
+"""A card as JSON, as Markdown, as a page without requests, and as a summary for a terminal."""
 
+from evals.card.report.markdown import markdown
 from evals.card.report.page import page
-from evals.card.report.stored import dumps, load, without_run
+from evals.card.report.storage import dumps, load, without_run, write
 from evals.card.report.terminal import show
-from evals.card.report.text import markdown
-from evals.card.report.write import write
 
 __all__ = ["dumps", "load", "markdown", "page", "show", "without_run", "write"]

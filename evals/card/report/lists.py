@@ -1,4 +1,4 @@
-"""The parts of a card that are lists, as rows of words for every form of the report."""
+"""The lists of a card as tables of words, for every form of the report."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Audit, Card, Cell, Compared, Curve, Funnel
-from evals.card.report.grids import ALL, MAIN, between, names, number
+from evals.card.report.formats import interval, number, words
+from evals.card.report.grids import ALL, MAIN, unique
 from evals.card.report.verdict import outcome
 from evals.metrics.catalogue import METRICS
 
@@ -19,25 +20,26 @@ class Rows:
     rows: Sequence[Sequence[str]]
 
 
-def audits(found: Iterable[Audit]) -> Rows:
-    """Return audits, those that failed first; passed and failed are words, not colours."""
+def audits(results: Iterable[Audit]) -> Rows:
+    """Return audits, failed ones first."""
     return Rows(
         columns=(
             "result", "audit", "data", "system", "checked", "violations", "fails from", "note",
         ),
         rows=[
             (
-                "passed ✓" if one.passed else "FAILED ✗", one.name, one.data, one.system or "all",
-                f"{one.checked:,}", f"{one.violations:,}",
-                "any" if one.threshold is None else f"a share of {one.threshold:g}", one.note,
+                "passed ✓" if audit.passed else "FAILED ✗", audit.name, audit.data,
+                audit.system or "all", f"{audit.checked:,}", f"{audit.violations:,}",
+                "any" if audit.threshold is None else f"a share of {audit.threshold:g}",
+                audit.note,
             )
-            for one in sorted(found, key=lambda one: one.passed)
+            for audit in sorted(results, key=lambda audit: audit.passed)
         ],
     )  # fmt: skip
 
 
-def compared(found: Iterable[Compared]) -> Rows:
-    """Return paired differences with Holm's p, and what they show in a word."""
+def compared(differences: Iterable[Compared]) -> Rows:
+    """Return paired differences with Holm's p and their meaning in a word."""
     return Rows(
         columns=(
             "score", "regime", "systems", "difference [95 %]", "shows", "p", "p Holm",
@@ -45,56 +47,56 @@ def compared(found: Iterable[Compared]) -> Rows:
         ),
         rows=[
             (
-                one.metric, one.regime, f"{one.ours} − {one.theirs}", _difference(one),
-                outcome(one), _p(one.p), _p(one.p_holm), number(one.effect), number(one.d),
-                f"{one.n:,}",
+                row.metric, row.regime, f"{row.ours} − {row.theirs}", _difference(row),
+                outcome(row), _p(row.p), _p(row.p_holm), number(row.effect), number(row.d),
+                f"{row.n:,}",
             )
-            for one in found
+            for row in differences
         ],
     )  # fmt: skip
 
 
 def main_differences(card: Card, data: str) -> list[Compared]:
-    """Return the differences in main scores on one data set; the JSON has the others."""
-    return [one for one in card.compared if one.data == data and one.metric in MAIN]
+    """Return the differences in main scores on one data set; the JSON has all."""
+    return [row for row in card.compared if row.data == data and row.metric in MAIN]
 
 
 def not_run(card: Card) -> Rows:
-    """Return what has no figure and why, data sets of one reason together."""
-    where: dict[tuple[str, str], list[str]] = {}
-    for one in card.not_run:
-        where.setdefault((one.what, one.why), []).append(one.data)
-    rows = [(what, ", ".join(names(data)), why) for (what, why), data in where.items()]
+    """Return items without a figure and the reasons, data sets of one reason together."""
+    data_of: dict[tuple[str, str], list[str]] = {}
+    for item in card.not_run:
+        data_of.setdefault((item.what, item.why), []).append(item.data)
+    rows = [(what, ", ".join(unique(data)), why) for (what, why), data in data_of.items()]
     return Rows(columns=("not run", "data", "why"), rows=rows)
 
 
-def funnels(found: Sequence[Funnel]) -> Rows:
-    """Return how far the evidence came by system, or by kind of question."""
-    by_system = all(one.group == ALL for one in found)
-    known = [stage for stage in STAGES if stage not in OF_REPLIES]
-    counted = ("asked", *known, "answered", *OF_REPLIES)
+def funnels(results: Sequence[Funnel]) -> Rows:
+    """Return the counts of each stage by system, or by kind of question."""
+    by_system = all(funnel.group == ALL for funnel in results)
+    before_replies = [stage for stage in STAGES if stage not in OF_REPLIES]
+    counted = ("asked", *before_replies, "answered", *OF_REPLIES)
     return Rows(
         columns=("system" if by_system else "kind", *counted, "right without evidence"),
         rows=[
             (
-                one.system if by_system else one.group,
-                *(_count(getattr(one, stage)) for stage in counted), _count(one.lucky),
+                funnel.system if by_system else funnel.group,
+                *(_count(getattr(funnel, stage)) for stage in counted), _count(funnel.lucky),
             )
-            for one in found
+            for funnel in results
         ],
     )  # fmt: skip
 
 
 def bins(curves: Sequence[Curve]) -> Rows:
-    """Return the value and the n of every bin, a system on each line."""
-    labels = {p.get("x"): said(p.get("label", p.get("x"))) for one in curves for p in one.points}
-    ordered = sorted(labels, key=lambda x: x if isinstance(x, int | float) else 0.0)
-    by_x = [(one.system, {p.get("x"): p for p in one.points}) for one in curves]
+    """Return the value and the n of every bin, a system per row."""
+    labels = {p.get("x"): words(p.get("label", p.get("x"))) for c in curves for p in c.points}
+    xs = sorted(labels, key=lambda x: x if isinstance(x, int | float) else 0.0)
+    points_of = [(curve.system, {p.get("x"): p for p in curve.points}) for curve in curves]
     return Rows(
-        columns=("system", *(labels[x] for x in ordered)),
+        columns=("system", *(labels[x] for x in xs)),
         rows=[
-            (system, *(_bin(points[x]) if x in points else "–" for x in ordered))
-            for system, points in by_x
+            (system, *(_bin(points[x]) if x in points else "–" for x in xs))
+            for system, points in points_of
         ],
     )
 
@@ -102,45 +104,29 @@ def bins(curves: Sequence[Curve]) -> Rows:
 def _bin(point: Mapping[str, Cell]) -> str:
     y = point.get("y")
     value = number(y) if isinstance(y, int | float) else "–"
-    return f"{value} (n {said(point.get('n'))})"
+    return f"{value} (n {words(point.get('n'))})"
 
 
 def data(card: Card) -> Rows:
-    """Return the data sets with what identifies them and their sizes."""
-    columns = names(key for one in card.data for key in one)
+    """Return the data sets with their identity and sizes."""
+    columns = unique(key for row in card.data for key in row)
     return Rows(
-        columns=columns,
-        rows=[[said(one.get(column)) for column in columns] for one in card.data],
+        columns=columns, rows=[[words(row.get(column)) for column in columns] for row in card.data]
     )
 
 
 def glossary(card: Card) -> Rows:
-    """Return the definition and source of every metric the card shows."""
-    shown = names(one.metric for one in card.figures)
-    told = [METRICS[name] for name in shown if name in METRICS]
+    """Return the definition and source of every metric of the card."""
+    names = unique(figure.metric for figure in card.figures)
+    metrics = [METRICS[name] for name in names if name in METRICS]
     return Rows(
         columns=("metric", "layer", "better", "unit", "definition", "source"),
-        rows=[(m.name, m.layer, m.better, m.unit, m.definition, m.source) for m in told],
+        rows=[(m.name, m.layer, m.better, m.unit, m.definition, m.source) for m in metrics],
     )
 
 
-def said(value: object) -> str:
-    """Return any value of a config or disclosure as words."""
-    if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, str):
-        return value or "–"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {said(one)}" for key, one in value.items()) or "none"
-    if isinstance(value, Iterable):
-        return ", ".join(map(said, value)) or "none"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def config(card: Card) -> str:
-    """Return the config as JSON to read."""
+    """Return the config as indented JSON."""
     return json.dumps(card.config, ensure_ascii=False, indent=1, default=str)
 
 
@@ -149,9 +135,9 @@ def command(card: Card) -> str:
     return str(card.stamp.get("command", "python -m evals card --config FILE"))
 
 
-def _difference(one: Compared) -> str:
-    sign = "+" if one.difference > 0 else ""
-    return f"{sign}{number(one.difference)} {between(one.low, one.high)}".strip()
+def _difference(row: Compared) -> str:
+    sign = "+" if row.difference > 0 else ""
+    return f"{sign}{number(row.difference)} {interval(row.low, row.high)}".strip()
 
 
 def _p(p: float | None) -> str:

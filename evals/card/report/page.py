@@ -1,4 +1,4 @@
-"""The card as one HTML page: no script, no request, light and dark, for a phone as for a desk."""
+"""A card as one HTML page: no script, no request, light and dark, for phones and desktops."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,8 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 
 from evals.card.records import Card, Funnel
-from evals.card.report import lists, plots, svg
-from evals.card.report.grids import (
-    ALL,
-    PREFERRED,
-    Grid,
-    Index,
-    glance,
-    headline,
-    index,
-    kinds,
-    layers,
-    regimes,
-)  # fmt: skip
+from evals.card.report import formats, grids, lists, plots
+from evals.card.report.grids import ALL, PREFERRED, Grid, Index
 from evals.card.report.lists import Rows
 from evals.card.report.plots import Plot
 from evals.card.report.verdict import verdict
@@ -42,28 +31,27 @@ class Section:
 
     name: str
     regimes: Sequence[Grid]
-    parts: Sequence[Part]  # the first is shown, the others are folded
+    parts: Sequence[Part]  # the first is open, the others are folded
     funnels: Sequence[tuple[str, Rows]]  # by system for each regime, then by kind of question
     compared: Rows
 
 
 def page(card: Card) -> str:
-    """Return the card as a page that stands for itself.
+    """Return a card as a self-contained page.
 
     All text of the card is escaped, in the plots too, and a content security policy forbids
     scripts and every request.
     """
-    found = index(card)
+    figures = grids.index(card)
     return _template().render(
         card=card,
-        colours=svg.SERIES,
-        verdict=verdict(card, found),
-        glance=list(glance(found)),
-        curves=list(plots.curves(card, found.systems)),
-        losses=list(plots.losses(card.funnels, found.systems)),
-        sections=[_section(card, found, data) for data in found.data],
-        failed=lists.audits(one for one in card.audits if not one.passed),
-        passed=lists.audits(one for one in card.audits if one.passed),
+        verdict=verdict(card, figures),
+        glance=list(grids.glance(figures)),
+        curves=list(plots.curves(card, figures.systems)),
+        losses=list(plots.losses(card.funnels, figures.systems)),
+        sections=[_section(card, figures, data) for data in figures.data],
+        failed=lists.audits(audit for audit in card.audits if not audit.passed),
+        passed=lists.audits(audit for audit in card.audits if audit.passed),
         not_run=lists.not_run(card),
         data=lists.data(card),
         glossary=lists.glossary(card),
@@ -72,37 +60,36 @@ def page(card: Card) -> str:
     )
 
 
-def _section(card: Card, found: Index, data: str) -> Section:
-    ordered = sorted(found.regimes(data), key=PREFERRED.index)
+def _section(card: Card, figures: Index, data: str) -> Section:
+    parts: list[Part] = []
+    for regime in sorted(figures.regimes(data), key=PREFERRED.index):
+        headline = grids.headline(figures, data, regime)
+        parts.append(
+            Part(
+                regime=regime,
+                headline=headline,
+                forest=[] if parts else list(plots.forest(headline, figures.systems)),
+                more=[*grids.layers(figures, data, regime), *grids.kinds(figures, data, regime)],
+            )
+        )
     return Section(
         name=data,
-        regimes=list(regimes(found, data)),
-        parts=[_part(found, data, one, opened=one == ordered[0]) for one in ordered],
-        funnels=list(_funnels([one for one in card.funnels if one.data == data])),
+        regimes=list(grids.regimes(figures, data)),
+        parts=parts,
+        funnels=list(_funnels([funnel for funnel in card.funnels if funnel.data == data])),
         compared=lists.compared(lists.main_differences(card, data)),
     )
 
 
-def _part(found: Index, data: str, regime: str, *, opened: bool) -> Part:
-    top = headline(found, data, regime)
-    more = [*layers(found, data, regime), *kinds(found, data, regime)]
-    return Part(
-        regime=regime,
-        headline=top,
-        forest=list(plots.forest(top, found.systems)) if opened else [],
-        more=more,
-    )
-
-
-def _funnels(found: Sequence[Funnel]) -> Iterator[tuple[str, Rows]]:
-    for (_, regime), some in plots.by_place(found).items():
-        yield f"{regime}, by system", lists.funnels(some)
+def _funnels(funnels: Sequence[Funnel]) -> Iterator[tuple[str, Rows]]:
+    for (_, regime), overall in plots.by_place(funnels).items():
+        yield f"{regime}, by system", lists.funnels(overall)
     by_kind: dict[tuple[str, str], list[Funnel]] = {}
-    for one in found:
-        if one.group != ALL:
-            by_kind.setdefault((one.regime, one.system), []).append(one)
-    for (regime, system), some in by_kind.items():
-        yield f"{regime}, {system}, by kind of question", lists.funnels(some)
+    for funnel in funnels:
+        if funnel.group != ALL:
+            by_kind.setdefault((funnel.regime, funnel.system), []).append(funnel)
+    for (regime, system), of_kinds in by_kind.items():
+        yield f"{regime}, {system}, by kind of question", lists.funnels(of_kinds)
 
 
 @cache
@@ -112,9 +99,9 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["css"] = folder.joinpath("page.css").read_text(encoding="utf-8")
-    environment.filters["said"] = lists.said
-    environment.tests["several"] = lambda value: isinstance(value, Mapping) and len(value) > 0
-    environment.tests["listed"] = lambda value: (
-        isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value)
+    environment.filters["words"] = formats.words
+    environment.tests["table"] = lambda value: isinstance(value, Mapping) and len(value) > 0
+    environment.tests["table_list"] = lambda value: (
+        isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
     )
     return environment.from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))

@@ -1,9 +1,19 @@
-"""The plots of a card: what is asked of each kind of curve, and its drawing."""
+"""The plots of a card, as SVG that takes its colours from the page.
 
-from collections.abc import Iterator, Mapping, Sequence
+Text stays text, in the font of the page. matplotlib draws with placeholder colours, and `_inline`
+exchanges them for the custom properties of page.css, so that one drawing serves light and dark.
+"""
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
 
 from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -11,36 +21,38 @@ from matplotlib.ticker import FuncFormatter
 from evals.card import records
 from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
-from evals.card.report import svg
+from evals.card.report.formats import printable
 from evals.card.report.grids import ALL, ANSWERED, FOUND, PREFERRED, Grid, lower_is_better
-from evals.card.report.plain import plain
 
-LIMIT = 6  # plots of a kind; the rest is in the JSON
+LIMIT = 6  # plots of a kind; the others are in the JSON
+_SERIES = 10  # --s0 … --s9 of page.css
 _POINTS = 40  # of a line, at most
 _SIZE = (4.6, 3.3)  # inches of 72 units: one unit is about a pixel on a phone
-_AREA = (0.1, 0.19, 0.5, 0.77)  # left, bottom, width, height; names stand to the right
-_SLANTED = (0.1, 0.3, 0.5, 0.66)  # with room for labels that are not level
+_AREA = (0.1, 0.19, 0.5, 0.77)  # left, bottom, width, height; names are on the right
+_SLANTED = (0.1, 0.3, 0.5, 0.66)  # with room for slanted labels
 _MARKERS = "os^DvPX<>p"
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_LEAST = 13.5  # units between two names: a little more than their letters are high
+_LINE_HEIGHT = 13.5  # units between two names: a little more than the height of their letters
+_LONG = 16  # characters of a name
 
-Line = tuple[str, Sequence[Mapping[str, float | str]]]  # system, its points
+Points = Sequence[Mapping[str, float | str]]
+Line = tuple[str, Points]  # system and its points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of curve: what it answers and how it is drawn."""
+    """A kind of curve: its question and the way it is drawn."""
 
     question: str
     x: str
     bins: bool = True  # x are labelled bins, one step apart
     log: bool = False
-    leads: bool = True  # the first name is ours, and stands out
+    highlight: bool = True  # the first name is ours, and is drawn bolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """One drawing and what stands beneath it."""
+    """A drawing with its caption."""
 
     title: str
     drawing: Markup
@@ -68,164 +80,168 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 
 
+# ---- which plots there are
+
+
 def curves(card: Card, systems: Sequence[str]) -> Iterator[tuple[str, list[Plot], int]]:
     """Yield a question, the plots that answer it, and how many more there would be."""
-    known = [*KINDS, *dict.fromkeys(one.name for one in card.curves)]
-    for name in dict.fromkeys(known):
+    for name in dict.fromkeys([*KINDS, *(curve.name for curve in card.curves)]):
         groups: dict[tuple[str, str, str], list[Curve]] = {}
-        for one in card.curves:
-            if one.name == name and one.points:
-                groups.setdefault((one.regime, one.data, one.metric), []).append(one)
-        ordered = sorted(groups, key=lambda key: PREFERRED.index(key[0]))  # stable: by data
+        for curve in card.curves:
+            if curve.name == name and curve.points:
+                groups.setdefault((curve.regime, curve.data, curve.metric), []).append(curve)
+        keys = sorted(groups, key=lambda key: PREFERRED.index(key[0]))  # stable: by data
         kind = KINDS.get(name, Kind(question=name, x=name, bins=False))
-        plots = [
-            Plot(
-                title=" · ".join((data, directed(metric), regime)),
-                drawing=_curves(kind, chosen, systems),
-            )
-            for regime, data, metric in ordered[:LIMIT]
-            for chosen in [groups[regime, data, metric]]
-        ]
+        plots = []
+        for regime, data, metric in keys[:LIMIT]:
+            lines = [
+                (curve.system, _thin([_known(p) for p in curve.points if p.get("y") is not None]))
+                for curve in groups[regime, data, metric]
+            ]
+            label = " · ".join((kind.question, data, metric, regime))
+            title = " · ".join((data, directed(metric), regime))
+            plots.append(Plot(title=title, drawing=_draw_lines(kind, lines, systems, label)))
         if plots:
-            yield kind.question, plots, len(ordered) - len(plots)
+            yield kind.question, plots, len(keys) - len(plots)
 
 
-def losses(funnels: Sequence[Funnel], systems: Sequence[str]) -> Iterator[Plot]:
-    """Yield how far the evidence came: each system, then each kind of question for the first."""
-    for (data, regime), some in list(by_place(funnels).items())[:LIMIT]:
-        drawn = {one.system: one for one in some}
-        yield _losses(drawn, systems, f"{data} · share of questions · {regime}")
-        first = next(system for system in systems if system in drawn)
-        kinds = {
-            one.group: one
-            for one in funnels
-            if (one.data, one.regime, one.system) == (data, regime, first) and one.group != ALL
-        }
-        if kinds:
-            yield _losses(kinds, list(kinds), f"{data} · {first} by kind of question · {regime}")
-
-
-def _losses(drawn: Mapping[str, Funnel], names: Sequence[str], title: str) -> Plot:
-    lines: list[Line] = []
-    for name, one in drawn.items():
-        points: list[Mapping[str, float | str]] = [
-            {"x": float(n), "label": stage, "y": count / of}
-            for n, stage in enumerate(("asked", *STAGES))
-            for count, of in [(getattr(one, stage), _base(one, stage))]
-            if count is not None and of
-        ]
-        lines.append((name, points))
-    by_system = all(one.system == name for name, one in drawn.items())
-    if any(one.answered not in (None, one.asked) for one in drawn.values()):
-        counts = [one.answered or 0 for one in drawn.values()]
-        between = dict.fromkeys(f"{n:,}" for n in (min(counts), max(counts)))
-        title += f" · used and right: of the {'–'.join(between)} answered"
-    kind = Kind(question="Where was evidence lost?", x="", leads=by_system)
-    return Plot(title=title, drawing=_lines(kind, lines, names, f"{kind.question} {title}"))
-
-
-def _base(one: Funnel, stage: str) -> int:
-    """Return of how many questions a stage is a share: a model may have answered a sample."""
-    return one.asked if stage not in OF_REPLIES or one.answered is None else one.answered
-
-
-def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
-    """Yield what was found and answered as points with their intervals, a system on each line."""
-    for n, metric in enumerate(grid.columns):
-        scores = [(system, row[n]) for system, row in grid.rows]
-        shown = [(system, score.figure) for system, score in scores if score is not None]
-        if metric in (*FOUND, *ANSWERED) and len(shown) > 1:
-            title = directed(metric)
-            drawing = _intervals(shown, systems, f"{grid.title} · {title}")
-            yield Plot(title=title, drawing=drawing)
-
-
-def _intervals(
-    shown: Sequence[tuple[str, records.Figure]], systems: Sequence[str], title: str
-) -> Markup:
-    with svg.drawing():
-        height = 0.65 + 0.29 * len(shown)
-        figure = Figure(figsize=(_SIZE[0], height))
-        axes = figure.add_axes((0.36, 0.36 / height, 0.59, 1 - 0.45 / height))
-        for y, (system, one) in enumerate(shown):
-            place = systems.index(system)
-            if one.low is not None and one.high is not None:
-                axes.plot([one.low, one.high], [y, y], color=svg.colour(place), linewidth=2)
-            axes.plot(one.value, y, _MARKERS[place % len(_MARKERS)], color=svg.colour(place))
-        axes.set_yticks(range(len(shown)), [svg.short(system) for system, _ in shown])
-        axes.invert_yaxis()
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(left=False, labelsize=11)
-        axes.grid(axis="x", linewidth=0.6)
-        ends = [end for _, one in shown for end in (one.low, one.value, one.high)]
-        if all(end is None or 0 <= end <= 1 for end in ends):
-            axes.set_xlim(-0.02, 1.02)
-        axes.locator_params(axis="x", nbins=5)
-        return svg.inline(figure, title, title)
-
-
-def _curves(kind: Kind, chosen: Sequence[Curve], systems: Sequence[str]) -> Markup:
-    lines: list[Line] = []
-    for one in chosen:
-        points = [_numbers(point) for point in one.points if point.get("y") is not None]
-        lines.append((one.system, _thinned(points)))
-    title = " · ".join((kind.question, chosen[0].data, chosen[0].metric, chosen[0].regime))
-    return _lines(kind, lines, systems, title)
-
-
-def _numbers(point: Mapping[str, object]) -> Mapping[str, float | str]:
-    """Return a point's values without those that are not known."""
+def _known(point: Mapping[str, object]) -> Mapping[str, float | str]:
     return {key: v for key, v in point.items() if isinstance(v, float | int | str)}
 
 
-def _thinned(points: list[Mapping[str, float | str]]) -> list[Mapping[str, float | str]]:
+def _thin(points: Points) -> Points:
     step = -(-len(points) // _POINTS)
     return points if step < 2 else [*points[:-1:step], points[-1]]
 
 
-def _lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], title: str) -> Markup:
-    with svg.drawing():
-        figure = Figure(figsize=_SIZE)
-        axes = figure.add_axes(_AREA)
-        ticks = _ticks(lines) if kind.bins else {}
+def losses(funnels: Sequence[Funnel], systems: Sequence[str]) -> Iterator[Plot]:
+    """Yield the stages of the evidence: by system, and by kind of question of the first system."""
+    for (data, regime), overall in list(by_place(funnels).items())[:LIMIT]:
+        of_system = {funnel.system: funnel for funnel in overall}
+        yield _draw_losses(of_system, systems, f"{data} · share of questions · {regime}")
+        first = next(system for system in systems if system in of_system)
+        of_kind = {
+            funnel.group: funnel
+            for funnel in funnels
+            if (funnel.data, funnel.regime, funnel.system) == (data, regime, first)
+            and funnel.group != ALL
+        }
+        if of_kind:
+            title = f"{data} · {first} by kind of question · {regime}"
+            yield _draw_losses(of_kind, list(of_kind), title)
+
+
+def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str) -> Plot:
+    lines: list[Line] = []
+    for name, funnel in funnels.items():
+        points: list[Mapping[str, float | str]] = []
+        for n, stage in enumerate(("asked", *STAGES)):
+            # a model may have answered a sample
+            sampled = stage in OF_REPLIES and funnel.answered is not None
+            count, base = getattr(funnel, stage), funnel.answered if sampled else funnel.asked
+            if count is not None and base:
+                points.append({"x": float(n), "label": stage, "y": count / base})
+        lines.append((name, points))
+    if any(funnel.answered not in (None, funnel.asked) for funnel in funnels.values()):
+        counts = [funnel.answered or 0 for funnel in funnels.values()]
+        ends = dict.fromkeys(f"{n:,}" for n in (min(counts), max(counts)))
+        title += f" · used and right: of the {'–'.join(ends)} answered"
+    by_system = all(funnel.system == name for name, funnel in funnels.items())
+    kind = Kind(question="Where was evidence lost?", x="", highlight=by_system)
+    drawing = _draw_lines(kind, lines, names, f"{kind.question} {title}")
+    return Plot(title=title, drawing=drawing)
+
+
+def by_place(funnels: Iterable[Funnel]) -> dict[tuple[str, str], list[Funnel]]:
+    """Return the funnels over all questions by data set and regime."""
+    places: dict[tuple[str, str], list[Funnel]] = {}
+    for funnel in sorted(funnels, key=lambda funnel: PREFERRED.index(funnel.regime)):
+        if funnel.group == ALL:
+            places.setdefault((funnel.data, funnel.regime), []).append(funnel)
+    return places
+
+
+def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
+    """Yield scores of retrieval and replies as points with intervals, a system per line."""
+    for n, metric in enumerate(grid.columns):
+        scores = [(system, row[n]) for system, row in grid.rows]
+        figures = [(system, score.figure) for system, score in scores if score is not None]
+        if metric in (*FOUND, *ANSWERED) and len(figures) > 1:
+            title = directed(metric)
+            drawing = _draw_intervals(figures, systems, f"{grid.title} · {title}")
+            yield Plot(title=title, drawing=drawing)
+
+
+def directed(metric: str) -> str:
+    """Return the name of a metric, with its direction if lower is better."""
+    lower = metric == "risk" or lower_is_better(metric)
+    return f"{metric}, lower is better" if lower else metric
+
+
+# ---- drawing
+
+
+def _draw_intervals(
+    figures: Sequence[tuple[str, records.Figure]], systems: Sequence[str], label: str
+) -> Markup:
+    with _style():
+        height = 0.65 + 0.29 * len(figures)
+        drawing = Figure(figsize=(_SIZE[0], height))
+        axes = drawing.add_axes((0.36, 0.36 / height, 0.59, 1 - 0.45 / height))
+        for y, (system, figure) in enumerate(figures):
+            colour, marker = _colour(systems.index(system)), _marker(systems.index(system))
+            if figure.low is not None and figure.high is not None:
+                axes.plot([figure.low, figure.high], [y, y], color=colour, linewidth=2)
+            axes.plot(figure.value, y, marker, color=colour)
+        axes.set_yticks(range(len(figures)), [_short(system) for system, _ in figures])
+        axes.invert_yaxis()
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(left=False, labelsize=11)
+        axes.grid(axis="x", linewidth=0.6)
+        ends = [end for _, f in figures for end in (f.low, f.value, f.high)]
+        if all(end is None or 0 <= end <= 1 for end in ends):
+            axes.set_xlim(-0.02, 1.02)
+        axes.locator_params(axis="x", nbins=5)
+        return _inline(drawing, label)
+
+
+def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label: str) -> Markup:
+    with _style():
+        drawing = Figure(figsize=_SIZE)
+        axes = drawing.add_axes(_AREA)
+        labels = {
+            float(point["x"]): str(point.get("label", f"{point['x']:g}"))
+            for _, points in lines
+            for point in points
+            if kind.bins
+        }
+        ticks = {x: n for n, x in enumerate(sorted(labels))}
         for n, (system, points) in enumerate(lines):
-            xs = [ticks[float(p["x"])][0] if ticks else float(p["x"]) for p in points]
-            beside = (n - (len(lines) - 1) / 2) * 0.045 if ticks else 0.0
-            place = systems.index(system)
-            _line(axes, place, kind.leads and place == 0, [x + beside for x in xs], points)
-        _frame(axes, kind, ticks)
-        _names(axes, kind, lines, systems)
-        return svg.inline(figure, title, title)
+            # lines of one bin are drawn next to each other, so that no interval hides another
+            shift = (n - (len(lines) - 1) / 2) * 0.045 if ticks else 0.0
+            xs = [(ticks[float(p["x"])] if ticks else float(p["x"])) + shift for p in points]
+            number = systems.index(system)
+            _draw_line(axes, number, xs, points, bold=kind.highlight and number == 0)
+        _draw_frame(axes, kind, [printable(labels[x]) for x in ticks])
+        _draw_names(axes, kind, lines, systems)
+        return _inline(drawing, label)
 
 
-def _ticks(lines: Sequence[Line]) -> dict[float, tuple[int, str]]:
-    """Return where each bin stands and what it is called."""
-    labels = {float(p["x"]): str(p.get("label", f"{p['x']:g}")) for _, ps in lines for p in ps}
-    return {x: (n, labels[x]) for n, x in enumerate(sorted(labels))}
-
-
-def _line(
-    axes: Axes,
-    place: int,
-    ours: bool,
-    xs: Sequence[float],
-    points: Sequence[Mapping[str, float | str]],
-) -> None:
-    colour = svg.colour(place)
+def _draw_line(axes: Axes, number: int, xs: Sequence[float], points: Points, *, bold: bool) -> None:
     ys = [float(point["y"]) for point in points]
     axes.plot(
-        xs, ys, color=colour, linewidth=2.4 if ours else 1.3, zorder=3 if ours else 2,
-        linestyle=_DASHES[place % len(_DASHES)], marker=_MARKERS[place % len(_MARKERS)],
-        markersize=6 if ours else 4.5, markevery=max(len(xs) // 6, 1),
+        xs, ys, color=_colour(number), linewidth=2.4 if bold else 1.3, zorder=3 if bold else 2,
+        linestyle=_DASHES[number % len(_DASHES)], marker=_marker(number),
+        markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1),
     )  # fmt: skip
-    told = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
-    if told:
-        at, low, high = zip(*told, strict=True)
-        axes.vlines(at, low, high, color=colour, linewidth=1, alpha=0.45)
+    intervals = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
+    if intervals:
+        at, low, high = zip(*intervals, strict=True)
+        axes.vlines(at, low, high, color=_colour(number), linewidth=1, alpha=0.45)
 
 
-def _frame(axes: Axes, kind: Kind, ticks: Mapping[float, tuple[int, str]]) -> None:
-    axes.set_xlabel(plain(kind.x), fontsize=11)
+def _draw_frame(axes: Axes, kind: Kind, labels: Sequence[str]) -> None:
+    axes.set_xlabel(printable(kind.x), fontsize=11)
     axes.grid(axis="y", linewidth=0.6)
     axes.tick_params(labelsize=11)
     low, high = axes.get_ylim()
@@ -235,11 +251,10 @@ def _frame(axes: Axes, kind: Kind, ticks: Mapping[float, tuple[int, str]]) -> No
         axes.set_xscale("symlog", linthresh=10)  # the system without memory costs 0
         axes.set_xlim(-3, 1.5 * max(axes.get_xlim()[1], 10))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    elif ticks:
-        labels = [plain(label) for _, label in ticks.values()]
+    elif labels:
         axes.set_xticks(range(len(labels)), labels, fontsize=11)
         axes.set_xlim(-0.5, len(labels) - 0.5)
-        if max(map(len, labels), default=0) * len(labels) > 22:  # they would run into each other
+        if max(map(len, labels)) * len(labels) > 22:  # characters: they would overlap
             left, bottom, width, height = _SLANTED
             room = 0 if kind.x else 0.08
             axes.set_position((left, bottom - room, width, height + room))
@@ -248,48 +263,122 @@ def _frame(axes: Axes, kind: Kind, ticks: Mapping[float, tuple[int, str]]) -> No
         axes.locator_params(axis="x", nbins=5)
 
 
-def _names(axes: Axes, kind: Kind, lines: Sequence[Line], systems: Sequence[str]) -> None:
-    """Write each system's name beside where its line ends; none upon another."""
+def _draw_names(axes: Axes, kind: Kind, lines: Sequence[Line], systems: Sequence[str]) -> None:
+    """Write the name of each system next to the end of its line, without overlaps."""
     ends = {name: float(points[-1]["y"]) for name, points in lines if points}
     low, high = axes.get_ylim()
-    wanted = sorted(ends, key=lambda name: ends[name])
-    least = _LEAST / (72 * _SIZE[1] * axes.get_position().height)
-    places = _apart([(ends[name] - low) / (high - low) for name in wanted], least)
-    for name, y in zip(wanted, places, strict=True):
-        place = systems.index(name)
+    names = sorted(ends, key=lambda name: ends[name])
+    gap = _LINE_HEIGHT / (72 * _SIZE[1] * axes.get_position().height)
+    heights = _spread([(ends[name] - low) / (high - low) for name in names], gap)
+    for name, y in zip(names, heights, strict=True):
+        number = systems.index(name)
         axes.plot(
-            [1.05], [y], color=svg.colour(place), marker=_MARKERS[place % len(_MARKERS)],
-            markersize=6, transform=axes.transAxes, clip_on=False,
+            [1.05], [y], color=_colour(number), marker=_marker(number), markersize=6,
+            transform=axes.transAxes, clip_on=False,
         )  # fmt: skip
-        weight = "bold" if kind.leads and place == 0 else "normal"
         axes.text(
-            1.09, y, svg.short(name), transform=axes.transAxes, va="center", fontsize=11,
-            weight=weight,
+            1.09, y, _short(name), transform=axes.transAxes, va="center", fontsize=11,
+            weight="bold" if kind.highlight and number == 0 else "normal",
         )  # fmt: skip
 
 
-def _apart(places: Sequence[float], least: float) -> list[float]:
-    """Return the places, rising, moved as little as keeps them apart and below the top."""
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return rising heights, moved as little as keeps them a gap apart and below 1."""
     moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + least) if moved else max(place, 0.0))
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else max(height, 0.0))
     top = 1.0
     for n in range(len(moved) - 1, -1, -1):
         moved[n] = min(moved[n], top)
-        top = moved[n] - least
+        top = moved[n] - gap
     return moved
 
 
-def directed(metric: str) -> str:
-    """Return a metric's name, with the way it points where that is down."""
-    lower = metric == "risk" or lower_is_better(metric)
-    return f"{metric}, lower is better" if lower else metric
+# ---- SVG
+
+_INK, _FAINT = "#010101", "#020202"
+_FONT = "DejaVu Sans"  # part of matplotlib, and wider than the fonts of pages
+_STYLES: Mapping[str, str] = {
+    _INK: "currentColor",
+    _FAINT: "var(--rule)",
+    f"font-family: '{_FONT}'; ": "",
+    **{f"#0300{n:02x}": f"var(--s{n})" for n in range(_SERIES)},
+}
+_RC: Any = {  # matplotlib's stubs want their own literal keys
+    "svg.fonttype": "none",  # text is text: searchable, read aloud, and small
+    "text.parse_math": False,  # a system may be called "$x^$"
+    "font.family": _FONT,
+    "font.size": 12.0,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _FAINT,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+}
+_METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none of them
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", _SVG)
+ElementTree.register_namespace("xlink", _XLINK)
 
 
-def by_place(funnels: Sequence[Funnel]) -> dict[tuple[str, str], list[Funnel]]:
-    """Return funnels by data set and regime, those of all questions together only."""
-    found: dict[tuple[str, str], list[Funnel]] = {}
-    for one in sorted(funnels, key=lambda one: PREFERRED.index(one.regime)):
-        if one.group == ALL:
-            found.setdefault((one.data, one.regime), []).append(one)
-    return found
+def _colour(number: int) -> str:
+    """Return the placeholder colour of a system."""
+    return f"#0300{number % _SERIES:02x}"
+
+
+def _marker(number: int) -> str:
+    return _MARKERS[number % len(_MARKERS)]
+
+
+def _short(name: str) -> str:
+    """Return a name that fits next to a line, with its beginning and its end."""
+    name = printable(name)
+    return name if len(name) <= _LONG else f"{name[:8]}…{name[-7:]}"
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Draw in the style of the card, independent of the user's matplotlib settings."""
+    with warnings.catch_warnings(), rc_context(_RC):
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's font has it
+        yield
+
+
+def _inline(drawing: Figure, label: str) -> Markup:
+    """Return a drawing as an <svg> element for an HTML page, with a label for screen readers.
+
+    The label is unlike that of every other drawing on the page, so that referenced ids are unique.
+    """
+    file = io.StringIO()
+    with rc_context({"svg.hashsalt": label}):
+        drawing.savefig(file, format="svg", metadata=_METADATA)
+    text = file.getvalue()
+    svg = ElementTree.fromstring(text)
+    for element in reversed(list(svg.iter())):
+        # "axes_1" is in every drawing, and nothing refers to it
+        if f"#{element.get('id')}" not in text:
+            element.attrib.pop("id", None)
+        element.tail = None  # indentation
+        if not (element.text or "").strip():
+            element.text = None
+        style = element.get("style", "")
+        for drawn, shown in _STYLES.items():
+            style = style.replace(drawn, shown)
+        if style:
+            element.set("style", style)
+        element[:] = [child for part in element for child in (part if _is_bare(part) else [part])]
+    del svg.attrib["width"], svg.attrib["height"]  # page.css sets them
+    for name, value in {"class": "plot", "role": "img", "aria-label": printable(label)}.items():
+        svg.set(name, value)
+    return Markup(ElementTree.tostring(svg, encoding="unicode"))
+
+
+def _is_bare(element: ElementTree.Element) -> bool:
+    """Return whether an element is a group without a purpose, which half of them are."""
+    return element.tag == f"{{{_SVG}}}g" and not element.attrib

@@ -1,4 +1,4 @@
-"""The card in a terminal: what it says, the scores, and what failed."""
+"""A card in a terminal: verdict, scores at a glance, failed audits."""
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -7,26 +7,29 @@ from rich.text import Text
 
 from evals.card.records import Card
 from evals.card.report import lists
+from evals.card.report.formats import printable
 from evals.card.report.grids import Grid, Score, glance, index
-from evals.card.report.plain import plain
 from evals.card.report.verdict import verdict
 
 
 def show(card: Card, console: Console) -> None:
-    """Print the summary."""
+    """Print the summary of a card."""
     console.print(summary(card))
 
 
 def summary(card: Card) -> RenderableType:
-    """Return the verdict, the scores at a glance, failed audits and what was not run."""
-    found = index(card)
-    parts: list[RenderableType] = [Text(plain(card.name), style="bold")]
-    parts += [Text(plain(sentence)) for sentence in verdict(card, found)]
-    parts += map(_grid, glance(found))
-    failed = lists.audits(one for one in card.audits if not one.passed)
+    """Return the verdict, the scores at a glance, failed audits and items that did not run."""
+    figures = index(card)
+    parts: list[RenderableType] = [Text(printable(card.name), style="bold")]
+    parts += [Text(printable(sentence)) for sentence in verdict(card, figures)]
+    parts += map(_grid, glance(figures))
+    failed = lists.audits(audit for audit in card.audits if not audit.passed)
     for title, rows in (("failed audits", failed), ("not run", lists.not_run(card))):
         if rows.rows:
-            parts.append(_table(title, rows))
+            table = Table(*map(_safe, rows.columns), title=title, title_justify="left")
+            for row in rows.rows:
+                table.add_row(*map(_safe, row))
+            parts.append(table)
     return Group(*parts)
 
 
@@ -46,15 +49,6 @@ def _score(score: Score | None) -> str:
     return f"{value}\n[dim]{_safe(score.interval)}[/dim]" if score.interval else value
 
 
-def _table(title: str, rows: lists.Rows) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in rows.columns:
-        table.add_column(_safe(column))
-    for row in rows.rows:
-        table.add_row(*map(_safe, row))
-    return table
-
-
 def _safe(text: str) -> str:
-    """Return `text` so that it neither styles itself nor commands the terminal."""
-    return escape(plain(text))
+    """Return a text without markup and without control of the terminal."""
+    return escape(printable(text))

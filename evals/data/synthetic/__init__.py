@@ -1,30 +1,21 @@
-"""Conversations made from a seed, with nothing to download: each set probes one thing.
+"""Synthetic conversations, made from a seed: each set probes one ability of a memory.
 
-The same seed makes the same set, in any process. All is English chat of a user with an assistant:
-sessions a few days apart, small talk, and planted facts whose values occur nowhere else. All of
-them are for telling: nothing was tuned on them.
+The same seed makes the same set, in any process. All are English chats of a user with an
+assistant: sessions a few days apart, small talk, and planted facts with values that occur nowhere
+else. All are for reporting: nothing was tuned on them.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
 from evals.data.haystack import DataSet, Haystack
-from evals.data.synthetic import (
-    conflicts,
-    deletions,
-    distance,
-    distractors,
-    ordering,
-    position,
-    preferences,
-    unanswerable,
-    updates,
-)
-from evals.data.synthetic.talk import Draft, Scale, asked
+from evals.data.synthetic import probes
+from evals.data.synthetic.ordering import ordering
+from evals.data.synthetic.talk import Draft, Scale, make_question
 from memkit.errors import InvalidInput
 
 SIZES: Mapping[str, Scale] = {
@@ -46,79 +37,75 @@ SIZES: Mapping[str, Scale] = {
     ),
 }
 
+MakeDraft = Callable[[str, int, Scale], Draft]  # seed, number of the conversation, size
+_DRAFTS: Mapping[str, MakeDraft] = {
+    "distance": probes.distance,
+    "position": probes.position,
+    "updates": probes.updates,
+    "conflicts": probes.conflicts,
+    "ordering": ordering,
+    "unanswerable": probes.unanswerable,
+    "distractors": probes.distractors,
+    "deletions": probes.deletions,
+    "preferences": probes.preferences,
+}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How the conversations of a probe are made."""
 
-    draft: Callable[[str, int, Scale], Draft]  # seed, number, size
-    together: Callable[[Scale], int] = lambda _: 1  # conversations that differ in one thing only
-
-
-class Make(Protocol):
-    """Makes a data set; what is left out is as the size has it."""
+class MakeDataSet(Protocol):
+    """Makes the data set of a probe."""
 
     def __call__(
         self, seed: int = 0, conversations: int | None = None, size: str = "default"
     ) -> DataSet:
-        """Return the data set.
+        """Return the data set; without `conversations`, as many as the size has.
 
         Raises:
             InvalidInput: there is no such size, or fewer than one conversation.
         """
 
 
-def _make(
-    name: str,
-    recipe: Recipe,
-    seed: int = 0,
-    conversations: int | None = None,
-    size: str = "default",
+def _make_data_set(
+    name: str, seed: int = 0, conversations: int | None = None, size: str = "default"
 ) -> DataSet:
     if size not in SIZES:
         raise InvalidInput(f"no size {size!r} of synthetic sets; there are {', '.join(SIZES)}")
     scale = SIZES[size]
-    together = recipe.together(scale)
-    groups = -(-scale.conversations // together)
-    n = groups * together if conversations is None else conversations
+    # conversations of one group differ only in where the facts are
+    group_size = len(scale.depths) if name == "position" else 1
+    n = conversations
+    if n is None:
+        n = -(-scale.conversations // group_size) * group_size  # rounded up to whole groups
     if n < 1:
         raise InvalidInput(f"conversations must be at least 1, got {n}")
-    haystacks = [_haystack(name, recipe, seed, number, scale) for number in range(n)]
-    told = json.dumps([asdict(one) for one in haystacks], sort_keys=True, default=str)
+    haystacks = []
+    for number in range(n):
+        draft = _DRAFTS[name](f"{seed}/{name}", number, scale)
+        title = f"{name}-{number}"
+        haystacks.append(
+            Haystack(
+                name=title,
+                split="report",
+                turns=draft.turns,
+                questions=[
+                    make_question(f"{title}/q{m}", probe, draft.turns)
+                    for m, probe in enumerate(draft.probes)
+                ],
+                forgotten=draft.forgotten,
+                cluster=f"{name}-group-{number // group_size}" if group_size > 1 else "",
+            )
+        )
+    content = [asdict(haystack) for haystack in haystacks]
+    for haystack in content:
+        for question in haystack["questions"]:
+            del question["expected"]["version_of"]  # a function, which no synthetic set has
+    text = json.dumps(content, sort_keys=True, default=str)
     return DataSet(
         format="synthetic",
         file=f"{name}, {size}, seed {seed}",
-        sha256=hashlib.sha256(told.encode()).hexdigest(),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
         haystacks=haystacks,
         notes=(f"made from seed {seed}; the hash is of what was made",),
     )
 
 
-def _haystack(name: str, recipe: Recipe, seed: int, number: int, scale: Scale) -> Haystack:
-    draft = recipe.draft(f"{seed}/{name}", number, scale)
-    title = f"{name}-{number}"
-    together = recipe.together(scale)
-    return Haystack(
-        name=title,
-        split="report",
-        turns=draft.turns,
-        questions=[asked(f"{title}/q{n}", one, draft.turns) for n, one in enumerate(draft.probes)],
-        forgotten=draft.forgotten,
-        cluster=f"{name}-group-{number // together}" if together > 1 else "",
-    )
-
-
-_RECIPES: Mapping[str, Recipe] = {
-    "distance": Recipe(draft=distance.draft),
-    "position": Recipe(draft=position.draft, together=lambda scale: len(scale.depths)),
-    "updates": Recipe(draft=updates.draft),
-    "conflicts": Recipe(draft=conflicts.draft),
-    "ordering": Recipe(draft=ordering.draft),
-    "unanswerable": Recipe(draft=unanswerable.draft),
-    "distractors": Recipe(draft=distractors.draft),
-    "deletions": Recipe(draft=deletions.draft),
-    "preferences": Recipe(draft=preferences.draft),
-}
-PROBES: Mapping[str, Make] = {
-    name: partial(_make, name, recipe) for name, recipe in _RECIPES.items()
-}
+PROBES: Mapping[str, MakeDataSet] = {name: partial(_make_data_set, name) for name in _DRAFTS}

@@ -1,0 +1,70 @@
+"""Options and results of the studies of thoughts, and memories filled with a dialogue."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import memkit
+from evals import USER
+from evals.systems.baselines import pieces
+from evals.systems.cache import CachedEmbedder, default_folder
+from evals.tables import Result
+from memkit import Memory, Settings, Thought, Turn
+from memkit.protocols import Embedder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options of a study of thoughts."""
+
+    data: Sequence[Path] = ()
+    seed: int = 0
+    limit: int | None = None  # only the first so many dialogues of each file
+    cache: Path | None = None  # folder for vectors
+    n: int = 200  # thoughts that are judged
+    verdicts: Path | None = None  # of a reader
+    sizes: tuple[int, ...] = (1_000, 10_000)  # turns
+    repeats: int = 3  # of timed runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """The tables of a study, and the outcomes that they were computed from."""
+
+    results: Sequence[Result]
+    outcomes: Sequence[Mapping[str, Any]] = ()
+    aside: Sequence[str] = ()  # lines for a reader; may hold text, never stored
+
+
+@contextmanager
+def vectors(options: Options, embedder: Embedder) -> Iterator[CachedEmbedder]:
+    """Give the block an embedder that stores its vectors on disk."""
+    with CachedEmbedder(embedder, options.cache or default_folder()) as cached:
+        yield cached
+
+
+def prepare(embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]]) -> None:
+    """Embed all new texts in one batch, which is faster than dialogue by dialogue."""
+    texts = (text for turns in dialogues for turn in turns for text in pieces(turn, embedder))
+    embedder.prepare(list(texts), lambda _, __: None)
+
+
+def all_thoughts(turns: Sequence[Turn], embedder: Embedder) -> list[Thought]:
+    """Return all thoughts of a dialogue: the current ones, and those that held after a session."""
+    settings = Settings(background=False)
+    with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
+        memory.remember(turns, user_id=USER)
+        memory.flush()
+        return list(_by_id(memory, turns).values())
+
+
+def _by_id(memory: Memory, turns: Sequence[Turn]) -> dict[str, Thought]:
+    thoughts: dict[str, Thought] = {}
+    for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
+        if said_at is not None:
+            after = said_at + timedelta(hours=1)
+            thoughts |= {t.id: t for t in memory.thoughts(user_id=USER, as_of=after)}
+    return thoughts | {thought.id: thought for thought in memory.thoughts(user_id=USER)}
