@@ -47,7 +47,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     if len(options.data) != 1:
         raise InvalidInput("give the path of locomo10.json")
     data = locomo.read(options.data[0])
-    haystacks = data.of("report")[: options.limit]
+    haystacks = data.in_split("report")[: options.limit]
     with vectors(options, embedder) as cached:
         prepare(cached, [haystack.turns for haystack in haystacks])
         thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]

@@ -35,7 +35,7 @@ class PackedContext:
 
 
 class System(Protocol):
-    """A memory of one conversation, made anew for each; it keeps nothing for the next one.
+    """A memory of one conversation, made new for each; it keeps nothing for the next one.
 
     A query has the time at which it is asked: the system must not use what was said later.
     A subclass inherits defaults for `refusals`, `forget`, `stored`, `footprint` and `close`.
