@@ -113,7 +113,7 @@ def test_without_data_only_the_cost_is_told(tmp_path: Path) -> None:
 
     assert [table["title"] for table in found["tables"]] == ["one query"]
     assert [claim["what"] for claim in found["claims"]] == [
-        "90 turns, keys kept beside", "90 turns, keys made anew", "90 turns, logits",
+        "90 turns, keys cached", "90 turns, keys computed again", "90 turns, logits",
     ]  # fmt: skip
     assert found["tables"][0]["rows"][0][1] == 23  # 22 chunks of four, one of two
 

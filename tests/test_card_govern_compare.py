@@ -11,7 +11,7 @@ from rich.console import Console
 from evals import ROOT
 from evals.card.audit import thresholds
 from evals.card.audit.compare import Verdict, compare_cards, show
-from evals.card.audit.thresholds import Registered, Threshold
+from evals.card.audit.thresholds import Registration, Threshold
 from evals.card.records import Card, Figure, Record
 from memkit.errors import InvalidInput
 
@@ -53,9 +53,9 @@ def mixed(*scores: float) -> Card:
     return replace(made, records=[replace(one, scores={"MRR": score}) for one, score in pairs])
 
 
-def registered(metric: str = "MRR", **bounds: Any) -> Registered:
+def registered(metric: str = "MRR", **bounds: Any) -> Registration:
     one = Threshold(metric=metric, system="memkit", **bounds)
-    return Registered(thresholds=(one,), file="t.toml", sha256="f" * 64)
+    return Registration(thresholds=(one,), file="t.toml", sha256="f" * 64)
 
 
 def verdict(a: Card, b: Card, metric: str = "MRR", **bounds: Any) -> Verdict:
@@ -276,7 +276,7 @@ def test_a_verdict_is_printed_with_what_decided() -> None:
 # ---- the file
 
 
-def read(tmp_path: Path, content: str) -> Registered:
+def read(tmp_path: Path, content: str) -> Registration:
     path = tmp_path / "thresholds.toml"
     path.write_text(content)
     return thresholds.read(path)

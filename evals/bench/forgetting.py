@@ -130,10 +130,10 @@ def _read_dialogues(setup: Setup) -> dict[str, list[Haystack]]:
     titles = {"report": "LoCoMo, reported conversations", "tuning": "LoCoMo, tuning conversations"}
     return {
         titles[split]: [
-            locomo.ask_along_the_way(haystack, setup.seed) for haystack in data.of(split)
+            locomo.ask_along_the_way(haystack, setup.seed) for haystack in data.in_split(split)
         ]
         for split in reversed(SPLITS)
-        if data.of(split)
+        if data.in_split(split)
     }
 
 

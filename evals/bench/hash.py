@@ -136,7 +136,7 @@ def _make_material(setup: Setup) -> tuple[str, dict[Split, Material]]:
 def _embed_split(
     sets: Iterable[DataSet], split: Split, embedder: CachedEmbedder, seed: int
 ) -> Material:
-    haystacks = [haystack for data in sets for haystack in data.of(split)]
+    haystacks = [haystack for data in sets for haystack in data.in_split(split)]
     pieces = {
         piece.text
         for haystack in haystacks

@@ -275,7 +275,7 @@ def _run_task(job: _Job) -> TaskResult:
             config=config,
             judge=None if judge is None else answering.load(judge),
             count=cached.count,
-            uncached=cached.anew,
+            uncached=cached.bypass,
             model=None if model is None else answering.load(model),
             answered=task.sample(haystacks, model.questions if model else 0, config.seed),
             probed=task.sample(haystacks, config.probes, config.seed),

@@ -115,7 +115,7 @@ class DataSet:
     notes: tuple[str, ...] = ()  # how it was read
     counts: Mapping[Split, Mapping[str, int]] = field(default_factory=dict)
 
-    def of(self, split: Split) -> list[Haystack]:
+    def in_split(self, split: Split) -> list[Haystack]:
         """Return the haystacks of one split."""
         return [haystack for haystack in self.haystacks if haystack.split == split]
 

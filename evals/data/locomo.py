@@ -58,7 +58,7 @@ Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both 
 
 
 def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> DataSet:
-    """Read a LoCoMo file; with `audit`, every question has a second gold besides the published.
+    """Read a LoCoMo file; with `audit`, every question has a second gold, the audited.
 
     Expected answers are the audit's where it corrects them, and the file's elsewhere: to have both
     answer keys, read the file twice.
@@ -192,7 +192,7 @@ def _read_erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
 
 
 def _add_audited_gold(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) -> Haystack:
-    """Return the haystack with the audit's gold besides the published one."""
+    """Return the haystack with the audited gold added to the published one."""
     sessions = sessions_by_turn(haystack.turns)
     beyond = sum(c == n and m >= len(haystack.questions) for c, m in errata)
     counts["errata that fit no question, not used"] += beyond

@@ -79,7 +79,7 @@ def read(spec: Spec) -> DataSet:
 
 
 def _choose_split(data: DataSet, split: Split, name: str) -> DataSet:
-    haystacks = data.of(split)
+    haystacks = data.in_split(split)
     if not haystacks:
         raise InvalidInput(f"{name}: no conversation is of the {split} split; leave it out")
     counts = {split: data.counts[split]} if split in data.counts else {}
@@ -106,7 +106,7 @@ def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
         "scored by": data.golds[-1],
         "notes": list(data.notes),
         "conversations": len(data.haystacks),
-        "of splits": {split: len(data.of(split)) for split in SPLITS if data.of(split)},
+        "of splits": {split: len(data.in_split(split)) for split in SPLITS if data.in_split(split)},
         "turns": len(turns),
         "first": min(days, default=None),
         "last": max(days, default=None),

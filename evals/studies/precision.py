@@ -34,7 +34,7 @@ Verdict = tuple[bool, str]  # right; the reason: of `REASONS` if wrong, else "" 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
+class SampledThought:
     """A thought with the turns around its source."""
 
     conversation: str
@@ -47,7 +47,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     if len(options.data) != 1:
         raise InvalidInput("give the path of locomo10.json")
     data = locomo.read(options.data[0])
-    haystacks = data.of("report")[: options.limit]
+    haystacks = data.in_split("report")[: options.limit]
     with vectors(options, embedder) as cached:
         prepare(cached, [haystack.turns for haystack in haystacks])
         thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]
@@ -78,7 +78,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     )
 
 
-def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[Sampled]:
+def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[SampledThought]:
     """Yield all thoughts of a conversation in the order of their sources."""
     turns = haystack.turns
     position = {turn.id: n for n, turn in enumerate(turns)}
@@ -90,22 +90,22 @@ def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[Sampled]:
         n = position[thought.turn_ids[0]]
         window = turns[max(n - 2, 0) : n + 2]
         around = [turn for turn in window if turn.session_id == turns[n].session_id]
-        yield Sampled(conversation=haystack.name, thought=thought, around=around)
+        yield SampledThought(conversation=haystack.name, thought=thought, around=around)
 
 
-def draw_sample(thoughts: Sequence[Sampled], n: int, seed: int) -> list[Sampled]:
+def draw_sample(thoughts: Sequence[SampledThought], n: int, seed: int) -> list[SampledThought]:
     """Return `n` of the thoughts, or all if there are fewer, in their order."""
     chosen = random.Random(seed).sample(range(len(thoughts)), min(n, len(thoughts)))
     return [thoughts[number] for number in sorted(chosen)]
 
 
-def digest(sample: Sequence[Sampled]) -> str:
+def digest(sample: Sequence[SampledThought]) -> str:
     """Return a hash that identifies a sample: other rules give other thoughts."""
     parts = [f"{s.conversation}\0{s.thought.turn_ids}\0{s.thought.text}" for s in sample]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _sheet(n: int, item: Sampled) -> Iterator[str]:
+def _sheet(n: int, item: SampledThought) -> Iterator[str]:
     """Yield the lines by which a reader judges a thought."""
     thought = item.thought
     since = "" if thought.valid_from == thought.said_at else f"  since {thought.valid_from:%F}"
@@ -145,7 +145,7 @@ def read_verdicts(path: Path, n: int, sample: str) -> list[Verdict]:
     return verdicts
 
 
-def _result(sample: Sequence[Sampled], verdicts: Sequence[Verdict], seed: int) -> Result:
+def _result(sample: Sequence[SampledThought], verdicts: Sequence[Verdict], seed: int) -> Result:
     conversations = [item.conversation for item in sample]
     rows: list[list[Cell]] = []
     for what, flags in (

@@ -3,7 +3,7 @@
 A `Scorer` gives every turn a score; `RankingSystem` makes a system of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evals.data.haystack import Query
 from evals.metrics.retrieval import DEPTH
-from evals.systems.protocol import Lines, PackedContext, ScoredTurn, line
+from evals.systems.protocol import Lines, PackedContext, ScoredTurn, System, line
 from memkit import Turn
 from memkit.errors import MissingExtra
 from memkit.protocols import Embedder, Vectors
@@ -35,7 +35,7 @@ class Scorer(Protocol):
         """Return how many bytes the index has, without the turns."""
 
 
-class RankingSystem:
+class RankingSystem(System):
     """A system that ranks by a scorer; of two equal scores the earlier turn is first.
 
     Turns said after the question's time are removed from the ranking, not from the index: BM25's
@@ -80,10 +80,6 @@ class RankingSystem:
         best = self.ask(query, len(self._turns) if self._whole else DEPTH)
         return self._lines.pack((hit.turn_id for hit in best), budget, gaps=not self._whole)
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no abstention rule."""
-        return {}
-
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Remove turns and build the index again."""
         self._lines.drop(turn_ids)
@@ -97,15 +93,12 @@ class RankingSystem:
         """Return the bytes of the lines and of the index."""
         return self._lines.size + self._scorer.size()
 
-    def close(self) -> None:
-        """Do nothing: there are no resources."""
-
     def _index(self) -> None:
         self._turns = self._lines.turns
         self._scorer.index(self._turns)
 
 
-class NoMemory:
+class NoMemory(System):
     """A system that stores nothing: what a model knows without a memory."""
 
     def remember(self, turns: Sequence[Turn]) -> None:
@@ -119,10 +112,6 @@ class NoMemory:
         """Return nothing."""
         return PackedContext()
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no abstention rule."""
-        return {}
-
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Do nothing."""
 
@@ -133,9 +122,6 @@ class NoMemory:
     def footprint(self) -> int:
         """Return 0."""
         return 0
-
-    def close(self) -> None:
-        """Do nothing: there are no resources."""
 
 
 def pieces(turn: Turn, embedder: Embedder) -> list[str]:

@@ -36,7 +36,7 @@ class CachedEmbedder:
 
     def __init__(self, inner: Embedder, folder: Path) -> None:
         self.embedded = 0  # texts that `inner` embedded
-        self._inner, self._looks_up = inner, True
+        self._inner, self._use_cache = inner, True
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -78,17 +78,17 @@ class CachedEmbedder:
         return self._inner.split(text, header=header)
 
     @contextmanager
-    def anew(self) -> Iterator[None]:
+    def bypass(self) -> Iterator[None]:
         """Bypass the cache inside the block, to time the inner embedder."""
-        self._looks_up = False
+        self._use_cache = False
         try:
             yield
         finally:
-            self._looks_up = True
+            self._use_cache = True
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, shape (n, d); only new texts cost more than a look-up."""
-        if not texts or not self._looks_up:
+        if not texts or not self._use_cache:
             return self._inner.embed(texts)
         keys = [self._key(text) for text in texts]
         vectors = self._look_up(keys)

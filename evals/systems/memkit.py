@@ -11,7 +11,7 @@ from unittest import mock
 import memkit
 from evals import USER
 from evals.data.haystack import Query
-from evals.systems.protocol import PackedContext, ScoredTurn
+from evals.systems.protocol import PackedContext, ScoredTurn, System
 from memkit import Turn, prompt
 from memkit.protocols import Embedder
 from memkit.retrieval import fusion
@@ -115,7 +115,7 @@ class Memkit:
             self._folder.cleanup()
 
 
-class MemkitBackedSystem:
+class MemkitBackedSystem(System):
     """A system that stores everything in memkit and searches in its own way."""
 
     def __init__(self, memkit: Memkit) -> None:
@@ -124,10 +124,6 @@ class MemkitBackedSystem:
     def remember(self, turns: Sequence[Turn]) -> None:
         """Remember turns as memkit does."""
         self._memkit.remember(turns)
-
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return nothing: it has no abstention rule."""
-        return {}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Forget as memkit does."""

@@ -35,9 +35,10 @@ class PackedContext:
 
 
 class System(Protocol):
-    """A memory of one conversation, made anew for each; it keeps nothing for the next one.
+    """A memory of one conversation, made new for each; it keeps nothing for the next one.
 
     A query has the time at which it is asked: the system must not use what was said later.
+    A subclass inherits defaults for `refusals`, `forget`, `stored`, `footprint` and `close`.
     """
 
     def remember(self, turns: Sequence[Turn]) -> None:
@@ -49,11 +50,12 @@ class System(Protocol):
     def pack(self, query: Query, budget: int) -> PackedContext:
         """Return what it would put into a prompt, at most `budget` of the embedder's tokens."""
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:
+    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
         """Return, for each abstention rule of the system, whether it finds nothing relevant.
 
         A card uses the first of them.
         """
+        return {}
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete these turns; an id that it does not have is no error.
@@ -61,15 +63,19 @@ class System(Protocol):
         Raises:
             NotSupported: the memory cannot delete.
         """
+        raise NotSupported(f"{type(self).__name__} cannot delete {len(turn_ids)} turns")
 
     def stored(self) -> frozenset[str] | None:
         """Return the ids of the turns it holds now; None: not known."""
+        return None
 
     def footprint(self) -> int | None:
         """Return how many bytes it holds; None: not known."""
+        return None
 
     def close(self) -> None:
         """Release all resources; closing twice is fine."""
+        return
 
 
 MakeSystem = Callable[[Embedder], System]

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from evals.card.audit import differences
 from evals.card.audit.differences import Place
-from evals.card.audit.thresholds import Cards, Check, Difference, Key, Registered, Systems, check
+from evals.card.audit.thresholds import Cards, Check, Difference, Key, Registration, Systems, check
 from evals.card.records import Card, Compared, Figure, Record
 from evals.stats.testing import magnitude
 from memkit.errors import InvalidInput
@@ -47,7 +47,7 @@ class Verdict:
 
 
 def compare_cards(
-    a: Card | Json, b: Card | Json, thresholds: Registered | None = None, *, seed: int = 0
+    a: Card | Json, b: Card | Json, thresholds: Registration | None = None, *, seed: int = 0
 ) -> Verdict:
     """Compare card B with card A on the same questions, and check the thresholds on B.
 

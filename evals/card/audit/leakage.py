@@ -120,7 +120,10 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
     """
     haystacks = list(data_set.haystacks)
     results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]
-    tuning, report = _questions(data_set.of("tuning")), _questions(data_set.of("report"))
+    tuning, report = (
+        _questions(data_set.in_split("tuning")),
+        _questions(data_set.in_split("report")),
+    )
     if tuning and report:
         results.append(between("tuning ∩ report", data, tuning, report))
     if train:
@@ -178,12 +181,12 @@ def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
     """
     results = []
     for name, data_set in sets.items():
-        report = _questions(data_set.of("report"))
+        report = _questions(data_set.in_split("report"))
         tuning = {
             id: text
             for title, candidate in sets.items()
             if title != name and candidate.sha256 == data_set.sha256
-            for id, text in _questions(candidate.of("tuning")).items()
+            for id, text in _questions(candidate.in_split("tuning")).items()
         }
         if tuning and report:
             results.append(between("tuning ∩ report", name, tuning, report))

@@ -70,7 +70,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+class Registration:
     """The thresholds of one file."""
 
     thresholds: tuple[Threshold, ...]
@@ -81,7 +81,7 @@ class Registered:
 # ---- reading
 
 
-def read(path: Path) -> Registered:
+def read(path: Path) -> Registration:
     """Read a file of `[[threshold]]` tables.
 
     Raises:
@@ -103,7 +103,7 @@ def read(path: Path) -> Registered:
         validate(Threshold, table, f"{path}: threshold {n}") for n, table in enumerate(tables, 1)
     ]
     digest = hashlib.sha256(content).hexdigest()
-    return Registered(thresholds=tuple(thresholds), file=path.name, sha256=digest)
+    return Registration(thresholds=tuple(thresholds), file=path.name, sha256=digest)
 
 
 # ---- checking

@@ -66,7 +66,7 @@ def not_run(card: Card) -> Rows:
     data_of: dict[tuple[str, str], list[str]] = {}
     for item in card.not_run:
         data_of.setdefault((item.what, item.why), []).append(item.data)
-    rows = [(what, ", ".join(unique(data)), why) for (what, why), data in data_of.items()]
+    rows = [(item, ", ".join(unique(data)), why) for (item, why), data in data_of.items()]
     return Rows(columns=("not run", "data", "why"), rows=rows)
 
 

@@ -368,8 +368,8 @@ def _inline(drawing: Figure, label: str) -> Markup:
         if not (element.text or "").strip():
             element.text = None
         style = element.get("style", "")
-        for drawn, shown in _STYLES.items():
-            style = style.replace(drawn, shown)
+        for placeholder, final in _STYLES.items():
+            style = style.replace(placeholder, final)
         if style:
             element.set("style", style)
         element[:] = [child for part in element for child in (part if _is_bare(part) else [part])]

@@ -24,12 +24,12 @@ def _size(card: Card, figures: Index) -> str:
     questions = {(record.data, record.question) for record in card.records if not record.probe}
     haystacks = {(record.data, record.haystack) for record in card.records}
     systems, data = _count(len(figures.systems), "system"), _count(len(figures.data), "data set")
-    asked = f": {len(questions):,} questions about {len(haystacks):,} conversations"
-    return f"{systems} on {data}{asked if questions else ''}."
+    size = f": {len(questions):,} questions about {len(haystacks):,} conversations"
+    return f"{systems} on {data}{size if questions else ''}."
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _leader(grid: Grid) -> Iterator[str]:
