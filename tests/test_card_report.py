@@ -148,8 +148,8 @@ def test_three_files_are_written_and_nothing_is_left_beside_them(
 
 
 def test_floats_are_rounded_so_that_processors_agree(bare: Card) -> None:
-    (one, *_) = bare.figures
-    noisy = [replace(one, value=x) for x in (0.1 + 0.2, -1e-9)]
+    (item, *_) = bare.figures
+    noisy = [replace(item, value=x) for x in (0.1 + 0.2, -1e-9)]
     assert '"value": 0.3,' in dumps(replace(bare, figures=noisy[:1]))
     assert '"value": 0.0,' in dumps(replace(bare, figures=noisy[1:]))
 
@@ -162,13 +162,13 @@ def test_a_figure_that_is_no_number_is_named_and_not_written(bare: Card, value: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [(None, "does not exist"), ("{", "the file"), ('{"name": 1}', "name"), ("[]", "not a card")],
 )
-def test_what_is_no_card_says_what_is_wrong(tmp_path: Path, text: str | None, said: str) -> None:
+def test_what_is_no_card_says_what_is_wrong(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "x.json").write_text(text)
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=message):
         load(tmp_path / "x.json")
 
 
@@ -177,12 +177,12 @@ def test_two_runs_are_equal_without_what_differs_from_run_to_run(small: Card) ->
         small,
         stamp={"date": "tomorrow"},
         figures=[
-            replace(one, value=one.value + 9) if METRICS[one.metric].layer == "cost" else one
-            for one in small.figures
+            replace(item, value=item.value + 9) if METRICS[item.metric].layer == "cost" else item
+            for item in small.figures
         ],
-        curves=[replace(one, points=()) for one in small.curves if one.name == "cost-quality"]
-        + [one for one in small.curves if one.name != "cost-quality"],
-        records=[replace(one, costs={"search ms": 1.0}) for one in small.records],
+        curves=[replace(item, points=()) for item in small.curves if item.name == "cost-quality"]
+        + [item for item in small.curves if item.name != "cost-quality"],
+        records=[replace(item, costs={"search ms": 1.0}) for item in small.records],
     )
     assert dumps(later) != dumps(small)
     assert dumps(without_run(later)) == dumps(without_run(small))
@@ -229,27 +229,27 @@ def test_hostile_names_stay_text_in_markdown_and_in_a_terminal(hostile: Card) ->
 def test_plots_take_the_colours_of_the_page(html: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
     assert drawings
-    assert all("var(--s" in one and "currentColor" in one for one in drawings)
-    assert not [one for one in drawings if re.search(r"(fill|stroke): #", one)]
+    assert all("var(--s" in item and "currentColor" in item for item in drawings)
+    assert not [item for item in drawings if re.search(r"(fill|stroke): #", item)]
 
 
 def test_the_best_is_marked_by_a_sign_and_respects_which_way_is_better(bare: Card) -> None:
-    kept = [one for one in bare.figures if one.regime == "replay" and one.group == "all"]
+    chosen = [item for item in bare.figures if item.regime == "replay" and item.group == "all"]
     costs = {"memkit": 30.0, "no memory": 10.0, "last turns": 20.0}
-    scores = [replace(one, metric="search ms", value=costs[one.system]) for one in kept]
+    scores = [replace(item, metric="search ms", value=costs[item.system]) for item in chosen]
     line = next(
-        one
-        for one in markdown(replace(bare, figures=scores)).splitlines()
-        if one.startswith("| no memory")
+        item
+        for item in markdown(replace(bare, figures=scores)).splitlines()
+        if item.startswith("| no memory")
     )
     assert "**10.0 ★**" in line
 
 
 def test_equals_share_no_star(bare: Card) -> None:
-    same = [replace(one, value=0.5) for one in bare.figures]
-    told = markdown(replace(bare, figures=same))
-    assert "0.500 ★" not in told
-    assert "no system is better than another" in told
+    same = [replace(item, value=0.5) for item in bare.figures]
+    text = markdown(replace(bare, figures=same))
+    assert "0.500 ★" not in text
+    assert "no system is better than another" in text
 
 
 def test_a_drop_says_which_score_it_is_of_and_an_open_interval_that_it_is(bare: Card) -> None:
@@ -291,29 +291,29 @@ def test_failed_audits_come_first_and_in_words(bare: Card) -> None:
 def test_the_terminal_names_the_leader_with_its_interval(bare: Card) -> None:
     console = Console(file=StringIO(), width=150)
     show(bare, console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert re.search(r"of 2 data sets memkit is best on 2; on locomo memkit has 0\.\d+ \[", said)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert re.search(r"of 2 data sets memkit is best on 2; on locomo memkit has 0\.\d+ \[", text)
 
 
 def test_the_first_sentence_hides_nobody_who_is_as_good(bare: Card) -> None:
-    kept = [one for one in bare.figures if one.system in {"memkit", "last turns", "no memory"}]
-    tied = [replace(one, value=float(one.system != "no memory")) for one in kept]
-    said = " ".join(markdown(replace(bare, figures=tied)).split())
-    assert "memkit is best on 2 (2 shared), last turns on 2 (2 shared)" in said
+    chosen = [item for item in bare.figures if item.system in {"memkit", "last turns", "no memory"}]
+    tied = [replace(item, value=float(item.system != "no memory")) for item in chosen]
+    text = " ".join(markdown(replace(bare, figures=tied)).split())
+    assert "memkit is best on 2 (2 shared), last turns on 2 (2 shared)" in text
 
 
 def test_one_system_alone_is_not_said_to_be_no_better(bare: Card) -> None:
-    alone = [one for one in bare.figures if one.system == "memkit"]
-    said = markdown(replace(bare, figures=alone)).partition("## ")[0]
-    assert "best" not in said.partition("**Bold")[0]
-    assert "no system is better" not in said
+    alone = [item for item in bare.figures if item.system == "memkit"]
+    text = markdown(replace(bare, figures=alone)).partition("## ")[0]
+    assert "best" not in text.partition("**Bold")[0]
+    assert "no system is better" not in text
 
 
 def test_one_reply_makes_nobody_best(bare: Card) -> None:
-    few = [replace(one, n=1) if one.metric == "contains" else one for one in bare.figures]
-    said = " ".join(markdown(replace(bare, figures=few)).split())
+    few = [replace(item, n=1) if item.metric == "contains" else item for item in bare.figures]
+    text = " ".join(markdown(replace(bare, figures=few)).split())
     assert re.search(
-        r"Questions answered \(contains, \w+\): too few questions to tell \(n = 1\)", said
+        r"Questions answered \(contains, \w+\): too few questions to tell \(n = 1\)", text
     )
 
 
@@ -342,9 +342,9 @@ def test_a_long_card_stays_small_enough_to_open() -> None:
 def test_nothing_overflows_or_overlaps_in_a_real_browser(tmp_path: Path, hostile: Card) -> None:
     systems = (*SYSTEMS, "memkit without any thoughts")
     card = made_up(replace(SMALL, systems=systems, data=DATA[:1], regimes=("replay",)))
-    for one in (card, hostile):
-        for width, found in measured(page(one), tmp_path).items():
-            assert found["overflow"] <= 0, (width, found)
-            assert found["overlaps"] == [], (width, found)
-            assert found["cut"] == [], (width, found)
-            assert found["smallest"] >= 8, (width, found)
+    for item in (card, hostile):
+        for width, layout in measured(page(item), tmp_path).items():
+            assert layout["overflow"] <= 0, (width, layout)
+            assert layout["overlaps"] == [], (width, layout)
+            assert layout["cut"] == [], (width, layout)
+            assert layout["smallest"] >= 8, (width, layout)

@@ -34,13 +34,13 @@ def at(distance: int, replayed: float, read: float, n: int = 0) -> list[Record]:
 
 
 def rows(*records: list[Record]) -> list[Mapping[str, Cell]]:
-    table = frontier.table({64: [one for some in records for one in some]}, "ours", seed=0)
+    table = frontier.table({64: [item for some in records for item in some]}, "ours", seed=0)
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def test_replay_is_compared_with_reading_on_the_same_questions_by_distance() -> None:
-    found = rows(at(10, 1, 1), at(49, 0, 1, n=1), at(300, 1, 0, n=2), at(300, 1, 0, n=3)[:1])
-    near, far = found
+    result = rows(at(10, 1, 1), at(49, 0, 1, n=1), at(300, 1, 0, n=2), at(300, 1, 0, n=3)[:1])
+    near, far = result
     assert (near["tokens"], near["evidence said"], near["n"]) == (64, "0–49 turns ago", 2)
     assert (near["replayed"], near["read"], near["difference"]) == (0.5, 1, -0.5)
     assert (far["evidence said"], far["difference"], far["n"]) == ("200+ turns ago", 1, 1)
@@ -60,14 +60,14 @@ def test_a_frontiers_p_values_are_corrected_over_the_whole_table() -> None:
 def test_cost_at_target_is_the_least_budget_that_reaches_what_reading_reaches_in_the_largest() -> (
     None
 ):
-    found = {256: at(10, 0.2, 0.1), 512: at(10, 0.6, 0.3), 1024: at(10, 0.9, 0.5)}
-    table = frontier.targets(found, "ours")
-    (row,) = [dict(zip(table.columns, one, strict=True)) for one in table.rows]
+    result = {256: at(10, 0.2, 0.1), 512: at(10, 0.6, 0.3), 1024: at(10, 0.9, 0.5)}
+    table = frontier.targets(result, "ours")
+    (row,) = [dict(zip(table.columns, item, strict=True)) for item in table.rows]
     assert row == {
         "score": "share in budget", "target": 0.5, "replayed": 512, "read": 1024, "n": 1
     }  # fmt: skip
     lost = frontier.targets({256: at(10, 0.2, 0.5)}, "ours").rows
-    assert [one[2:] for one in lost] == [[None, 256, 1]]
+    assert [item[2:] for item in lost] == [[None, 256, 1]]
     assert frontier.targets({256: at(10, 0.2, 0)}, "ours").rows == []  # costs nothing
 
 
@@ -84,13 +84,13 @@ def test_every_budget_is_a_run_with_a_window_of_that_size(
     config = Config(
         name="c", data=[Spec(format="jsonl")], systems=["ours"], model=ModelSpec(kind="smollm2")
     )
-    found = frontier.run(config, Run(folder=tmp_path), [64, 128])
-    assert found.keys() == {64, 128}
-    assert [(one.budget, one.model and one.model.window) for one, _ in ran] == [
+    result = frontier.run(config, Run(folder=tmp_path), [64, 128])
+    assert result.keys() == {64, 128}
+    assert [(item.budget, item.model and item.model.window) for item, _ in ran] == [
         (64, 64),
         (128, 128),
     ]
-    assert {one.regimes for one, _ in ran} == {("long context", "replay")}
+    assert {item.regimes for item, _ in ran} == {("long context", "replay")}
     assert len({folder for _, folder in ran}) == 2
 
 
@@ -127,11 +127,11 @@ def card(figures: Mapping[str, Sequence[float]] = METRIC_OF, **more: Any) -> Car
 
 def test_scores_that_order_systems_alike_are_one_group() -> None:
     groups, pairs = redundancy.tables([card()] * 5, seed=0)
-    kept = {str(row[0]): row[2] for row in groups.rows}
-    assert len(kept) == 2
-    assert kept["step order"] == ""
-    (others,) = [told for name, told in kept.items() if name != "step order"]
-    assert len(str(others).split(", ")) == 2
+    groups_kept = {str(row[0]): row[2] for row in groups.rows}
+    assert len(groups_kept) == 2
+    assert groups_kept["step order"] == ""
+    (redundant,) = [told for name, told in groups_kept.items() if name != "step order"]
+    assert len(str(redundant).split(", ")) == 2
     assert [row[2] for row in pairs.rows] == [1, 1, 1]
     assert {(row[3], row[4]) for row in pairs.rows} == {("1.00 … 1.00", 5)}
 
@@ -148,15 +148,15 @@ def test_an_order_needs_systems_that_differ_and_enough_of_them() -> None:
 
 
 def test_correlation_is_kendalls_over_the_places_that_both_have() -> None:
-    found = redundancy.rankings([card()])
-    assert redundancy.correlation(found["MRR"], found["step order"]) == [pytest.approx(0.2)]
-    assert redundancy.correlation(found["MRR"], {}) == []
+    result = redundancy.rankings([card()])
+    assert redundancy.correlation(result["MRR"], result["step order"]) == [pytest.approx(0.2)]
+    assert redundancy.correlation(result["MRR"], {}) == []
 
 
 def test_two_cards_of_one_name_are_two_places() -> None:
     mirrored = card({**METRIC_OF, "MRR": [0.5, 0.4, 0.3, 0.2, 0.1]})
-    found = redundancy.rankings([card(), mirrored])
-    assert redundancy.correlation(found["MRR"], found["any@1"]) == pytest.approx([1, -1])
+    result = redundancy.rankings([card(), mirrored])
+    assert redundancy.correlation(result["MRR"], result["any@1"]) == pytest.approx([1, -1])
 
 
 def test_one_score_is_no_group_of_scores() -> None:
@@ -256,17 +256,17 @@ def test_no_name_meets_its_namesake_and_questions_know_all_that_was_said() -> No
 def test_questions_are_named_apart_and_drawn_by_seed() -> None:
     (whole,) = pool().haystacks
     assert len({question.id for question in whole.questions}) == 5
-    drawn = [one.id for one in pool(questions=2).haystacks[0].questions]
-    assert len(drawn) == 2
-    assert drawn == [one.id for one in pool(questions=2).haystacks[0].questions]
+    sampled = [item.id for item in pool(questions=2).haystacks[0].questions]
+    assert len(sampled) == 2
+    assert sampled == [item.id for item in pool(questions=2).haystacks[0].questions]
 
 
 def test_what_memkit_was_tuned_on_is_searched_in_a_pool_and_not_asked_about() -> None:
     tuned = source("a", 3, first_day=1)
-    tuned = replace(tuned, haystacks=[replace(one, split="tuning") for one in tuned.haystacks])
+    tuned = replace(tuned, haystacks=[replace(item, split="tuning") for item in tuned.haystacks])
     (whole,) = pooled.pool([tuned, source("b", 2)], turns=10_000, questions=100, seed=0).haystacks
     assert len(whole.turns) == 50
-    assert {one.id.partition("/")[0] for one in whole.questions} == {"b0", "b1"}
+    assert {item.id.partition("/")[0] for item in whole.questions} == {"b0", "b1"}
 
 
 def test_nothing_cannot_be_pooled() -> None:

@@ -48,22 +48,22 @@ def card(
 
 def mixed(*scores: float) -> Card:
     """Return a card whose conversations have these scores."""
-    made = card(conversations=len(scores))
-    pairs = zip(made.records, scores, strict=True)
-    return replace(made, records=[replace(one, scores={"MRR": score}) for one, score in pairs])
+    base = card(conversations=len(scores))
+    pairs = zip(base.records, scores, strict=True)
+    return replace(base, records=[replace(item, scores={"MRR": score}) for item, score in pairs])
 
 
 def registered(metric: str = "MRR", **bounds: Any) -> Registration:
-    one = Threshold(metric=metric, system="memkit", **bounds)
-    return Registration(thresholds=(one,), file="t.toml", sha256="f" * 64)
+    item = Threshold(metric=metric, system="memkit", **bounds)
+    return Registration(thresholds=(item,), file="t.toml", sha256="f" * 64)
 
 
 def verdict(a: Card, b: Card, metric: str = "MRR", **bounds: Any) -> Verdict:
     return compare_cards(asdict(a), asdict(b), registered(metric, **bounds))
 
 
-def states(found: Verdict) -> list[str]:
-    return [one.state for one in found.checks]
+def states(result: Verdict) -> list[str]:
+    return [item.state for item in result.checks]
 
 
 # ---- absolute bounds
@@ -90,15 +90,15 @@ def test_a_bound_on_what_was_not_measured_fails_unless_it_is_optional() -> None:
 def test_a_figure_that_the_later_card_lost_is_not_passed_over() -> None:
     lost = replace(card(), figures=[])
 
-    found = verdict(card(), lost, min=0.1)
-    assert (states(found), found.passed) == (["not run"], False)
-    assert "card A has this figure" in found.checks[0].reason
+    result = verdict(card(), lost, min=0.1)
+    assert (states(result), result.passed) == (["not run"], False)
+    assert "card A has this figure" in result.checks[0].reason
 
 
 def test_another_data_set_is_no_business_of_a_threshold() -> None:
-    found = verdict(card(), card(), data="other", min=0.1)
+    result = verdict(card(), card(), data="other", min=0.1)
 
-    assert (states(found), found.checks[0].data) == (["not run"], "other")
+    assert (states(result), result.checks[0].data) == (["not run"], "other")
 
 
 # ---- non-inferiority
@@ -124,17 +124,17 @@ def test_the_intervals_bound_decides_and_not_the_mean() -> None:
     # no difference on the whole, and conversations that differ by 1 either way
     a, b = mixed(0, 1, 0, 1, 0, 1), mixed(1, 0, 1, 0, 1, 0)
 
-    found = verdict(a, b, max_drop=0.1)
-    assert found.differences[0].difference == 0
-    assert not found.passed
+    result = verdict(a, b, max_drop=0.1)
+    assert result.differences[0].difference == 0
+    assert not result.passed
 
 
 def test_one_conversation_is_not_enough_to_pass() -> None:
-    one = card(conversations=1)
+    item = card(conversations=1)
 
-    found = verdict(one, one, max_drop=0.5)
-    assert (states(found), found.passed) == (["not run"], False)
-    assert "1 of the 5 conversations" in found.checks[0].reason
+    result = verdict(item, item, max_drop=0.5)
+    assert (states(result), result.passed) == (["not run"], False)
+    assert "1 of the 5 conversations" in result.checks[0].reason
 
 
 def test_a_few_conversations_that_agree_are_not_enough_either() -> None:
@@ -148,20 +148,20 @@ def test_a_few_conversations_that_agree_are_not_enough_either() -> None:
 
 
 def test_other_questions_are_reported_and_not_intersected() -> None:
-    found = verdict(card(), card(conversations=6), max_drop=0.5)
+    result = verdict(card(), card(conversations=6), max_drop=0.5)
 
-    assert (states(found), found.passed) == (["not run"], False)
-    assert found.mismatches == [
+    assert (states(result), result.passed) == (["not run"], False)
+    assert result.mismatches == [
         "d, replay, memkit: other questions were asked: 2 only in A, 0 only in B, 6 in both"
     ]
 
 
 def test_another_file_of_the_same_name_is_never_paired() -> None:
-    found = verdict(card(), card(data={"sha256": "1"}), max_drop=0.5)
+    result = verdict(card(), card(data={"sha256": "1"}), max_drop=0.5)
 
-    assert (found.differences, states(found)) == ([], ["not run"])
-    assert found.mismatches == ["data d: sha256 is '0' in A and '1' in B"]
-    assert "sha256" in found.checks[0].reason
+    assert (result.differences, states(result)) == ([], ["not run"])
+    assert result.mismatches == ["data d: sha256 is '0' in A and '1' in B"]
+    assert "sha256" in result.checks[0].reason
 
 
 def test_the_same_file_with_another_audit_is_never_paired() -> None:
@@ -171,10 +171,10 @@ def test_the_same_file_with_another_audit_is_never_paired() -> None:
 
 
 def test_a_data_set_of_one_card_only_is_reported() -> None:
-    found = verdict(card(), replace(card(), data=[], records=[], figures=[]), max_drop=0.5)
+    result = verdict(card(), replace(card(), data=[], records=[], figures=[]), max_drop=0.5)
 
-    assert found.mismatches == ["data d is in card A only"]
-    assert not found.passed
+    assert result.mismatches == ["data d is in card A only"]
+    assert not result.passed
 
 
 MODEL = {"kind": "smollm2", "window": 512, "questions": 6}
@@ -193,11 +193,11 @@ MODEL = {"kind": "smollm2", "window": 512, "questions": 6}
 def test_no_drop_is_checked_across_settings_that_a_score_rests_on(
     a: dict[str, Any], b: dict[str, Any], why: str
 ) -> None:
-    found = verdict(card(**a), card(**b), max_drop=0.5)
+    result = verdict(card(**a), card(**b), max_drop=0.5)
 
-    assert (states(found), found.passed) == (["not run"], False)
-    assert why in found.checks[0].reason
-    assert any(why in one for one in found.mismatches)
+    assert (states(result), result.passed) == (["not run"], False)
+    assert why in result.checks[0].reason
+    assert any(why in item for item in result.mismatches)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,9 @@ def test_other_settings_are_said_and_bar_nothing(a: dict[str, Any], b: dict[str,
 def test_what_another_judge_says_is_not_compared() -> None:
     a, b = (card(metric="judged right", judge={"kind": kind}) for kind in ("openai", "smollm2"))
 
-    found = verdict(a, b, "judged right", max_drop=0.5)
-    assert (states(found), found.passed) == (["not run"], False)
-    assert "judge.kind" in found.checks[0].reason
+    result = verdict(a, b, "judged right", max_drop=0.5)
+    assert (states(result), result.passed) == (["not run"], False)
+    assert "judge.kind" in result.checks[0].reason
 
 
 def test_a_bound_on_the_later_card_rests_on_nothing_of_the_earlier() -> None:
@@ -231,11 +231,11 @@ def test_a_card_without_records_is_checked_by_its_figures_and_by_no_drop(bare: s
     whole, small = card(), replace(card(), records=[])
     a, b = (small if name in bare else whole for name in "AB")
 
-    found = verdict(a, b, max_drop=0.5)
+    result = verdict(a, b, max_drop=0.5)
     why = f"card {bare[0]} was written without records; pass the card.json of the run"
-    assert (states(found), found.passed) == (["not run"], False)
-    assert why in found.checks[0].reason
-    assert len(found.mismatches) == len(bare)
+    assert (states(result), result.passed) == (["not run"], False)
+    assert why in result.checks[0].reason
+    assert len(result.mismatches) == len(bare)
     assert verdict(a, b, min=0.8).passed
 
 
@@ -249,11 +249,11 @@ def test_questions_that_one_card_did_not_score_stand_in_the_reason() -> None:
 
 
 def test_differences_are_b_less_a_and_corrected() -> None:
-    (found,) = compare_cards(card(0.5), card(0.75)).differences
+    (result,) = compare_cards(card(0.5), card(0.75)).differences
 
-    assert (found.ours, found.theirs, found.n) == ("memkit, B", "memkit, A", CONVERSATIONS)
-    assert (found.difference, found.effect) == (0.25, 1)
-    assert found.p == found.p_holm == pytest.approx(2 / 2**CONVERSATIONS)
+    assert (result.ours, result.theirs, result.n) == ("memkit, B", "memkit, A", CONVERSATIONS)
+    assert (result.difference, result.effect) == (0.25, 1)
+    assert result.p == result.p_holm == pytest.approx(2 / 2**CONVERSATIONS)
 
 
 def test_what_is_no_card_is_refused() -> None:
@@ -283,13 +283,13 @@ def read(tmp_path: Path, content: str) -> Registration:
 
 
 def test_the_example_has_the_papers_bounds() -> None:
-    found = thresholds.read(ROOT / "evals/card/thresholds.toml")
+    result = thresholds.read(ROOT / "evals/card/thresholds.toml")
 
-    assert {one.metric: one.min or one.max for one in found.thresholds} == {
+    assert {item.metric: item.min or item.max for item in result.thresholds} == {
         "turn recall@5": 0.85, "freshness hit": 0.8, "conflict handled": 0.8,
         "citation coverage": 0.85, "unsupported claims": 0.05,
     }  # fmt: skip
-    assert len(found.sha256) == 64
+    assert len(result.sha256) == 64
 
 
 HEAD = '[[threshold]]\nmetric = "MRR"\nsystem = "memkit"\n'

@@ -56,7 +56,7 @@ def test_bins_are_five_fixed_fifths() -> None:
 def test_a_curve_has_empty_bins_too() -> None:
     bins = position.curve([(0, 1), (0.1, 0), (1, 1)])
 
-    assert [(one.mean, one.n) for one in bins] == [
+    assert [(part.mean, part.n) for part in bins] == [
         (0.5, 2), (None, 0), (None, 0), (None, 0), (1, 1),
     ]  # fmt: skip
     assert position.curve([(7, 1)], edges=(0, 5, 10))[1] == Bin(low=5, high=10, mean=1, n=1)

@@ -28,22 +28,22 @@ def rows(system: str, *scores: float, **more: object) -> list[Record]:
 
 def test_three_conversations_that_all_improve_have_a_p_of_a_quarter() -> None:
     # 2 of the 8 ways to flip three signs are as far from zero
-    found = compare(np.ones(3), np.zeros(3), ["a", "b", "c"], seed=0)
+    result = compare(np.ones(3), np.zeros(3), ["a", "b", "c"], seed=0)
 
-    assert found.p == pytest.approx(0.25)
-    assert (found.difference, found.delta, found.d) == (1, 1, None)
-    assert (found.n, found.clusters) == (3, 3)
+    assert result.p == pytest.approx(0.25)
+    assert (result.difference, result.delta, result.d) == (1, 1, None)
+    assert (result.n, result.clusters) == (3, 3)
 
 
 def test_many_questions_of_few_conversations_are_no_evidence_of_their_own() -> None:
     # sums +50 +50 −50 +50: 10 of 16 ways to flip them give 100 or more, either way
     clusters = [f"h{n // 50}" for n in range(200)]
-    ours = np.array([0.0 if one == "h2" else 1.0 for one in clusters])
+    ours = np.array([0.0 if row == "h2" else 1.0 for row in clusters])
 
-    found = compare(ours, 1 - ours, clusters, seed=0)
-    assert found.p == pytest.approx(10 / 16)
-    assert found.low is not None
-    assert found.low < 0 < found.difference
+    result = compare(ours, 1 - ours, clusters, seed=0)
+    assert result.p == pytest.approx(10 / 16)
+    assert result.low is not None
+    assert result.low < 0 < result.difference
 
 
 def test_the_interval_is_the_harness_own_one_by_conversation() -> None:
@@ -51,21 +51,24 @@ def test_the_interval_is_the_harness_own_one_by_conversation() -> None:
     ours, theirs = rng.random(60), rng.random(60)
     clusters = [f"h{n % 7}" for n in range(60)]
 
-    found, known = compare(ours, theirs, clusters, 5), paired(ours, theirs, weights(clusters, 5))
-    assert found.low == pytest.approx(known.interval.low)
-    assert found.high == pytest.approx(known.interval.high)
+    result, expected = (
+        compare(ours, theirs, clusters, 5),
+        paired(ours, theirs, weights(clusters, 5)),
+    )
+    assert result.low == pytest.approx(expected.interval.low)
+    assert result.high == pytest.approx(expected.interval.high)
 
 
 def test_one_conversation_gives_a_difference_and_no_interval_and_no_p() -> None:
-    found = compare(np.ones(9), np.zeros(9), ["only"] * 9, seed=0)
+    result = compare(np.ones(9), np.zeros(9), ["only"] * 9, seed=0)
 
-    assert (found.difference, found.low, found.high, found.p) == (1, None, None, None)
+    assert (result.difference, result.low, result.high, result.p) == (1, None, None, None)
 
 
 def test_equal_systems_are_as_equal_as_can_be() -> None:
-    found = compare(np.ones(4), np.ones(4), list("abcd"), seed=0)
+    result = compare(np.ones(4), np.ones(4), list("abcd"), seed=0)
 
-    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+    assert (result.difference, result.low, result.high, result.p) == (0, 0, 0, 1)
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
@@ -80,9 +83,9 @@ def test_turning_the_sides_over_turns_the_difference_and_keeps_p(values: list[in
     ours, zero = np.array(values, dtype=float), np.zeros(len(values))
     names = [f"h{n}" for n in range(len(values))]
 
-    one, other = compare(ours, zero, names, 0), compare(zero, ours, names, 0)
-    assert one.p == pytest.approx(other.p)
-    assert one.difference == -other.difference
+    row, mirrored = compare(ours, zero, names, 0), compare(zero, ours, names, 0)
+    assert row.p == pytest.approx(mirrored.p)
+    assert row.difference == -mirrored.difference
 
 
 def test_sides_of_different_length_are_refused() -> None:
@@ -95,7 +98,7 @@ def test_effect_sizes_by_hand() -> None:
 
     assert cliffs_delta(differences) == 0.25  # two won, one lost, of four
     assert cohens_d(differences) == pytest.approx(0.25 / np.sqrt(11 / 12))
-    assert [magnitude(one) for one in (0.1, -0.2, 0.4, 0.5)] == [
+    assert [magnitude(row) for row in (0.1, -0.2, 0.4, 0.5)] == [
         "negligible", "small", "medium", "large",
     ]  # fmt: skip
 
@@ -109,10 +112,10 @@ def test_records_are_paired_by_question_and_probes_are_left_out() -> None:
     ours = [*rows("a", 1, 1, 1), record("a", "h0", "q0", 0, step=9, probe=True)]
     theirs = [*rows("b", 0, 0), record("b", "h9", "q9", 1)]
 
-    found = pair(ours, theirs, "MRR")
-    assert (found.scores.tolist(), found.baseline.tolist(), found.alone) == ([1, 1], [0, 0], 2)
-    assert found.clusters == ["h0", "h1"]
-    shared = pair([replace(one, cluster="both") for one in ours], theirs, "MRR")
+    result = pair(ours, theirs, "MRR")
+    assert (result.scores.tolist(), result.baseline.tolist(), result.alone) == ([1, 1], [0, 0], 2)
+    assert result.clusters == ["h0", "h1"]
+    shared = pair([replace(row, cluster="both") for row in ours], theirs, "MRR")
     assert shared.clusters == ["both", "both"]
 
 
@@ -130,22 +133,22 @@ def test_ours_is_compared_with_every_other_inside_its_data_and_regime() -> None:
         *rows("x", 1, 0, data="other"),
     ]  # fmt: skip
 
-    found = compare_systems(records, ["MRR", "F1", "absent"], system="ours", seed=0)
-    assert [(one.family, one.theirs, one.metric) for one in found] == [
+    result = compare_systems(records, ["MRR", "F1", "absent"], system="ours", seed=0)
+    assert [(row.family, row.theirs, row.metric) for row in result] == [
         ("d × replay", "x", "MRR"), ("d × replay", "x", "F1"),
         ("d × replay", "y", "MRR"), ("d × replay", "y", "F1"),
         ("d × online", "x", "MRR"), ("d × online", "x", "F1"),
     ]  # fmt: skip
-    first = found[0]
+    first = result[0]
     assert (first.difference, first.p, first.n, first.effect) == (1, pytest.approx(1 / 8), 4, 1)
     assert first.p_holm == pytest.approx(4 / 8)  # of four in the family
-    assert (first.d, found[2].d) == (None, pytest.approx(0.5 / np.sqrt(1 / 3)))
+    assert (first.d, result[2].d) == (None, pytest.approx(0.5 / np.sqrt(1 / 3)))
 
 
 def test_families_are_corrected_apart() -> None:
     two = compare_systems([*rows("a", 1, 1, 1), *rows("b", 0, 0, 0)], ["MRR"], system="a", seed=0)
-    other = compare_systems(
+    mirrored = compare_systems(
         [*rows("a", 1, 1, 1, data="e"), *rows("b", 0, 0, 0, data="e")], ["MRR"], system="a", seed=0
     )
 
-    assert [one.p_holm for one in correct([*two, *other])] == pytest.approx([0.25, 0.25])
+    assert [row.p_holm for row in correct([*two, *mirrored])] == pytest.approx([0.25, 0.25])

@@ -42,8 +42,8 @@ def record(question: str = "q", **more: object) -> Record:
     return Record(question=question, **(given | more))  # type: ignore[arg-type]
 
 
-def named(found: list[Audit], name: str) -> Audit:
-    return next(one for one in found if name in one.name)
+def named(result: list[Audit], name: str) -> Audit:
+    return next(audit for audit in result if name in audit.name)
 
 
 # ---- what was tuned on
@@ -53,8 +53,8 @@ def test_a_text_is_a_line_and_of_json_lines_what_stands_together(tmp_path: Path)
     (tmp_path / "a.txt").write_text("One.\n\nTwo.\n")
     (tmp_path / "b.jsonl").write_text('{"question": "Who?", "answers": ["Ann"], "id": "q"}\n')
 
-    found = leakage.texts([tmp_path / "a.txt", tmp_path / "b.jsonl"])
-    assert list(found.values()) == ["One.", "Two.", "Who? Ann", "Who?", "Ann", "q"]
+    result = leakage.texts([tmp_path / "a.txt", tmp_path / "b.jsonl"])
+    assert list(result.values()) == ["One.", "Two.", "Who? Ann", "Who?", "Ann", "q"]
     assert leakage.texts([]) == {}
 
 
@@ -74,9 +74,9 @@ def test_a_file_of_training_texts_that_says_nothing_is_named(
 
 
 def test_a_text_with_one_word_more_at_its_end_is_the_same_text() -> None:
-    (found,) = leakage.overlap({"a": SAID}, {"b": f"{SAID}!", "c": "nothing of the kind at all"})
+    (result,) = leakage.overlap({"a": SAID}, {"b": f"{SAID}!", "c": "nothing of the kind at all"})
 
-    assert (found.left, found.right, found.jaccard) == ("a", "b", 1.0)
+    assert (result.left, result.right, result.jaccard) == ("a", "b", 1.0)
 
 
 def test_the_jaccard_that_decides_is_the_exact_one() -> None:
@@ -84,8 +84,8 @@ def test_the_jaccard_that_decides_is_the_exact_one() -> None:
     ten = "one two three four five six seven eight nine ten"
     nine = ten.removesuffix(" ten")
 
-    (found,) = leakage.overlap({"a": ten}, {"b": nine})
-    assert found.jaccard == pytest.approx(5 / 6)
+    (result,) = leakage.overlap({"a": ten}, {"b": nine})
+    assert result.jaccard == pytest.approx(5 / 6)
     eight = nine.removesuffix(" nine")  # 4 / 6
     assert (
         leakage.overlap({"a": ten}, {"b": eight}) == leakage.overlap({"b": eight}, {"a": ten}) == []
@@ -93,9 +93,9 @@ def test_the_jaccard_that_decides_is_the_exact_one() -> None:
 
 
 def test_a_text_of_fewer_than_five_words_overlaps_only_with_itself() -> None:
-    found = leakage.overlap({"a": "Thanks a lot!"}, {"b": "thanks a lot", "c": "a lot", "d": "…"})
+    result = leakage.overlap({"a": "Thanks a lot!"}, {"b": "thanks a lot", "c": "a lot", "d": "…"})
 
-    assert [one.right for one in found] == ["b"]
+    assert [audit.right for audit in result] == ["b"]
 
 
 def test_every_pair_of_repeated_texts_is_found() -> None:
@@ -109,8 +109,8 @@ def test_all_near_duplicates_among_many_are_proposed() -> None:
     left = {str(n): " ".join(words[n : n + 30]) for n in range(0, 370, 10)}
     right = {name: f"{text} more" for name, text in left.items()}  # Jaccard 26 / 27
 
-    found = leakage.overlap(left, right)
-    assert {one.left for one in found if one.left == one.right} == left.keys()
+    result = leakage.overlap(left, right)
+    assert {audit.left for audit in result if audit.left == audit.right} == left.keys()
 
 
 # ---- leakage of a data set
@@ -122,8 +122,8 @@ def test_a_question_that_was_said_in_the_dialogue_is_contamination() -> None:
     said = data_set(question, turns=("Ann asked: where did you leave the blue bicycle? No idea.",))
 
     assert leakage.questions_in_dialogue("d", clean.haystacks).passed
-    found = leakage.questions_in_dialogue("d", said.haystacks)
-    assert (found.checked, found.violations, found.passed) == (1, 1, False)
+    result = leakage.questions_in_dialogue("d", said.haystacks)
+    assert (result.checked, result.violations, result.passed) == (1, 1, False)
 
 
 def test_a_question_across_two_turns_was_said_in_neither() -> None:
@@ -142,33 +142,33 @@ def test_a_question_that_holds_its_answer_is_counted_but_a_choice_may() -> None:
         asked("none", "What did Ann say of Bergen?", "Bergen", answerable=False),
     )
 
-    found = leakage.answers_in_questions("d", read.haystacks)
-    assert (found.checked, found.violations) == (3, 1)
+    result = leakage.answers_in_questions("d", read.haystacks)
+    assert (result.checked, result.violations) == (3, 1)
 
 
 def test_training_texts_are_checked_against_questions_and_against_what_is_remembered() -> None:
     read = data_set(asked("q", "Where do they live?", "Bergen"), turns=(SAID, "Thanks!"))
 
-    found = leakage.audits("d", read, {"web": SAID, "thanks": "Thanks!"})
-    index, test = named(found, "train ∩ index"), named(found, "train ∩ test")
+    result = leakage.audits("d", read, {"web": SAID, "thanks": "Thanks!"})
+    index, test = named(result, "train ∩ index"), named(result, "train ∩ test")
     assert (index.checked, index.violations, index.passed) == (1, 1, False)  # all say "Thanks!"
     assert (test.violations, test.passed) == (0, True)
-    assert not any("train" in one.name for one in leakage.audits("d", read))
+    assert not any("train" in audit.name for audit in leakage.audits("d", read))
 
 
 def test_a_question_of_tuning_that_comes_again_in_the_report_is_leakage() -> None:
-    one = asked("a", "Where did the whole family move to in the end?", "to Bergen")
-    again = asked("b", one.text, "to Bergen")
-    other = asked("c", one.text, "to Rome, and then back again to Oslo")  # the same form only
-    tuning, report = data_set(one, split="tuning"), data_set(again, other)
+    audit = asked("a", "Where did the whole family move to in the end?", "to Bergen")
+    again = asked("b", audit.text, "to Bergen")
+    control = asked("c", audit.text, "to Rome, and then back again to Oslo")  # the same form only
+    tuning, report = data_set(audit, split="tuning"), data_set(again, control)
     both = DataSet(
         format="made", file="", sha256="", haystacks=[*tuning.haystacks, *report.haystacks]
     )
 
-    found = named(leakage.audits("d", both), "tuning ∩ report")
-    assert (found.checked, found.violations) == (2, 1)
+    result = named(leakage.audits("d", both), "tuning ∩ report")
+    assert (result.checked, result.violations) == (2, 1)
     apart = leakage.apart({"report": report, "tuning": tuning})  # two data sets of one file
-    assert [(one.data, one.checked, one.violations) for one in apart] == [("report", 2, 1)]
+    assert [(audit.data, audit.checked, audit.violations) for audit in apart] == [("report", 2, 1)]
     assert leakage.apart({"report": report, "other": replace(tuning, sha256="1")}) == []
 
 
@@ -188,15 +188,15 @@ def test_evidence_said_after_its_question_is_found(when: Mapping[str, object], l
     golds = {"published": Gold(turns=("t1",), sessions=())}
     read = data_set(asked("q", "where?", golds=golds, **when), turns=("first", "second"))
 
-    found = evidence_in_time("d", read)
-    assert (found.checked, found.violations, found.passed) == (1, late, not late)
+    result = evidence_in_time("d", read)
+    assert (result.checked, result.violations, result.passed) == (1, late, not late)
 
 
 def test_a_question_without_a_time_is_not_counted_as_checked() -> None:
-    found = evidence_in_time("d", data_set(asked("q", "where?")))
+    result = evidence_in_time("d", data_set(asked("q", "where?")))
 
-    assert (found.checked, found.passed) == (0, True)
-    assert "no question" in found.note
+    assert (result.checked, result.passed) == (0, True)
+    assert "no question" in result.note
 
 
 # ---- broken memories
@@ -222,7 +222,7 @@ def test_a_model_that_knows_the_answers_without_a_memory_is_caught() -> None:
     def answers(right: int, **more: object) -> list[Record]:
         scores = [{"contains": float(n < right)} for n in range(20)]
         return [
-            record(str(n), scores=one, regime="parametric", **more) for n, one in enumerate(scores)
+            record(str(n), scores=row, regime="parametric", **more) for n, row in enumerate(scores)
         ]
 
     (fine,), (knows,) = closed_book(answers(4)), closed_book(answers(6))
@@ -234,8 +234,8 @@ def test_a_model_that_knows_the_answers_without_a_memory_is_caught() -> None:
 def test_a_card_gets_the_audits_of_its_data_and_of_its_systems() -> None:
     read = data_set(asked("q", "Where do they live?", "Bergen"))
 
-    found = audits([record(audit={"from the future": 1})], {"d": read})
-    assert [one.name for one in found if not one.passed] == [
+    result = audits([record(audit={"from the future": 1})], {"d": read})
+    assert [audit.name for audit in result if not audit.passed] == [
         "temporal: nothing from the future of a question"
     ]
-    assert {one.system for one in found} == {"", "s"}
+    assert {audit.system for audit in result} == {"", "s"}

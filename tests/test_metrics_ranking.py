@@ -17,22 +17,22 @@ from evals.stats import bootstrap as statistics
 # ---- metrics
 
 PLACES = st.lists(st.one_of(st.none(), st.integers(1, 60)), min_size=1, max_size=8).filter(
-    lambda found: len([p for p in found if p]) == len({p for p in found if p})
+    lambda ranks: len([p for p in ranks if p]) == len({p for p in ranks if p})
 )
 CUT = st.sampled_from([1, 5, 10, 50])
 
 
 def test_metrics_of_a_case_by_hand() -> None:
-    found = metrics.places(["x", "a", "y", "b", "a"], ["a", "b", "c"])
+    ranks = metrics.places(["x", "a", "y", "b", "a"], ["a", "b", "c"])
 
-    assert found == (2, 4, None)
-    assert metrics.recall(found, 1) == metrics.any_of(found, 1) == 0
-    assert metrics.recall(found, 2) == pytest.approx(1 / 3)
-    assert (metrics.any_of(found, 2), metrics.all_of(found, 50)) == (1, 0)
-    assert metrics.reciprocal_rank(found) == 0.5
+    assert ranks == (2, 4, None)
+    assert metrics.recall(ranks, 1) == metrics.any_of(ranks, 1) == 0
+    assert metrics.recall(ranks, 2) == pytest.approx(1 / 3)
+    assert (metrics.any_of(ranks, 2), metrics.all_of(ranks, 50)) == (1, 0)
+    assert metrics.reciprocal_rank(ranks) == 0.5
     ideal = 1 + 1 / np.log2(3) + 1 / 2
-    assert metrics.ndcg(found, 10) == pytest.approx((1 / np.log2(3) + 1 / np.log2(5)) / ideal)
-    assert metrics.ndcg(found, 3) == pytest.approx(1 / np.log2(3) / ideal)
+    assert metrics.ndcg(ranks, 10) == pytest.approx((1 / np.log2(3) + 1 / np.log2(5)) / ideal)
+    assert metrics.ndcg(ranks, 3) == pytest.approx(1 / np.log2(3) / ideal)
 
 
 def test_sessions_rank_where_their_first_turn_does() -> None:
@@ -41,32 +41,32 @@ def test_sessions_rank_where_their_first_turn_does() -> None:
     assert metrics.sessions(["t2", "t3", "unknown", "t1", "t2"], session) == ["b", "a"]
 
 
-@given(found=PLACES, k=CUT)
-def test_any_is_at_least_recall_and_recall_at_least_all(found: list[int | None], k: int) -> None:
+@given(ranks=PLACES, k=CUT)
+def test_any_is_at_least_recall_and_recall_at_least_all(ranks: list[int | None], k: int) -> None:
     assert (
-        1 >= metrics.any_of(found, k) >= metrics.recall(found, k) >= metrics.all_of(found, k) >= 0
+        1 >= metrics.any_of(ranks, k) >= metrics.recall(ranks, k) >= metrics.all_of(ranks, k) >= 0
     )
-    assert 0 <= metrics.ndcg(found, k) <= 1
-    assert (metrics.any_of(found, k) == 1) == (metrics.reciprocal_rank(found) >= 1 / k)
+    assert 0 <= metrics.ndcg(ranks, k) <= 1
+    assert (metrics.any_of(ranks, k) == 1) == (metrics.reciprocal_rank(ranks) >= 1 / k)
 
 
-@given(found=PLACES)
-def test_metrics_are_what_trec_eval_says(found: list[int | None]) -> None:
-    gold = {f"g{n}": 1 for n in range(len(found))}
-    at = {place: f"g{n}" for n, place in enumerate(found) if place}
+@given(ranks=PLACES)
+def test_metrics_are_what_trec_eval_says(ranks: list[int | None]) -> None:
+    gold = {f"g{n}": 1 for n in range(len(ranks))}
+    at = {place: f"g{n}" for n, place in enumerate(ranks) if place}
     ranking = {at.get(place, f"x{place}"): 1.0 / place for place in range(1, 61)}
     ours = {
-        "R@5": metrics.recall(found, 5),
-        "R@20": metrics.recall(found, 20),
-        "Success@10": metrics.any_of(found, 10),
-        "RR": metrics.reciprocal_rank(found),
+        "R@5": metrics.recall(ranks, 5),
+        "R@20": metrics.recall(ranks, 20),
+        "Success@10": metrics.any_of(ranks, 10),
+        "RR": metrics.reciprocal_rank(ranks),
     }
 
-    said = ir_measures.calc_aggregate(
+    library = ir_measures.calc_aggregate(
         [ir_measures.parse_measure(name) for name in ours], {"q": gold}, {"q": ranking}
     )
 
-    assert {str(name): value for name, value in said.items()} == pytest.approx(ours, abs=1e-6)
+    assert {str(name): value for name, value in library.items()} == pytest.approx(ours, abs=1e-6)
 
 
 # ---- statistics
@@ -113,8 +113,8 @@ def test_conversations_that_differ_widen_only_the_interval_by_conversation() -> 
 
 
 def test_inside_one_conversation_questions_are_drawn_as_scipy_draws_them() -> None:
-    drawn = statistics.weights(np.array(["a"] * len(VALUES)), 0, within=True)
-    (ours,) = statistics.means(VALUES[:, None], drawn)
+    resampled = statistics.weights(np.array(["a"] * len(VALUES)), 0, within=True)
+    (ours,) = statistics.means(VALUES[:, None], resampled)
 
     theirs = scipy.stats.bootstrap(
         (VALUES,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
@@ -134,11 +134,11 @@ def test_questions_that_are_not_scored_do_not_count() -> None:
 
 
 def test_a_paired_difference_is_sure_or_not() -> None:
-    drawn = statistics.weights(CLUSTERS, 0)
+    resampled = statistics.weights(CLUSTERS, 0)
 
-    same = statistics.paired(VALUES, VALUES, drawn)
-    better = statistics.paired(VALUES + 0.1, VALUES, drawn)
-    worse = statistics.paired(VALUES, VALUES + 0.1, drawn)
+    same = statistics.paired(VALUES, VALUES, resampled)
+    better = statistics.paired(VALUES + 0.1, VALUES, resampled)
+    worse = statistics.paired(VALUES, VALUES + 0.1, resampled)
 
     assert (same.interval.value, same.p) == (0, 1)
     assert better.interval.value == pytest.approx(0.1)
@@ -173,7 +173,10 @@ def test_risk_and_coverage_of_a_case_by_hand() -> None:
 
 @given(asked=QUESTIONS, seed=st.integers(0, 9))
 def test_the_order_of_questions_does_not_matter(asked: list[tuple[int, bool]], seed: int) -> None:
-    best, wrong = np.array([float(one[0]) for one in asked]), np.array([one[1] for one in asked])
+    best, wrong = (
+        np.array([float(pair[0]) for pair in asked]),
+        np.array([pair[1] for pair in asked]),
+    )
     order = np.random.default_rng(seed).permutation(len(asked))
 
     assert abstention.aurc(best, wrong) == pytest.approx(abstention.aurc(best[order], wrong[order]))
@@ -181,7 +184,10 @@ def test_the_order_of_questions_does_not_matter(asked: list[tuple[int, bool]], s
 
 @given(asked=QUESTIONS)
 def test_auroc_is_scikit_learns(asked: list[tuple[int, bool]]) -> None:
-    best, flags = np.array([float(one[0]) for one in asked]), np.array([one[1] for one in asked])
+    best, flags = (
+        np.array([float(pair[0]) for pair in asked]),
+        np.array([pair[1] for pair in asked]),
+    )
     ours = abstention.auroc(best, flags)
 
     if flags.all() or not flags.any():

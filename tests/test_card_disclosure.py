@@ -30,8 +30,8 @@ def made(**changed: Any) -> dict[str, Any]:
     return disclose(given["config"], given["stamp"], given["data"], given["audits"])
 
 
-def missing(found: dict[str, Any]) -> dict[str, str]:
-    return {one["item"]: one["why"] for one in found["missing"]}
+def missing(result: dict[str, Any]) -> dict[str, str]:
+    return {item["item"]: item["why"] for item in result["missing"]}
 
 
 def test_all_fields_of_the_paper_are_there() -> None:
@@ -42,54 +42,60 @@ def test_all_fields_of_the_paper_are_there() -> None:
 
 
 def test_what_the_run_knows_is_filled_in() -> None:
-    found = made()
+    result = made()
 
-    assert found["study_id"] == "small@0123456789ab"
-    assert found["regimes"] == {
+    assert result["study_id"] == "small@0123456789ab"
+    assert result["regimes"] == {
         "parametric": False, "long context": False, "replay": True, "online": True,
     }  # fmt: skip
-    means = found["implementation_resources"]
+    means = result["implementation_resources"]
     assert (means["seed"], means["changed_files"], means["budget_tokens"]) == (0, 0, 512)
     assert (means["decoding"], means["judge"]) == ("greedy", "none")
     assert means["checkpoint"].startswith("sha256 ")  # of the bundled file
-    store = found["temporal_governance"]["index_or_session_store"]
+    store = result["temporal_governance"]["index_or_session_store"]
     assert store == {"d": {"format": "synthetic", "sha256": "00", "seed": 0}}
 
 
 def test_leakage_audits_stand_with_their_impact() -> None:
-    (found,) = made()["leakage_overlap_auditing"]["audits"]
+    (result,) = made()["leakage_overlap_auditing"]["audits"]
 
-    assert (found["impact_fraction"], found["threshold"], found["passed"]) == (0.005, 0.007, True)
+    assert (result["impact_fraction"], result["threshold"], result["passed"]) == (
+        0.005,
+        0.007,
+        True,
+    )
 
 
 def test_every_item_is_told_or_missing_with_a_reason() -> None:
-    found = made()
+    result = made()
 
     told = {
         f"{field}.{name}" if field else name
-        for field, name in ((one.field, one.name) for one in ITEMS)
-        if name in (found.get(field, {}) if field else found)
+        for field, name in ((item.field, item.name) for item in ITEMS)
+        if name in (result.get(field, {}) if field else result)
     }
-    everything = {f"{one.field}.{one.name}" if one.field else one.name for one in ITEMS}
-    assert told | missing(found).keys() == everything
-    assert not told & missing(found).keys()
-    assert all(missing(found).values())
+    everything = {f"{item.field}.{item.name}" if item.field else item.name for item in ITEMS}
+    assert told | missing(result).keys() == everything
+    assert not told & missing(result).keys()
+    assert all(missing(result).values())
 
 
 def test_what_cannot_be_known_is_never_guessed() -> None:
-    found = missing(made())
+    result = missing(made())
 
-    assert "trained on" in found["temporal_governance.train_window"]
-    other = missing(made(config=CONFIG | {"model": {"kind": "huggingface", "name": "some/model"}}))
-    assert "revision" in other["implementation_resources.checkpoint"]
-    assert "limitations_and_robustness.sensitivity" in found
+    assert "trained on" in result["temporal_governance.train_window"]
+    unnamed = missing(
+        made(config=CONFIG | {"model": {"kind": "huggingface", "name": "some/model"}})
+    )
+    assert "revision" in unnamed["implementation_resources.checkpoint"]
+    assert "limitations_and_robustness.sensitivity" in result
 
 
 def test_an_empty_run_lists_instead_of_inventing() -> None:
-    found = missing(made(config={}, stamp={"commit": "unknown"}, data=[], audits=[]))
+    result = missing(made(config={}, stamp={"commit": "unknown"}, data=[], audits=[]))
 
-    assert {"study_id", "claim_type", "regimes", "implementation_resources.commit"} <= found.keys()
-    assert all(found.values())
+    assert {"study_id", "claim_type", "regimes", "implementation_resources.commit"} <= result.keys()
+    assert all(result.values())
 
 
 def test_that_no_model_answered_is_known() -> None:
@@ -110,10 +116,10 @@ def test_an_audit_that_failed_is_among_the_limitations() -> None:
 
 def test_an_author_can_tell_what_the_program_cannot_know() -> None:
     told = {"disclosure": {"temporal_governance": {"train_window": "until March 2024"}}}
-    found = made(config=CONFIG | told)
+    result = made(config=CONFIG | told)
 
-    assert found["temporal_governance"]["train_window"] == "until March 2024"
-    assert "temporal_governance.train_window" not in missing(found)
+    assert result["temporal_governance"]["train_window"] == "until March 2024"
+    assert "temporal_governance.train_window" not in missing(result)
 
 
 @pytest.mark.parametrize(

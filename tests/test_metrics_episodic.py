@@ -39,9 +39,9 @@ def test_step_order_counts_pairs_and_a_missing_step_spoils_its_pairs() -> None:
 
 
 def test_step_order_of_all_steps_is_kendalls_tau() -> None:
-    for found in permutations(range(4)):
-        tau = kendalltau([found.index(step) for step in range(4)], range(4)).statistic
-        assert episodic.step_order(found, range(4)) == pytest.approx((tau + 1) / 2)
+    for order in permutations(range(4)):
+        tau = kendalltau([order.index(step) for step in range(4)], range(4)).statistic
+        assert episodic.step_order(order, range(4)) == pytest.approx((tau + 1) / 2)
 
 
 def test_anchoring_error_is_in_windows_and_capped() -> None:

@@ -33,10 +33,10 @@ def ratings(table: dict[str, str]) -> list[Rating]:
     ("level", "published"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)]
 )
 def test_the_published_example(level: str, published: float) -> None:
-    found = agreement.agreement(ratings(OBSERVED), level)
+    result = agreement.agreement(ratings(OBSERVED), level)
 
-    assert found.alpha.value == pytest.approx(published, abs=0.0006)
-    assert (found.alpha.n, found.raters, found.ratings, found.alone) == (11, 4, 40, 1)
+    assert result.alpha.value == pytest.approx(published, abs=0.0006)
+    assert (result.alpha.n, result.raters, result.ratings, result.alone) == (11, 4, 40, 1)
 
 
 def test_the_published_example_of_two_values() -> None:
@@ -46,12 +46,12 @@ def test_the_published_example_of_two_values() -> None:
 
 
 def test_the_interval_holds_alpha_and_repeats_with_its_seed() -> None:
-    found = agreement.agreement(ratings(OBSERVED), "nominal", seed=4).alpha
+    result = agreement.agreement(ratings(OBSERVED), "nominal", seed=4).alpha
 
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.value < found.high <= 1
-    assert found == agreement.agreement(ratings(OBSERVED), "nominal", seed=4).alpha
+    assert result.low is not None
+    assert result.high is not None
+    assert result.low < result.value < result.high <= 1
+    assert result == agreement.agreement(ratings(OBSERVED), "nominal", seed=4).alpha
 
 
 def test_words_are_rated_as_well_as_numbers() -> None:
@@ -61,7 +61,7 @@ def test_words_are_rated_as_well_as_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "level", "message"),
+    ("table", "level", "message"),
     [
         (TWO, "ratio", "no level 'ratio'"),
         ({"A": "1 1", "B": "1 1"}, "nominal", "nothing varies"),
@@ -70,9 +70,9 @@ def test_words_are_rated_as_well_as_numbers() -> None:
         ({"A": "1 nan", "B": "2 2"}, "interval", "'nan' is no number"),
     ],
 )
-def test_ratings_without_an_alpha_say_why(given: dict[str, str], level: str, message: str) -> None:
+def test_ratings_without_an_alpha_say_why(table: dict[str, str], level: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        agreement.agreement(ratings(given), level)
+        agreement.agreement(ratings(table), level)
 
 
 def test_a_rater_who_rates_twice_is_refused() -> None:
