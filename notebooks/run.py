@@ -48,7 +48,7 @@ def _keep_what_is_seen(output: nbformat.NotebookNode) -> None:
 
 
 def _keep_first_picture(notebook: nbformat.NotebookNode, file: Path) -> None:
-    """Write a notebook's first picture to a file: the README shows it."""
+    """Write a notebook's first picture to a file: a page of the docs shows it."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
     pictures = (one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {}))
     file.write_bytes(base64.b64decode(next(pictures)))

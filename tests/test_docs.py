@@ -65,12 +65,14 @@ def _stripped(text: str) -> str:
 
 def pages(*, slow: bool) -> list[Any]:
     """Return the pages with Python; slow ones need the chat model."""
-    found = [page for page in (README, *sorted(DOCS.rglob("*.md"))) if read_blocks(page)]
-    names = {page: str(page.relative_to(ROOT)) for page in found}
+    code = {
+        page: "".join(block.code for block in read_blocks(page))
+        for page in (README, *sorted(DOCS.rglob("*.md")))
+    }
     return [
-        pytest.param(page, id=names[page])
-        for page in found
-        if slow == ("smollm2" in "".join(block.code for block in read_blocks(page)))
+        pytest.param(page, id=str(page.relative_to(ROOT)))
+        for page, text in code.items()
+        if text and slow == ("smollm2" in text)
     ]
 
 
@@ -237,7 +239,7 @@ def test_the_site_builds_strictly_and_loads_nothing_from_other_servers(tmp_path:
     loaded = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(?:https?:)?//[^\"]+")
     html = sorted(tmp_path.rglob("*.html"))
     assert len(html) > 20
-    assert [found for page in html for found in loaded.findall(page.read_text())] == []
+    assert [tag for page in html for tag in loaded.findall(page.read_text())] == []
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:
