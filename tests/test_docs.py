@@ -98,7 +98,7 @@ def test_a_pages_python_prints_what_the_page_shows(page: Path) -> None:
 def test_a_pages_python_with_the_chat_model_prints_what_the_page_shows(
     page: Path, smollm2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memkit.models.bundled.smollm2", lambda: smollm2)
+    monkeypatch.setattr("memkit.models.smollm2", lambda: smollm2)
     run_blocks(page)
 
 
