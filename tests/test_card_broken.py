@@ -61,7 +61,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
     systems = ["memkit", *map(system, ("Leaking", "Stale", "Prophet", "Hoarder"))]
     folder = tmp_path_factory.mktemp("broken") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_SLOW", 20)
+        patch.setattr(statistics, "SLOW_RESAMPLES", 20)
         patch.setattr(Leaking, "answers", answers())
         patch.setattr(Prophet, "conversations", [one.turns for one in haystacks(*SETS)])
         return made(given(systems=systems, data=[*SETS.values()], regimes=["replay"]), folder)

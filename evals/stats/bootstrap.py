@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evals.stats.interval import Interval
 
 RESAMPLES = 5000
-_RESAMPLES_OF_STATISTICS = 500  # of a statistic that is no mean, which is slow
+SLOW_RESAMPLES = 500  # of a statistic that is no mean, which is slow
 RANGE = (2.5, 97.5)  # percentiles
 
 Floats = NDArray[np.float64]
@@ -159,7 +159,7 @@ def resamples(clusters: Labels, seed: int) -> Iterator[Rows]:
         return
     members = [np.flatnonzero(cluster == n) for n in range(len(names))]
     rng = np.random.default_rng(seed)
-    for _ in range(_RESAMPLES_OF_STATISTICS):
+    for _ in range(SLOW_RESAMPLES):
         yield np.concatenate([members[n] for n in rng.integers(0, len(names), len(names))])
 
 
