@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from evals.card.audit import disclosure
 from evals.card.records import REGIMES, Regime
+from evals.card.validation import validate
 from evals.data.registry import FORMATS, POOLED, Spec
 from evals.metrics.catalogue import METRICS
 from evals.metrics.retrieval import BUDGETS
@@ -28,8 +29,6 @@ _LEAST: Mapping[str, int] = {
     "model.window": 1, "model.new_tokens": 1, "model.questions": 1,
 }  # fmt: skip
 _SPEC = tuple(part.name for part in fields(Spec) if part.name != "options")
-
-Table = TypeVar("Table")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,25 +135,6 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Config:
 
 def _path(folder: Path, name: object) -> Path:
     return folder / Path(str(name)).expanduser()
-
-
-def validate(kind: type[Table], values: object, where: str) -> Table:
-    """Return the dataclass with these values, or raise an error that names the wrong key."""
-    from pydantic import TypeAdapter, ValidationError
-
-    if not isinstance(values, Mapping):
-        raise InvalidInput(f"{where} is no table")
-    keys = [part.name for part in fields(kind)]  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - set(keys)):
-        raise InvalidInput(f"{where} has no key {unknown[0]!r}; there are {', '.join(keys)}")
-    try:
-        return TypeAdapter(kind).validate_python(dict(values))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        cause = first.get("ctx", {}).get("error")  # raised by the dataclass itself
-        wrong = cause or f"{key}: {first['msg']}, got {first['input']!r}"
-        raise InvalidInput(f"{where}: {wrong}") from error
 
 
 def _spec(table: object, folder: Path, seed: int) -> Spec:

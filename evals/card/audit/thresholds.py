@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 from pydantic import AllowInfNan, Strict
 
 from evals.card.audit.differences import Place
-from evals.card.config import validate
 from evals.card.records import REGIMES, Compared, Figure, Record
+from evals.card.validation import validate
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
