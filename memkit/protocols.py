@@ -1,6 +1,7 @@
-"""The seams of memkit: what a store, an embedder and a model must do, and no more.
+"""The interfaces of memkit: what a store, an embedder, a model and a thinker implement.
 
-Any object with these methods will do; nothing has to inherit from anything here.
+Any object with these methods qualifies; no base class is needed. The dataclasses are the values
+that pass through the interfaces.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit._moved import old_names
-from memkit.records import Chunk, Claim, Scope, Summary, Thought, Turn, Usage
+from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -22,7 +23,7 @@ Messages = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Which embedder made a vector; vectors of two fingerprints are never compared."""
+    """The identity of an embedder; vectors with different fingerprints are never compared."""
 
     model: str
     revision: str
@@ -34,94 +35,94 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBatch:
-    """What one transaction writes: everything here, or nothing.
+    """Everything that one transaction writes for one user: all of it or nothing.
 
-    Turns carry all their fields. `vectors` has one row per chunk, in the same order.
+    Turns have all their fields set. `vectors` has one row per chunk, in the same order.
     """
 
     turns: Sequence[Turn] = ()
     chunks: Sequence[Chunk] = ()
     vectors: Vectors | None = None
     summaries: Sequence[Summary] = ()
-    hide: Sequence[str] = ()  # chunk ids that search shall no longer find
-    show: Sequence[str] = ()  # chunk ids that search shall find again
-    retrieved: Mapping[str, int] = field(default_factory=dict)  # chunk id -> at which turn
-    forget: Sequence[str] = ()  # turn ids to delete with all that was derived from them
-    failure: str | None = None  # why the user's upkeep stopped; cleared by the next summary
+    hide: Sequence[str] = ()  # ids of chunks to exclude from search
+    show: Sequence[str] = ()  # ids of chunks to include in search again
+    retrieved: Mapping[str, int] = field(default_factory=dict)  # chunk id -> the user's turn count
+    forget: Sequence[str] = ()  # ids of turns to delete with everything derived from them
+    failure: str | None = None  # why maintenance failed; the next summary clears it
     reflection: "ReflectionResult | None" = None
-    resolved_conflicts: Sequence[
-        tuple[str, str, bool]
-    ] = ()  # older and newer thought: do they contradict?
-    retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> since when
-    unpark: bool = False  # give the turns that were given up another chance
+    # (older thought id, newer thought id, whether they contradict each other)
+    resolved_conflicts: Sequence[tuple[str, str, bool]] = ()
+    retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> time
+    unpark: bool = False  # queue the turns again that failed too often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReflectionResult:
-    """What became of turns that were thought about.
+    """What a thinker made of a batch of turns: thoughts, or a failure.
 
-    `vectors` has one row per thought, in the same order. Thoughts that say what is known already
-    are merged into it, and those of a slot close what they replace.
+    `vectors` has one row per thought, in the same order. A thought that repeats a stored one is
+    merged into it; a thought about a single-valued attribute closes the value it replaces.
     """
 
-    turns: Sequence[str]  # ids; nothing is written unless all of them still wait
+    turns: Sequence[str]  # turn ids; nothing is written unless all of them are still queued
     thoughts: Sequence[Thought] = ()
     vectors: Vectors | None = None
     rejected: int = 0  # claims that their turn does not support
-    failure: str | None = None  # why it failed: the turns wait for another attempt
-    again_at: datetime | None = None  # not before then; None: never, until somebody asks for it
+    failure: str | None = None  # why it failed: the turns stay queued for another attempt
+    again_at: datetime | None = None  # earliest next attempt; None: parked until `unpark`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedTurn:
-    """A turn that has not been thought about."""
+    """A turn in the queue for reflection."""
 
     turn: Turn
-    attempts: int  # that failed
+    attempts: int  # failed ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecalledThought:
-    """A thought found by a question, and what holds by now in its place."""
+    """A thought near a question, and the thought that holds in its place today."""
 
     thought: Thought
     cosine: float
-    places: Integers  # of the chunks it comes from
-    now: Thought | None  # the same if it holds; None: closed by something outside the scope
-    now_places: Integers
+    rows: Integers  # timeline rows of the chunks it was drawn from
+    # the same thought if it holds; None if the thought that closed it is outside the scope
+    current: Thought | None
+    current_rows: Integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """A scope's searchable chunks, session after session and in the order said, as arrays.
+    """A scope's searchable chunks as arrays: session after session, in the order they were said.
 
-    A chunk's index in these arrays is its place. All have the shape (n,).
+    A chunk's row is its index into these arrays, which all have the shape (n,).
     """
 
-    sessions: Integers  # which session, from 0 and never falling
-    turns: Integers  # which turn: equal for the chunks of one turn, and for no others
+    sessions: Integers  # session number, from 0, ascending
+    turns: Integers  # turn number: equal for the chunks of one turn, different otherwise
     tokens: Integers  # length of the chunk, at least 1
     said_us: Integers  # when it was said, in microseconds since 1970
     speakers: Integers  # who said it, as an index into `names`
-    names: Sequence[str]  # speakers' names; where there is no name, the role
+    names: Sequence[str]  # speakers' names, or their roles where they have no name
 
     def __len__(self) -> int:
         return len(self.turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """A chunk and the turn it comes from."""
+class RetrievedChunk:
+    """A chunk and the turn that contains it."""
 
     chunk_id: str
     turn: Turn
-    start: int
+    start: int  # characters into the turn's text
     end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkAge:
-    """What pruning needs to know of a chunk."""
+    """The facts about a chunk that pruning uses."""
 
     id: str
     position: int  # of its turn among the user's turns, from 1
@@ -131,71 +132,74 @@ class ChunkAge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which turns to read, oldest first."""
+    """Which turns to read, oldest first. All conditions must hold."""
 
     since: datetime | None = None
     until: datetime | None = None
-    after: int | None = None  # only turns stored after the user's n-th, in the order stored
-    last: int | None = None  # only the newest so many
-    ids: Sequence[str] | None = None  # only these
+    after: int | None = None  # only turns after this position, in the order stored
+    last: int | None = None  # only this many of the newest
+    ids: Sequence[str] | None = None  # only turns with these ids
 
 
 class Snapshot(Protocol):
-    """One state of a scope's searchable chunks; only inside the block that was given it.
+    """One consistent state of a scope's searchable chunks, valid inside its `with` block.
 
-    Nothing outside the scope is ever seen: places count this scope's chunks alone.
+    Rows are indexes into `timeline`: they number the chunks of this scope and of nothing else.
     """
 
     @property
     def timeline(self) -> Timeline:
-        """Return all of them in order."""
+        """Return all chunks of the scope in order."""
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` places and their cosines with `vector`, shape (d,), nearest first."""
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
 
     def postings(self, word: str) -> Integers:
-        """Return the places that have `word`, a form of it, or it in their date; ascending."""
+        """Return the rows that contain `word` or a form of it in text or date, ascending."""
 
-    def vectors(self, places: Integers) -> Vectors:
-        """Return the unit vectors of these places, shape (n, d)."""
+    def vectors(self, rows: Integers) -> Vectors:
+        """Return the unit vectors of these rows, shape (n, d)."""
 
-    def matches(self, places: Integers) -> list[Match]:
-        """Return these places with their turns, in the order given."""
+    def chunks(self, rows: Integers) -> list[RetrievedChunk]:
+        """Return the chunks of these rows with their turns, in the same order."""
 
     def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
-        """Return at most `k` thoughts near `vector`, shape (d,), nearest first, closed ones too."""
+        """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
 
 
 class Store(Protocol):
-    """Keeps one memory's truth and finds chunks in it. Safe to share between threads."""
+    """Stores one memory's turns and derived data, and searches them. Safe to share by threads."""
 
-    def write(self, scope: Scope, changes: WriteBatch) -> int:
-        """Write all of `changes` or nothing; return the user's turn count afterwards.
+    def write(self, scope: Scope, batch: WriteBatch) -> int:
+        """Write all of `batch` or nothing; return the user's turn count afterwards.
 
-        A turn that is there already with the same text is left out together with its chunks;
-        with another text it raises `TurnConflict`.
+        A turn that is already stored with the same text is skipped together with its chunks.
+
+        Raises:
+            TurnConflict: a turn's id is already stored with another text.
         """
 
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
 
     def chunks(self, scope: Scope) -> list[ChunkAge]:
-        """Return the ages of all chunks of the scope, hidden ones too."""
+        """Return the ages of all chunks of the scope, including hidden ones."""
 
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
 
     def next_batch(self, scope: Scope, limit: int, now: datetime | None = None) -> list[QueuedTurn]:
-        """Return the user's next turns to think about: neighbours of one session, oldest first.
+        """Return the user's next turns to reflect on: neighbours of one session, oldest first.
 
-        One whose last attempt failed comes alone, and not before its time unless `now` is None.
+        A turn that failed before is returned alone, and not before its next attempt is due
+        unless `now` is None.
         """
 
     def thoughts(self, scope: Scope, at: datetime | None = None) -> Iterator[Thought]:
-        """Yield the scope's thoughts that hold, or held at that time, as far as is known now."""
+        """Yield the scope's thoughts that hold now, or that held at `at` as far as is known now."""
 
     def history(self, scope: Scope, thought_id: str) -> list[Thought]:
-        """Return the thoughts of one slot, oldest first; or the thought alone, if it has none."""
+        """Return a thought with all that it closed or that closed it, oldest first."""
 
     def count_derived(self, scope: Scope, turn_ids: Sequence[str]) -> int:
         """Return how many thoughts come from any of these turns."""
@@ -206,30 +210,105 @@ class Store(Protocol):
     def snapshot(
         self, scope: Scope, until: datetime | None = None
     ) -> AbstractContextManager["Snapshot"]:
-        """Give the block one state of what is searchable inside the scope, said by `until`."""
+        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
 
     def close(self) -> None:
-        """Save what is worth saving and release the file; closing twice is fine."""
+        """Save what is worth saving and release the file. Idempotent."""
+
+
+class ThoughtRows(Protocol):
+    """One user's thoughts inside a write transaction: rows and queries, no decisions.
+
+    A store implements this and passes it to `memkit.thoughts.merging.ThoughtTransaction`, which
+    decides what is merged, closed or deleted. Every method sees what the transaction has written.
+    """
+
+    def take(self, reflection: ReflectionResult) -> bool:
+        """Remove the reflection's turns from the queue and count its rejected claims.
+
+        Returns False, and changes nothing, unless all of the turns are queued.
+
+        Raises:
+            ValueError: there is not one finite vector of the right dimension per thought.
+        """
+
+    def find(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        attribute: str | None = None,
+        turn_ids: Sequence[str] = (),
+        closed_by: Sequence[str] = (),
+    ) -> list[Thought]:
+        """Return the thoughts that meet the one given condition, in the order recorded.
+
+        Closed and retracted thoughts are included. Their `sources` are left empty, because a
+        thought may have thousands.
+
+        Args:
+            ids: thoughts with one of these ids.
+            attribute: thoughts about this single-valued attribute (`Thought.slot`).
+            turn_ids: thoughts drawn from any of these turns.
+            closed_by: thoughts closed by any of these thoughts.
+        """
+
+    def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
+        """Return at most `k` open thoughts without attribute and their cosines, nearest first.
+
+        Their `sources` are left empty. Candidates come from a vector index or share a MinHash band
+        with `text` (`memkit.thoughts.lsh.minhash_bands`).
+        """
+
+    def sources(self, ids: Sequence[str]) -> dict[str, list[tuple[Source, Turn]]]:
+        """Return the sources of these thoughts with their turns, in the order said, by id."""
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Return the unit vectors of these thoughts, shape (n, d), in the same order."""
+
+    def insert(self, thought: Thought, vector: Vectors) -> None:
+        """Insert a thought with its sources and its conflicts, which are ids of stored thoughts."""
+
+    def update(
+        self,
+        before: Thought,
+        after: Thought,
+        *,
+        vector: Vectors | None = None,
+        verbatim: bool = False,
+    ) -> None:
+        """Write the differences between two versions of one thought.
+
+        Args:
+            before: the stored version. Stored sources that neither version has stay as they are.
+            after: the new version.
+            vector: of the new text; given if the text differs. Sources of `before` then no
+                longer count as having the thought's words.
+            verbatim: the sources that `after` gains have the thought's words. A scope that
+                contains part of a user's turns sees a thought only through such sources.
+        """
+
+    def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
+        """Delete thoughts, and queue the turns `requeue` for reflection again."""
 
 
 class Upkeep(Protocol):
-    """What operators ask of a store: is it healthy, how big is it, move it to a new embedder."""
+    """What operators ask of a store: counts, health checks, a change of embedder."""
 
     def stats(self, user_id: str | None = None) -> dict[str, int]:
-        """Count turns, chunks, hidden chunks, summaries, users and bytes."""
+        """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
 
     def check(self) -> list[str]:
         """Return one sentence per fault found: rows, full text and index that disagree."""
 
     def pending(self) -> list[str]:
-        """Return the users with turns that are not summarised, or not thought about."""
+        """Return the users with turns that are not summarised or not reflected on."""
 
     def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
-        """Embed every chunk anew and switch over at the end; return how many. Resumable."""
+        """Embed every chunk again and switch over at the end; return how many. Resumable."""
 
 
 class Backend(Store, Upkeep, Protocol):
-    """A whole store, as `memkit.open` needs it."""
+    """A complete store, as `memkit.open` needs it."""
 
 
 class Embedder(Protocol):
@@ -237,13 +316,13 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Say which model this is; must not need the model loaded where that can be avoided."""
+        """Identify the model, if possible without loading it."""
 
     def count(self, text: str) -> int:
         """Return how many tokens `text` has for this embedder."""
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
-        """Return character spans that cover `text`, each short enough to embed behind `header`."""
+        """Return character spans that cover `text`, each short enough to embed after `header`."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit-length row per text, shape (n, d), in the same order."""
@@ -254,20 +333,20 @@ class Model(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Most tokens of prompt and reply together, if there is a limit."""
+        """Return the most tokens that prompt and reply may have together, or None."""
 
     @property
     def usage(self) -> Usage | None:
-        """What the last reply cost that this thread has read."""
+        """Return the cost of the last reply that this thread has read."""
 
     def count(self, messages: Messages) -> int:
-        """Return how many tokens the prompt of these messages has, template included."""
+        """Return the number of tokens of these messages' prompt, including the template."""
 
     def escape_role_markers(self, text: str) -> str:
-        """Return `text` unable to open or close a role in this model's prompt."""
+        """Return `text` with the markers escaped that open or close a role for this model."""
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
-        """Yield the reply piece by piece; closing the generator stops the model."""
+        """Yield the reply in pieces; closing the generator stops the model."""
 
 
 class Counter(Protocol):
@@ -278,32 +357,32 @@ class Counter(Protocol):
 
 
 class Summariser(Protocol):
-    """Folds new turns into HEMA's running sentence."""
+    """Updates HEMA's running summary with new turns."""
 
     def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:
-        """Return the next running sentence from the previous one and what was said since."""
+        """Return the next summary from the previous one and the texts of the turns since."""
 
     @property
     def count(self) -> Counter:
-        """What counts a text's tokens, in the unit of `max_tokens`."""
+        """Return the function that counts tokens in the unit of `max_tokens`."""
 
 
 class Thinker(Protocol):
-    """Draws claims from turns."""
+    """Extracts claims from turns."""
 
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
-        """Return what these turns claim, each claim with the place it comes from.
+        """Return the claims of these turns, each with its source.
 
-        May raise anything: the turns are thought about again later.
+        May raise any exception: the turns are queued for another attempt.
 
         Args:
             turns: neighbours in one session, oldest first.
-            before: what was said before them there, to understand them by; it claims nothing.
+            before: the turns before them in the session, as context only.
         """
 
 
 class Judge(Protocol):
-    """Decides whether two thoughts can both hold, where rules cannot."""
+    """Decides whether two thoughts contradict each other where rules cannot tell."""
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""

@@ -95,7 +95,7 @@ def nearest(
     """Return the texts of what is nearest, nearest first."""
     with store.snapshot(scope, until) as snapshot:
         places, _ = snapshot.nearest(EMBEDDER.embed([text])[0], k)
-        return [match.turn.text for match in snapshot.matches(places)]
+        return [match.turn.text for match in snapshot.chunks(places)]
 
 
 def worded(
@@ -105,7 +105,7 @@ def worded(
     with store.snapshot(scope, until) as snapshot:
         found = {place for word in text.split() for place in snapshot.postings(word).tolist()}
         places = np.array(sorted(found)[:k], dtype=np.int64)
-        return [match.turn.text for match in snapshot.matches(places)]
+        return [match.turn.text for match in snapshot.chunks(places)]
 
 
 def told(store: Backend, scope: Scope = ANN, until: datetime | None = None) -> list[list[str]]:
@@ -113,9 +113,7 @@ def told(store: Backend, scope: Scope = ANN, until: datetime | None = None) -> l
     with store.snapshot(scope, until) as snapshot:
         found: dict[int, list[str]] = {}
         sessions = snapshot.timeline.sessions
-        for session, match in zip(
-            sessions, snapshot.matches(np.arange(len(sessions))), strict=True
-        ):
+        for session, match in zip(sessions, snapshot.chunks(np.arange(len(sessions))), strict=True):
             found.setdefault(int(session), []).append(match.turn.text[match.start : match.end])
     assert list(found) == list(range(len(found)))
     return list(found.values())
@@ -144,7 +142,7 @@ def reflection(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> WriteBa
     """What a thinker drew from these turns, embedded unless vectors are given."""
     vectors = EMBEDDER.embed([one.text for one in thoughts]) if thoughts else None
     given = {"turns": turns, "thoughts": thoughts, "vectors": vectors, **rest}
-    return WriteBatch(thinking=ReflectionResult(**given))
+    return WriteBatch(reflection=ReflectionResult(**given))
 
 
 def concluded(

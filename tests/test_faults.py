@@ -255,7 +255,7 @@ def test_a_file_held_too_long_is_locked_and_works_when_let_go(
     embedder = HashEmbedder()
     store = SQLiteStore(str(path), embedder.fingerprint, busy_s=0.1)
     with Memory(store, embedder, settings=Settings(background=False)) as opened:
-        with pytest.raises(StoreLocked, match="held by another process"):
+        with pytest.raises(StoreLocked, match="locked by another process"):
             opened.remember("tea", user_id="ann")
         assert list(opened.turns(user_id="ann")) == []  # reading is not held up
 

@@ -180,17 +180,17 @@ def test_the_index_follows_a_user_who_was_forgotten_elsewhere_and_started_again(
 def test_what_another_writes_in_the_middle_of_a_search_is_taken_in_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = index_module.Rows.state
+    state = index_module.VectorRows.state
     with memory(path) as mine, memory(path) as theirs:
         theirs.remember("tea one", user_id="ann")
 
-        def then_write(rows: index_module.Rows, store_id: str) -> object:
+        def then_write(rows: index_module.VectorRows, store_id: str) -> object:
             seen = state(rows, store_id)
             monkeypatch.undo()
             theirs.remember("tea two", user_id="ann")
             return seen
 
-        monkeypatch.setattr(index_module.Rows, "state", then_write)
+        monkeypatch.setattr(index_module.VectorRows, "state", then_write)
         mine.recall("tea", user_id="ann")
         assert len(mine.recall("tea", user_id="ann")) == 2
         assert mine.doctor() == []

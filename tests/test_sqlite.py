@@ -110,14 +110,14 @@ def test_a_process_that_closes_late_does_not_save_what_another_forgot(tmp_path: 
 def test_indexes_used_longest_ago_leave_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "_ROOM", 10 * (4 * 64 + 8 + 12 * 8))
+    monkeypatch.setattr(index_module, "_MOST_BYTES", 10 * (4 * 64 + 8 + 12 * 8))
     store = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
     users = [Scope(user_id=f"user{n}") for n in range(9)]
     for user in users:
         store.write(user, adding(*(turn(str(n), f"tea {user.user_id}") for n in range(4))))
         assert len(nearest(store, "tea", user)) == 4
 
-    assert list(store._cache._open) == ["user7", "user8"]
+    assert list(store._cache._users) == ["user7", "user8"]
     assert [nearest(store, "tea", user)[0] for user in users] == [f"tea {u.user_id}" for u in users]
     store.close()
 

@@ -256,9 +256,9 @@ def test_a_thought_found_says_where_it_stands_and_what_holds_by_now(store: Backe
 
     by_id = {one.thought.id: one for one in concluded(store, "lives in Oslo")}
     old, new = by_id["a"], by_id["b"]
-    assert old.now is not None
-    assert (old.now.id, old.places.tolist(), old.now_places.tolist()) == ("b", [0], [1])
-    assert new.now is new.thought
+    assert old.current is not None
+    assert (old.current.id, old.rows.tolist(), old.current_rows.tolist()) == ("b", [0], [1])
+    assert new.current is new.thought
     assert texts_of(store, "lives in Oslo", k=1) == ["lives in Oslo"]
 
 

@@ -218,7 +218,7 @@ def test_matches_are_best_first_and_name_their_place(store: Backend, text: str) 
 
     with store.snapshot(ANN) as snapshot:
         places, cosines = snapshot.nearest(EMBEDDER.embed([text])[0], 3)
-        best = snapshot.matches(places)[0]
+        best = snapshot.chunks(places)[0]
     assert cosines.tolist() == sorted(cosines, reverse=True)
     assert cosines[0] == pytest.approx(1)
     assert (best.turn.text, best.start, best.end) == (text, 0, len(text))
@@ -236,7 +236,7 @@ def test_no_word_is_an_operator(store: Backend, word: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", f"odd {word} end"), turn("3", "milk")))
 
     with store.snapshot(ANN) as snapshot:
-        found = [match.turn.id for match in snapshot.matches(snapshot.postings(word))]
+        found = [match.turn.id for match in snapshot.chunks(snapshot.postings(word))]
     assert "3" not in found
     assert ("2" in found) == any(letter.isalnum() for letter in word)
 

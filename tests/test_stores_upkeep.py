@@ -185,7 +185,7 @@ def test_reembedding_switches_to_the_new_vectors(reopen: Open) -> None:
     store = reopen(new.fingerprint)
     with store.snapshot(ANN) as snapshot:
         places, cosines = snapshot.nearest(new.embed(["tea 7"])[0], 1)
-        assert snapshot.matches(places)[0].turn.text == "tea 7"
+        assert snapshot.chunks(places)[0].turn.text == "tea 7"
     assert cosines == pytest.approx([1])
     assert (seen[0], seen[-1], store.check()) == ((0, 300), (300, 300), [])
     store.close()

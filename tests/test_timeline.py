@@ -184,7 +184,7 @@ def test_any_writes_by_two_connections_leave_the_same_timeline(
             assert told(stores[0], scope, until) == model.told(scope, until)
     scope = Scope(user_id=user)
     kept = everything(stores[0], scope)
-    stores[0]._cache._open.clear()
+    stores[0]._cache._users.clear()
     assert everything(stores[0], scope) == kept
 
 
@@ -212,7 +212,7 @@ def everything(store: Backend, scope: Scope, until: datetime | None = None) -> t
         places = np.arange(len(line))
         found, cosines = snapshot.nearest(EMBEDDER.embed(["tea 1"])[0], 99)
         return (
-            [(match.chunk_id, match.turn.text) for match in snapshot.matches(places)],
+            [(match.chunk_id, match.turn.text) for match in snapshot.chunks(places)],
             [array.tolist() for array in (line.sessions, line.tokens, line.said_us, line.speakers)],
             list(line.names),
             [len(list(same)) for _, same in groupby(line.turns.tolist())],
@@ -229,7 +229,7 @@ def test_new_turns_are_taken_in_without_reading_the_old_ones_again(
     user = Scope(user_id=next(users))
     mine.write(user, adding(*(turn(str(n), f"tea {n}") for n in range(5))))
     told(mine, user)
-    monkeypatch.setattr(module.UserTimeline, "_start", None)
+    monkeypatch.setattr(module.UserTimeline, "_clear", None)
 
     other.write(user, adding(turn("5", "tea 5"), turn("6", "early", **later(-1))))
     assert told(mine, user) == [["early", *(f"tea {n}" for n in range(6))]]
@@ -274,7 +274,7 @@ def test_all_that_a_reading_tells_means_the_same_places(
 
     with store.snapshot(*SCOPES[name]) as snapshot:
         places = np.arange(len(snapshot.timeline))
-        said = [match.turn.text for match in snapshot.matches(places)]
+        said = [match.turn.text for match in snapshot.chunks(places)]
         assert len(said) == {"all": 38, "nothing": 0}.get(name, len(said))
         assert np.array_equal(snapshot.vectors(places), EMBEDDER.embed(said))
         assert snapshot.postings("tea").tolist() == places.tolist()
@@ -291,11 +291,11 @@ def test_vectors_and_matches_come_as_asked_even_twice(store: Backend) -> None:
 
     with store.snapshot(ANN) as snapshot:
         asked = np.array([7, 2, 7, 0])
-        said = [match.turn.text for match in snapshot.matches(asked)]
+        said = [match.turn.text for match in snapshot.chunks(asked)]
         assert len(set(said)) == 3
         assert np.array_equal(snapshot.vectors(asked), EMBEDDER.embed(said))
         assert snapshot.vectors(asked[:0]).shape == (0, EMBEDDER.fingerprint.dimension)
-        assert snapshot.matches(asked[:0]) == []
+        assert snapshot.chunks(asked[:0]) == []
 
 
 @pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])

@@ -155,11 +155,11 @@ def test_it_is_trained_anew_when_it_has_grown_fourfold() -> None:
 @KINDS
 def test_a_saved_index_is_loaded_as_it_was(n: int, tmp_path: Path) -> None:
     index, path = filled(n), tmp_path / "folder" / "ann.faiss"
-    index.state, index.mark = replace(STATE, newest=n), 77
+    index.state, index.checksum = replace(STATE, newest=n), 77
     index.save(path)
 
     loaded = VectorIndex.load(path)
-    assert (loaded.state, loaded.kind, loaded.mark) == (index.state, index.kind, 77)
+    assert (loaded.state, loaded.kind, loaded.checksum) == (index.state, index.kind, 77)
     assert (loaded.unsaved, index.unsaved, len(loaded)) == (0, 0, n)
     assert loaded.search(rows(n)[3], 9) == index.search(rows(n)[3], 9)
 

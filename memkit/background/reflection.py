@@ -1,7 +1,8 @@
-"""Post-thinking (TiM, section 3.3): turns that wait in the store's queue become thoughts.
+"""Post-thinking (Think-in-Memory, section 3.3): turns in the store's queue become thoughts.
 
-Off the hot path. The turns leave the queue in the transaction that writes what came of them, so
-each is thought about exactly once, whatever crashes; one that keeps failing is given up and shown.
+It runs off the hot path. Turns leave the queue in the transaction that writes their thoughts, so
+each turn is processed exactly once, whatever crashes. A turn that keeps failing is parked and shown
+by `doctor`.
 """
 
 import uuid
@@ -14,92 +15,96 @@ from functools import partial
 from memkit.background.worker import result_or_error, run_with_timeout
 from memkit.protocols import Embedder, Judge, ReflectionResult, Store, Thinker, Window, WriteBatch
 from memkit.records import Claim, Scope, Thought, Turn
-from memkit.text import relative_dates as times
+from memkit.text.relative_dates import resolve
 from memkit.thoughts.grounding import supported
-from memkit.thoughts.near_duplicates import bands
+from memkit.thoughts.lsh import minhash_bands
 
-ATTEMPTS = 5  # then a turn is given up until somebody asks for it
-_BEFORE = 8  # turns of context
-_TURNS, _CHARACTERS = 32, 12_000  # of a batch: what is held in memory is bounded
-_FIRST_PAUSE = timedelta(seconds=30)  # before a second attempt; each further one waits four times
-_THOUGHTFUL = ("user", "assistant")  # roles whose turns say something of the world
+ATTEMPTS = 5  # failed ones, before a turn is parked
+_CONTEXT_TURNS = 8  # before the batch
+_MOST_TURNS, _MOST_CHARACTERS = 32, 12_000  # of a batch, to bound memory and prompts
+_FIRST_PAUSE = timedelta(seconds=30)  # before the second attempt; each further pause is 4 times it
+_SPEAKING_ROLES = ("user", "assistant")  # whose turns make claims about the world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How thinking about a batch went."""
+    """The outcome of thinking about a batch."""
 
     error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostThinking:
-    """Thinks about a user's waiting turns, a batch at a time."""
+    """Draws thoughts from a user's queued turns, one batch at a time."""
 
     store: Store
     embedder: Embedder
     thinker: Thinker
     clock: Callable[[], datetime]
-    seconds: float  # a thinker that takes longer has failed
+    seconds: float  # time limit of a call to the thinker or judge
     judge: Judge | None = None
 
     def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> Attempt | None:
-        """Think about the next batch; return None if there is none.
+        """Think about the next batch; return None if the queue is empty.
 
-        A thinker that fails is not an error of this call: what it raised is written into the queue
-        and returned.
+        An error of the thinker is recorded in the queue and returned, not raised.
 
         Args:
-            scope: whose turns.
-            patient: leave those that failed until their time has come.
-            stopped: asked now and then; if it says so, the batch is left as it was.
+            scope: the user.
+            patient: skip turns whose next attempt is not due yet.
+            stopped: polled while the thinker works; if it returns True, the batch stays queued.
         """
         now = self.clock()
-        waiting = self.store.next_batch(scope, _TURNS, now if patient else None)
-        if not waiting:
+        queued = self.store.next_batch(scope, _MOST_TURNS, now if patient else None)
+        if not queued:
             return None
-        batch = _first([one.turn for one in waiting])
-        told = [turn for turn in batch if turn.role in _THOUGHTFUL]
-        before = self._before(scope, batch[0])
-        concluded = run_with_timeout(
-            self.seconds, lambda: self._conclude(told, before, now), stopped
-        )
-        if concluded is None:
+        batch = _cut_to_size([entry.turn for entry in queued])
+        turns = [turn for turn in batch if turn.role in _SPEAKING_ROLES]
+        context = self._read_context(scope, batch[0])
+        result = run_with_timeout(self.seconds, lambda: self._think(turns, context, now), stopped)
+        if result is None:
             return None
         ids = [turn.id or "" for turn in batch]
-        if isinstance(concluded, Exception):
-            return self._put_off(scope, ids, concluded, _pause(waiting[0].attempts), now)
-        thoughts, rejected = concluded
-        texts = [one.text for one in thoughts]
+        pause = _pause(queued[0].attempts)
+        if isinstance(result, Exception):
+            return self._record_failure(scope, ids, result, pause, now)
+        thoughts, rejected = result
+        texts = [thought.text for thought in thoughts]
         vectors = result_or_error(lambda: self.embedder.embed(texts)) if texts else None
         if isinstance(vectors, Exception):
-            return self._put_off(scope, ids, vectors, _pause(waiting[0].attempts), now)
-        done = ReflectionResult(turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected)
-        self.store.write(scope, WriteBatch(reflection=done))
+            return self._record_failure(scope, ids, vectors, pause, now)
+        reflection = ReflectionResult(
+            turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected
+        )
+        self.store.write(scope, WriteBatch(reflection=reflection))
         return Attempt()
 
-    def _before(self, scope: Scope, first: Turn) -> list[Turn]:
-        """Return what was said before a turn in its session, so that batches change nothing."""
+    def _read_context(self, scope: Scope, first: Turn) -> list[Turn]:
+        """Return the turns before a batch in its session, so that batch limits do not matter."""
         if first.session_id is None:
             return []
         session = Scope(user_id=scope.user_id, session_id=first.session_id)
-        window = Window(until=first.said_at, last=_BEFORE + 1)
-        said = [one for one in self.store.turns(session, window) if one.role in _THOUGHTFUL]
-        earlier = [one for one in said if (one.position or 0) < (first.position or 0)]
-        return [one for one in earlier if one.agent_id == first.agent_id]
+        window = Window(until=first.said_at, last=_CONTEXT_TURNS + 1)
+        return [
+            turn
+            for turn in self.store.turns(session, window)
+            if turn.role in _SPEAKING_ROLES
+            and (turn.position or 0) < (first.position or 0)
+            and turn.agent_id == first.agent_id
+        ]
 
-    def _conclude(
-        self, told: Sequence[Turn], before: Sequence[Turn], now: datetime
+    def _think(
+        self, turns: Sequence[Turn], context: Sequence[Turn], now: datetime
     ) -> tuple[list[Thought], int]:
-        """Return what the turns say, and how many claims they do not support."""
-        claims = list(self.thinker.think(told, before)) if told else []
-        names = {turn.name for turn in (*before, *told) if turn.name}
-        thoughts = _held(claims, told, names, now)
-        for one in thoughts:
-            bands(one.text)  # kept for the store, which is held while it needs them
+        """Return the thoughts of turns, and the number of claims that the turns do not support."""
+        claims = list(self.thinker.think(turns, context)) if turns else []
+        names = {turn.name for turn in (*context, *turns) if turn.name}
+        thoughts = _to_thoughts(claims, turns, names, now)
+        for thought in thoughts:
+            minhash_bands(thought.text)  # cached for the store, which holds a lock when it asks
         return thoughts, len(claims) - len(thoughts)
 
-    def _put_off(
+    def _record_failure(
         self, scope: Scope, ids: Sequence[str], error: Exception, pause: timedelta | None,
         now: datetime,
     ) -> Attempt:  # fmt: skip
@@ -111,10 +116,10 @@ class PostThinking:
         self.store.write(scope, WriteBatch(reflection=failure))
         return Attempt(error=error)
 
-    def resolve_conflict(self, scope: Scope, stopped: Callable[[], bool]) -> Exception | None:
-        """Have the judge, if there is one, decide about thoughts that may contradict each other.
+    def resolve_conflicts(self, scope: Scope, stopped: Callable[[], bool]) -> Exception | None:
+        """Let the judge, if there is one, decide about thoughts that may contradict each other.
 
-        Returns what the judge failed with: what it has not decided waits for the next time.
+        Returns the last error of the judge; undecided conflicts stay for the next call.
         """
         if self.judge is None:
             return None
@@ -125,41 +130,40 @@ class PostThinking:
             if verdict is None:
                 break
             if isinstance(verdict, Exception):
-                error = verdict  # the others may be decided all the same
+                error = verdict  # the judge may still decide about the other pairs
             else:
-                self.store.write(
-                    scope, WriteBatch(resolved_conflicts=[(older.id, newer.id, verdict)])
-                )
+                resolved = [(older.id, newer.id, verdict)]
+                self.store.write(scope, WriteBatch(resolved_conflicts=resolved))
         return error
 
 
-def _first(turns: Sequence[Turn]) -> list[Turn]:
-    """Return the first turns that are not too long together, at least one."""
+def _cut_to_size(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the first turns that fit the character limit together, at least one."""
     batch: list[Turn] = []
     characters = 0
     for turn in turns:
         characters += len(turn.text)
-        if batch and characters > _CHARACTERS:
+        if batch and characters > _MOST_CHARACTERS:
             break
         batch.append(turn)
     return batch
 
 
-def _held(
-    claims: Sequence[Claim], told: Sequence[Turn], names: AbstractSet[str], now: datetime
+def _to_thoughts(
+    claims: Sequence[Claim], turns: Sequence[Turn], names: AbstractSet[str], now: datetime
 ) -> list[Thought]:
-    """Return the claims that hold against the turns they come from, as thoughts."""
-    by_id = {turn.id: turn for turn in told}
+    """Return as thoughts the claims that are supported by the turns they come from."""
+    by_id = {turn.id: turn for turn in turns}
     pairs = [(claim, by_id.get(claim.source.turn_id)) for claim in claims]
     return [
-        _thought(claim, turn, now)
+        _to_thought(claim, turn, now)
         for claim, turn in pairs
-        if turn and _writable(claim) and supported(claim, turn, listener=_listener(turn, names))
+        if turn and _is_storable(claim) and supported(claim, turn, listener=_listener(turn, names))
     ]
 
 
-def _writable(claim: Claim) -> bool:
-    """Return whether a store can take a claim: its text is UTF-8, its time has a timezone."""
+def _is_storable(claim: Claim) -> bool:
+    """Return whether a claim's text can be encoded as UTF-8 and its time has a timezone."""
     texts = (claim.text, claim.head, claim.relation, claim.tail, claim.slot)
     try:
         "".join(text or "" for text in texts).encode()
@@ -169,21 +173,21 @@ def _writable(claim: Claim) -> bool:
 
 
 def _listener(turn: Turn, names: AbstractSet[str]) -> str | None:
-    """Return whom a turn was said to, if one other person talks there."""
-    others = names - {turn.name}
-    return next(iter(others)) if len(others) == 1 else None
+    """Return the name of the person spoken to, if there is exactly one other speaker."""
+    listeners = names - {turn.name}
+    return next(iter(listeners)) if len(listeners) == 1 else None
 
 
 def _pause(failed: int) -> timedelta | None:
-    """Return how long to wait after one more failure; None: it is given up."""
+    """Return the pause after one more failed attempt, or None to park the turn."""
     return None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed
 
 
-def _thought(claim: Claim, turn: Turn, now: datetime) -> Thought:
+def _to_thought(claim: Claim, turn: Turn, now: datetime) -> Thought:
     assert turn.said_at is not None
     return Thought(
         id=uuid.uuid4().hex[:16],
-        text=times.resolve(claim.text, turn.said_at),
+        text=resolve(claim.text, turn.said_at),
         sources=(claim.source,),
         said_by=turn.name or turn.role,
         role=turn.role,

@@ -1,4 +1,4 @@
-"""Keeps every user's timeline and vector index in step with the rows, and indexes on disk."""
+"""Keep each user's timeline, vector index and LSH index up to date with the rows; save indexes."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from memkit.errors import StoreError
 from memkit.protocols import Fingerprint, Vectors
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
-from memkit_sqlite.thoughts.lsh_index import HashedThoughts
+from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
-from memkit_sqlite.turns import freshness
+from memkit_sqlite.turns import read_version
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
-_SAVE_AFTER = 0.25  # share of an index that may be unsaved; what is missing is appended at load
-_ROOM = 512 * 2**20  # bytes kept in memory of users, besides the one in use
+_SAVE_AFTER = 0.25  # share of an index that may be unsaved; missing vectors are appended at load
+_MOST_BYTES = 512 * 2**20  # cached for users other than the one in use
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """One user's searchable vectors, as one state of the store has them."""
+class VectorRows:
+    """One user's searchable vectors, as of one state of the rows."""
 
     db: sqlite3.Connection
     user_id: str
@@ -35,52 +35,50 @@ class Rows:
     fingerprint: Fingerprint
 
     def state(self, store_id: str) -> State:
-        """Return what a fresh index must have taken in."""
-        layout, newest = freshness(self.db, self.user_id)
-        made_by = self.fingerprint
+        """Return the state of an index that is up to date."""
+        layout, newest = read_version(self.db, self.user_id)
+        model = self.fingerprint
         return State(
             store_id=store_id,
-            embedder=f"{made_by.model} {made_by.revision} {made_by.dimension}",
+            embedder=f"{model.model} {model.revision} {model.dimension}",
             user_id=self.user_id,
             layout=layout,
             newest=newest,
         )
 
     def ids(self) -> Ids:
-        """Return the rows a fresh index holds, ascending."""
+        """Return the keys of all searchable chunks, ascending."""
         rows = self.db.execute(
             "SELECT seq FROM chunks WHERE user_id = ? AND hidden = 0 ORDER BY seq", (self.user_id,)
         )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def count(self) -> int:
-        """Return how many rows a fresh index holds."""
+        """Count the searchable chunks."""
         sql = "SELECT count(*) FROM chunks WHERE user_id = ? AND hidden = 0"
         return int(self.db.execute(sql, (self.user_id,)).fetchone()[0])
 
-    def mark(self, seq: int) -> int:
-        """Return a checksum of one visible row's vector, 0 if there is no such row."""
+    def checksum(self, seq: int) -> int:
+        """Return the CRC-32 of one chunk's vector, 0 if there is no such chunk."""
         row = self.db.execute(
             "SELECT vector FROM vectors WHERE chunk_seq = ? AND embedder = ?", (seq, self.embedder)
         ).fetchone()
         return zlib.crc32(row[0]) if row else 0
 
-    def of(self, wanted: Ids) -> Vectors:
-        """Return the vectors of these visible rows, in the order given."""
-        found = self.db.execute(
-            "SELECT v.vector FROM json_each(?) AS wanted"
-            " CROSS JOIN chunks c ON c.seq = wanted.value"
+    def of(self, seqs: Ids) -> Vectors:
+        """Return the vectors of these chunks, in the same order."""
+        rows = self.db.execute(
+            "SELECT v.vector FROM json_each(?) AS seqs"
+            " CROSS JOIN chunks c ON c.seq = seqs.value"
             " CROSS JOIN vectors v ON v.chunk_seq = c.seq"
-            " WHERE c.user_id = ? AND v.embedder = ? ORDER BY wanted.key",
-            (json.dumps(wanted.tolist()), self.user_id, self.embedder),
+            " WHERE c.user_id = ? AND v.embedder = ? ORDER BY seqs.key",
+            (json.dumps(seqs.tolist()), self.user_id, self.embedder),
         )
-        data = bytearray().join(row[0] for row in found)  # so that the array can be written to
-        return np.frombuffer(data, dtype=np.float32).reshape(
-            len(wanted), self.fingerprint.dimension
-        )
+        data = bytearray().join(row[0] for row in rows)  # so that the array is writable
+        return np.frombuffer(data, dtype=np.float32).reshape(len(seqs), self.fingerprint.dimension)
 
     def vectors(self, after: int) -> Iterator[tuple[Ids, Vectors]]:
-        """Yield visible rows above `after` with their vectors, in pages."""
+        """Yield pages of searchable chunks with keys above `after`, and their vectors."""
         cursor = self.db.execute(
             "SELECT c.seq, v.vector FROM chunks c JOIN vectors v ON v.chunk_seq = c.seq"
             " WHERE c.user_id = ? AND c.hidden = 0 AND c.seq > ? AND v.embedder = ?"
@@ -93,70 +91,76 @@ class Rows:
             yield ids, np.frombuffer(data, dtype=np.float32).reshape(len(page), -1)
 
 
-Reader = Callable[[str], AbstractContextManager[Rows]]  # gives a block one state of a user's rows
+# opens one state of a user's vectors, given the user's id
+Reader = Callable[[str], AbstractContextManager[VectorRows]]
 
 
 @dataclass(slots=True)
-class Kept:
-    """What is kept in memory of one user."""
+class UserCache:
+    """The cached data of one user."""
 
     timeline: UserTimeline | None = None
     index: VectorIndex | None = None
-    thoughts: HashedThoughts | None = None
+    thoughts: LSHIndex | None = None
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of memory it takes."""
+        """Return the approximate size in bytes."""
         parts = (self.timeline, self.index, self.thoughts)
         return sum(part.size for part in parts if part is not None)
 
 
 class IndexCache:
-    """What is in memory of each user, and the indexes' files in `folder` (None: memory only)."""
+    """The cached data of all users, and the files of their vector indexes.
+
+    Args:
+        folder: of the index files; None: memory only.
+        store_id: identity of the memory, so that index files of another one are not used.
+    """
 
     def __init__(self, folder: Path | None, store_id: str) -> None:
         self._folder = folder
         self._store_id = store_id
-        self._open: dict[str, Kept] = {}  # the one used last stands last
-        self.rebuilt = 0  # how often a file was stale or damaged
+        self._users: dict[str, UserCache] = {}  # ordered by last use, the most recent last
+        self.rebuilt = 0  # how many index files were stale or damaged
 
     @contextmanager
-    def _using(self, user_id: str) -> Iterator[Kept]:
-        """Give the block what is kept of a user; it is kept no longer if the block fails."""
-        kept = self._open.pop(user_id, None) or Kept()
-        yield kept
-        self._open[user_id] = kept
+    def _using(self, user_id: str) -> Iterator[UserCache]:
+        """Give the block a user's cache, and drop it if the block fails."""
+        cache = self._users.pop(user_id, None) or UserCache()
+        yield cache
+        self._users[user_id] = cache
 
     def timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
-        """Return the user's timeline with every committed chunk in it, whoever wrote it."""
-        with self._using(user_id) as kept:
-            kept.timeline = kept.timeline or UserTimeline()
-            kept.timeline.refresh(db, user_id)
-            return kept.timeline
+        """Return the user's timeline with every committed chunk, including other processes'."""
+        with self._using(user_id) as cache:
+            cache.timeline = cache.timeline or UserTimeline()
+            cache.timeline.refresh(db, user_id)
+            return cache.timeline
 
     def thoughts(
         self, db: sqlite3.Connection, user_id: str, embedder: int, dimension: int
-    ) -> HashedThoughts:
-        """Return the user's thoughts by their groups, with every committed one among them."""
-        with self._using(user_id) as kept:
-            if kept.thoughts is None or kept.thoughts.embedder != embedder:
-                kept.thoughts = HashedThoughts(embedder, dimension)
-            kept.thoughts.refresh(db, user_id)
-            return kept.thoughts
+    ) -> LSHIndex:
+        """Return the LSH index of the user's thoughts with every committed one."""
+        with self._using(user_id) as cache:
+            if cache.thoughts is None or cache.thoughts.embedder != embedder:
+                cache.thoughts = LSHIndex(embedder, dimension)
+            cache.thoughts.refresh(db, user_id)
+            return cache.thoughts
 
-    def fresh(self, rows: Rows) -> VectorIndex:
-        """Return the user's index with every committed row in it, whoever wrote it."""
-        with self._using(rows.user_id) as kept:
-            wanted = rows.state(self._store_id)
-            if kept.index is None or kept.index.state.embedder != wanted.embedder:
-                kept.index = self._load(rows, wanted)
-            if kept.index.state != wanted:
-                _catch_up(kept.index, rows, wanted)
-            return kept.index
+    def fresh(self, rows: VectorRows) -> VectorIndex:
+        """Return the user's vector index with every committed chunk."""
+        with self._using(rows.user_id) as cache:
+            target = rows.state(self._store_id)
+            if cache.index is None or cache.index.state.embedder != target.embedder:
+                cache.index = self._load(rows, target)
+            if cache.index.state != target:
+                _bring_up_to_date(cache.index, rows, target)
+            return cache.index
 
-    def _load(self, rows: Rows, wanted: State) -> VectorIndex:
-        """Read the user's file and append what is new, or return an empty index to fill."""
-        empty = VectorIndex(rows.fingerprint.dimension, replace(wanted, newest=0))
+    def _load(self, rows: VectorRows, target: State) -> VectorIndex:
+        """Load the user's index file and append new vectors, or return an empty index."""
+        empty = VectorIndex(rows.fingerprint.dimension, replace(target, newest=0))
         path = self._path(rows.user_id)
         if path is None or not path.exists():
             return empty
@@ -165,11 +169,12 @@ class IndexCache:
         except (DamagedIndex, OSError):
             self.rebuilt += 1
             return empty
-        # of another memory, embedder or layout; or from the future or another past of a copy
-        have = index.state
-        same = replace(have, newest=wanted.newest) == wanted
-        if same and have.newest <= wanted.newest and rows.mark(have.newest) == index.mark:
-            _catch_up(index, rows, wanted)
+        # Not usable: an index of another memory, embedder or layout. Nor one that is newer than the
+        # rows or has another newest vector: the memory file was then replaced by a copy.
+        newest = index.state.newest
+        same = replace(index.state, newest=target.newest) == target
+        if same and newest <= target.newest and rows.checksum(newest) == index.checksum:
+            _bring_up_to_date(index, rows, target)
             if len(index) == rows.count():
                 return index
         self.rebuilt += 1
@@ -182,37 +187,39 @@ class IndexCache:
         return self._folder / f"{name}.faiss"
 
     def tidy(self, reader: Reader) -> None:
-        """Save the index in use if much of it is new, and let go of the ones used longest ago."""
-        user = next(reversed(self._open), None)
+        """Save the index in use if much of it is unsaved; evict the least recently used users."""
+        user = next(reversed(self._users), None)
         if user is None:
             return
-        index = self._open[user].index
+        index = self._users[user].index
         if index is not None and index.unsaved > _SAVE_AFTER * len(index) + 10_000:
             self._write(user, reader)
-        while len(self._open) > 1 and sum(kept.size for kept in self._open.values()) > _ROOM:
-            oldest = next(iter(self._open))
+        while (
+            len(self._users) > 1 and sum(cache.size for cache in self._users.values()) > _MOST_BYTES
+        ):
+            oldest = next(iter(self._users))
             self._write(oldest, reader)
-            self._open.pop(oldest, None)
+            self._users.pop(oldest, None)
 
     def save(self, reader: Reader) -> None:
-        """Write every index that changed since it was read."""
-        for user in list(self._open):
+        """Write every index that changed since it was loaded."""
+        for user in list(self._users):
             self._write(user, reader)
 
     def _write(self, user: str, reader: Reader) -> None:
-        """Write an index to its file, best effort: it is a cache."""
+        """Write a user's index to its file; failures are ignored, because it is a cache."""
         path = self._path(user)
-        if path is None or self._open[user].index is None:
+        if path is None or self._users[user].index is None:
             return
         try:
             with reader(user) as rows:
                 index = self.fresh(rows)
-                index.mark = rows.mark(index.state.newest)
+                index.checksum = rows.checksum(index.state.newest)
             if not index.unsaved:
                 return
             index.save(path)
-            # whoever forgets deletes the file after the commit; whoever saves looks after saving:
-            # whichever comes last, no forgotten vector stays in a file
+            # A process that forgets turns deletes the file after its commit; a process that saves
+            # checks after saving. Whichever is last, no forgotten vector remains in a file.
             with reader(user) as rows:
                 stale = rows.state(self._store_id).layout != index.state.layout
             if stale:
@@ -221,33 +228,33 @@ class IndexCache:
             return
 
     def unlink(self, user_id: str) -> None:
-        """Delete a user's file, and what a crash left of one; another is written in time."""
+        """Delete a user's index file and unfinished copies of it; a new one is saved later."""
         path = self._path(user_id)
         if path is not None and self._folder is not None:
             for file in self._folder.glob(f"{path.stem}.*"):
                 file.unlink(missing_ok=True)
 
 
-def _catch_up(index: VectorIndex, rows: Rows, wanted: State) -> None:
-    """Bring an index from its state to the rows' state, by appending alone where that does."""
+def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State) -> None:
+    """Change an index to the rows' state; if rows were only added, it only appends."""
     after = index.state.newest
-    if index.state.layout != wanted.layout:
-        live, have = rows.ids(), index.ids()
-        index.remove(np.setdiff1d(have, live))
-        back = np.setdiff1d(live[live <= after], have)
-        if len(back):
-            _append(index, rows, int(back[0]) - 1, only=back)
+    if index.state.layout != target.layout:
+        live, indexed = rows.ids(), index.ids()
+        index.remove(np.setdiff1d(indexed, live))
+        shown_again = np.setdiff1d(live[live <= after], indexed)
+        if len(shown_again):
+            _append(index, rows, int(shown_again[0]) - 1, only=shown_again)
     _append(index, rows, after)
-    index.state = wanted
+    index.state = target
 
 
-def _append(index: VectorIndex, rows: Rows, after: int, only: Ids | None = None) -> None:
-    """Add the rows above `after` (of those, `only`) at once, so that lists are trained once."""
-    kept = []
+def _append(index: VectorIndex, rows: VectorRows, after: int, only: Ids | None = None) -> None:
+    """Add the chunks above `after` (of those, `only`) at once, so that lists are trained once."""
+    pages = []
     for ids, vectors in rows.vectors(after):
         if only is not None and ids[0] > only[-1]:
             break
         keep = np.ones(len(ids), dtype=bool) if only is None else np.isin(ids, only)
-        kept.append((ids[keep], vectors[keep]))
-    if kept:
-        index.add(np.concatenate([ids for ids, _ in kept]), np.concatenate([v for _, v in kept]))
+        pages.append((ids[keep], vectors[keep]))
+    if pages:
+        index.add(np.concatenate([ids for ids, _ in pages]), np.concatenate([v for _, v in pages]))

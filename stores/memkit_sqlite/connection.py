@@ -1,6 +1,6 @@
-"""One SQLite file behind one connection and one lock: whole transactions and stable reads.
+"""One SQLite file behind one connection and one lock: whole transactions and consistent reads.
 
-Threads take turns; other processes may share the file (WAL).
+Threads wait for each other; other processes may use the file at the same time (WAL mode).
 """
 
 import os
@@ -12,9 +12,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import NotAMemory, StoreError, StoreReadOnly
+from memkit.errors import (
+    NotAMemory,
+    StoreClosed,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+)
 from memkit_sqlite import schema
-from memkit_sqlite.errors import in_our_words
 
 
 class Connection:
@@ -22,7 +28,7 @@ class Connection:
 
     Args:
         url: a path or ":memory:".
-        busy_s: how long to wait for another process that holds the file.
+        busy_s: how long to wait for another process that has locked the file, in seconds.
     """
 
     def __init__(self, url: str, busy_s: float) -> None:
@@ -32,8 +38,8 @@ class Connection:
         self._process = os.getpid()
         self._lock = threading.RLock()
         if self.path is not None:
-            _refuse_strangers(self.path)
-        with in_our_words(url):
+            _refuse_other_files(self.path)
+        with translate_errors(url):
             self._raw = sqlite3.connect(
                 url, timeout=busy_s, isolation_level=None, check_same_thread=False
             )
@@ -44,21 +50,21 @@ class Connection:
 
     def _open(self) -> None:
         self._raw.row_factory = sqlite3.Row
-        with in_our_words(self.url):
+        with translate_errors(self.url):
             self._raw.execute("PRAGMA foreign_keys = ON")
-            self._raw.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
-            self._raw.execute("PRAGMA synchronous = FULL")  # acknowledged is safe from power cuts
-        self._opened = self._file()
+            self._raw.execute("PRAGMA secure_delete = ON")  # deleted data is overwritten
+            self._raw.execute("PRAGMA synchronous = FULL")  # committed data survives power cuts
+        self._opened_file = self._identify_file()
         with self.snapshot() as db:
             current = schema.is_current(db, self.url)
         if not current:
             with self.transaction() as db:
                 schema.prepare(db, self.url)
-        with in_our_words(self.url):
+        with translate_errors(self.url):
             self._use_wal()
 
     def _use_wal(self) -> None:
-        """Let readers and a writer work at once; waits, as SQLite itself does not here."""
+        """Switch to WAL mode; retry while the file is locked, because SQLite does not wait here."""
         until = time.monotonic() + self._busy_s
         while True:
             try:
@@ -70,35 +76,35 @@ class Connection:
                     raise
             time.sleep(0.01)
 
-    def _file(self) -> tuple[int, int] | None:
-        """Say which file stands at the path now."""
+    def _identify_file(self) -> tuple[int, int] | None:
+        """Return device and inode of the file that is at the path now."""
         try:
-            found = None if self.path is None else self.path.stat()
+            status = None if self.path is None else self.path.stat()
         except OSError:
             return None
-        return (found.st_dev, found.st_ino) if found else None
+        return (status.st_dev, status.st_ino) if status else None
 
     @contextmanager
-    def held(self) -> Iterator[sqlite3.Connection]:
-        """Keep other threads out; errors come out in memkit's words."""
+    def lock(self) -> Iterator[sqlite3.Connection]:
+        """Lock out other threads during the block, and translate SQLite's errors."""
         if os.getpid() != self._process:
             raise StoreError(
                 f"{self.url} was opened before this process was forked, and SQLite does not "
-                "survive that; open it anew in the child"
+                "survive that; open it again in the child"
             )
-        with self._lock, in_our_words(self.url):
+        with self._lock, translate_errors(self.url):
             yield self._raw
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run the block whole or not at all, alone among all writers of all processes."""
-        with self.held() as db:
+        """Commit all that the block writes or nothing; other writers of all processes wait."""
+        with self.lock() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                if self._file() != self._opened:  # SQLite would go on and write to nowhere
+                if self._identify_file() != self._opened_file:  # SQLite would write to the old file
                     raise StoreError(
                         f"{self.url} was moved, deleted or replaced while it was open; nothing "
-                        "was written, put it back or open it anew"
+                        "was written, put it back or open it again"
                     )
                 yield db
                 db.execute("COMMIT")
@@ -107,16 +113,16 @@ class Connection:
                     db.execute("ROLLBACK")
 
     @contextmanager
-    def snapshot(self, *, alone: bool = False) -> Iterator[sqlite3.Connection]:
-        """Let the block read one state of the file, whatever other processes write meanwhile.
+    def snapshot(self, *, exclusive: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give the block one state of the file, whatever other processes write; commit nothing.
 
-        `alone` makes them wait, which FTS5's own check asks for. Nothing is committed.
+        `exclusive` makes other writers wait, which FTS5's integrity check needs.
         """
-        with self.held() as db:
+        with self.lock() as db:
             if db.in_transaction:
                 yield db
                 return
-            db.execute("BEGIN IMMEDIATE" if alone else "BEGIN")
+            db.execute("BEGIN IMMEDIATE" if exclusive else "BEGIN")
             try:
                 yield db
             finally:
@@ -125,33 +131,80 @@ class Connection:
 
     def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return all rows of one query."""
-        with self.held() as db:
+        with self.lock() as db:
             return db.execute(sql, values).fetchall()
 
     def erase_log(self) -> None:
-        """Take deleted text out of the write-ahead log too, unless somebody is reading it."""
-        with self.held() as db, suppress(sqlite3.OperationalError):  # the deletion is committed
+        """Remove deleted text from the write-ahead log, unless another process reads it."""
+        with self.lock() as db, suppress(sqlite3.OperationalError):  # the deletion is committed
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Release the file; closing twice is fine."""
+        """Release the file. Idempotent."""
         with self._lock:
             self._raw.close()
 
 
-def _refuse_strangers(path: Path) -> None:
-    """Raise for a file that is no memory, without letting SQLite so much as open it."""
+def _refuse_other_files(path: Path) -> None:
+    """Raise for a file that is no memory before SQLite opens it."""
     if path.is_dir():
         raise StoreReadOnly(f"{path} is a folder; give the path of a file")
     if Path(f"{path}-journal").exists():
-        return  # somebody is making it this moment, or crashed then: SQLite knows what to do
+        return  # being created now, or left by a crash: SQLite recovers it
     try:
         with path.open("rb") as file:
             head = file.read(72)
     except OSError:
-        return  # SQLite will say what is wrong
+        return  # SQLite reports what is wrong
     if head and not schema.is_ours(head):
         raise NotAMemory(
-            f"{path} is not a memkit memory but another program's file; nothing was changed, "
+            f"{path} is not a memkit memory but a file of another program; nothing was changed, "
             "give another path"
         )
+
+
+# ---- errors
+
+# SQLite's primary result codes and the errors they mean
+_MEANING: dict[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_FULL: (StoreFull, "no space is left for {url}; free some and try again"),
+    sqlite3.SQLITE_READONLY: (
+        StoreReadOnly,
+        "{url} is read-only; make the file and its folder writable, or copy it to a disk that is",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreReadOnly,
+        "{url} cannot be opened or created; check that its folder exists and is writable",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        StoreLocked,
+        "{url} was locked by another process for longer than the busy timeout; try again, or end "
+        "that process",
+    ),
+    sqlite3.SQLITE_NOTADB: (NotAMemory, "{url} is not a memkit memory; give another path"),
+    sqlite3.SQLITE_CORRUPT: (
+        NotAMemory,
+        "{url} is damaged; restore a copy, or salvage it with `sqlite3 FILE .recover`",
+    ),
+}
+
+# extended result codes that mean something else than their low byte
+_EXTENDED_MEANING: dict[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL],  # no room for the -shm file
+}
+
+
+@contextmanager
+def translate_errors(url: str) -> Iterator[None]:
+    """Raise an SQLite error of the block as the memkit error that it means."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None and "closed" in str(error):
+            raise StoreClosed(f"{url} is closed; open it again with memkit.open") from error
+        unknown = (StoreError, "{url}: {error}")
+        kind, message = _EXTENDED_MEANING.get(code or 0) or _MEANING.get(
+            (code or 0) & 0xFF, unknown
+        )
+        raise kind(message.format(url=url, error=error)) from error

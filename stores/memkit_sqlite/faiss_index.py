@@ -1,7 +1,7 @@
-"""One user's FAISS index: a cache beside the store, never the truth.
+"""One user's FAISS index: a cache of the vectors in the rows.
 
-Rebuilt from the rows when absent, stale or damaged; otherwise loaded and appended to. A user's
-search touches that user's index alone, so a small user pays for a small index.
+It is rebuilt from the rows when it is missing, stale or damaged; otherwise loaded and appended to.
+A search reads only the index of its user, so the cost does not depend on other users.
 """
 
 import json
@@ -22,66 +22,68 @@ from memkit.protocols import Vectors
 
 Ids = NDArray[np.int64]
 
-# Chosen by `python -m evals bench index`: up to here exact search costs less than embedding the
-# question does; beyond, inverted lists keep it so. evals/LOG.md has the figures.
+# Chosen by `python -m evals bench index`: up to this size exact search costs less than embedding
+# the question; beyond it, inverted lists keep it that way. evals/LOG.md has the figures.
 FLAT_UP_TO = 20_000
-_PROBED = 48  # lists that a search reads, of 2√n: 17 % at 20k vectors, 8 % at 100k
+_PROBED = 48  # lists that a search probes, of 2√n: 17 % at 20k vectors, 8 % at 100k
 _MAGIC = b"memkit-index-1\n"
-_FIXED = struct.Struct("<15sII")  # magic, CRC-32 of all that follows, length of the header
+_FIXED = struct.Struct("<15sII")  # magic, CRC-32 of the remainder, length of the header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What an index has taken in; equal to the store's own state when it is fresh."""
+    """Which rows an index contains; equal to the state of the rows when it is up to date."""
 
     store_id: str
     embedder: str
     user_id: str
     layout: int
-    newest: int  # highest chunk row taken in
+    newest: int  # highest key (`seq`) of a chunk
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Search in this thread alone: on busy cores waiting for the others takes far longer."""
-    usual = faiss.omp_get_max_threads()
+def _single_thread() -> Iterator[None]:
+    """Make FAISS use this thread alone: on busy cores, waiting for others takes far longer."""
+    threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
         yield
     finally:
-        faiss.omp_set_num_threads(usual)
+        faiss.omp_set_num_threads(threads)
 
 
 class DamagedIndex(Exception):
-    """An index file that cannot be used; its content is in the rows anyway."""
+    """An index file cannot be used; the index is rebuilt from the rows."""
 
 
 class VectorIndex:
-    """Cosine search over unit vectors, exact while small, inverted lists when large."""
+    """Cosine search over unit vectors: exact while small, inverted lists when large."""
 
     def __init__(self, dimension: int, state: State) -> None:
         self.state = state
         self.dimension = dimension
         self.unsaved = 0  # vectors changed since the file was written
-        self.mark = 0  # checksum of the newest row's vector, when it was saved
+        self.checksum = 0  # of the newest chunk's vector, when the index was saved
         self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._trained_at = 0  # how many vectors the inverted lists were trained on; 0: exact
+        self._trained_at = (
+            0  # number of vectors the inverted lists were trained on; 0: exact search
+        )
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of memory it takes."""
+        """Return the approximate size in bytes."""
         return len(self) * (4 * self.dimension + 8)
 
     @property
     def kind(self) -> str:
-        """Say how this index searches: "flat" or "ivf"."""
+        """Return the kind of search: "flat" (exact) or "ivf" (inverted lists)."""
         return "ivf" if self._trained_at else "flat"
 
     def ids(self) -> Ids:
-        """Return the chunk rows in the index, in no order."""
+        """Return the keys of the chunks in the index, in any order."""
         if not self._trained_at:
             return np.array(faiss.vector_to_array(self._index.id_map), dtype=np.int64)
         return np.concatenate([ids for ids, _ in self._lists()])
@@ -94,11 +96,11 @@ class VectorIndex:
         return np.concatenate([vectors for _, vectors in self._lists()])
 
     def of(self, ids: Ids) -> Vectors:
-        """Return the vectors of these rows, in the order given; only of a flat index."""
+        """Return the vectors of these chunks, in the same order; only for a flat index."""
         return np.asarray(self._index.reconstruct_batch(ids), dtype=np.float32)
 
     def _lists(self) -> list[tuple[Ids, Vectors]]:
-        """Return what stands in each inverted list."""
+        """Return the keys and vectors of each inverted list."""
         lists = self._index.invlists
         parts = [(np.empty(0, dtype=np.int64), np.empty((0, self.dimension), dtype=np.float32))]
         for n in range(lists.nlist):
@@ -109,17 +111,16 @@ class VectorIndex:
         return parts
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Append rows; when the size asks for another kind of index, move to it."""
+        """Append chunks; switch to inverted lists, or retrain them, when the index has grown."""
         if not len(ids):
             return
         self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
         self.unsaved += len(ids)
-        grown = len(self) > max(FLAT_UP_TO, 4 * self._trained_at)
-        if grown:
+        if len(self) > max(FLAT_UP_TO, 4 * self._trained_at):
             self._train()
 
     def remove(self, ids: Ids) -> None:
-        """Take rows out."""
+        """Remove chunks."""
         if len(ids):
             self._index.remove_ids(faiss.IDSelectorBatch(ids))
             self.unsaved += len(ids)
@@ -127,22 +128,22 @@ class VectorIndex:
     def search(
         self, vector: Vectors, k: int, allowed: Ids | None = None
     ) -> list[tuple[int, float]]:
-        """Return up to `k` (row, cosine) pairs, best first, only from `allowed` if given."""
+        """Return up to `k` (key, cosine) pairs, best first, only from `allowed` if given."""
         if not len(self):
             return []
-        with _one_thread():
+        with _single_thread():
             scores, ids = self._index.search(
                 vector.reshape(1, -1), min(k, len(self)), params=self._params(k, allowed)
             )
         return [
-            (int(row), float(score))
-            for row, score in zip(ids[0], scores[0], strict=True)
-            if row >= 0
+            (int(seq), float(score))
+            for seq, score in zip(ids[0], scores[0], strict=True)
+            if seq >= 0
         ]
 
     def _params(self, k: int, allowed: Ids | None) -> Any:
-        # a filtered search reads every list: the few allowed rows may lie anywhere; and so does one
-        # for more rows than may lie in the lists that are probed otherwise
+        # A filtered search probes every list, because the few allowed chunks may be in any of them.
+        # So does a search for more chunks than the usual number of lists may contain.
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
         if not self._trained_at:
             return None if selector is None else faiss.SearchParameters(sel=selector)
@@ -153,10 +154,10 @@ class VectorIndex:
 
     def _train(self) -> None:
         ids, vectors = self.ids(), self.vectors()
-        lists = int(2 * np.sqrt(len(ids)))  # twice as many train four times as long
+        lists = int(2 * np.sqrt(len(ids)))  # twice as many would take four times as long to train
         quantizer = faiss.IndexFlatIP(self.dimension)
         index = faiss.IndexIVFFlat(quantizer, self.dimension, lists, faiss.METRIC_INNER_PRODUCT)
-        index.cp.min_points_per_centroid = 1  # a rule of thumb too, and it warns on stderr
+        index.cp.min_points_per_centroid = 1  # the default prints a warning on stderr
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
         index.add_with_ids(vectors, ids)
@@ -167,7 +168,11 @@ class VectorIndex:
         payload = memoryview(faiss.serialize_index(self._index))
         head = json.dumps(
             asdict(self.state)
-            | {"dimension": self.dimension, "trained_at": self._trained_at, "mark": self.mark}
+            | {
+                "dimension": self.dimension,
+                "trained_at": self._trained_at,
+                "mark": self.checksum,
+            }
         ).encode()
         fixed = _FIXED.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(head)), len(head))
         path.parent.mkdir(exist_ok=True)
@@ -189,14 +194,14 @@ class VectorIndex:
         magic, crc32, length = _FIXED.unpack_from(data)
         content = data[_FIXED.size :]
         if magic != _MAGIC or zlib.crc32(content) != crc32:
-            raise DamagedIndex(f"{path} is no index file, or cut off, or changed")
+            raise DamagedIndex(f"{path} is not an index file, or is truncated or changed")
         try:
             header = json.loads(bytes(content[:length]))
-            trained_at, mark = header.pop("trained_at"), header.pop("mark")
+            trained_at, checksum = header.pop("trained_at"), header.pop("mark")
             loaded = cls(header.pop("dimension"), State(**header))
             payload = np.frombuffer(content[length:], dtype=np.uint8)
             loaded._index = faiss.deserialize_index(payload)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise DamagedIndex(f"{path} was written by another version") from error
-        loaded._trained_at, loaded.mark = trained_at, mark
+        loaded._trained_at, loaded.checksum = trained_at, checksum
         return loaded

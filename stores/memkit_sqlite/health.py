@@ -1,11 +1,11 @@
-"""Is a memory in order, and how big is it? Read-only questions about the tables."""
+"""Count a memory's rows and find faults in them. Read-only."""
 
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 
-from memkit_sqlite.cache import Rows
+from memkit_sqlite.cache import VectorRows
 from memkit_sqlite.faiss_index import VectorIndex
 from memkit_sqlite.turns import Fetch
 
@@ -23,7 +23,7 @@ _COUNTS = {
     "rejected_claims": "SELECT coalesce(sum(rejected), 0) FROM users",
 }
 
-# each query returns one number, which is zero in a healthy memory
+# each query returns one number, which is 0 in a healthy memory
 _MUST_BE_ZERO = {
     "turns without a chunk": "SELECT count(*) FROM turns WHERE seq NOT IN"
     " (SELECT turn_seq FROM chunks)",
@@ -75,20 +75,20 @@ def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int
     return counts
 
 
-def faults(db: sqlite3.Connection) -> list[str]:
+def find_faults(db: sqlite3.Connection) -> list[str]:
     """Return one sentence per fault in the file, the tables and the full-text index."""
-    found = _file_faults(db)
-    if found:
-        return found  # what stands in broken pages means nothing
-    found += [
+    faults = _find_file_faults(db)
+    if faults:
+        return faults  # the content of damaged pages means nothing
+    faults += [
         f"{row[0]} row {row[1]} points to a row of {row[2]} that is gone"
         for row in db.execute("PRAGMA foreign_key_check")
     ]
-    found += [
+    faults += [
         f"Compact Memory of {row[0]!r} could not be updated: {row[1]}"
         for row in db.execute("SELECT user_id, failure FROM users WHERE failure IS NOT NULL")
     ]
-    found += [
+    faults += [
         f"turn {row['id']!r} of {row['user_id']!r} was given up after {row['attempts']} attempts to"
         f" think about it: {row['failure']}; `memkit think --retry` tries again"
         for row in db.execute(
@@ -96,14 +96,14 @@ def faults(db: sqlite3.Connection) -> list[str]:
             " JOIN turns ON turns.seq = q.turn_seq WHERE again_us IS NULL ORDER BY turns.seq"
         )
     ]
-    for what, sql in _MUST_BE_ZERO.items():
+    for fault, sql in _MUST_BE_ZERO.items():
         count = db.execute(sql).fetchone()[0]
         if count:
-            found.append(f"{count} {what}")
-    return found + _full_text_faults(db)
+            faults.append(f"{count} {fault}")
+    return faults + _find_full_text_faults(db)
 
 
-def _file_faults(db: sqlite3.Connection) -> list[str]:
+def _find_file_faults(db: sqlite3.Connection) -> list[str]:
     try:
         rows = db.execute("PRAGMA integrity_check").fetchall()
     except sqlite3.DatabaseError as error:
@@ -113,14 +113,14 @@ def _file_faults(db: sqlite3.Connection) -> list[str]:
     return [f"{_DAMAGED}: {row[0]}" for row in rows if row[0] != "ok"]
 
 
-def is_broken(found: list[str]) -> bool:
+def is_damaged(faults: list[str]) -> bool:
     """Return whether the file itself is damaged, so that its rows cannot be trusted."""
-    return any(fault.startswith(_DAMAGED) for fault in found)
+    return any(fault.startswith(_DAMAGED) for fault in faults)
 
 
-def _full_text_faults(db: sqlite3.Connection) -> list[str]:
+def _find_full_text_faults(db: sqlite3.Connection) -> list[str]:
     try:
-        # rank 1: compare the index with the rows it was made from, not only with itself
+        # rank 1: compare the index with the rows, not only with itself
         db.execute(
             "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
         )
@@ -131,18 +131,18 @@ def _full_text_faults(db: sqlite3.Connection) -> list[str]:
     return []
 
 
-def index_faults(rows: Rows, index: VectorIndex) -> list[str]:
-    """Return a sentence if a user's index does not hold exactly the visible rows' vectors."""
+def find_index_faults(rows: VectorRows, index: VectorIndex) -> list[str]:
+    """Return a sentence if a user's index differs from the searchable chunks' vectors."""
     ids = index.ids()
     order = np.argsort(ids, kind="stable")
     ids, vectors = ids[order], index.vectors()[order]
-    wrong, seen = 0, 0
+    wrong, compared = 0, 0
     for page, expected in rows.vectors(after=0):
-        have = slice(seen, seen + len(page))
-        seen += len(page)
-        if not np.array_equal(ids[have], page):
-            wrong += len(np.setxor1d(ids[have], page)) or 1
-        elif not np.array_equal(vectors[have], expected):
-            wrong += int((vectors[have] != expected).any(axis=1).sum())
-    wrong += max(len(ids) - seen, 0)
+        part = slice(compared, compared + len(page))
+        compared += len(page)
+        if not np.array_equal(ids[part], page):
+            wrong += len(np.setxor1d(ids[part], page)) or 1
+        elif not np.array_equal(vectors[part], expected):
+            wrong += int((vectors[part] != expected).any(axis=1).sum())
+    wrong += max(len(ids) - compared, 0)
     return [f"vector index of {rows.user_id!r}: {wrong} rows differ"] if wrong else []

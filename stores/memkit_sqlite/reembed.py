@@ -1,4 +1,4 @@
-"""Move a memory to another embedder: new vectors beside the old ones, then one switch."""
+"""Move a memory to another embedder: add new vectors next to the old ones, then switch."""
 
 import sqlite3
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from memkit.protocols import Embedder, Vectors
-from memkit_sqlite.thoughts.lsh_index import HashedThoughts
+from memkit_sqlite.thoughts.lsh_index import LSHIndex
 
 _BATCH = 128
-# what has text to embed: the table, that of its vectors, and the column that joins them
+# tables with text to embed: the table, the table of its vectors, and the column that joins them
 _EMBEDDED = (
     ("chunks", "vectors", "chunk_seq"),
     ("thoughts", "thought_vectors", "thought_seq"),
@@ -25,17 +25,17 @@ Progress = Callable[[int, int], None]
 
 
 def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int:
-    """Embed all with `embedder`, then make it the current one; return how many chunks there are.
+    """Embed all rows with `embedder`, then make it the current one; return the number of chunks.
 
-    Committed batch by batch: after an interruption the next run goes on where it stopped, and
-    until the switch everybody reads the old vectors.
+    Batches are committed one by one, so that an interrupted run is resumed. Until the switch,
+    readers use the old vectors.
     """
     number = _register(transaction, embedder)
     while True:
         for names in _EMBEDDED:
             _embed(transaction, embedder, number, names, progress)
         with transaction() as db:
-            # what was written meanwhile comes at the end, and is taken in by another round
+            # rows written in the meantime are embedded by another round
             if not any(db.execute(_MISSING.format(*names), (0, number, 1)).fetchone()
                        for names in _EMBEDDED):  # fmt: skip
                 _switch(db, number, embedder.fingerprint.dimension)
@@ -46,14 +46,14 @@ def _embed(
     transaction: Transaction, embedder: Embedder, number: int, names: tuple[str, str, str],
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Embed what has no vector of this embedder yet."""
+    """Embed the rows of one table that have no vector of this embedder yet."""
     _, vectors_of, key = names
     last = 0
     while True:
         with transaction() as db:
             counts = _progress(db, number)
             batch = db.execute(_MISSING.format(*names), (last, number, _BATCH)).fetchall()
-        progress(*counts)  # whatever that does, the file is not held
+        progress(*counts)  # outside a transaction: the callback may take its time or write
         if not batch:
             return
         vectors = embed_whole(embedder, [row["text"] for row in batch])
@@ -67,7 +67,7 @@ def _embed(
 
 
 def _counts(db: sqlite3.Connection, number: int) -> list[int]:
-    """Return how many vectors of this embedder each table has."""
+    """Count the vectors of this embedder in each table."""
     sql = "SELECT count(*) FROM {} WHERE embedder = ?"
     return [db.execute(sql.format(names[1]), (number,)).fetchone()[0] for names in _EMBEDDED]
 
@@ -78,9 +78,9 @@ def _progress(db: sqlite3.Connection, number: int) -> tuple[int, int]:
 
 
 def embed_whole(embedder: Embedder, texts: list[str]) -> Vectors:
-    """Embed texts that may be longer than this embedder reads at once.
+    """Embed texts that may be too long for the embedder.
 
-    Such a text's vector is the mean of its pieces', so that its end counts too.
+    The vector of such a text is the mean of its pieces' vectors, so that none of it is ignored.
     """
     pieces = [
         (n, text[start:end]) for n, text in enumerate(texts) for start, end in embedder.split(text)
@@ -113,4 +113,4 @@ def _switch(db: sqlite3.Connection, number: int, dimension: int) -> None:
     db.execute("DELETE FROM embedders WHERE id != ?", (number,))
     db.execute("UPDATE users SET layout = random()")
     for (user,) in db.execute("SELECT DISTINCT user_id FROM thoughts").fetchall():
-        HashedThoughts(number, dimension).grow(db, user)
+        LSHIndex(number, dimension).grow(db, user)

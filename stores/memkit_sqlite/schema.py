@@ -1,7 +1,7 @@
 """The SQLite schema, as numbered migrations that run once each and in order.
 
-Turns are the truth. Chunks, vectors, full text and summaries are derived from them: deleting a
-turn takes what came from it along, by foreign keys and triggers.
+Turns are the truth. Chunks, vectors and full text are derived from them: foreign keys and triggers
+delete them with their turn.
 """
 
 import sqlite3
@@ -10,9 +10,9 @@ from sqlite_utils import Database, Migrations
 
 from memkit.errors import NewerSchema, NotAMemory
 from memkit.text.words import pairs
-from memkit_sqlite.turns import beside
+from memkit_sqlite.turns import extra_search_terms
 
-APPLICATION_ID = 0x6D656D6B  # "memk": how a memory is told from any other SQLite file
+APPLICATION_ID = 0x6D656D6B  # "memk": distinguishes a memory from other SQLite files
 
 migrations = Migrations("memkit")
 
@@ -34,13 +34,15 @@ def _tokens_pairs(db: Database) -> None:
         ).fetchone()
         if not pairs(text):
             continue
-        if not hidden:  # the full-text index must be told what it holds, before that changes
+        if not hidden:  # FTS5 needs the old values to delete an entry
             db.execute(
                 "INSERT INTO searchable_fts (searchable_fts, rowid, text, said, scope)"
                 " SELECT 'delete', seq, text, said, scope FROM chunks WHERE seq = ?",
                 (seq,),
             )
-        db.execute("UPDATE chunks SET said = ? WHERE seq = ?", (beside(text, said), seq))
+        db.execute(
+            "UPDATE chunks SET said = ? WHERE seq = ?", (extra_search_terms(text, said), seq)
+        )
         if not hidden:
             db.execute(
                 "INSERT INTO searchable_fts (rowid, text, said, scope)"
@@ -61,9 +63,9 @@ def _metadata(db: Database) -> None:
 
 
 # `position` counts a user's turns from 1 in the order stored; `said_us` orders them in time.
-# `layout` is drawn anew whenever rows leave or re-enter the searchable set other than at its end,
-# so that a vector index knows when appending is not enough. It is no counter: a restored copy
-# must not arrive at the layout of what came after it.
+# `layout` gets a new random value whenever searchable rows are removed, hidden, shown or replaced,
+# so that a cache knows when appending is not enough. It is not a counter, because a restored copy
+# would count up to the same value with other rows.
 _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(16))))",
@@ -105,7 +107,7 @@ _FIRST = (
         n INTEGER NOT NULL, source_id TEXT NOT NULL, PRIMARY KEY (summary_seq, n))
         WITHOUT ROWID""",
     "CREATE VIEW searchable AS SELECT seq, text, said, scope FROM chunks WHERE hidden = 0",
-    # scope tokens stand in the index, so that a user's search reads only that user's postings
+    # scope tokens are in the index, so that a search reads only the postings of its user
     """CREATE VIRTUAL TABLE searchable_fts USING fts5 (
         text, said, scope, content='searchable', content_rowid='seq',
         tokenize='porter unicode61 remove_diacritics 2')""",
@@ -128,17 +130,18 @@ _FIRST = (
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
-# `tokens` is how long a chunk is; of those written before it is a guess, four bytes to a token.
-# `said` holds the date and what `turns.beside` adds for texts written without spaces.
+# `tokens` is the length of a chunk; for older rows it is estimated as four bytes a token.
+# `said` has the date and what `turns.extra_search_terms` adds for scripts without spaces.
 _SECOND = (
     "ALTER TABLE chunks ADD COLUMN tokens INTEGER NOT NULL DEFAULT 1",
     "UPDATE chunks SET tokens = max(1, length(CAST(text AS BLOB)) / 4)",
 )
 
-# `thinking` is the queue of turns to think about: a row leaves it with the transaction that writes
-# what came of it. `again_us` is the time of the next attempt after a failure, NULL for never.
-# Times in microseconds are what the times in text beside them are, for comparing.
-# `worded` says of a source that it has the thought's words, and not only its meaning.
+# `thinking` is the queue of turns for reflection: the transaction that writes the result deletes
+# the row. `again_us` is the time of the next attempt after a failure, NULL for never (parked).
+# Columns ending in `_us` repeat a time in microseconds since 1970, for comparisons.
+# `slot` names the single-valued attribute that a thought is about, NULL for none.
+# `worded` is 1 if a source has the thought's words and not only its meaning.
 # `groups` of a vector are its groups of the hash, one per table.
 _THIRD = (
     """CREATE TABLE thinking (
@@ -190,7 +193,7 @@ _THIRD = (
 
 
 def is_ours(head: bytes) -> bool:
-    """Tell from its first 72 bytes whether a file is a memory."""
+    """Return whether a file is a memory, given its first 72 bytes."""
     return head.startswith(b"SQLite format 3\0") and head[68:72] == APPLICATION_ID.to_bytes(4)
 
 
@@ -199,7 +202,7 @@ def is_current(connection: sqlite3.Connection, url: str) -> bool:
 
     Raises:
         NotAMemory: the file is an SQLite database of another program.
-        NewerSchema: it has migrations that this memkit does not know.
+        NewerSchema: it has migrations that this version does not have.
     """
     db = Database(connection)
     tables = set(db.table_names())
@@ -220,5 +223,5 @@ def is_current(connection: sqlite3.Connection, url: str) -> bool:
 
 def prepare(connection: sqlite3.Connection, url: str) -> None:
     """Bring a new or older file up to date, inside the caller's transaction."""
-    if not is_current(connection, url):  # nobody else was first
+    if not is_current(connection, url):  # another process may have been first
         migrations.apply(Database(connection))

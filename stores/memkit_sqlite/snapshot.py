@@ -1,4 +1,4 @@
-"""One state of what is searchable inside a scope. The scope is part of every question."""
+"""One consistent state of what is searchable inside a scope. Every query includes the scope."""
 
 import json
 import sqlite3
@@ -8,149 +8,169 @@ from datetime import datetime
 import numpy as np
 
 from memkit.errors import StoreClosed
-from memkit.protocols import Integers, Match, RecalledThought, Timeline, Vectors, Window
+from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
 from memkit.text.words import pairs
-from memkit_sqlite.cache import IndexCache, Rows
-from memkit_sqlite.thoughts.lsh_index import HashedThoughts
-from memkit_sqlite.thoughts.rows import of_ids, of_rows
+from memkit_sqlite.cache import IndexCache, VectorRows
+from memkit_sqlite.thoughts import rows as thought_rows
+from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import ScopeView
-from memkit_sqlite.turns import integers, scope_tokens, to_turn, turn_filter
+from memkit_sqlite.turns import parse_integers, scope_tokens, to_turn, turn_filter
 
-_HAVING = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts MATCH ?"
+_POSTINGS = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts MATCH ?"
 
 
 class SQLiteSnapshot:
-    """A `memkit.protocols.Reading`; its rows and its index are those of one open snapshot."""
+    """A `memkit.protocols.Snapshot` over one open read transaction.
+
+    Args:
+        db: a connection with an open transaction.
+        scope: what to search.
+        view: the scope's chunks.
+        until: only thoughts as they were known then.
+        cache: the vector indexes.
+        open_vectors: returns the user's vectors; called only if vectors are needed, because it
+            checks that the memory still has the embedder that it was opened with.
+        open_lsh_index: returns the LSH index of the user's thoughts; called only if needed.
+    """
 
     def __init__(
-        self, db: sqlite3.Connection, scope: Scope, part: ScopeView, *, until: datetime | None,
-        cache: IndexCache, rows: Callable[[], Rows], hashed: Callable[[], HashedThoughts],
+        self, db: sqlite3.Connection, scope: Scope, view: ScopeView, *, until: datetime | None,
+        cache: IndexCache, open_vectors: Callable[[], VectorRows],
+        open_lsh_index: Callable[[], LSHIndex],
     ) -> None:  # fmt: skip
         self._db, self._scope, self._until, self._cache = db, scope, until, cache
-        self._part: ScopeView | None = part
-        self._rows, self._hashed = rows, hashed  # ask which embedder is in use: only for vectors
+        self._view: ScopeView | None = view
+        self._open_vectors, self._open_lsh_index = open_vectors, open_lsh_index
 
     def end(self) -> None:
-        """Let go of the snapshot; nothing can be read afterwards."""
-        self._part = None
+        """Close the snapshot; nothing can be read afterwards."""
+        self._view = None
 
     @property
-    def _open(self) -> ScopeView:
-        if self._part is None:
-            raise StoreClosed("this reading is over; read inside the block that it was given to")
-        return self._part
+    def _open_view(self) -> ScopeView:
+        if self._view is None:
+            raise StoreClosed(
+                "this snapshot is closed; read from it inside the block of `with store.snapshot()`"
+            )
+        return self._view
 
     @property
     def timeline(self) -> Timeline:
-        """Return all of them in order; the arrays are shared, and read-only for that."""
-        return self._open.timeline
+        """Return all chunks of the scope in order; the arrays are shared and read-only."""
+        return self._open_view.timeline
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` places and their cosines with `vector`, shape (d,), nearest first."""
-        part = self._open
-        found: list[tuple[int, float]] = []
-        if k > 0 and len(part.rows):
-            index = self._cache.fresh(self._rows())
-            found = index.search(vector, k, None if part.whole else part.rows)
-        rows = np.array([row for row, _ in found], dtype=np.int64)
-        cosines = np.array([cosine for _, cosine in found], dtype=np.float32)
-        places = part.places(rows)
-        return places[places >= 0], cosines[places >= 0]
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
+        view = self._open_view
+        hits: list[tuple[int, float]] = []
+        if k > 0 and len(view.seqs):
+            index = self._cache.fresh(self._open_vectors())
+            hits = index.search(vector, k, None if view.whole else view.seqs)
+        rows = view.rows_of(np.array([seq for seq, _ in hits], dtype=np.int64))
+        cosines = np.array([cosine for _, cosine in hits], dtype=np.float32)
+        return rows[rows >= 0], cosines[rows >= 0]
 
     def postings(self, word: str) -> Integers:
-        """Return the places that have `word`, a form of it, or it in their date; ascending."""
-        part, scope = self._open, self._scope
+        """Return the rows that contain `word` or a form of it in text or date, ascending."""
+        view, scope = self._open_view, self._scope
         tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
         match = f"scope : ({tokens}) AND {{text said}} : ({_phrase(word)})"
-        rows = integers(self._db.execute(_HAVING, (match,)).fetchone()[0])
-        places = part.places(rows)
-        return np.sort(places[places >= 0])
+        seqs = parse_integers(self._db.execute(_POSTINGS, (match,)).fetchone()[0])
+        rows = view.rows_of(seqs)
+        return np.sort(rows[rows >= 0])
 
-    def vectors(self, places: Integers) -> Vectors:
-        """Return the unit vectors of these places, shape (n, d)."""
-        rows = self._rows()
-        wanted = self._open.rows[places]
-        index = self._cache.fresh(rows)
-        return index.of(wanted) if index.kind == "flat" else rows.of(wanted)
+    def vectors(self, rows: Integers) -> Vectors:
+        """Return the unit vectors of these rows, shape (n, d)."""
+        vector_rows = self._open_vectors()
+        seqs = self._open_view.seqs[rows]
+        index = self._cache.fresh(vector_rows)
+        return index.of(seqs) if index.kind == "flat" else vector_rows.of(seqs)
 
-    def matches(self, places: Integers) -> list[Match]:
-        """Return these places with their turns, in the order given."""
-        wanted = self._open.rows[places].tolist()
+    def chunks(self, rows: Integers) -> list[RetrievedChunk]:
+        """Return the chunks of these rows with their turns, in the same order."""
+        seqs = self._open_view.seqs[rows].tolist()
         where, values = turn_filter(self._scope, Window())
-        found = self._db.execute(
+        chunk_rows = self._db.execute(
             'SELECT turns.*, c.seq AS c_seq, c.id AS c_id, c.start, c."end"'
-            " FROM json_each(?) AS wanted CROSS JOIN chunks c ON c.seq = wanted.value"
+            " FROM json_each(?) AS seqs CROSS JOIN chunks c ON c.seq = seqs.value"
             f" CROSS JOIN turns ON turns.seq = c.turn_seq WHERE {where}",
-            [json.dumps(list(dict.fromkeys(wanted))), *values],
+            [json.dumps(list(dict.fromkeys(seqs))), *values],
         )
-        matches = {
-            row["c_seq"]: Match(
+        by_seq = {
+            row["c_seq"]: RetrievedChunk(
                 chunk_id=row["c_id"], turn=to_turn(row), start=row["start"], end=row["end"]
             )
-            for row in found
+            for row in chunk_rows
         }
-        return [matches[row] for row in wanted]
+        return [by_seq[seq] for seq in seqs]
 
     def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
-        """Return at most `k` thoughts near `vector`, nearest first, with what replaced each."""
-        hashed = self._hashed()
+        """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
+        index = self._open_lsh_index()
         depth = k
         while True:
-            near = hashed.nearest(vector, depth)
-            known = of_rows(self._fetch, self._scope, [seq for seq, _ in near], self._until)
-            if len(known) >= k or len(near) < depth:
+            hits = index.nearest(vector, depth)
+            seqs = [seq for seq, _ in hits]
+            visible = thought_rows.read_by_seq(self._fetch, self._scope, seqs, self._until)
+            if len(visible) >= k or len(hits) < depth:
                 break
-            depth *= 4  # many nearer ones are of other sessions, or were said later
-        found = [(known[seq], cosine) for seq, cosine in near if seq in known][:k]
-        now = [self._now(thought) for thought, _ in found]
-        places = self._places([thought for thought, _ in found] + [one for one in now if one])
-        nowhere = np.empty(0, dtype=np.int64)
+            depth *= 4  # many nearer ones are from other sessions, or were said later
+        nearest = [(visible[seq], cosine) for seq, cosine in hits if seq in visible][:k]
+        current = [self._current(thought) for thought, _ in nearest]
+        rows = self._rows_of_sources(
+            [thought for thought, _ in nearest] + [thought for thought in current if thought]
+        )
+        none = np.empty(0, dtype=np.int64)
         return [
             RecalledThought(
-                thought=thought, cosine=cosine, places=places.get(thought.id, nowhere),
-                now=held, now_places=places.get(held.id, nowhere) if held else nowhere,
+                thought=thought, cosine=cosine, rows=rows.get(thought.id, none), current=holding,
+                current_rows=rows.get(holding.id, none) if holding else none,
             )
-            for (thought, cosine), held in zip(found, now, strict=True)
+            for (thought, cosine), holding in zip(nearest, current, strict=True)
         ]  # fmt: skip
 
-    def _now(self, thought: Thought) -> Thought | None:
-        """Return what holds in a thought's place; None: what closed it is outside the scope."""
+    def _current(self, thought: Thought) -> Thought | None:
+        """Return the thought that holds in place of this one, None if it is out of scope."""
         while thought.closed_by is not None:
-            found = of_ids(self._fetch, self._scope, [thought.closed_by], self._until)
-            if not found:
+            closers = thought_rows.read_by_id(
+                self._fetch, self._scope, [thought.closed_by], self._until
+            )
+            if not closers:
                 return None
-            thought = found[0]
+            thought = closers[0]
         return thought
+
+    def _rows_of_sources(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:
+        """Return the timeline rows of the chunks each thought was drawn from, by its id."""
+        sources = {
+            (thought.id, source.turn_id, source.start)
+            for thought in thoughts
+            for source in thought.sources
+        }
+        found = self._fetch(
+            "SELECT source.value ->> 0, c.seq FROM json_each(?) AS source"
+            " CROSS JOIN turns t ON t.user_id = ? AND t.id = source.value ->> 1"
+            " CROSS JOIN chunks c ON c.turn_seq = t.seq AND c.hidden = 0"
+            ' AND source.value ->> 2 >= c.start AND source.value ->> 2 < c."end"',
+            (json.dumps(sorted(sources)), self._scope.user_id),
+        )
+        seqs = np.array([row[1] for row in found], dtype=np.int64)
+        rows: dict[str, list[int]] = {}
+        for (thought_id, _), row in zip(found, self._open_view.rows_of(seqs).tolist(), strict=True):
+            if row >= 0:
+                rows.setdefault(thought_id, []).append(row)
+        return {thought_id: np.unique(its_rows) for thought_id, its_rows in rows.items()}
 
     def _fetch(self, sql: str, values: Sequence[object]) -> list[sqlite3.Row]:
         return self._db.execute(sql, values).fetchall()
 
-    def _places(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:
-        """Return where each thought's sources stand, by its id."""
-        wanted = {
-            (thought.id, one.turn_id, one.start) for thought in thoughts for one in thought.sources
-        }
-        found = self._fetch(
-            "SELECT wanted.value ->> 0, c.seq FROM json_each(?) AS wanted"
-            " CROSS JOIN turns t ON t.user_id = ? AND t.id = wanted.value ->> 1"
-            " CROSS JOIN chunks c ON c.turn_seq = t.seq AND c.hidden = 0"
-            ' AND wanted.value ->> 2 >= c.start AND wanted.value ->> 2 < c."end"',
-            (json.dumps(sorted(wanted)), self._scope.user_id),
-        )
-        rows = np.array([row[1] for row in found], dtype=np.int64)
-        places: dict[str, list[int]] = {}
-        for (thought, _), place in zip(found, self._open.places(rows).tolist(), strict=True):
-            if place >= 0:
-                places.setdefault(thought, []).append(place)
-        return {thought: np.unique(own) for thought, own in places.items()}
-
 
 def _phrase(word: str) -> str:
-    """Return `word` as an FTS5 string, in which only a quote and NUL mean anything.
+    """Return `word` as an FTS5 string, in which only quotes and NUL have a meaning.
 
-    What is written without spaces stands in the index as pairs of characters; a single character
-    is the beginning of some.
+    Scripts without spaces are indexed as pairs of characters: "東京都" becomes "東京 京都", and a
+    single character matches as the prefix of a pair.
     """
     split = pairs(word)
     if split and len(split) == len(word):

@@ -1,7 +1,7 @@
-"""A user's searchable chunks in order, as arrays: a cache beside the vector index.
+"""A user's searchable chunks in order, as arrays: a cache in memory.
 
-Sessions follow one another by when their first turn was said, and inside a session chunks stand as
-they were said. Read from the rows once; later only what is new is read.
+Sessions follow one another in the order of their first turns; within a session, chunks are in the
+order they were said. The rows are read once; later only new ones are read.
 """
 
 import sqlite3
@@ -13,12 +13,13 @@ import numpy as np
 
 from memkit.protocols import Integers, Timeline
 from memkit.records import Scope
-from memkit_sqlite.turns import freshness, integers, microseconds
+from memkit_sqlite.turns import microseconds, parse_integers, read_version
 
-# the columns of a table: rows of one array, so that they are cut and joined together
-_ROW, _SESSION, _AGENT, _SPEAKER, _SAID, _POSITION, _START, _TOKENS = range(8)
+# A table is one array, so that its columns are cut and joined together: the first axis is what is
+# known of a chunk, the second has a chunk per timeline row.
+_SEQ, _SESSION, _AGENT, _SPEAKER, _SAID, _POSITION, _START, _TOKENS = range(8)
 _INTEGERS = {
-    _ROW: "c.seq", _SAID: "t.said_us", _POSITION: "t.position", _START: "c.start",
+    _SEQ: "c.seq", _SAID: "t.said_us", _POSITION: "t.position", _START: "c.start",
     _TOKENS: "c.tokens",
 }  # fmt: skip
 _NAMES = {
@@ -26,7 +27,7 @@ _NAMES = {
     _AGENT: "coalesce(t.agent_id, '')",
     _SPEAKER: "coalesce(t.name, t.role)",
 }
-# a column comes as one string: quicker than as many rows. No name has a NUL, or is empty
+# Each column comes as one string, which is faster than many rows. Names never contain NUL.
 _NEW = (
     f"SELECT {', '.join(f'group_concat({sql})' for sql in _INTEGERS.values())},"
     f" {', '.join(f'group_concat({sql}, char(0))' for sql in _NAMES.values())}"
@@ -34,22 +35,22 @@ _NEW = (
     " WHERE c.user_id = ?1 AND c.hidden = 0 AND c.seq > ?2 AND t.user_id = ?1"
 )
 
-Codes = dict[str, int]
+Codes = dict[str, int]  # numbers the distinct values of a column of names
 
 
 class ScopeView:
-    """The chunks of one scope: a timeline, and which row stands at which place.
+    """The chunks of one scope: a timeline, and the key of each of its rows.
 
-    The names are of this part alone: nothing tells of what else there is.
+    Names and numbers are those of this scope alone, so that nothing reveals what else is stored.
     """
 
     def __init__(self, table: Integers, names: Sequence[str], *, whole: bool) -> None:
-        speakers, used = _renumbered(table[_SPEAKER], len(names))
-        sessions = _runs(table[_SESSION])
+        speakers, used = _renumber(table[_SPEAKER], len(names))
+        sessions = _number_runs(table[_SESSION])
         for array in (table, sessions, speakers):
-            array.flags.writeable = False  # shared by all who read
-        self.whole = whole  # nothing of the user's is left out
-        self.rows = table[_ROW]
+            array.flags.writeable = False  # shared by all readers
+        self.whole = whole  # whether it has all of the user's searchable chunks
+        self.seqs = table[_SEQ]
         self.timeline = Timeline(
             sessions=sessions,
             turns=table[_POSITION],
@@ -60,28 +61,28 @@ class ScopeView:
         )
 
     @cached_property
-    def _ascending(self) -> tuple[Integers, Integers]:
-        """Return the rows in ascending order, and each one's place."""
-        places = np.argsort(self.rows, kind="stable")
-        return self.rows[places], places
+    def _by_seq(self) -> tuple[Integers, Integers]:
+        """Return the keys in ascending order, and the row of each."""
+        rows = np.argsort(self.seqs, kind="stable")
+        return self.seqs[rows], rows
 
-    def places(self, rows: Integers) -> Integers:
-        """Return the places of these rows, -1 where one is not of this part."""
-        ascending, places = self._ascending
+    def rows_of(self, seqs: Integers) -> Integers:
+        """Return the timeline rows of chunks by their keys, -1 for those outside the scope."""
+        ascending, rows = self._by_seq
         if not len(ascending):
-            return np.full(len(rows), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-        return np.where(ascending[at] == rows, places[at], -1)
+            return np.full(len(seqs), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(ascending, seqs), len(ascending) - 1)
+        return np.where(ascending[at] == seqs, rows[at], -1)
 
 
 class UserTimeline:
-    """All that is searchable of one user, as one state of the rows has it."""
+    """All searchable chunks of one user, as of one state of the rows."""
 
     def __init__(self) -> None:
-        self._start(layout=0)
+        self._clear(layout=0)
 
-    def _start(self, layout: int) -> None:
-        self._state = (layout, 0)  # and the newest row taken in
+    def _clear(self, layout: int) -> None:
+        self._version = (layout, 0)  # the user's layout, and the newest key read
         self._sessions: Codes = {}
         self._agents: Codes = {}
         self._speakers: Codes = {}
@@ -90,70 +91,71 @@ class UserTimeline:
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of memory it takes."""
+        """Return the approximate size in bytes."""
         return 12 * 8 * self._table.shape[1]
 
-    def refresh(self, db: sqlite3.Connection, user: str) -> None:
-        """Take in what the rows have more, or all of them if other than new ones changed."""
-        state = layout, _ = freshness(db, user)
-        if state == self._state:
+    def refresh(self, db: sqlite3.Connection, user_id: str) -> None:
+        """Read the chunks added since, or all of them if any were removed, hidden or shown."""
+        version = layout, _ = read_version(db, user_id)
+        if version == self._version:
             return
-        if layout != self._state[0]:
-            self._start(layout)
-        known = len(self._sessions)
-        new = self._read(db, user)
-        new = new[:, _in_order(new)]
-        behind = _stands_behind(self._table, new, known)
+        if layout != self._version[0]:
+            self._clear(layout)
+        sessions_before = len(self._sessions)
+        new = self._read_new(db, user_id)
+        new = new[:, _order(new)]
+        appendable = _comes_after(self._table, new, sessions_before)
         table = np.concatenate([self._table, new], axis=1)
-        self._table = table if behind else table[:, _in_order(table)]
+        self._table = table if appendable else table[:, _order(table)]
         self._whole = ScopeView(self._table, tuple(self._speakers), whole=True)
-        self._state = state
+        self._version = version
 
-    def _read(self, db: sqlite3.Connection, user: str) -> Integers:
-        """Return the rows not taken in yet, in any order."""
-        columns = db.execute(_NEW, (user, self._state[1])).fetchone()
+    def _read_new(self, db: sqlite3.Connection, user_id: str) -> Integers:
+        """Return the table of the chunks that were not read yet, in any order."""
+        columns = db.execute(_NEW, (user_id, self._version[1])).fetchone()
         table = np.empty((8, columns[0].count(",") + 1 if columns[0] else 0), dtype=np.int64)
         if table.size:
-            codes = self._sessions, self._agents, self._speakers
             for n, column in zip(_INTEGERS, columns, strict=False):
-                table[n] = integers(column)
-            for n, column, known in zip(_NAMES, columns[len(_INTEGERS) :], codes, strict=True):
-                table[n] = _coded(column.split("\0"), known)
+                table[n] = parse_integers(column)
+            all_codes = self._sessions, self._agents, self._speakers
+            for n, column, codes in zip(_NAMES, columns[len(_INTEGERS) :], all_codes, strict=True):
+                table[n] = _encode(column.split("\0"), codes)
         return table
 
-    def part(self, scope: Scope, until: datetime | None) -> ScopeView:
-        """Return what is inside the scope and was said by `until`."""
-        keep = np.ones(self._table.shape[1], dtype=bool)
+    def view(self, scope: Scope, until: datetime | None) -> ScopeView:
+        """Return the chunks inside the scope that were said by `until`."""
+        inside = np.ones(self._table.shape[1], dtype=bool)
         if scope.session_id is not None:
-            keep &= self._table[_SESSION] == self._sessions.get(scope.session_id, -1)
+            inside &= self._table[_SESSION] == self._sessions.get(scope.session_id, -1)
         if scope.agent_id is not None:
-            keep &= self._table[_AGENT] == self._agents.get(scope.agent_id, -1)
+            inside &= self._table[_AGENT] == self._agents.get(scope.agent_id, -1)
         if until is not None:
-            keep &= self._table[_SAID] <= microseconds(until)
-        if keep.all():
+            inside &= self._table[_SAID] <= microseconds(until)
+        if inside.all():
             return self._whole
-        table = self._table[:, keep]
-        if scope.agent_id is not None:  # another agent may have begun the session
-            table = table[:, _in_order(table)]
+        table = self._table[:, inside]
+        if scope.agent_id is not None:  # another agent's turn may have been the first of a session
+            table = table[:, _order(table)]
         return ScopeView(table, tuple(self._speakers), whole=False)
 
 
-def _coded(values: Sequence[str], codes: Codes) -> list[int]:
+def _encode(values: Sequence[str], codes: Codes) -> list[int]:
+    """Return the codes of values; new values get the next codes."""
     for value in dict.fromkeys(values):
         codes.setdefault(value, len(codes))
     return [codes[value] for value in values]
 
 
-def _first(codes: Integers, n: int) -> Integers:
-    """Return where each of `n` codes comes first; where it does not, the number of them all."""
+def _first_indexes(codes: Integers, n: int) -> Integers:
+    """Return the first index of each code below `n`, or `len(codes)` if it does not occur."""
     first = np.full(n, len(codes), dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of equal indexes the last one counts
     return first
 
 
-def _renumbered(codes: Integers, n: int) -> tuple[Integers, list[int]]:
-    """Return the codes numbered anew by when they come first, and which ones they were."""
-    first = _first(codes, n)
+def _renumber(codes: Integers, n: int) -> tuple[Integers, list[int]]:
+    """Number codes below `n` in the order they first occur; return also the old code of each."""
+    first = _first_indexes(codes, n)
     order = np.argsort(first, kind="stable")
     used = order[: int((first < len(codes)).sum())]
     new = np.zeros(n, dtype=np.int64)
@@ -161,31 +163,31 @@ def _renumbered(codes: Integers, n: int) -> tuple[Integers, list[int]]:
     return new[codes], used.tolist()
 
 
-def _runs(codes: Integers) -> Integers:
+def _number_runs(codes: Integers) -> Integers:
     """Number the runs of equal codes from 0."""
     runs = np.zeros(len(codes), dtype=np.int64)
     np.cumsum(codes[1:] != codes[:-1], out=runs[1:])
     return runs
 
 
-def _in_order(table: Integers) -> Integers:
-    """Return the order in which a table's columns are a timeline."""
-    as_said = np.lexsort((table[_START], table[_POSITION], table[_SAID]))
-    sessions = table[_SESSION][as_said]
-    begun = _first(sessions, int(sessions.max(initial=-1)) + 1)
-    return as_said[np.argsort(begun[sessions], kind="stable")]
+def _order(table: Integers) -> Integers:
+    """Return the order in which a table's chunks form a timeline."""
+    by_time = np.lexsort((table[_START], table[_POSITION], table[_SAID]))
+    sessions = table[_SESSION][by_time]
+    first = _first_indexes(sessions, int(sessions.max(initial=-1)) + 1)
+    return by_time[np.argsort(first[sessions], kind="stable")]
 
 
-def _stands_behind(old: Integers, new: Integers, known: int) -> bool:
-    """Return whether all of `new` surely belongs after all of `old`; both are in order.
+def _comes_after(old: Integers, new: Integers, sessions: int) -> bool:
+    """Return whether all of `new` certainly belongs after all of `old`; both are in order.
 
-    `known` is how many sessions `old` has: theirs are the codes below.
+    `sessions` is the number of sessions in `old`: they have the codes below it.
     """
     if not old.shape[1] or not new.shape[1]:
         return True
-    latest = old[:, -1]
-    other = new[_SESSION] != latest[_SESSION]
-    if (new[_SESSION, other] < known).any() or (other[0] and not other.all()):
+    last = old[:, -1]
+    elsewhere = new[_SESSION] != last[_SESSION]
+    if (new[_SESSION, elsewhere] < sessions).any() or (elsewhere[0] and not elsewhere.all()):
         return False
     keys = (_SAID, _POSITION, _START)
-    return [latest[key] for key in keys] < [new[key, 0] for key in keys]
+    return [last[key] for key in keys] < [new[key, 0] for key in keys]

@@ -7,20 +7,22 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 
-from memkit.protocols import Integers, Window
+from memkit.protocols import Integers, Vectors, Window
 from memkit.records import Role, Scope, Turn
 from memkit.text.words import pairs
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
-_PAGE = 500  # turns read at a time, so that a long history never stands in memory whole
-_RUN = re.compile(r"\w+")
+_PAGE = 500  # turns read at a time, so that a long history is never in memory as a whole
+_WORD_RUN = re.compile(r"\w+")  # "我用iPhone手机" is one run: scripts without spaces are not split
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# ---- values of columns
 
 
 def microseconds(time: datetime) -> int:
@@ -30,7 +32,7 @@ def microseconds(time: datetime) -> int:
 
 
 def scope_tokens(user_id: str, agent_id: str | None, session_id: str | None) -> list[str]:
-    """Return the words that stand for a scope in the full-text index."""
+    """Return the tokens that identify a scope in the full-text index."""
     parts = (("u", user_id), ("a", agent_id), ("s", session_id))
     return [
         prefix + hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
@@ -39,49 +41,70 @@ def scope_tokens(user_id: str, agent_id: str | None, session_id: str | None) -> 
     ]
 
 
-def integers(column: str | None) -> Integers:
-    """Return what SQLite's group_concat made of a column of integers: quicker than many rows."""
+def parse_integers(column: str | None) -> Integers:
+    """Parse a column of integers joined by SQLite's group_concat: faster than many rows."""
     return np.fromstring(column or "", dtype=np.int64, sep=",")
 
 
-def beside(text: str, said: str) -> str:
-    """Return what full text finds a chunk by beside its own words, which begin and end at spaces.
+def extra_search_terms(text: str, date: str) -> str:
+    """Return the terms, besides its own words, by which full text finds a chunk.
 
-    That is its date and, of what is written without spaces, the pairs and the words that stand
-    right beside: "iPhone" in "我用iPhone手机".
+    These are its date and, for scripts without spaces, pairs of characters and the words that are
+    adjacent to them: "iPhone" in "我用iPhone手机".
     """
-    mixed = [run for run in _RUN.findall(text) if 0 < len(pairs(run)) < len(run)]
+    mixed = [run for run in _WORD_RUN.findall(text) if 0 < len(pairs(run)) < len(run)]
     spaced = "".join(" " if pairs(character) else character for character in " ".join(mixed))
-    return " ".join([said, *pairs(text), *spaced.split()])
+    return " ".join([date, *pairs(text), *spaced.split()])
 
 
-def layout_of(db: sqlite3.Connection, user_id: str) -> int:
-    """Return what changes when rows leave a user's searchable ones, or come back; 0: no user."""
+def checked_vectors(vectors: Vectors | None, shape: tuple[int, int], item: str) -> Vectors:
+    """Return vectors as float32, or raise ValueError for a wrong shape, nan or infinity."""
+    if vectors is None or vectors.shape != shape:
+        actual = None if vectors is None else vectors.shape
+        raise ValueError(f"vectors must have the shape {shape}, one row per {item}, got {actual}")
+    if not np.isfinite(vectors).all():
+        raise ValueError("vectors must be finite; the embedder returned nan or infinity")
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+# ---- versions of a user's rows, for caches
+
+
+def read_layout(db: sqlite3.Connection, user_id: str) -> int:
+    """Return a value that changes whenever rows are not only appended; 0: no such user."""
     row = db.execute("SELECT layout FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return row[0] if row else 0
 
 
-def freshness(db: sqlite3.Connection, user_id: str) -> tuple[int, int]:
-    """Return a user's layout and newest searchable chunk row: what is as new has all. Quick."""
+def change_layout(db: sqlite3.Connection, user_id: str) -> None:
+    """Invalidate the caches of a user's rows: rows were removed, hidden, shown or replaced."""
+    db.execute("UPDATE users SET layout = random() WHERE user_id = ?", (user_id,))
+
+
+def read_version(db: sqlite3.Connection, user_id: str) -> tuple[int, int]:
+    """Return a user's layout and newest searchable chunk key: an equal cache is up to date."""
     newest = db.execute(
         "SELECT max(seq) FROM chunks WHERE user_id = ? AND hidden = 0", (user_id,)
     ).fetchone()
-    return layout_of(db, user_id), newest[0] or 0
+    return read_layout(db, user_id), newest[0] or 0
 
 
-def from_turn(user: str, position: int, turn: Turn) -> tuple[Any, ...]:
+# ---- turns
+
+
+def from_turn(user_id: str, position: int, turn: Turn) -> tuple[Any, ...]:
     """Return a complete turn as the values of a new row."""
     assert turn.said_at is not None
     assert turn.stored_at is not None
     return (
-        user, turn.id, position, turn.session_id, turn.agent_id, turn.role, turn.name, turn.text,
+        user_id, turn.id, position, turn.session_id, turn.agent_id, turn.role, turn.name, turn.text,
         turn.said_at.isoformat(), microseconds(turn.said_at), turn.stored_at.isoformat(),
         json.dumps(dict(turn.metadata)) if turn.metadata else None,
     )  # fmt: skip
 
 
 def to_turn(row: sqlite3.Row) -> Turn:
-    """Return a row as the turn it was."""
+    """Return the turn of a row."""
     return Turn(
         id=row["id"], role=cast(Role, row["role"]), name=row["name"], text=row["text"],
         said_at=datetime.fromisoformat(row["said_at"]), session_id=row["session_id"],
@@ -91,7 +114,7 @@ def to_turn(row: sqlite3.Row) -> Turn:
 
 
 def turn_filter(scope: Scope, window: Window) -> tuple[str, list[Any]]:
-    """Return the SQL condition for a scope and a window's ends; the user is always in it."""
+    """Return the SQL condition for a scope and a window's ends; the user is always part of it."""
     conditions: Iterable[tuple[str, Any]] = (
         ("turns.user_id = ?", scope.user_id),
         ("turns.agent_id = ?", scope.agent_id),
@@ -100,43 +123,44 @@ def turn_filter(scope: Scope, window: Window) -> tuple[str, list[Any]]:
         ("turns.said_us <= ?", window.until and microseconds(window.until)),
         ("turns.position > ?", window.after),
     )
-    given = [(sql, value) for sql, value in conditions if value is not None]
-    return " AND ".join(sql for sql, _ in given), [value for _, value in given]
+    active = [(sql, value) for sql, value in conditions if value is not None]
+    return " AND ".join(sql for sql, _ in active), [value for _, value in active]
 
 
-def turns(fetch: Fetch, scope: Scope, window: Window) -> Iterator[Turn]:
-    """Yield the window's turns, in the order said, or as stored if the window has `after`."""
+def read_turns(fetch: Fetch, scope: Scope, window: Window) -> Iterator[Turn]:
+    """Yield the window's turns in the order said, or in the order stored if it has `after`."""
     if window.ids is not None:
-        rows: Iterable[sqlite3.Row] = _named(fetch, scope, window, window.ids)
+        rows: Iterable[sqlite3.Row] = _read_by_id(fetch, scope, window, window.ids)
     elif window.last is not None:
         where, values = turn_filter(scope, window)
         sql = f"SELECT * FROM turns WHERE {where} ORDER BY said_us DESC, position DESC LIMIT ?"
         rows = reversed(fetch(sql, [*values, window.last]))
+    elif window.after is not None:
+        rows = _read_by_position(fetch, scope, window)
     else:
-        rows = (
-            _as_stored(fetch, scope, window)
-            if window.after is not None
-            else _as_said(fetch, scope, window)
-        )
+        rows = _read_by_time(fetch, scope, window)
     return map(to_turn, rows)
 
 
-def _named(fetch: Fetch, scope: Scope, window: Window, ids: Iterable[str]) -> list[sqlite3.Row]:
+def _read_by_id(
+    fetch: Fetch, scope: Scope, window: Window, ids: Iterable[str]
+) -> list[sqlite3.Row]:
     where, values = turn_filter(scope, window)
-    found: list[sqlite3.Row] = []
-    waiting = iter(dict.fromkeys(ids))
-    while part := list(islice(waiting, _PAGE)):
-        marks = ", ".join("?" * len(part))
-        found += fetch(f"SELECT * FROM turns WHERE {where} AND id IN ({marks})", [*values, *part])
-    found.sort(key=lambda row: (row["said_us"], row["position"]))
-    return found if window.last is None else found[max(len(found) - window.last, 0) :]
+    rows: list[sqlite3.Row] = []
+    unique = list(dict.fromkeys(ids))
+    for first in range(0, len(unique), _PAGE):
+        page = unique[first : first + _PAGE]
+        marks = ", ".join("?" * len(page))
+        rows += fetch(f"SELECT * FROM turns WHERE {where} AND id IN ({marks})", [*values, *page])
+    rows.sort(key=lambda row: (row["said_us"], row["position"]))
+    return rows if window.last is None else rows[max(len(rows) - window.last, 0) :]
 
 
-# Both read page by page from a key on: no lock is held between pages, and whatever others write
-# meanwhile, nothing is skipped or read twice.
+# Both read page by page, each after the key of the last row. No lock is held between pages, and no
+# row is skipped or read twice whatever other threads write meanwhile.
 
 
-def _as_stored(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
+def _read_by_position(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
     while True:
         where, values = turn_filter(scope, window)
         sql = f"SELECT * FROM turns WHERE {where} ORDER BY position LIMIT ?"
@@ -147,7 +171,7 @@ def _as_stored(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.R
         window = replace(window, after=page[-1]["position"])
 
 
-def _as_said(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
+def _read_by_time(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
     beyond = ""
     key: tuple[int, ...] = ()
     while True:

@@ -1,154 +1,137 @@
-"""One `Changes` into the tables. Runs inside the store's transaction: all of it or nothing."""
+"""Write one `WriteBatch` to the tables, inside the store's transaction."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from memkit.errors import TurnConflict
-from memkit.protocols import Fingerprint, Vectors, WriteBatch
-from memkit.records import Chunk, Summary, Turn, day
-from memkit_sqlite.thoughts import merge as thinking
+from memkit.protocols import Fingerprint, WriteBatch
+from memkit.records import Summary, Turn, day
+from memkit.thoughts.merging import ThoughtTransaction
 from memkit_sqlite.thoughts import queue
-from memkit_sqlite.thoughts.transaction import ThoughtTransaction
-from memkit_sqlite.turns import beside, from_turn, scope_tokens
+from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
+from memkit_sqlite.turns import (
+    change_layout,
+    checked_vectors,
+    extra_search_terms,
+    from_turn,
+    scope_tokens,
+)
 
-CurrentEmbedder = Callable[[], tuple[int, Fingerprint]]  # its number and what it is
+CurrentEmbedder = Callable[[], tuple[int, Fingerprint]]  # its key and its fingerprint
 
 
 def apply(
     db: sqlite3.Connection,
-    user: str,
-    changes: WriteBatch,
+    user_id: str,
+    batch: WriteBatch,
     embedder: CurrentEmbedder,
-    transaction: Callable[[], ThoughtTransaction],
+    thoughts: SQLiteThoughtRows,
 ) -> int:
-    """Write `changes` of `user`; return how many turns were ever stored, 0 if none is left."""
-    new = _new_turns(db, user, changes.turns)
+    """Write a user's batch; return how many turns were ever stored, 0 if none is left."""
+    new = _new_turns(db, user_id, batch.turns)
     if new:
-        _insert(db, user, new, changes, embedder())
-    for summary in changes.summaries:
-        _summarise(db, user, summary)
-    _set_hidden(db, user, changes.hide, 1)
-    _set_hidden(db, user, changes.show, 0)
+        current = embedder()
+        _insert_turns(db, user_id, new)
+        _insert_chunks(db, user_id, new, batch, current)
+    for summary in batch.summaries:
+        _insert_summary(db, user_id, summary)
+    _set_hidden(db, user_id, batch.hide, 1)
+    _set_hidden(db, user_id, batch.show, 0)
     db.executemany(
         "UPDATE chunks SET retrieved = max(coalesce(retrieved, 0), ?) WHERE user_id = ? AND id = ?",
-        [(turn, user, chunk) for chunk, turn in changes.retrieved.items()],
+        [(turn_count, user_id, chunk) for chunk, turn_count in batch.retrieved.items()],
     )
-    if changes.unpark:
-        queue.unpark(db, user)
-    if changes.reflection is not None or changes.resolved_conflicts or changes.retract:
-        _think(transaction(), changes)
-    if changes.forget:
-        _forget(db, user, changes.forget, transaction)
-    if changes.failure or changes.summaries:
-        db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (changes.failure, user))
-    row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user,)).fetchone()
+    if batch.unpark:
+        queue.unpark(db, user_id)
+    if batch.reflection is not None and batch.reflection.failure is not None:
+        queue.record_failure(db, user_id, batch.reflection)
+    ThoughtTransaction(thoughts).write(batch)
+    thoughts.grow_index()
+    if batch.forget:
+        _forget_turns(db, user_id, batch.forget)
+    if batch.failure or batch.summaries:
+        db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+    row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def _think(transaction: ThoughtTransaction, changes: WriteBatch) -> None:
-    if changes.reflection is not None:
-        thinking.apply(transaction, changes.reflection)
-    for older, newer, contradict in changes.resolved_conflicts:
-        thinking.resolve_conflict(transaction, older, newer, contradict=contradict)
-    for thought, at in changes.retract.items():
-        thinking.retract(transaction, thought, at)
-
-
-def _new_turns(db: sqlite3.Connection, user: str, turns: Sequence[Turn]) -> dict[str, Turn]:
-    """Return the turns not stored yet, by id, or raise `TurnConflict`."""
+def _new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> dict[str, Turn]:
+    """Return the turns that are not stored yet, by id, or raise `TurnConflict`."""
     new: dict[str, Turn] = {}
     for turn in turns:
         assert turn.id is not None
-        row = db.execute("SELECT text FROM turns WHERE user_id = ? AND id = ?", (user, turn.id))
-        stored = row.fetchone()
-        there = stored[0] if stored else new[turn.id].text if turn.id in new else None
-        if there is None:
+        row = db.execute(
+            "SELECT text FROM turns WHERE user_id = ? AND id = ?", (user_id, turn.id)
+        ).fetchone()
+        if row is None and turn.id not in new:
             new[turn.id] = turn
-        elif there != turn.text:
+        elif turn.text != (row[0] if row else new[turn.id].text):
             raise TurnConflict(turn.id)
     return new
 
 
-def _insert(
-    db: sqlite3.Connection,
-    user: str,
-    new: dict[str, Turn],
-    changes: WriteBatch,
-    embedder: tuple[int, Fingerprint],
-) -> None:
-    vectors = _checked(changes, embedder[1].dimension)
-    db.execute("INSERT OR IGNORE INTO users (user_id, layout) VALUES (?, random())", (user,))
-    count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user,)).fetchone()[0]
+def _insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> None:
+    db.execute("INSERT OR IGNORE INTO users (user_id, layout) VALUES (?, random())", (user_id,))
+    count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
         " said_at, said_us, stored_at, metadata) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-        [from_turn(user, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
+        [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
-    db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user))
-    _insert_chunks(db, user, new, chunks=changes.chunks, vectors=vectors, embedder=embedder[0])
+    db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))
 
 
 def _insert_chunks(
     db: sqlite3.Connection,
-    user: str,
+    user_id: str,
     new: dict[str, Turn],
-    *,
-    chunks: Sequence[Chunk],
-    vectors: Vectors,
-    embedder: int,
+    batch: WriteBatch,
+    current: tuple[int, Fingerprint],
 ) -> None:
-    # AUTOINCREMENT's own counter: the number of a forgotten row is never given again
+    """Insert the chunks of new turns with their vectors."""
+    embedder, fingerprint = current
+    chunks = batch.chunks
+    vectors = checked_vectors(batch.vectors, (len(chunks), fingerprint.dimension), "chunk")
+    # AUTOINCREMENT's counter: the key of a deleted row is never used again
     newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     first = newest[0] + 1 if newest else 1
     scopes = {
-        turn_id: " ".join(scope_tokens(user, turn.agent_id, turn.session_id))
+        turn_id: " ".join(scope_tokens(user_id, turn.agent_id, turn.session_id))
         for turn_id, turn in new.items()
     }
-    # by id: a batch may hold the same turn twice
-    rows = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
-    kept = [(seq, n) for seq, n in enumerate(rows.values(), start=first)]
+    # by chunk id, because a batch may contain the same turn twice
+    indexes = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
+    numbered = [(seq, n) for seq, n in enumerate(indexes.values(), start=first)]
     db.executemany(
         "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, said,"
         " scope, tokens) VALUES"
         " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?, ?)",
         [
-            (seq, user, chunks[n].id, user, chunks[n].turn_id, chunks[n].start, chunks[n].end,
-             chunks[n].text, beside(chunks[n].text, day(chunks[n].said_at)),
+            (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
+             chunks[n].end, chunks[n].text,
+             extra_search_terms(chunks[n].text, day(chunks[n].said_at)),
              scopes[chunks[n].turn_id], max(chunks[n].tokens, 1))
-            for seq, n in kept
+            for seq, n in numbered
         ],
     )  # fmt: skip
     db.executemany(
         "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
-        [(seq, embedder, vectors[n].tobytes()) for seq, n in kept],
+        [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
     )
 
 
-def _checked(changes: WriteBatch, dimension: int) -> Vectors:
-    """Return the vectors, or raise before one that does not fit spoils every later search."""
-    shape = (len(changes.chunks), dimension)
-    if changes.vectors is None or changes.vectors.shape != shape:
-        given = None if changes.vectors is None else changes.vectors.shape
-        raise ValueError(f"vectors must have the shape {shape}, one row per chunk, got {given}")
-    if not np.isfinite(changes.vectors).all():
-        raise ValueError("vectors must be finite; the embedder returned nan or infinity")
-    return np.ascontiguousarray(changes.vectors, dtype=np.float32)
-
-
-def _summarise(db: sqlite3.Connection, user: str, summary: Summary) -> None:
-    """Store a summary, unless it is there already or something it took in was forgotten."""
-    there = (
+def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> None:
+    """Store a summary, unless it is stored already or one of its sources was deleted."""
+    exists = (
         "SELECT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1 AND id = ?2)"
         " OR EXISTS (SELECT 1 FROM summaries WHERE user_id = ?1 AND id = ?2)"
     )
-    if not all(db.execute(there, (user, one)).fetchone()[0] for one in summary.sources):
-        return  # forgotten while this was being written; the next step takes in what is left
+    if not all(db.execute(exists, (user_id, id)).fetchone()[0] for id in summary.sources):
+        return  # deleted while the summary was generated; the next one uses what is left
     row = db.execute(
         "INSERT OR IGNORE INTO summaries (user_id, id, level, through, tokens, text, created_at)"
         " VALUES (?,?,?,?,?,?,?) RETURNING seq",
-        (user, summary.id, summary.level, summary.through, summary.tokens, summary.text,
+        (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
          summary.created_at.isoformat()),
     ).fetchone()  # fmt: skip
     if row is None:
@@ -159,55 +142,43 @@ def _summarise(db: sqlite3.Connection, user: str, summary: Summary) -> None:
     )
     db.execute(
         "UPDATE users SET summarised = max(summarised, ?) WHERE user_id = ?",
-        (summary.through, user),
+        (summary.through, user_id),
     )
 
 
-def _set_hidden(db: sqlite3.Connection, user: str, chunk_ids: Sequence[str], hidden: int) -> None:
+def _set_hidden(
+    db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int
+) -> None:
     changed = db.executemany(
         "UPDATE chunks SET hidden = ? WHERE user_id = ? AND id = ? AND hidden != ?",
-        [(hidden, user, chunk, hidden) for chunk in chunk_ids],
+        [(hidden, user_id, chunk, hidden) for chunk in chunk_ids],
     )
     if changed.rowcount > 0:
-        _relayout(db, user)
+        change_layout(db, user_id)
 
 
-def _relayout(db: sqlite3.Connection, user: str) -> None:
-    db.execute("UPDATE users SET layout = random() WHERE user_id = ?", (user,))
-
-
-def _forget(
-    db: sqlite3.Connection,
-    user: str,
-    turn_ids: Sequence[str],
-    transaction: Callable[[], ThoughtTransaction],
-) -> None:
-    """Delete turns, what hangs on them, and every summary that took one of them in."""
-    going = [(user, turn) for turn in turn_ids]
-    where = "WHERE user_id = ? AND id = ?"
-    sql = f"SELECT position, seq FROM turns {where}"
-    found = [row for one in going if (row := db.execute(sql, one).fetchone()) is not None]
-    positions = [row["position"] for row in found]
-    if not positions:
+def _forget_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> None:
+    """Delete turns with their chunks, and every summary that includes one of them."""
+    keys = [(user_id, turn_id) for turn_id in turn_ids]
+    sql = "SELECT position FROM turns WHERE user_id = ? AND id = ?"
+    rows = [row for key in keys if (row := db.execute(sql, key).fetchone()) is not None]
+    if not rows:
         return
-    thinking.forget(transaction(), [row["seq"] for row in found])
-    db.executemany(f"DELETE FROM turns {where}", going)
-    db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user, min(positions)))
+    queue.erase_failures(db, user_id)
+    db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
+    first = min(row["position"] for row in rows)
+    db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
     db.execute(
         "UPDATE users SET summarised = coalesce((SELECT max(through) FROM summaries"
         " WHERE user_id = ?1 AND level = 1), 0) WHERE user_id = ?1",
-        (user,),
+        (user_id,),
     )
-    _relayout(db, user)
-    db.execute(
-        "DELETE FROM users WHERE user_id = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
-        (user,),
-    )
-    db.execute(
-        "DELETE FROM hashes WHERE user_id = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
-        (user,),
-    )
-    # deleted words stay in FTS5's segments until these are merged
+    change_layout(db, user_id)
+    for table in ("users", "hashes"):
+        db.execute(
+            f"DELETE FROM {table} WHERE user_id = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
+            (user_id,),
+        )
+    # deleted words remain in FTS5's segments until the segments are merged
     db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('optimize')")

@@ -1,1 +1,1 @@
-"""Thoughts as rows: queries, the queue of turns, and the LSH index."""
+"""Thoughts as rows: queries, the queue of turns for reflection, and the LSH index."""

@@ -1,7 +1,7 @@
-"""A user's thoughts in the groups of the hash: persisted beside the vectors, and kept in memory.
+"""A user's thoughts by the groups of their hash: stored with the vectors, and cached in memory.
 
-The rows hold each thought's groups, so that opening a memory hashes nothing. When the thoughts have
-outgrown their groups, all are hashed anew into more of them, centred on what is there by then.
+The rows hold every thought's groups, so opening a memory hashes nothing. When the thoughts have
+outgrown their groups, all of them are hashed again into more groups, centred on their mean.
 """
 
 import sqlite3
@@ -11,23 +11,26 @@ import numpy as np
 
 from memkit.protocols import Integers, Vectors
 from memkit.thoughts.lsh import Groups, Hash, nearest, sized_for
-from memkit_sqlite.turns import layout_of
+from memkit_sqlite.turns import read_layout
 
-_ROWS = (
+_NEW_THOUGHTS = (
     "SELECT t.seq, v.vector, v.groups FROM thoughts t JOIN thought_vectors v"
     " ON v.thought_seq = t.seq WHERE t.user_id = ? AND t.seq > ? AND v.embedder = ? ORDER BY t.seq"
 )
 
 
-class HashedThoughts:
-    """What a user's thoughts are found by, as one state of the rows has it."""
+class LSHIndex:
+    """The thoughts of one user by their hash, as of one state of the rows.
+
+    A thought's row is its index into the arrays; its key (`seq`) is that of its SQLite row.
+    """
 
     def __init__(self, embedder: int, dimension: int) -> None:
         self.embedder, self.dimension = embedder, dimension
-        self._start((0, None))
+        self._clear((0, None))
 
-    def _start(self, state: tuple[int, tuple[object, ...] | None]) -> None:
-        self._state = state
+    def _clear(self, version: tuple[int, tuple[object, ...] | None]) -> None:
+        self._version = version  # the user's layout and the stored hash
         self._hash: Hash | None = None
         self._seqs = np.empty(0, dtype=np.int64)
         self._vectors = np.empty((0, self.dimension), dtype=np.float32)
@@ -35,36 +38,36 @@ class HashedThoughts:
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of memory it takes."""
+        """Return the approximate size in bytes."""
         return self._vectors.nbytes + 200 * len(self._seqs)
 
-    def refresh(self, db: sqlite3.Connection, user: str) -> None:
-        """Take in what the rows have more; or all, if any are gone or were hashed anew."""
+    def refresh(self, db: sqlite3.Connection, user_id: str) -> None:
+        """Read the thoughts added since, or all of them if any were removed or hashed again."""
         stored = db.execute(
             "SELECT seed, groups, tables, probes, centre FROM hashes WHERE user_id = ?"
             " AND embedder = ?",
-            (user, self.embedder),
+            (user_id, self.embedder),
         ).fetchone()
-        state = layout_of(db, user), None if stored is None else tuple(stored)
-        if state != self._state:
-            self._start(state)
+        version = read_layout(db, user_id), None if stored is None else tuple(stored)
+        if version != self._version:
+            self._clear(version)
         if stored is None:
             return
         if self._hash is None or self._groups is None:
-            self._hash = self._read(stored)
+            self._hash = self._to_hash(stored)
             self._groups = Groups(tables=self._hash.tables, groups=self._hash.groups)
         newest = int(self._seqs[-1]) if len(self._seqs) else 0
-        found = db.execute(_ROWS, (user, newest, self.embedder)).fetchall()
-        if found:
-            known = len(self._seqs)
-            self._seqs = np.append(self._seqs, [row[0] for row in found])
-            vectors = np.frombuffer(b"".join(row[1] for row in found), dtype=np.float32)
-            self._vectors = np.concatenate([self._vectors, vectors.reshape(len(found), -1)])
-            groups = np.frombuffer(b"".join(row[2] for row in found), dtype=np.int32)
-            rows = np.arange(known, len(self._seqs))
-            self._groups.add(rows, groups.reshape(len(found), -1).astype(np.int64))
+        added = db.execute(_NEW_THOUGHTS, (user_id, newest, self.embedder)).fetchall()
+        if added:
+            first = len(self._seqs)
+            self._seqs = np.append(self._seqs, [row[0] for row in added])
+            vectors = np.frombuffer(b"".join(row[1] for row in added), dtype=np.float32)
+            self._vectors = np.concatenate([self._vectors, vectors.reshape(len(added), -1)])
+            groups = np.frombuffer(b"".join(row[2] for row in added), dtype=np.int32)
+            rows = np.arange(first, len(self._seqs))
+            self._groups.add(rows, groups.reshape(len(added), -1).astype(np.int64))
 
-    def _read(self, stored: sqlite3.Row) -> Hash:
+    def _to_hash(self, stored: sqlite3.Row) -> Hash:
         return Hash(
             seed=stored["seed"], dimension=self.dimension, groups=stored["groups"],
             tables=stored["tables"], probes=stored["probes"],
@@ -72,9 +75,9 @@ class HashedThoughts:
         )  # fmt: skip
 
     def nearest(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
-        """Return at most `k` thoughts' rows and cosines, nearest first, by the hash's probes.
+        """Return the keys and cosines of at most `k` thoughts, nearest first.
 
-        All of them if there are no more.
+        Compares all thoughts if there are at most `k`, otherwise those in the probed groups.
         """
         if self._hash is None or self._groups is None:
             return []
@@ -85,7 +88,7 @@ class HashedThoughts:
         return list(zip(self._seqs[rows].tolist(), cosines.tolist(), strict=True))
 
     def cosines(self, seqs: Integers, vector: Vectors) -> list[tuple[int, float]]:
-        """Return these thoughts' cosines with `vector`, of those that are known."""
+        """Return the keys that are in the index, of those given, and their cosines."""
         if not len(self._seqs) or not len(seqs):
             return []
         rows = np.minimum(np.searchsorted(self._seqs, seqs), len(self._seqs) - 1)
@@ -94,30 +97,34 @@ class HashedThoughts:
         return list(zip(self._seqs[rows].tolist(), cosines.tolist(), strict=True))
 
     def groups_of(self, vector: Vectors) -> bytes | None:
-        """Return a new thought's groups as they are persisted; None: it is hashed in `grow`."""
-        return None if self._hash is None else _packed(self._hash.groups_of(vector[None]))
+        """Return a new thought's groups as stored, or None before the first `grow`."""
+        return None if self._hash is None else _to_bytes(self._hash.groups_of(vector[None]))
 
-    def grow(self, db: sqlite3.Connection, user: str) -> None:
-        """Hash the user's thoughts anew if they have outgrown their groups."""
-        count = db.execute("SELECT count(*) FROM thoughts WHERE user_id = ?", (user,)).fetchone()[0]
+    def grow(self, db: sqlite3.Connection, user_id: str) -> None:
+        """Hash the user's thoughts again if they have outgrown their groups."""
+        sql = "SELECT count(*) FROM thoughts WHERE user_id = ?"
+        count = db.execute(sql, (user_id,)).fetchone()[0]
         if self._hash is not None and sized_for(count) <= self._hash.groups:
             return
-        found = db.execute(_ROWS, (user, 0, self.embedder)).fetchall()
-        vectors = np.frombuffer(b"".join(row[1] for row in found), dtype=np.float32)
-        vectors = vectors.reshape(len(found), self.dimension)
-        hash = Hash.fitted(vectors, seed=zlib.crc32(user.encode()))
+        rows = db.execute(_NEW_THOUGHTS, (user_id, 0, self.embedder)).fetchall()
+        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
+        vectors = vectors.reshape(len(rows), self.dimension)
+        hash = Hash.fitted(vectors, seed=zlib.crc32(user_id.encode()))
         groups = hash.groups_of(vectors)
         db.execute(
             "INSERT OR REPLACE INTO hashes (user_id, embedder, seed, groups, tables, probes,"
             " centre) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (user, self.embedder, hash.seed, hash.groups, hash.tables, hash.probes,
+            (user_id, self.embedder, hash.seed, hash.groups, hash.tables, hash.probes,
              hash.centre.tobytes()),
         )  # fmt: skip
         db.executemany(
             "UPDATE thought_vectors SET groups = ? WHERE thought_seq = ? AND embedder = ?",
-            [(_packed(own), row[0], self.embedder) for row, own in zip(found, groups, strict=True)],
+            [
+                (_to_bytes(its_groups), row[0], self.embedder)
+                for row, its_groups in zip(rows, groups, strict=True)
+            ],
         )
 
 
-def _packed(groups: Integers) -> bytes:
+def _to_bytes(groups: Integers) -> bytes:
     return groups.astype(np.int32).tobytes()

@@ -1,81 +1,100 @@
-"""Thoughts as rows and back, and which of them a scope sees."""
+"""Thoughts as SQLite rows: which a scope sees, and the rows of a write transaction."""
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, cast
 
-from memkit.protocols import Window
-from memkit.records import Role, Scope, Source, Thought
-from memkit.thoughts.merging import closed
-from memkit_sqlite.turns import Fetch, microseconds, turn_filter
+import numpy as np
+
+from memkit.protocols import Integers, ReflectionResult, Vectors, Window
+from memkit.records import Role, Scope, Source, Thought, Turn
+from memkit.thoughts.lsh import minhash_bands
+from memkit.thoughts.merging import close
+from memkit_sqlite.thoughts import queue
+from memkit_sqlite.thoughts.lsh_index import LSHIndex
+from memkit_sqlite.turns import (
+    Fetch,
+    change_layout,
+    checked_vectors,
+    microseconds,
+    to_turn,
+    turn_filter,
+)
 
 _PAGE = 500
 
-# a scope sees a thought by the turns it comes from, and of these only its own
-# CROSS JOIN keeps the order: SQLite would begin with all turns of the user
-_SELECT = """SELECT t.*,
-    (SELECT json_group_array(json_array(id, start, "end")) FROM
-        (SELECT turns.id, s.start, s."end" FROM thought_sources s
-         CROSS JOIN turns ON turns.seq = s.turn_seq
-         WHERE s.thought_seq = t.seq AND {inside} ORDER BY turns.said_us, turns.position, s.start)
-    ) AS sources,
+# A thought with its sources and conflicts as JSON. CROSS JOIN fixes the join order: SQLite's
+# planner would start with all turns of the user.
+_SOURCES = """(SELECT json_group_array(json_array(id, start, "end")) FROM
+    (SELECT turns.id, s.start, s."end" FROM thought_sources s
+     CROSS JOIN turns ON turns.seq = s.turn_seq
+     WHERE s.thought_seq = t.seq AND {inside} ORDER BY turns.said_us, turns.position, s.start))"""
+_COLUMNS = """SELECT t.*, {sources} AS sources,
     (SELECT json_group_array(id) FROM
         (SELECT o.id FROM conflicts c CROSS JOIN thoughts o ON o.seq = c.newer_seq
          WHERE c.older_seq = t.seq
          UNION ALL SELECT o.id FROM conflicts c CROSS JOIN thoughts o ON o.seq = c.older_seq
          WHERE c.newer_seq = t.seq)
     ) AS conflicts
-    FROM thoughts t
+    FROM thoughts t"""
+
+# A scope sees a thought through the turns it was drawn from, and of these only its own.
+_VISIBLE = """{columns}
     WHERE {user} = ? AND t.retracted_at IS NULL AND EXISTS (
         SELECT 1 FROM thought_sources s CROSS JOIN turns ON turns.seq = s.turn_seq
         WHERE s.thought_seq = t.seq AND {seen})"""
 
 
-def select(
+# ---- what a scope sees
+
+
+def _select(
     fetch: Fetch, scope: Scope, condition: str, values: Sequence[Any], until: datetime | None = None
 ) -> list[sqlite3.Row]:
-    """Return the rows of thoughts that the scope sees, as said by `until`."""
-    inside, own = turn_filter(scope, Window(until=until))
-    part = scope.session_id is not None or scope.agent_id is not None
-    # a part sees no words that were said outside of it
-    seen = f"{inside} AND s.worded = 1" if part else inside
-    # a plus keeps SQLite from going through all of a user's thoughts where their rows are known
+    """Return the rows of the thoughts that the scope sees, from turns said by `until`."""
+    inside, scope_values = turn_filter(scope, Window(until=until))
+    partial = scope.session_id is not None or scope.agent_id is not None
+    # a session or an agent does not see words that were said elsewhere
+    seen = f"{inside} AND s.worded = 1" if partial else inside
+    # the unary plus disables the index on user_id, which is slower where the rows are known
     user = "+t.user_id" if "t.seq IN" in condition else "t.user_id"
-    sql = _SELECT.format(inside=inside, seen=seen, user=user)
-    return fetch(f"{sql} {condition}", [*own, scope.user_id, *own, *values])
+    columns = _COLUMNS.format(sources=_SOURCES.format(inside=inside))
+    sql = _VISIBLE.format(columns=columns, user=user, seen=seen)
+    return fetch(f"{sql} {condition}", [*scope_values, scope.user_id, *scope_values, *values])
 
 
-def holding(fetch: Fetch, scope: Scope, at: datetime | None) -> Iterator[Thought]:
-    """Yield the thoughts that hold, or held at that time as far as is known now."""
+def read_open(fetch: Fetch, scope: Scope, at: datetime | None) -> Iterator[Thought]:
+    """Yield the thoughts that hold now, or that held at `at` as far as is known now."""
     condition = "AND t.closed_by IS NULL"
     values: list[Any] = []
     if at is not None:
         condition = "AND t.valid_from_us <= ? AND (t.valid_to_us IS NULL OR t.valid_to_us > ?)"
         values = [microseconds(at)] * 2
     condition += f" AND t.seq > ? ORDER BY t.seq LIMIT {_PAGE}"
-    after = 0
+    last_seq = 0
     while True:
-        page = select(fetch, scope, condition, [*values, after])
-        yield from map(to_thought, page)
+        page = _select(fetch, scope, condition, [*values, last_seq])
+        yield from map(_to_thought, page)
         if len(page) < _PAGE:
             return
-        after = page[-1]["seq"]
+        last_seq = page[-1]["seq"]
 
 
-def history(fetch: Fetch, scope: Scope, thought_id: str) -> list[Thought]:
-    """Return the thoughts that are linked with one by having closed each other, oldest first."""
+def read_history(fetch: Fetch, scope: Scope, thought_id: str) -> list[Thought]:
+    """Return a thought with all that it closed or that closed it, oldest first."""
     linked = """AND t.id IN (WITH RECURSIVE linked (id) AS (SELECT ?
         UNION SELECT o.id FROM linked JOIN thoughts o ON o.user_id = ? AND o.closed_by = linked.id
         UNION SELECT o.closed_by FROM linked JOIN thoughts o ON o.user_id = ?
             AND o.id = linked.id AND o.closed_by IS NOT NULL)
         SELECT id FROM linked) ORDER BY t.said_us, t.seq"""
-    found = select(fetch, scope, linked, [thought_id, scope.user_id, scope.user_id])
-    return [to_thought(row) for row in found]
+    rows = _select(fetch, scope, linked, [thought_id, scope.user_id, scope.user_id])
+    return [_to_thought(row) for row in rows]
 
 
-def conflicts(fetch: Fetch, scope: Scope) -> list[tuple[Thought, Thought]]:
+def read_conflicts(fetch: Fetch, scope: Scope) -> list[tuple[Thought, Thought]]:
     """Return open thoughts that may contradict each other, the older first."""
     pairs = fetch(
         "SELECT o.seq, n.seq FROM conflicts c JOIN thoughts o ON o.seq = c.older_seq"
@@ -83,57 +102,64 @@ def conflicts(fetch: Fetch, scope: Scope) -> list[tuple[Thought, Thought]]:
         " AND o.closed_by IS NULL AND n.closed_by IS NULL ORDER BY o.seq, n.seq LIMIT ?",
         (scope.user_id, _PAGE),
     )
-    known = of_rows(fetch, scope, {seq for pair in pairs for seq in pair})
-    return [(known[old], known[new]) for old, new in pairs if old in known and new in known]
+    visible = read_by_seq(fetch, scope, {seq for pair in pairs for seq in pair})
+    return [
+        (visible[older], visible[newer])
+        for older, newer in pairs
+        if older in visible and newer in visible
+    ]
 
 
 def count_derived(fetch: Fetch, scope: Scope, turn_ids: Sequence[str]) -> int:
     """Return how many thoughts come from any of these turns."""
     sql = (
-        "SELECT count(DISTINCT s.thought_seq) FROM json_each(?) AS wanted CROSS JOIN turns t"
-        " ON t.user_id = ? AND t.id = wanted.value"
+        "SELECT count(DISTINCT s.thought_seq) FROM json_each(?) AS ids CROSS JOIN turns t"
+        " ON t.user_id = ? AND t.id = ids.value"
         " CROSS JOIN thought_sources s ON s.turn_seq = t.seq"
     )
     return int(fetch(sql, (json.dumps(list(turn_ids)), scope.user_id))[0][0])
 
 
-def of_rows(
-    fetch: Fetch, scope: Scope, rows: Iterable[int], until: datetime | None = None
+def read_by_seq(
+    fetch: Fetch, scope: Scope, seqs: Iterable[int], until: datetime | None = None
 ) -> dict[int, Thought]:
-    """Return the thoughts of these rows that the scope sees, by row."""
-    wanted = json.dumps(list(rows))
-    found = _believed(fetch, scope, "t.seq IN (SELECT value FROM json_each(?))", wanted, until)
-    return {row["seq"]: to_thought(row, until) for row in found}
+    """Return the thoughts with these keys that the scope sees, by key."""
+    rows = _select_said_by(fetch, scope, "t.seq", list(seqs), until)
+    return {row["seq"]: _to_thought(row, until) for row in rows}
 
 
-def of_ids(
+def read_by_id(
     fetch: Fetch, scope: Scope, ids: Sequence[str], until: datetime | None = None
 ) -> list[Thought]:
-    """Return the thoughts of these ids that the scope sees, in the order recorded."""
-    wanted = json.dumps(ids)
-    found = _believed(fetch, scope, "t.id IN (SELECT value FROM json_each(?))", wanted, until)
-    return [to_thought(row, until) for row in found]
+    """Return the thoughts with these ids that the scope sees, in the order recorded."""
+    rows = _select_said_by(fetch, scope, "t.id", ids, until)
+    return [_to_thought(row, until) for row in rows]
 
 
-def _believed(
-    fetch: Fetch, scope: Scope, condition: str, wanted: str, until: datetime | None
+def _select_said_by(
+    fetch: Fetch, scope: Scope, column: str, keys: Sequence[Any], until: datetime | None
 ) -> list[sqlite3.Row]:
     latest = 2**62 if until is None else microseconds(until)
-    condition = f"AND {condition} AND t.said_us <= ? ORDER BY t.seq"
-    return select(fetch, scope, condition, [wanted, latest], until)
+    condition = (
+        f"AND {column} IN (SELECT value FROM json_each(?)) AND t.said_us <= ? ORDER BY t.seq"
+    )
+    return _select(fetch, scope, condition, [json.dumps(keys), latest], until)
 
 
-def to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
-    """Return a row as the thought it is, or as it was known `until` then."""
+# ---- rows and records
+
+
+def _to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
+    """Return the thought of a row, as it was known at `until`."""
     thought = Thought(
         id=row["id"], text=row["text"], head=row["head"], relation=row["relation"],
         tail=row["tail"], slot=row["slot"], said_by=row["said_by"], role=cast(Role, row["role"]),
         said_at=datetime.fromisoformat(row["said_at"]),
         repeated_at=datetime.fromisoformat(row["repeated_at"]),
         valid_from=datetime.fromisoformat(row["valid_from"]),
-        valid_to=_time(row["valid_to"]), closed_at=_time(row["closed_at"]),
-        closed_by=row["closed_by"], recorded_at=_time(row["recorded_at"]),
-        retracted_at=_time(row["retracted_at"]),
+        valid_to=_to_time(row["valid_to"]), closed_at=_to_time(row["closed_at"]),
+        closed_by=row["closed_by"], recorded_at=_to_time(row["recorded_at"]),
+        retracted_at=_to_time(row["retracted_at"]),
         sources=tuple(
             Source(turn_id=turn, start=start, end=end)
             for turn, start, end in json.loads(row["sources"])
@@ -142,34 +168,276 @@ def to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
     )  # fmt: skip
     if until is None or thought.closed_at is None or thought.closed_at <= until:
         return thought
-    return closed(thought, None)
+    return close(thought, None)
 
 
-def _time(text: str | None) -> datetime | None:
+def _to_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def from_thought(user: str, thought: Thought) -> dict[str, Any]:
-    """Return a thought as the values of its row, by column."""
+def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
+    """Return the values of a thought's row by column. A time has a text and an integer column."""
     assert thought.recorded_at is not None
+    valid_to, closed_at, retracted_at = thought.valid_to, thought.closed_at, thought.retracted_at
     return {
-        "user_id": user, "id": thought.id, "text": thought.text, "head": thought.head,
+        "user_id": user_id, "id": thought.id, "text": thought.text, "head": thought.head,
         "relation": thought.relation, "tail": thought.tail, "slot": thought.slot,
         "said_by": thought.said_by, "role": thought.role,
         "said_at": thought.said_at.isoformat(), "said_us": microseconds(thought.said_at),
         "repeated_at": thought.repeated_at.isoformat(),
         "recorded_at": thought.recorded_at.isoformat(),
-        **validity(thought),
-    }  # fmt: skip
-
-
-def validity(thought: Thought) -> dict[str, Any]:
-    """Return when a thought holds as the values of its row's columns."""
-    to, closed = thought.valid_to, thought.closed_at
-    return {
+        "retracted_at": retracted_at and retracted_at.isoformat(),
         "valid_from": thought.valid_from.isoformat(),
         "valid_from_us": microseconds(thought.valid_from),
-        "valid_to": to and to.isoformat(), "valid_to_us": to and microseconds(to),
-        "closed_at": closed and closed.isoformat(), "closed_us": closed and microseconds(closed),
+        "valid_to": valid_to and valid_to.isoformat(),
+        "valid_to_us": valid_to and microseconds(valid_to),
+        "closed_at": closed_at and closed_at.isoformat(),
+        "closed_us": closed_at and microseconds(closed_at),
         "closed_by": thought.closed_by,
     }  # fmt: skip
+
+
+# ---- the rows of a write transaction
+
+
+class SQLiteThoughtRows:
+    """One user's thoughts inside a write transaction; a `memkit.protocols.ThoughtRows`.
+
+    Args:
+        db: a connection with an open transaction.
+        user_id: the user.
+        open_index: returns the LSH index of the thoughts before the transaction. It is called
+            before the first thought is written, and only if thoughts are added.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, user_id: str, open_index: Callable[[], LSHIndex]
+    ) -> None:
+        self._db, self._user_id, self._open_index = db, user_id, open_index
+        self._inserted: list[tuple[int, Vectors]] = []  # keys and vectors not in the index yet
+
+    @cached_property
+    def _index(self) -> LSHIndex:
+        return self._open_index()
+
+    def take(self, reflection: ReflectionResult) -> bool:
+        """Remove the reflection's turns from the queue and count its rejected claims."""
+        if not queue.take(self._db, self._user_id, reflection.turns):
+            return False
+        self._db.execute(
+            "UPDATE users SET rejected = rejected + ? WHERE user_id = ?",
+            (reflection.rejected, self._user_id),
+        )
+        if reflection.thoughts:
+            checked_vectors(
+                reflection.vectors, (len(reflection.thoughts), self._index.dimension), "thought"
+            )
+        return True
+
+    def find(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        attribute: str | None = None,
+        turn_ids: Sequence[str] = (),
+        closed_by: Sequence[str] = (),
+    ) -> list[Thought]:
+        """Return the thoughts that meet the one given condition, in the order recorded."""
+        values: list[object]
+        if attribute is not None:
+            condition, values = "t.user_id = ? AND t.slot = ?", [self._user_id, attribute]
+        elif turn_ids:
+            # the unary plus disables the index on user_id: the keys are known
+            condition = """+t.user_id = ? AND t.seq IN (
+                SELECT s.thought_seq FROM json_each(?) AS ids
+                CROSS JOIN turns ON turns.user_id = ? AND turns.id = ids.value
+                CROSS JOIN thought_sources s ON s.turn_seq = turns.seq)"""
+            values = [self._user_id, json.dumps(list(turn_ids)), self._user_id]
+        else:
+            column, keys = ("t.id", ids) if ids else ("t.closed_by", closed_by)
+            condition = f"t.user_id = ? AND {column} IN (SELECT value FROM json_each(?))"
+            values = [self._user_id, json.dumps(list(keys))]
+        rows = self._select(f"WHERE {condition} ORDER BY t.seq", values)
+        return [_to_thought(row) for row in rows]
+
+    def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
+        """Return at most `k` open thoughts without attribute and their cosines, nearest first."""
+        cosines = dict(self._index.nearest(vector, k))
+        cosines |= self._index.cosines(self._sharing_a_band(text), vector)
+        cosines |= {seq: float(inserted @ vector) for seq, inserted in self._inserted}
+        open_seqs = self._db.execute(
+            "SELECT seq FROM thoughts WHERE seq IN (SELECT value FROM json_each(?))"
+            " AND slot IS NULL AND closed_by IS NULL AND retracted_at IS NULL",
+            (json.dumps(list(cosines)),),
+        ).fetchall()
+        best = sorted((seq for (seq,) in open_seqs), key=lambda seq: -cosines[seq])[:k]
+        rows = self._select("WHERE t.seq IN (SELECT value FROM json_each(?))", [json.dumps(best)])
+        thoughts = {row["seq"]: _to_thought(row) for row in rows}
+        return [(thoughts[seq], cosines[seq]) for seq in best]
+
+    def _sharing_a_band(self, text: str) -> Integers:
+        """Return the keys of the thoughts that share a MinHash band with a text."""
+        sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
+        seqs = {
+            row[0]
+            for band in minhash_bands(text)
+            for row in self._db.execute(sql, (self._user_id, band))
+        }
+        return np.array(sorted(seqs), dtype=np.int64)
+
+    def sources(self, ids: Sequence[str]) -> dict[str, list[tuple[Source, Turn]]]:
+        """Return the sources of these thoughts with their turns, in the order said, by id."""
+        rows = self._fetch(
+            'SELECT ids.value AS thought_id, s.start, s."end", turns.* FROM json_each(?) AS ids'
+            " CROSS JOIN thoughts t ON t.user_id = ? AND t.id = ids.value"
+            " CROSS JOIN thought_sources s ON s.thought_seq = t.seq"
+            " CROSS JOIN turns ON turns.seq = s.turn_seq"
+            " ORDER BY turns.said_us, turns.position, s.start",
+            (json.dumps(list(ids)), self._user_id),
+        )
+        sources: dict[str, list[tuple[Source, Turn]]] = {id: [] for id in ids}
+        for row in rows:
+            source = Source(turn_id=row["id"], start=row["start"], end=row["end"])
+            sources[row["thought_id"]].append((source, to_turn(row)))
+        return sources
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Return the unit vectors of these thoughts, shape (n, d), in the same order."""
+        if not ids:
+            return np.empty((0, self._index.dimension), dtype=np.float32)
+        rows = self._db.execute(
+            "SELECT v.vector FROM json_each(?) AS ids"
+            " CROSS JOIN thoughts t ON t.user_id = ? AND t.id = ids.value"
+            " CROSS JOIN thought_vectors v ON v.thought_seq = t.seq AND v.embedder = ?"
+            " ORDER BY ids.key",
+            (json.dumps(list(ids)), self._user_id, self._index.embedder),
+        )
+        data = b"".join(row[0] for row in rows)
+        return np.frombuffer(data, dtype=np.float32).reshape(len(ids), -1)
+
+    def insert(self, thought: Thought, vector: Vectors) -> None:
+        """Insert a thought with its sources and its conflicts."""
+        columns = _to_columns(self._user_id, thought)
+        names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+        row = self._db.execute(
+            f"INSERT INTO thoughts ({names}) VALUES ({marks}) RETURNING seq", columns
+        ).fetchone()
+        seq = int(row[0])
+        self._db.execute(
+            "INSERT INTO thought_vectors (thought_seq, embedder, vector, groups)"
+            " VALUES (?, ?, ?, ?)",
+            (seq, self._index.embedder, vector.tobytes(), self._index.groups_of(vector)),
+        )
+        self._insert_bands(seq, thought)
+        self._insert_sources(seq, thought.sources, verbatim=True)
+        self._insert_conflicts(seq, thought, thought.conflicts)
+        self._inserted.append((seq, vector))
+
+    def update(
+        self,
+        before: Thought,
+        after: Thought,
+        *,
+        vector: Vectors | None = None,
+        verbatim: bool = False,
+    ) -> None:
+        """Write the differences between two versions of one thought."""
+        old, new = (_to_columns(self._user_id, thought) for thought in (before, after))
+        changed = [name for name in new if new[name] != old[name]]
+        if changed:
+            self._db.execute(
+                f"UPDATE thoughts SET {', '.join(f'{name} = :{name}' for name in changed)}"
+                " WHERE user_id = :user_id AND id = :id",
+                new,
+            )
+        if vector is None and (before.sources, before.conflicts) == (
+            after.sources,
+            after.conflicts,
+        ):
+            return
+        seq = self._seq_of(after.id)
+        if vector is not None:
+            self._reindex(seq, after, vector)
+        lost = set(before.sources) - set(after.sources)
+        self._db.executemany(
+            "DELETE FROM thought_sources WHERE thought_seq = ? AND start = ?"
+            " AND turn_seq = (SELECT seq FROM turns WHERE user_id = ? AND id = ?)",
+            [(seq, source.start, self._user_id, source.turn_id) for source in lost],
+        )
+        gained = set(after.sources) - set(before.sources)
+        self._insert_sources(seq, gained, verbatim=verbatim)
+        self._db.executemany(
+            "DELETE FROM conflicts WHERE ?1 IN (older_seq, newer_seq)"
+            " AND (SELECT seq FROM thoughts WHERE user_id = ?2 AND id = ?3)"
+            " IN (older_seq, newer_seq)",
+            [
+                (seq, self._user_id, rival)
+                for rival in before.conflicts
+                if rival not in after.conflicts
+            ],
+        )
+        self._insert_conflicts(
+            seq, after, [rival for rival in after.conflicts if rival not in before.conflicts]
+        )
+
+    def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
+        """Delete thoughts, and queue the turns `requeue` for reflection again."""
+        queue.put(self._db, self._user_id, requeue)
+        self._db.executemany(
+            "DELETE FROM thoughts WHERE user_id = ? AND id = ?",
+            [(self._user_id, thought_id) for thought_id in ids],
+        )
+
+    def grow_index(self) -> None:
+        """Rebuild the LSH index with more groups if the inserted thoughts outgrew it."""
+        if self._inserted:
+            self._index.grow(self._db, self._user_id)
+
+    # ---- helpers
+
+    def _fetch(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        return self._db.execute(sql, values).fetchall()
+
+    def _select(self, condition: str, values: Sequence[object]) -> list[sqlite3.Row]:
+        return self._fetch(_COLUMNS.format(sources="'[]'") + f" {condition}", values)
+
+    def _seq_of(self, thought_id: str) -> int:
+        sql = "SELECT seq FROM thoughts WHERE user_id = ? AND id = ?"
+        return int(self._db.execute(sql, (self._user_id, thought_id)).fetchone()[0])
+
+    def _reindex(self, seq: int, thought: Thought, vector: Vectors) -> None:
+        """Replace a thought's vector, groups and bands by those of its new text."""
+        self._db.execute(
+            "UPDATE thought_vectors SET vector = ?, groups = ? WHERE thought_seq = ?",
+            (vector.tobytes(), self._index.groups_of(vector), seq),
+        )
+        self._db.execute("UPDATE thought_sources SET worded = 0 WHERE thought_seq = ?", (seq,))
+        self._db.execute("DELETE FROM thought_bands WHERE thought_seq = ?", (seq,))
+        self._insert_bands(seq, thought)
+        change_layout(self._db, self._user_id)
+
+    def _insert_bands(self, seq: int, thought: Thought) -> None:
+        if thought.slot is None:  # the values of an attribute are found by the attribute
+            self._db.executemany(
+                "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
+                [(self._user_id, band, seq) for band in minhash_bands(thought.text)],
+            )
+
+    def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
+        self._db.executemany(
+            'INSERT OR IGNORE INTO thought_sources (thought_seq, turn_seq, start, "end", worded)'
+            " SELECT ?, seq, ?, ?, ? FROM turns WHERE user_id = ? AND id = ?",
+            [
+                (seq, source.start, source.end, verbatim, self._user_id, source.turn_id)
+                for source in sources
+            ],
+        )
+
+    def _insert_conflicts(self, seq: int, thought: Thought, rivals: Iterable[str]) -> None:
+        """Link a thought with its rivals; of each pair, the thought said earlier is the older."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO conflicts SELECT iif(earlier, seq, ?1), iif(earlier, ?1, seq)"
+            " FROM (SELECT seq, said_us < ?2 AS earlier FROM thoughts"
+            " WHERE user_id = ?3 AND id = ?4)",
+            [(seq, microseconds(thought.said_at), self._user_id, rival) for rival in rivals],
+        )

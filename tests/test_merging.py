@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from thinkers import day
 
 from memkit.records import Source, Thought
-from memkit.thoughts import merging as organise
-from memkit.thoughts.near_duplicates import bands
+from memkit.thoughts import merging
+from memkit.thoughts.lsh import minhash_bands
 
 
 def thought(text: str = "", n: float = 0, *, until: float | None = None, **rest: Any) -> Thought:
@@ -40,7 +40,7 @@ def home(city: str, n: float = 0, **rest: Any) -> Thought:
     ],
 )
 def test_repeats_and_other_words_for_it_are_the_same(new: str, old: str, cosine: float) -> None:
-    assert organise.same(thought(new), thought(old), cosine)
+    assert merging.says_the_same(thought(new), thought(old), cosine)
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_repeats_and_other_words_for_it_are_the_same(new: str, old: str, cosine:
 )
 def test_numbers_names_quotes_denials_and_signs_keep_thoughts_apart(new: str, old: str) -> None:
     cosine = 0.99 if new.split()[:2] == old.split()[:2] else 0.95
-    assert not organise.same(thought(new), thought(old), cosine)
+    assert not merging.says_the_same(thought(new), thought(old), cosine)
 
 
 def test_thoughts_of_two_heads_or_far_from_each_other_are_not_the_same() -> None:
     one, other = thought("Ann really likes tea."), thought("Ann likes tea.")
 
-    assert organise.same(one, other, organise.SAME)
-    assert not organise.same(one, other, organise.SAME - 0.01)
-    assert not organise.same(one, replace(other, head="Bob"), organise.SAME)
+    assert merging.says_the_same(one, other, merging.SAME)
+    assert not merging.says_the_same(one, other, merging.SAME - 0.01)
+    assert not merging.says_the_same(one, replace(other, head="Bob"), merging.SAME)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_thoughts_of_two_heads_or_far_from_each_other_are_not_the_same() -> None
 def test_thoughts_alike_but_for_a_denial_or_a_number_may_contradict(
     new: str, old: str, at_odds: bool
 ) -> None:
-    assert organise.may_contradict(thought(new), thought(old), 0.8) is at_odds
-    assert not organise.may_contradict(thought(new), thought(old), organise.RELATED - 0.01)
+    assert merging.may_contradict(thought(new), thought(old), 0.8) is at_odds
+    assert not merging.may_contradict(thought(new), thought(old), merging.RELATED - 0.01)
 
 
 def test_thoughts_of_two_heads_do_not_contradict() -> None:
     bob = thought("Ann likes fish.", head="Bob")
-    assert not organise.may_contradict(thought("Ann does not like fish."), bob, 0.9)
+    assert not merging.may_contradict(thought("Ann does not like fish."), bob, 0.9)
 
 
 # ---- joined
@@ -100,7 +100,7 @@ def test_thoughts_of_two_heads_do_not_contradict() -> None:
 def test_what_is_joined_reads_as_it_was_said_first_and_has_all_sources(late: bool) -> None:
     first, then = thought("Ann likes tea.", 1), thought("Ann really likes tea.", 5)
     old, new = (then, first) if late else (first, then)
-    one = organise.merged(old, new)
+    one = merging.merge(old, new)
 
     assert (one.id, one.text) == (old.id, "Ann likes tea.")
     assert (one.said_at, one.valid_from, one.repeated_at) == (day(1), day(1), day(5))
@@ -109,15 +109,15 @@ def test_what_is_joined_reads_as_it_was_said_first_and_has_all_sources(late: boo
 
 def test_the_same_place_joined_again_counts_once() -> None:
     one = thought("Ann likes tea.")
-    assert organise.merged(one, one).support == 1
+    assert merging.merge(one, one).support == 1
 
 
 def test_a_users_word_outranks_an_assistants_when_joined() -> None:
     guess = thought("Ann likes tea.", 1, role="assistant", said_by="Bot")
-    one = organise.merged(guess, thought("Ann likes tea.", 2))
+    one = merging.merge(guess, thought("Ann likes tea.", 2))
 
     assert (one.role, one.said_by) == ("user", "Ann")
-    assert organise.merged(one, replace(guess, said_at=day(3))).role == "user"
+    assert merging.merge(one, replace(guess, said_at=day(3))).role == "user"
 
 
 # ---- twins
@@ -143,7 +143,7 @@ def test_a_users_word_outranks_an_assistants_when_joined() -> None:
 def test_a_claim_joins_its_neighbour_in_time_if_that_says_the_same(
     slot: list[Thought], new: Thought, twin: int | None
 ) -> None:
-    assert organise.twin(new, slot) == (None if twin is None else slot[twin])
+    assert merging.find_duplicate(new, slot) == (None if twin is None else slot[twin])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_claim_joins_its_neighbour_in_time_if_that_says_the_same(
 def test_what_was_said_before_and_after_another_claim_is_interrupted_by_it(
     one: Thought, new: Thought, cut: bool
 ) -> None:
-    assert organise.interrupted(new, [one]) == ([one] if cut else [])
+    assert merging.find_interrupted(new, [one]) == ([one] if cut else [])
 
 
 # ---- one after the other
@@ -178,22 +178,22 @@ def open_ones(slot: list[Thought]) -> list[Thought]:
 
 @given(slots, st.randoms())
 def test_a_chain_is_independent_of_the_order_of_its_input(slot: list[Thought], luck: Any) -> None:
-    expected = organise.chain(slot)
+    expected = merging.chain(slot)
     luck.shuffle(slot)
-    assert organise.chain(slot) == expected
-    assert organise.chain(expected) == expected
+    assert merging.chain(slot) == expected
+    assert merging.chain(expected) == expected
 
 
 @given(slots)
 def test_of_a_slot_the_last_claim_of_a_user_holds_and_no_other(slot: list[Thought]) -> None:
     users = [one for one in slot if one.role == "user"]
-    assert [one.id for one in open_ones(organise.chain(slot))] == [(users or slot)[-1].id]
+    assert [one.id for one in open_ones(merging.chain(slot))] == [(users or slot)[-1].id]
 
 
 @given(slots)
 def test_a_users_claim_is_never_closed_by_an_assistants(slot: list[Thought]) -> None:
     assistants = {one.id for one in slot if one.role == "assistant"}
-    users = [one for one in organise.chain(slot) if one.role == "user"]
+    users = [one for one in merging.chain(slot) if one.role == "user"]
     assert not assistants & {one.closed_by for one in users}
 
 
@@ -204,14 +204,14 @@ def test_an_older_claim_that_comes_late_never_becomes_the_current_one(
     assume(late < len(slot) - 1)
     newer = [one for one in slot[late + 1 :] if one.role == "user" or slot[late].role != "user"]
     assume(newer)
-    assert slot[late].id not in {one.id for one in open_ones(organise.chain(slot))}
+    assert slot[late].id not in {one.id for one in open_ones(merging.chain(slot))}
 
 
 @given(slots)
 def test_what_is_closed_was_known_to_be_from_when_its_closer_was_said_on(
     slot: list[Thought],
 ) -> None:
-    chained = {one.id: one for one in organise.chain(slot)}
+    chained = {one.id: one for one in merging.chain(slot)}
     for one in chained.values():
         if one.closed_by is not None:
             assert one.closed_at == max(one.said_at, chained[one.closed_by].said_at)
@@ -221,7 +221,7 @@ def test_what_is_closed_was_known_to_be_from_when_its_closer_was_said_on(
 
 @given(slots)
 def test_no_thought_is_closed_by_way_of_others_by_itself(slot: list[Thought]) -> None:
-    closers = {one.id: one.closed_by for one in organise.chain(slot)}
+    closers = {one.id: one.closed_by for one in merging.chain(slot)}
     for closer in closers.values():
         steps, at = 0, closer
         while at is not None:
@@ -231,7 +231,7 @@ def test_no_thought_is_closed_by_way_of_others_by_itself(slot: list[Thought]) ->
 
 def test_an_assistants_claim_after_a_users_was_never_believed() -> None:
     said, guess, again = home("Oslo", 1), home("Rome", 2, role="assistant"), home("Bonn", 3)
-    _, closed, _ = organise.chain([said, guess, again])
+    _, closed, _ = merging.chain([said, guess, again])
 
     assert (closed.closed_by, closed.closed_at) == (said.id, day(2))
     assert closed.valid_from == closed.valid_to
@@ -239,34 +239,38 @@ def test_an_assistants_claim_after_a_users_was_never_believed() -> None:
 
 def test_what_a_new_claim_says_of_its_beginning_ends_the_old_one_then() -> None:
     moved = replace(home("Rome", 9), valid_from=day(4))
-    old, _ = organise.chain([home("Oslo", 1), moved])
+    old, _ = merging.chain([home("Oslo", 1), moved])
 
     assert (old.valid_to, old.closed_at) == (day(4), day(9))
 
 
 def test_a_thought_whose_closer_is_gone_holds_again() -> None:
-    closed = organise.closed(home("Oslo", 1), home("Rome", 2))
-    assert organise.closed(closed, None) == home("Oslo", 1)
+    closed = merging.close(home("Oslo", 1), home("Rome", 2))
+    assert merging.close(closed, None) == home("Oslo", 1)
 
 
 # ---- bands
 
 
 def test_texts_of_the_same_words_share_all_bands_and_others_none() -> None:
-    assert bands("Ann likes green tea") == bands("ann likes, green tea!")
-    assert not set(bands("Ann likes green tea")) & set(bands("The harbour froze last winter"))
+    assert minhash_bands("Ann likes green tea") == minhash_bands("ann likes, green tea!")
+    assert not set(minhash_bands("Ann likes green tea")) & set(
+        minhash_bands("The harbour froze last winter")
+    )
 
 
 def test_most_near_duplicates_share_a_band() -> None:
     words = [f"word{n}" for n in range(400)]
     pairs = [(words[n : n + 10], [*words[n : n + 9], "other"]) for n in range(0, 390, 5)]
-    met = [bool(set(bands(" ".join(a))) & set(bands(" ".join(b)))) for a, b in pairs]
+    met = [
+        bool(set(minhash_bands(" ".join(a))) & set(minhash_bands(" ".join(b)))) for a, b in pairs
+    ]
     assert sum(met) > 0.9 * len(met)
 
 
 @given(st.text(max_size=50))
 def test_every_text_has_eight_bands(text: str) -> None:
     assume(text.isprintable())
-    found = bands(text)
+    found = minhash_bands(text)
     assert len(found) == 8
     assert all(0 <= band < 2**63 for band in found)

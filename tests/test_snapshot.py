@@ -27,7 +27,7 @@ def test_a_reading_does_not_see_what_is_written_meanwhile(stores: list[SQLiteSto
         other.write(user, WriteBatch(hide=["1/0"]))
         assert len(snapshot.timeline) == len(snapshot.postings("tea")) == 1
         places, _ = snapshot.nearest(EMBEDDER.embed(["tea"])[0], 9)
-        assert [match.turn.text for match in snapshot.matches(places)] == ["tea"]
+        assert [match.turn.text for match in snapshot.chunks(places)] == ["tea"]
     assert told(mine, user) == [["tea too"]]
 
 
@@ -36,7 +36,7 @@ USES = {
     "nearest": lambda snapshot: snapshot.nearest(EMBEDDER.embed(["tea"])[0], 1),
     "having": lambda snapshot: snapshot.postings("tea"),
     "vectors": lambda snapshot: snapshot.vectors(np.array([0])),
-    "matches": lambda snapshot: snapshot.matches(np.array([0])),
+    "chunks": lambda snapshot: snapshot.chunks(np.array([0])),
 }
 
 
@@ -73,7 +73,7 @@ def test_readings_may_be_nested(store: Backend) -> None:
     with store.snapshot(ANN) as outer:
         assert told(store, BOB) == [["milk"]]
         assert nearest(store, "milk", BOB) == ["milk"]
-        assert [match.turn.text for match in outer.matches(outer.postings("tea"))] == ["tea"]
+        assert [match.turn.text for match in outer.chunks(outer.postings("tea"))] == ["tea"]
         assert outer.nearest(EMBEDDER.embed(["tea"])[0], 9)[0].tolist() == [0]
 
 
@@ -116,4 +116,4 @@ def test_threads_read_one_after_the_other_each_its_own(store: Backend) -> None:
 
 
 def texts_of(snapshot: Snapshot) -> list[str]:
-    return [match.turn.text for match in snapshot.matches(np.arange(len(snapshot.timeline)))]
+    return [match.turn.text for match in snapshot.chunks(np.arange(len(snapshot.timeline)))]
