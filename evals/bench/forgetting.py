@@ -203,7 +203,7 @@ def _time_searches(
 
     def search(memory: Memory, n: int) -> object:
         with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
-            return snapshot.matches(snapshot.nearest(vectors[n % len(vectors)], _DEEP)[0])
+            return snapshot.chunks(snapshot.nearest(vectors[n % len(vectors)], _DEEP)[0])
 
     steps = {str(variant): partial(search, memory) for variant, memory in memories.items()}
     times = measure.interleave(steps, 3 if quick else _ROUNDS, warm=3)

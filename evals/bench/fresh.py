@@ -66,7 +66,7 @@ def _open_memory(path: str) -> tuple[float, float, object]:
 
     vector = np.full(_DIMENSION, _DIMENSION**-0.5, dtype=np.float32)
     with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
-        snapshot.matches(snapshot.nearest(vector, 10)[0])
+        snapshot.chunks(snapshot.nearest(vector, 10)[0])
     return opened, time.perf_counter(), memory
 
 

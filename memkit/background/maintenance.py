@@ -102,7 +102,7 @@ class Maintenance:
             while self._settings.thoughts and not self._is_stopped():
                 attempt = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
                 if attempt is None:
-                    error = self._reflection.resolve_conflict(scope, self._is_stopped)
+                    error = self._reflection.resolve_conflicts(scope, self._is_stopped)
                     if error is not None:
                         self._record_failure(scope.user_id, error)
                         errors.append(error)

@@ -25,7 +25,7 @@ from memkit.plots.picture import (
     set_date_axis,
     to_label,
 )
-from memkit.protocols import Match, Snapshot, Vectors
+from memkit.protocols import RetrievedChunk, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
 from memkit.retrieval import fusion
 from memkit.retrieval.windows import Floats, Windows
@@ -40,7 +40,7 @@ class _Chunk:
     """A chunk that is opened."""
 
     weight: float  # share of all attention
-    matches: list[Match]  # its turns, in the order they were said
+    matches: list[RetrievedChunk]  # its turns, in the order they were said
     shares: Floats  # each turn's share of all attention, shape (turns,)
 
 
@@ -110,7 +110,7 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     opened = []
     for chunk in best:
         inside = np.flatnonzero(chunks == chunk)
-        matches = snapshot.matches(inside)
+        matches = snapshot.chunks(inside)
         opened.append(_Chunk(weight=weights[chunk], matches=matches, shares=shares[inside]))
     times = snapshot.timeline.said_us[first].astype("datetime64[us]")
     return _Attention(times=times, weights=weights, best=best, opened=opened)

@@ -107,8 +107,8 @@ def thought_scores(thoughts: Sequence[RecalledThought], rows: Integers) -> Float
     """Return each row's cosine with the nearest valid thought derived from it, 0 without one."""
     scores = np.zeros(len(rows))
     for recalled in reversed(thoughts):  # nearest last, so that it overwrites the others
-        if recalled.now is recalled.thought:
-            scores[np.isin(rows, recalled.places)] = recalled.cosine
+        if recalled.current is recalled.thought:
+            scores[np.isin(rows, recalled.rows)] = recalled.cosine
     return scores
 
 
@@ -138,14 +138,16 @@ def current_thoughts(
     """
     by_text: dict[str, RecalledThought] = {}
     for recalled in thoughts:
-        if recalled.now is not None and not set(recalled.now.turn_ids) <= set(without):
-            by_text.setdefault(recalled.now.text, recalled)  # several slots may hold one sentence
+        if recalled.current is not None and not set(recalled.current.turn_ids) <= set(without):
+            by_text.setdefault(
+                recalled.current.text, recalled
+            )  # several slots may hold one sentence
     return list(by_text.values())
 
 
 def current_rows(thoughts: Sequence[RecalledThought]) -> Integers:
     """Return the rows from which the valid thoughts were derived."""
-    rows = [recalled.now_places for recalled in thoughts]
+    rows = [recalled.current_rows for recalled in thoughts]
     return np.concatenate([np.empty(0, dtype=np.int64), *rows])
 
 
@@ -155,10 +157,10 @@ def supersession_boost(
     """Return what to add to each row's score so that current facts rank above replaced ones."""
     boost = np.zeros(len(rows))
     for recalled in thoughts:
-        if recalled.now is None or recalled.now is recalled.thought:
+        if recalled.current is None or recalled.current is recalled.thought:
             continue
-        current = np.isin(rows, recalled.now_places)
-        replaced = scores[np.isin(rows, recalled.places) & ~current]
+        current = np.isin(rows, recalled.current_rows)
+        replaced = scores[np.isin(rows, recalled.rows) & ~current]
         lead = replaced.max(initial=0) + _MARGIN - scores[current]
         boost[current] = np.maximum(boost[current], lead)
     return np.maximum(boost, 0)

@@ -11,8 +11,8 @@ from memkit.errors import InvalidInput, ModelError
 from memkit.protocols import (
     Embedder,
     Integers,
-    Match,
     RecalledThought,
+    RetrievedChunk,
     Snapshot,
     Store,
     Timeline,
@@ -83,9 +83,9 @@ class RecallResult:
     def _near(self, least: float) -> list[tuple[Thought, float]]:
         """Return the thoughts with a cosine of at least `least`; 0 returns all of them."""
         return [
-            (recalled.now, recalled.cosine)
+            (recalled.current, recalled.cosine)
             for recalled in self.recalled_thoughts
-            if recalled.now is not None and (recalled.cosine >= least or not least)
+            if recalled.current is not None and (recalled.cosine >= least or not least)
         ]
 
 
@@ -105,7 +105,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
         thoughts = snapshot.thoughts(vector, query.thoughts)
         ranking = _rank(snapshot, vector, query, thoughts)
         relevant = int((ranking.relevance >= least).sum())  # these come first
-        matches = snapshot.matches(ranking.rows[: min(relevant, query.k + len(query.without))])
+        matches = snapshot.chunks(ranking.rows[: min(relevant, query.k + len(query.without))])
     chunk_hits = [
         ChunkHit(
             hit=_hit(match, float(ranking.relevance[n]), ranking.explain(n)),
@@ -295,7 +295,7 @@ def _best_of_each_turn(timeline: Timeline, rows: Integers, scores: Floats) -> In
     return np.asarray(order[np.sort(first)])
 
 
-def _hit(match: Match, relevance: float, explain: dict[str, float]) -> Hit:
+def _hit(match: RetrievedChunk, relevance: float, explain: dict[str, float]) -> Hit:
     turn = match.turn
     assert turn.id is not None
     assert turn.said_at is not None
