@@ -1,7 +1,11 @@
 """A memory file of an earlier version opens, and everything in it is found."""
 
+import json
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import ANN, BOB, EMBEDDER, NOON, adding, nearest, told, turn, worded
@@ -11,6 +15,8 @@ from memkit_sqlite.turns import from_turn, scope_tokens
 from sqlite_utils import Database
 from thinkers import Reader
 
+import memkit
+from memkit import protocols
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory
 from memkit.protocols import WriteBatch
@@ -126,3 +132,61 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     store = SQLiteStore(str(old), EMBEDDER.fingerprint)
     assert (store.check(), worded(store, "东京")) == ([], ["我住在东京"])
     store.close()
+
+
+# ---- 0.4.0
+
+DATA = Path(__file__).parent / "data"
+EXPECTED: dict[str, Any] = json.loads((DATA / "memory_0_4_0.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def memory_of_0_4_0(tmp_path: Path, minilm: Any) -> Iterator[Memory]:
+    """A copy of a file that 0.4.0 wrote with its default embedder."""
+    path = tmp_path / "ines.db"
+    shutil.copy(DATA / "memory_0_4_0.sqlite", path)
+    with memkit.open(str(path), embedder=minilm, settings=Settings(background=False)) as memory:
+        yield memory
+
+
+def test_a_file_of_0_4_0_has_the_same_thoughts_summary_and_turns(memory_of_0_4_0: Memory) -> None:
+    memory = memory_of_0_4_0
+    thoughts = [
+        [thought.text, list(thought.turn_ids)] for thought in memory.thoughts(user_id="ines")
+    ]
+    summary = memory.summary(user_id="ines")
+
+    assert thoughts == EXPECTED["thoughts"]
+    assert summary is not None
+    assert summary.text == EXPECTED["summary"]
+    assert [turn.text for turn in memory.turns(user_id="otto")] == EXPECTED["otto"]
+    assert memory.doctor() == []
+
+
+@pytest.mark.slow
+def test_a_file_of_0_4_0_gives_the_same_hits(memory_of_0_4_0: Memory) -> None:
+    for question, expected in EXPECTED["hits"].items():
+        hits = memory_of_0_4_0.recall(question, user_id="ines", k=5)
+        assert [(hit.turn_ids[0], hit.relevance) for hit in hits] == [
+            (turn_id, pytest.approx(relevance, abs=1e-4)) for turn_id, relevance in expected
+        ], question
+
+
+def test_a_file_of_0_4_0_is_written_to_like_a_new_one(memory_of_0_4_0: Memory) -> None:
+    memory = memory_of_0_4_0
+    before = len(memory.thoughts(user_id="ines"))
+    memory.forget(user_id="ines", turn_ids=["t2"])  # Nadia lives in Bristol, until she moves
+
+    assert len(memory.thoughts(user_id="ines")) == before - 1
+    assert memory.doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Changes", "WriteBatch"), ("Thinking", "ReflectionResult"), ("Waiting", "QueuedTurn"),
+        ("Recalled", "RecalledThought"), ("Reading", "Snapshot"), ("Match", "RetrievedChunk"),
+    ],
+)  # fmt: skip
+def test_the_interfaces_can_be_imported_by_their_names_in_0_4_0(old: str, new: str) -> None:
+    assert getattr(protocols, old) is getattr(protocols, new)
