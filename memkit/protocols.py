@@ -94,7 +94,7 @@ class RecalledThought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """A scope's searchable chunks as arrays: session after session, in the order they were said.
+    """A scope's searchable chunks as arrays: by session, in the order they were said.
 
     A chunk's row is its index into these arrays, which all have the shape (n,).
     """

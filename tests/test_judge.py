@@ -164,7 +164,7 @@ def test_a_model_that_fails_is_a_model_error(tokenizer: Any) -> None:
 def test_wrong_arguments_are_refused_at_once(tokenizer: Any) -> None:
     with pytest.raises(InvalidInput, match="probability"):
         NLIJudge("any", tokenizer, threshold=50)
-    with pytest.raises(InvalidInput, match="needs its tokenizer"):
+    with pytest.raises(InvalidInput, match="needs the tokenizer"):
         NLIJudge(object())
 
 

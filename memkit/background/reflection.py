@@ -1,4 +1,4 @@
-"""Post-thinking (Think-in-Memory, section 3.3): turns in the store's queue become thoughts.
+"""Post-thinking (Think-in-Memory, section 3.3): draw thoughts from the queued turns.
 
 It runs off the hot path. Turns leave the queue in the transaction that writes their thoughts, so
 each turn is processed exactly once, whatever crashes. A turn that keeps failing is parked and shown

@@ -1,6 +1,6 @@
-"""Judges: whether two thoughts can both hold, where rules cannot tell. Both are optional.
+"""Judges decide whether two thoughts contradict each other. Optional.
 
-What a judge cannot tell counts as no contradiction: both thoughts stay, and stay marked.
+An unclear answer counts as no contradiction: both thoughts hold.
 """
 
 import re
@@ -14,56 +14,64 @@ from memkit.protocols import Model
 
 _MOST_CHARACTERS = 500  # of a sentence
 _MOST_TOKENS = 8  # of a reply
+# The two requests of `ModelJudge`: a contradiction is "yes" to the first and "no" to the second.
 _CONTRADICT = """1: {older}
 2: {newer}
 Does sentence 2 contradict sentence 1? Answer yes or no."""
 _BOTH = """1: {older}
 2: {newer}
 Can both sentences be true at the same time? Answer yes or no."""
+# older and newer sentence, and whether they contradict each other
 _EXAMPLES = (
     ("Ann lives in Oslo.", "Ann lives in Rome.", True),
     ("Ann has a dog.", "Ann likes tea.", False),
     ("Bob likes fish.", "Bob does not like fish.", True),
     ("Bob met Eve in May.", "Bob met Eve in June.", False),
 )
+# the answers in a reply: "Yes." or "No, both can be true"
 _ANSWER = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
 class ModelJudge:
-    """Asks a language model, and once more the other way round: small ones always say the same.
+    """Ask a language model twice, with opposite questions.
 
-    A contradiction is a "yes" to "does 2 contradict 1?" and a "no" to "can both be true?".
+    Small models tend to give the same answer to every question. So a contradiction needs a "yes" to
+    "does 2 contradict 1?" and a "no" to "can both be true?".
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
 
     def contradict(self, older: str, newer: str) -> bool:
-        """Return whether the model clearly says so, both times; what it raises comes through."""
-        pair = self._shown(older), self._shown(newer)
-        return self._says(_CONTRADICT, pair, "yes", "no") and self._says(_BOTH, pair, "no", "yes")
+        """Return whether both answers of the model mean a contradiction.
 
-    def _says(self, ask: str, pair: tuple[str, str], wanted: str, other: str) -> bool:
-        """Return whether the model gives the answer that means a contradiction, and no other."""
+        Errors of the model are not caught.
+        """
+        pair = self._escape(older), self._escape(newer)
+        return self._ask(_CONTRADICT, pair, "yes", "no") and self._ask(_BOTH, pair, "no", "yes")
+
+    def _ask(self, question: str, pair: tuple[str, str], positive: str, negative: str) -> bool:
+        """Return whether the only answer in the reply is `positive`, meaning a contradiction."""
         messages: list[dict[str, str]] = []
         for older, newer, contradict in _EXAMPLES:
-            messages.append({"role": "user", "content": ask.format(older=older, newer=newer)})
-            messages.append({"role": "assistant", "content": wanted if contradict else other})
-        request = ask.format(older=pair[0], newer=pair[1])
+            messages.append({"role": "user", "content": question.format(older=older, newer=newer)})
+            messages.append({"role": "assistant", "content": positive if contradict else negative})
+        request = question.format(older=pair[0], newer=pair[1])
         messages.append({"role": "user", "content": request})
         reply = "".join(self._model.stream(messages, max_new_tokens=_MOST_TOKENS))
-        return {answer.lower() for answer in _ANSWER.findall(reply)} == {wanted}
+        return {answer.lower() for answer in _ANSWER.findall(reply)} == {positive}
 
-    def _shown(self, text: str) -> str:
+    def _escape(self, text: str) -> str:
+        """Return a sentence on one line, shortened, unable to open a role."""
         return self._model.escape_role_markers(" ".join(text.split())[:_MOST_CHARACTERS])
 
 
 class NLIJudge:
-    """Asks a sequence classifier for natural language inference. Thread-safe.
+    """Ask a sequence classifier for natural language inference. Thread-safe.
 
     Args:
         model: hub id or folder of a transformers model, loaded at first use; or a loaded model.
-        tokenizer: of a loaded model; with an id or folder, its own if left out.
+        tokenizer: required with a loaded model; with an id or folder, loaded from there if None.
         threshold: least probability of a contradiction, 0 to 1.
     """
 
@@ -71,8 +79,10 @@ class NLIJudge:
         if not 0 <= threshold <= 1:
             raise InvalidInput(f"threshold must be a probability, 0 to 1, got {threshold!r}")
         if tokenizer is None and not isinstance(model, str | Path):
-            raise InvalidInput("a loaded model needs its tokenizer: NLIJudge(model, tokenizer)")
-        self._given, self._tokenizer_given = model, tokenizer
+            raise InvalidInput(
+                "NLIJudge needs the tokenizer of a loaded model: NLIJudge(model, tokenizer)"
+            )
+        self._model, self._tokenizer = model, tokenizer
         self._threshold = threshold
         self._lock = threading.Lock()  # fast tokenizers are not safe to share between threads
 
@@ -106,11 +116,11 @@ class NLIJudge:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any, int]:
-        model, tokenizer = self._given, self._tokenizer_given
+        model, tokenizer = self._model, self._tokenizer
         if isinstance(model, str | Path):
-            model, own = _load(str(model))
-            tokenizer = own if tokenizer is None else tokenizer
-        return model.eval(), tokenizer, _contradiction(model.config)
+            model, default_tokenizer = _load(str(model))
+            tokenizer = default_tokenizer if tokenizer is None else tokenizer
+        return model.eval(), tokenizer, _contradiction_label(model.config)
 
 
 def _load(name: str) -> tuple[Any, Any]:
@@ -127,15 +137,16 @@ def _load(name: str) -> tuple[Any, Any]:
         ) from error
 
 
-def _contradiction(config: Any) -> int:
-    """Return the index of the label that says "contradiction"."""
+def _contradiction_label(config: Any) -> int:
+    """Return the index of the label "contradiction", or of the only one that contains it."""
     labels: dict[str, int] = config.label2id
-    found = [n for label, n in labels.items() if "contradict" in label.casefold()]
-    found = [n for label, n in labels.items() if label.casefold() == "contradiction"] or found
-    if len(found) == 1:
-        return int(found[0])
+    similar = [n for label, n in labels.items() if "contradict" in label.casefold()]
+    exact = [n for label, n in labels.items() if label.casefold() == "contradiction"]
+    matches = exact or similar
+    if len(matches) == 1:
+        return int(matches[0])
     raise ModelError(
         f"the model's labels are {', '.join(labels) or 'none'}, and not exactly one of them says "
-        "contradiction; take a model trained for natural language inference, or name its labels: "
+        "contradiction; use a model trained for natural language inference, or set its labels: "
         'model.config.label2id = {"contradiction": 0, "neutral": 1, "entailment": 2}'
     )

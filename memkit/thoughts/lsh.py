@@ -1,4 +1,4 @@
-"""Locality-sensitive hashing: find the few thoughts to compare with a question or a new thought.
+"""Locality-sensitive hashing: find the few thoughts that are worth comparing.
 
 By meaning: the hash of Think-in-Memory (Liu et al. 2023), Eq. 1, `F(x) = argmax([xR; -xR])`, a
 cross-polytope hash (Andoni et al. 2015). One table and one group, as printed, find few of the
@@ -21,10 +21,10 @@ from memkit.text.words import words
 TABLES = 16
 PROBES = 6
 _GROUPS_PER_ROOT = 4  # groups, over the square root of the number of thoughts
-_FEWEST = 16
-_BATCH = 4096  # vectors hashed at once: bounds what the products take to 16 MB per 1,000 groups
-_BLOCK = 256  # vectors compared at once: their copy stays in the processor's cache
-_TAIL = 16  # one over the share of thoughts that may stand unsorted
+_LEAST_GROUPS = 16
+_BATCH = 4096  # vectors hashed at once: bounds the products to 16 MB per 1,000 groups
+_BLOCK = 256  # vectors compared at once: their copy fits the processor's cache
+_TAIL = 16  # at most one in this many thoughts is unsorted
 
 
 def argmax_hash(vectors: Vectors, projection: Vectors) -> Integers:
@@ -36,7 +36,7 @@ def argmax_hash(vectors: Vectors, projection: Vectors) -> Integers:
 
     Returns:
         Groups from 0 to b - 1, shape (n,); the first half are the columns of R, the second half
-        the same columns with their sign turned. Of equal coordinates the first counts.
+        the same columns with the opposite sign. Of equal coordinates the first counts.
 
     Source: Liu et al. 2023 (arXiv 2311.08719), Eq. 1.
 
@@ -55,27 +55,27 @@ def _coordinates(vectors: Vectors, projection: Vectors) -> Vectors:
 def sized_for(n: int) -> int:
     """Return how many groups a table has for `n` thoughts: a power of two near 4√n.
 
-    It doubles when the thoughts have become four times as many. Hashing them anew whenever
-    `sized_for(n) > hash.groups` therefore hashes each no more than 7/3 times on average.
+    It doubles when the thoughts quadruple. Hashing all of them again whenever
+    `sized_for(n) > hash.groups` therefore hashes each at most 7/3 times on average.
     """
-    wanted = _GROUPS_PER_ROOT * np.sqrt(max(n, 1))
-    return int(max(_FEWEST, 2 ** round(np.log2(wanted))))
+    groups = _GROUPS_PER_ROOT * np.sqrt(max(n, 1))
+    return int(max(_LEAST_GROUPS, 2 ** round(np.log2(groups))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hash:
-    """What a store keeps of a hash. The random matrices follow from it.
+    """The parameters of a hash, as a store keeps them. The random matrices follow from them.
 
-    They are drawn by NumPy, whose streams may change with a version of NumPy: groups are a cache,
-    and `tests/test_hash.py` pins them.
+    NumPy generates the matrices, and its streams may change between versions: groups are a cache,
+    and `tests/test_lsh.py` pins them.
     """
 
     seed: int
     dimension: int  # d, of the vectors
     groups: int  # b, of every table; even
     tables: int
-    probes: int  # groups that a search looks into, of every table
-    centre: Vectors  # shape (d,), taken off every vector before it is hashed
+    probes: int  # groups that a search probes, in every table
+    centre: Vectors  # shape (d,), subtracted from every vector before it is hashed
 
     def __post_init__(self) -> None:
         if self.groups < 2 or self.groups % 2:
@@ -89,7 +89,7 @@ class Hash:
 
     @classmethod
     def literal(cls, *, seed: int, dimension: int, groups: int) -> Self:
-        """Return the hash as the paper prints it: one table, one group, nothing taken off."""
+        """Return the hash as printed in the paper: one table, one probe, no centre."""
         centre = np.zeros(dimension, dtype=np.float32)
         return cls(seed=seed, dimension=dimension, groups=groups, tables=1, probes=1, centre=centre)
 
@@ -108,88 +108,88 @@ class Hash:
         )
 
     def groups_of(self, vectors: Vectors) -> Integers:
-        """Return where to put each vector, shape (n, d): its group in every table, (n, tables).
+        """Return the group of each vector, shape (n, d), in every table, shape (n, tables).
 
         Cost: n·d·tables·groups/2 multiply-adds.
         """
         self._check(vectors)
-        found = np.empty((len(vectors), self.tables), dtype=np.int64)
+        groups = np.empty((len(vectors), self.tables), dtype=np.int64)
         for first in range(0, len(vectors), _BATCH):
             batch = self._centred(vectors[first : first + _BATCH])
             for table, projection in enumerate(self._projections()):
-                found[first : first + _BATCH, table] = argmax_hash(batch, projection)
-        return found
+                groups[first : first + _BATCH, table] = argmax_hash(batch, projection)
+        return groups
 
     def probes_of(self, vector: Vectors) -> Integers:
-        """Return where to look for what is like `vector`, shape (d,): groups, (tables, probes).
+        """Return the groups to probe for neighbours of `vector`, shape (d,): (tables, probes).
 
         They are the largest coordinates of `[xR; -xR]`, largest first: a neighbour that is not in
-        the vector's own group is most likely in the next ones (multiprobe, Andoni et al. 2015).
+        the group of the vector is most likely in the next ones (multiprobe, Andoni et al. 2015).
         """
         self._check(vector[None])
         left = _coordinates(self._centred(vector), self._projections())
-        found = np.empty((self.tables, self.probes), dtype=np.int64)
-        for n in range(self.probes):  # for a few probes quicker than sorting; ties go as in F
-            found[:, n] = left.argmax(axis=1)
-            left[np.arange(self.tables), found[:, n]] = -np.inf
-        return found
+        probes = np.empty((self.tables, self.probes), dtype=np.int64)
+        for n in range(self.probes):  # faster than sorting for few probes; ties as in F
+            probes[:, n] = left.argmax(axis=1)
+            left[np.arange(self.tables), probes[:, n]] = -np.inf
+        return probes
 
     def _centred(self, vectors: Vectors) -> Vectors:
-        # embeddings share a direction, and what all have in common tells nobody apart; lengths
-        # stay as they come out, because the largest coordinate does not depend on them
+        # Embeddings share a common direction, which does not distinguish them. They are not scaled
+        # to unit length again, because the largest coordinate does not depend on the length.
         return vectors - self.centre
 
     def _projections(self) -> Vectors:
         """Return every R, shape (tables, d, groups/2)."""
-        return _drawn(self.seed, self.tables, self.dimension, self.groups // 2)
+        return _random_matrices(self.seed, self.tables, self.dimension, self.groups // 2)
 
     def _check(self, vectors: Vectors) -> None:
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
             raise ValueError(f"vectors have the shape {vectors.shape}, not (n, {self.dimension})")
 
 
-@lru_cache(maxsize=4)  # of a few users; 12 MB for 100,000 thoughts, drawn in 50 ms
-def _drawn(seed: int, tables: int, dimension: int, columns: int) -> Vectors:
-    drawn = np.empty((tables, dimension, columns), dtype=np.float32)
+@lru_cache(maxsize=4)  # for a few users; 12 MB for 100,000 thoughts, generated in 50 ms
+def _random_matrices(seed: int, tables: int, dimension: int, columns: int) -> Vectors:
+    matrices = np.empty((tables, dimension, columns), dtype=np.float32)
     for table in range(tables):
         rng = np.random.default_rng((seed, table))
-        rng.standard_normal(out=drawn[table], dtype=np.float32)
-    drawn.flags.writeable = False
-    return drawn
+        rng.standard_normal(out=matrices[table], dtype=np.float32)
+    matrices.flags.writeable = False
+    return matrices
 
 
 class Groups:
-    """Which thoughts stand in which group of every table.
+    """The thoughts in each group of every table, as rows of the array that has their vectors.
 
-    A thought is a row: its number, from 0, in whatever keeps the vectors; so rows should not be far
-    apart. Takes 16 bytes of memory a thought and table. Not safe to share between threads.
+    Memory grows with the largest row, and is 16 bytes per thought and table. Not safe to share
+    between threads.
 
     Args:
-        tables: as the hash has.
-        groups: as the hash has.
+        tables: number of tables of the hash.
+        groups: number of groups per table.
     """
 
     def __init__(self, *, tables: int, groups: int) -> None:
         self._shape = tables, groups
         self._offsets = groups * np.arange(tables)  # numbers the groups of all tables
-        # sorted: the rows of group g of all are members[starts[g]:starts[g + 1]]
+        # sorted by group: the rows of group g are members[starts[g]:starts[g + 1]]
         self._members: Integers = np.empty(0, dtype=np.int64)
         self._starts: Integers = np.zeros(tables * groups + 1, dtype=np.int64)
         self._rows: Integers = np.empty(0, dtype=np.int64)
         self._keys: Integers = np.empty((0, tables), dtype=np.int64)
-        self._sorted = 0  # rows among the members; those behind them are looked through
-        self._added: list[tuple[Integers, Integers]] = []  # not yet behind `_rows` and `_keys`
+        self._sorted = 0  # number of rows among the members; later rows are scanned
+        self._added: list[tuple[Integers, Integers]] = []  # not yet appended to `_rows` and `_keys`
         self._bound = 0
 
     def add(self, rows: Integers, groups: Integers) -> None:
-        """Put rows, shape (n,), into their groups, shape (n, tables)."""
+        """Add rows, shape (n,), to their groups, shape (n, tables)."""
         tables, count = self._shape
         if groups.shape != (len(rows), tables):
             raise ValueError(f"groups have the shape {groups.shape}, not ({len(rows)}, {tables})")
         if not len(rows):
             return
         if rows.min() < 0 or groups.min() < 0 or groups.max() >= count:
-            raise ValueError(f"rows are from 0 on, groups from 0 to {count - 1}")
+            raise ValueError(f"rows must be at least 0, and groups 0 to {count - 1}")
         self._added.append((rows.copy(), groups + self._offsets))
         self._bound = max(self._bound, int(rows.max()) + 1)
 
@@ -201,14 +201,14 @@ class Groups:
         starts, ends = self._starts[keys].tolist(), self._starts[keys + 1].tolist()
         spans = zip(starts, ends, strict=True)
         seen[np.concatenate([self._members[start:end] for start, end in spans])] = True
-        asked = np.zeros(len(self._starts), dtype=bool)
-        asked[keys] = True
-        late = asked[self._keys[self._sorted :]].any(axis=1)
-        seen[self._rows[self._sorted :][late]] = True
+        probed = np.zeros(len(self._starts), dtype=bool)
+        probed[keys] = True
+        unsorted = probed[self._keys[self._sorted :]].any(axis=1)
+        seen[self._rows[self._sorted :][unsorted]] = True
         return np.flatnonzero(seen)
 
     def _settle(self) -> None:
-        """Take in what was added; sort everything when too much of it is not sorted."""
+        """Append the rows added; sort all rows when too many are not sorted."""
         if self._added:
             rows, keys = zip(*self._added, strict=True)
             self._rows = np.concatenate([self._rows, *rows])
@@ -231,20 +231,20 @@ def nearest(vector: Vectors, vectors: Vectors, rows: Integers, k: int) -> tuple[
 
     Args:
         vector: shape (d,), unit length.
-        vectors: what the rows number, shape (n, d), unit length; only `rows` of it are read.
-        rows: shape (m,), ascending. Equal cosines go to the lower row.
-        k: how many; fewer are returned if there are fewer.
+        vectors: shape (n, d), unit length; only `rows` of it are read.
+        rows: shape (m,), ascending. Of equal cosines the lower row comes first.
+        k: most rows to return.
     """
     if len(rows) and not 0 <= rows[0] <= rows[-1] < len(vectors):
         raise ValueError(f"rows {rows[0]} to {rows[-1]} of {len(vectors)} vectors")
     cosines = np.empty(len(rows), dtype=np.float32)
     copied = np.empty((_BLOCK, vectors.shape[1]), dtype=np.float32)
     for first in range(0, len(rows), _BLOCK):
-        some = rows[first : first + _BLOCK]
-        # "clip" is what lets take() write straight into `out`: a third less time
-        block = vectors.take(some, axis=0, out=copied[: len(some)], mode="clip")
+        part = rows[first : first + _BLOCK]
+        # mode="clip" lets take() write directly into `out`, which takes a third less time
+        block = vectors.take(part, axis=0, out=copied[: len(part)], mode="clip")
         np.dot(block, vector, out=cosines[first : first + _BLOCK])
-    if k < len(cosines):  # all at the k-th cosine stay in, so that equals are cut by their row
+    if k < len(cosines):  # keep all rows with the k-th cosine, so that ties are cut by row
         kth = np.partition(cosines, len(cosines) - k)[len(cosines) - k] if k else np.inf
         rows, cosines = rows[cosines >= kth], cosines[cosines >= kth]
     order = np.argsort(-cosines, kind="stable")[:k]

@@ -1,4 +1,4 @@
-"""Insert, merge, supersede and forget thoughts: what a new thought does to the stored ones.
+"""Insert, merge, supersede and forget thoughts: Think-in-Memory's rules and algorithm.
 
 `ThoughtTransaction` is the algorithm, over the rows of any store; the functions below it are its
 rules, pure and each over a few thoughts.
@@ -167,16 +167,15 @@ class ThoughtTransaction:
 
     def _resolve_conflict(self, older_id: str, newer_id: str, *, contradict: bool) -> None:
         """Apply a judge's verdict: the newer thought closes the older one, or both hold."""
-        found = {thought.id: thought for thought in self._find_believed(ids=[older_id, newer_id])}
-        if len(found) < 2:
+        pair = self._find_believed(ids=[older_id, newer_id])
+        if len(pair) < 2:
             return  # one of them was deleted or retracted in the meantime
-        older, newer = (
-            replace(found[own], conflicts=tuple(id for id in found[own].conflicts if id != rival))
-            for own, rival in ((older_id, newer_id), (newer_id, older_id))
-        )
-        self._rows.update(found[older_id], older)
-        if contradict and older.closed_by is None and newer.closed_by is None:
-            self._rechain([older, newer])
+        pair.sort(key=lambda thought: thought.id != older_id)
+        older = pair[0]
+        remaining = tuple(rival for rival in older.conflicts if rival != newer_id)
+        self._rows.update(older, replace(older, conflicts=remaining))
+        if contradict and all(thought.closed_by is None for thought in pair):
+            self._rechain(pair)
 
     def _retract(self, thought_id: str, at: datetime) -> None:
         """Stop believing a thought; the thoughts that it closed hold again."""
@@ -296,7 +295,7 @@ def normalise(text: str) -> str:
 
 
 def value_of(thought: Thought) -> tuple[bool, str]:
-    """Return the value that a thought gives its attribute: whether it is negated, and its words.
+    """Return the value of a thought's attribute: whether it is negated, and its words.
 
     Two thoughts about one attribute agree if these are equal.
     """
@@ -305,7 +304,7 @@ def value_of(thought: Thought) -> tuple[bool, str]:
 
 
 def find_duplicate(new: Thought, values: Sequence[Thought]) -> Thought | None:
-    """Return the thought about the attribute that `new` repeats: a neighbour in time, same value.
+    """Return the thought that `new` repeats: a neighbour in time with the same value.
 
     A repetition after another value is no duplicate: who moves away and comes back lives there
     twice. An assistant's claim does not separate two claims of the user; and a user's claim is not
@@ -352,7 +351,7 @@ def in_order(thoughts: Iterable[Thought]) -> list[Thought]:
 
 
 def chain(values: Sequence[Thought]) -> list[Thought]:
-    """Return the thoughts about one attribute in time, each closed by the next that may close it.
+    """Return an attribute's thoughts in time, each closed by the next that may close it.
 
     A user's claim is closed only by a later claim of a user. An assistant's is closed by any later
     claim, and by the last claim that a user made before it.

@@ -1,4 +1,4 @@
-"""Keep each user's timeline, vector index and LSH index up to date with the rows; save indexes."""
+"""Keep each user's timeline and indexes up to date with the rows, and save indexes."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""One SQLite file behind one connection and one lock: whole transactions and consistent reads.
+"""One SQLite file behind one connection and one lock: transactions and snapshots.
 
 Threads wait for each other; other processes may use the file at the same time (WAL mode).
 """

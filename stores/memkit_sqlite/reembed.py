@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int:
-    """Embed all rows with `embedder`, then make it the current one; return the number of chunks.
+    """Embed all rows with `embedder` and make it the current one; return the chunk count.
 
     Batches are committed one by one, so that an interrupted run is resumed. Until the switch,
     readers use the old vectors.

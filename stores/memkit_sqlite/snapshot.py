@@ -1,4 +1,4 @@
-"""One consistent state of what is searchable inside a scope. Every query includes the scope."""
+"""One consistent state of a scope's searchable chunks. Every query includes the scope."""
 
 import json
 import sqlite3

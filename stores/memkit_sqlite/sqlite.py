@@ -31,7 +31,7 @@ from memkit_sqlite.writes import apply
 
 
 class SQLiteStore:
-    """Store one memory in a file, or in RAM for ":memory:". Threads and processes may share it.
+    """One memory in a file, or in RAM for ":memory:". Threads and processes may share it.
 
     Args:
         url: a path, ":memory:" or "sqlite:///PATH".

@@ -1,4 +1,4 @@
-"""A user's thoughts by the groups of their hash: stored with the vectors, and cached in memory.
+"""A user's thoughts by their hash: groups are stored with the vectors and cached.
 
 The rows hold every thought's groups, so opening a memory hashes nothing. When the thoughts have
 outgrown their groups, all of them are hashed again into more groups, centred on their mean.
