@@ -276,10 +276,13 @@ class ThoughtRows(Protocol):
         vector: Vectors | None = None,
         verbatim: bool = False,
     ) -> None:
-        """Write the differences between two versions of one thought.
+        """Write the differences between two versions of one thought, and nothing else.
+
+        Stored sources and conflicts stay as they are if both versions have them or neither has. A
+        conflict is a property of both thoughts: removing it from one removes it from the other.
 
         Args:
-            before: the stored version. Stored sources that neither version has stay as they are.
+            before: the stored version, or a part of it.
             after: the new version.
             vector: of the new text; given if the text differs. Sources of `before` then no
                 longer count as having the thought's words.

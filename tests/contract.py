@@ -61,8 +61,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SQLiteStor
     path = tmp_path_factory.mktemp("timeline") / "ann.db"
     made = [SQLiteStore(str(path), EMBEDDER.fingerprint) for _ in "12"]
     yield made
-    for one in made:
-        one.close()
+    for store in made:
+        store.close()
 
 
 users = map("user{}".format, count())
@@ -76,17 +76,17 @@ def adding(*turns: Turn, **rest: Any) -> WriteBatch:
     """One chunk per turn, with the turn's own text."""
     chunks = [
         Chunk(
-            id=f"{one.id}/0", turn_id=str(one.id), start=0, end=len(one.text), text=one.text,
+            id=f"{turn.id}/0", turn_id=str(turn.id), start=0, end=len(turn.text), text=turn.text,
             said_at=NOON,
         )
-        for one in turns
+        for turn in turns
     ]  # fmt: skip
-    vectors = EMBEDDER.embed([one.text for one in turns])
+    vectors = EMBEDDER.embed([turn.text for turn in turns])
     return WriteBatch(turns=turns, chunks=chunks, vectors=vectors, **rest)
 
 
 def texts(store: Backend, scope: Scope = ANN, **window: Any) -> list[str]:
-    return [one.text for one in store.turns(scope, Window(**window))]
+    return [turn.text for turn in store.turns(scope, Window(**window))]
 
 
 def nearest(
@@ -119,8 +119,8 @@ def told(store: Backend, scope: Scope = ANN, until: datetime | None = None) -> l
     return list(found.values())
 
 
-ARMS = pytest.mark.parametrize("arm", [nearest, worded])
-Arm = Callable[..., list[str]]
+SIGNALS = pytest.mark.parametrize("signal", [nearest, worded])
+Signal = Callable[..., list[str]]
 
 
 def summary(through: int, sources: Sequence[str], level: Any = 1) -> Summary:
@@ -140,7 +140,7 @@ def thought(id: str, text: str, turn_id: str, **rest: Any) -> Thought:
 
 def reflection(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> WriteBatch:
     """What a thinker drew from these turns, embedded unless vectors are given."""
-    vectors = EMBEDDER.embed([one.text for one in thoughts]) if thoughts else None
+    vectors = EMBEDDER.embed([thought.text for thought in thoughts]) if thoughts else None
     given = {"turns": turns, "thoughts": thoughts, "vectors": vectors, **rest}
     return WriteBatch(reflection=ReflectionResult(**given))
 

@@ -39,7 +39,7 @@ def home(city: str, n: float = 0, **rest: Any) -> Thought:
         ("Ann went to see Åsa in 2020.", "Ann went to see Åsa in 2020 again.", 0.95),
     ],
 )
-def test_repeats_and_other_words_for_it_are_the_same(new: str, old: str, cosine: float) -> None:
+def test_repetitions_and_paraphrases_say_the_same(new: str, old: str, cosine: float) -> None:
     assert merging.says_the_same(thought(new), thought(old), cosine)
 
 
@@ -59,17 +59,17 @@ def test_repeats_and_other_words_for_it_are_the_same(new: str, old: str, cosine:
         ("Ann likes tea.", "Ann met a neighbour at the harbour."),
     ],
 )
-def test_numbers_names_quotes_denials_and_signs_keep_thoughts_apart(new: str, old: str) -> None:
+def test_numbers_names_quotes_negations_and_signs_keep_thoughts_apart(new: str, old: str) -> None:
     cosine = 0.99 if new.split()[:2] == old.split()[:2] else 0.95
     assert not merging.says_the_same(thought(new), thought(old), cosine)
 
 
-def test_thoughts_of_two_heads_or_far_from_each_other_are_not_the_same() -> None:
-    one, other = thought("Ann really likes tea."), thought("Ann likes tea.")
+def test_thoughts_about_two_heads_or_with_a_low_cosine_do_not_say_the_same() -> None:
+    new, old = thought("Ann really likes tea."), thought("Ann likes tea.")
 
-    assert merging.says_the_same(one, other, merging.SAME)
-    assert not merging.says_the_same(one, other, merging.SAME - 0.01)
-    assert not merging.says_the_same(one, replace(other, head="Bob"), merging.SAME)
+    assert merging.says_the_same(new, old, merging.SAME)
+    assert not merging.says_the_same(new, old, merging.SAME - 0.01)
+    assert not merging.says_the_same(new, replace(old, head="Bob"), merging.SAME)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_thoughts_of_two_heads_or_far_from_each_other_are_not_the_same() -> None
         ("Ann does not like fish.", "Ann bought a new red bicycle.", False),
     ],
 )
-def test_thoughts_alike_but_for_a_denial_or_a_number_may_contradict(
+def test_thoughts_that_differ_in_a_negation_or_a_number_may_contradict(
     new: str, old: str, at_odds: bool
 ) -> None:
     assert merging.may_contradict(thought(new), thought(old), 0.8) is at_odds
@@ -97,34 +97,34 @@ def test_thoughts_of_two_heads_do_not_contradict() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_what_is_joined_reads_as_it_was_said_first_and_has_all_sources(late: bool) -> None:
+def test_a_merged_thought_has_the_words_said_first_and_all_sources(late: bool) -> None:
     first, then = thought("Ann likes tea.", 1), thought("Ann really likes tea.", 5)
     old, new = (then, first) if late else (first, then)
-    one = merging.merge(old, new)
+    merged = merging.merge(old, new)
 
-    assert (one.id, one.text) == (old.id, "Ann likes tea.")
-    assert (one.said_at, one.valid_from, one.repeated_at) == (day(1), day(1), day(5))
-    assert (set(one.turn_ids), one.support) == ({"1", "5"}, 2)
-
-
-def test_the_same_place_joined_again_counts_once() -> None:
-    one = thought("Ann likes tea.")
-    assert merging.merge(one, one).support == 1
+    assert (merged.id, merged.text) == (old.id, "Ann likes tea.")
+    assert (merged.said_at, merged.valid_from, merged.repeated_at) == (day(1), day(1), day(5))
+    assert (set(merged.turn_ids), merged.support) == ({"1", "5"}, 2)
 
 
-def test_a_users_word_outranks_an_assistants_when_joined() -> None:
+def test_a_source_merged_twice_counts_once() -> None:
+    merged = thought("Ann likes tea.")
+    assert merging.merge(merged, merged).support == 1
+
+
+def test_a_users_claim_outranks_an_assistants_when_merged() -> None:
     guess = thought("Ann likes tea.", 1, role="assistant", said_by="Bot")
-    one = merging.merge(guess, thought("Ann likes tea.", 2))
+    merged = merging.merge(guess, thought("Ann likes tea.", 2))
 
-    assert (one.role, one.said_by) == ("user", "Ann")
-    assert merging.merge(one, replace(guess, said_at=day(3))).role == "user"
+    assert (merged.role, merged.said_by) == ("user", "Ann")
+    assert merging.merge(merged, replace(guess, said_at=day(3))).role == "user"
 
 
-# ---- twins
+# ---- duplicates
 
 
 @pytest.mark.parametrize(
-    ("slot", "new", "twin"),
+    ("values", "new", "duplicate"),
     [
         ([home("Oslo", 1)], home("OSLO!", 2), 0),
         ([home("Oslo", 1), home("Rome", 2)], home("Oslo", 3), None),
@@ -140,14 +140,14 @@ def test_a_users_word_outranks_an_assistants_when_joined() -> None:
         ([], home("Oslo", 1), None),
     ],
 )
-def test_a_claim_joins_its_neighbour_in_time_if_that_says_the_same(
-    slot: list[Thought], new: Thought, twin: int | None
+def test_a_claim_repeats_its_neighbour_in_time_if_the_values_are_equal(
+    values: list[Thought], new: Thought, duplicate: int | None
 ) -> None:
-    assert merging.find_duplicate(new, slot) == (None if twin is None else slot[twin])
+    assert merging.find_duplicate(new, values) == (None if duplicate is None else values[duplicate])
 
 
 @pytest.mark.parametrize(
-    ("one", "new", "cut"),
+    ("old", "new", "interrupted"),
     [
         (home("Oslo", 1, until=5), home("Rome", 3), True),
         (home("Oslo", 1, until=5), home("Rome", 6), False),
@@ -157,10 +157,10 @@ def test_a_claim_joins_its_neighbour_in_time_if_that_says_the_same(
         (home("Oslo", 1, until=5, role="assistant"), home("Rome", 3), True),
     ],
 )
-def test_what_was_said_before_and_after_another_claim_is_interrupted_by_it(
-    one: Thought, new: Thought, cut: bool
+def test_a_value_said_before_and_after_another_is_interrupted_by_it(
+    old: Thought, new: Thought, interrupted: bool
 ) -> None:
-    assert merging.find_interrupted(new, [one]) == ([one] if cut else [])
+    assert merging.find_interrupted(new, [old]) == ([old] if interrupted else [])
 
 
 # ---- one after the other
@@ -173,7 +173,7 @@ slots = st.lists(
 
 
 def open_ones(slot: list[Thought]) -> list[Thought]:
-    return [one for one in slot if one.closed_by is None]
+    return [thought for thought in slot if thought.closed_by is None]
 
 
 @given(slots, st.randoms())
@@ -185,16 +185,16 @@ def test_a_chain_is_independent_of_the_order_of_its_input(slot: list[Thought], l
 
 
 @given(slots)
-def test_of_a_slot_the_last_claim_of_a_user_holds_and_no_other(slot: list[Thought]) -> None:
-    users = [one for one in slot if one.role == "user"]
-    assert [one.id for one in open_ones(merging.chain(slot))] == [(users or slot)[-1].id]
+def test_of_an_attribute_only_the_users_last_value_holds(slot: list[Thought]) -> None:
+    users = [thought for thought in slot if thought.role == "user"]
+    assert [thought.id for thought in open_ones(merging.chain(slot))] == [(users or slot)[-1].id]
 
 
 @given(slots)
 def test_a_users_claim_is_never_closed_by_an_assistants(slot: list[Thought]) -> None:
-    assistants = {one.id for one in slot if one.role == "assistant"}
-    users = [one for one in merging.chain(slot) if one.role == "user"]
-    assert not assistants & {one.closed_by for one in users}
+    assistants = {thought.id for thought in slot if thought.role == "assistant"}
+    users = [thought for thought in merging.chain(slot) if thought.role == "user"]
+    assert not assistants & {thought.closed_by for thought in users}
 
 
 @given(slots, st.integers(0, 7))
@@ -202,26 +202,30 @@ def test_an_older_claim_that_comes_late_never_becomes_the_current_one(
     slot: list[Thought], late: int
 ) -> None:
     assume(late < len(slot) - 1)
-    newer = [one for one in slot[late + 1 :] if one.role == "user" or slot[late].role != "user"]
+    newer = [
+        thought
+        for thought in slot[late + 1 :]
+        if thought.role == "user" or slot[late].role != "user"
+    ]
     assume(newer)
-    assert slot[late].id not in {one.id for one in open_ones(merging.chain(slot))}
+    assert slot[late].id not in {thought.id for thought in open_ones(merging.chain(slot))}
 
 
 @given(slots)
-def test_what_is_closed_was_known_to_be_from_when_its_closer_was_said_on(
+def test_a_thought_is_closed_from_when_its_closer_was_said(
     slot: list[Thought],
 ) -> None:
-    chained = {one.id: one for one in merging.chain(slot)}
-    for one in chained.values():
-        if one.closed_by is not None:
-            assert one.closed_at == max(one.said_at, chained[one.closed_by].said_at)
-            assert one.valid_to is not None
-            assert one.valid_from <= one.valid_to <= one.closed_at
+    chained = {thought.id: thought for thought in merging.chain(slot)}
+    for thought in chained.values():
+        if thought.closed_by is not None:
+            assert thought.closed_at == max(thought.said_at, chained[thought.closed_by].said_at)
+            assert thought.valid_to is not None
+            assert thought.valid_from <= thought.valid_to <= thought.closed_at
 
 
 @given(slots)
 def test_no_thought_is_closed_by_way_of_others_by_itself(slot: list[Thought]) -> None:
-    closers = {one.id: one.closed_by for one in merging.chain(slot)}
+    closers = {thought.id: thought.closed_by for thought in merging.chain(slot)}
     for closer in closers.values():
         steps, at = 0, closer
         while at is not None:
@@ -237,7 +241,7 @@ def test_an_assistants_claim_after_a_users_was_never_believed() -> None:
     assert closed.valid_from == closed.valid_to
 
 
-def test_what_a_new_claim_says_of_its_beginning_ends_the_old_one_then() -> None:
+def test_the_old_value_ends_when_the_new_one_begins() -> None:
     moved = replace(home("Rome", 9), valid_from=day(4))
     old, _ = merging.chain([home("Oslo", 1), moved])
 

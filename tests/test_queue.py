@@ -99,18 +99,18 @@ class Invents(Reader):
 
 def test_two_memories_on_one_file_think_about_each_turn_once_in_effect(tmp_path: Path) -> None:
     path = tmp_path / "ann.db"
-    with opened(path, Invents()) as one, opened(path, Invents()) as other:
+    with opened(path, Invents()) as first, opened(path, Invents()) as second:
         for turn in many(40):
-            one.remember(turn, user_id="ann", session_id=f"{turn.id}"[:2])
-        threads = [Thread(target=memory.flush) for memory in (one, other)]
+            first.remember(turn, user_id="ann", session_id=f"{turn.id}"[:2])
+        threads = [Thread(target=memory.flush) for memory in (first, second)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-        assert [each.support for each in other.thoughts(user_id="ann")] == [1] * 40
-        assert one.stats()["rejected_claims"] == 40  # counted with the turns that it takes out
-        assert (one.stats()["waiting_turns"], one.doctor()) == (0, [])
+        assert [thought.support for thought in second.thoughts(user_id="ann")] == [1] * 40
+        assert first.stats()["rejected_claims"] == 40  # counted with the turns that it takes out
+        assert (first.stats()["waiting_turns"], first.doctor()) == (0, [])
 
 
 def test_thoughts_switched_off_wait_for_when_they_are_switched_on(tmp_path: Path) -> None:
@@ -358,8 +358,8 @@ def test_a_claim_may_not_name_a_turn_that_the_thinker_was_not_given() -> None:
 
     with opened(thinker=Reader(read)) as memory:
         tell(memory, says("Ann likes tea.", id="1"), says("Ann likes tea.", id="2"))
-        (one,) = memory.thoughts(user_id="ann")
-        assert (one.turn_ids, memory.stats()["rejected_claims"]) == (("1",), 1)
+        (thought,) = memory.thoughts(user_id="ann")
+        assert (thought.turn_ids, memory.stats()["rejected_claims"]) == (("1",), 1)
 
 
 # ---- counted
@@ -386,6 +386,11 @@ def test_what_is_thought_does_not_depend_on_how_turns_are_batched() -> None:
             for turn, session in zip(turns, sessions, strict=True):
                 memory.remember(turn, user_id="ann", session_id=session)
             memory.flush()
-            found.append([(one.text, one.turn_ids, one.valid_to) for one in everything(memory)])
+            found.append(
+                [
+                    (thought.text, thought.turn_ids, thought.valid_to)
+                    for thought in everything(memory)
+                ]
+            )
     assert found[0] == found[1]
     assert [valid_to for _, _, valid_to in found[0]] == [day(1), day(3), None]

@@ -1,4 +1,4 @@
-"""One reading: one state of a scope, for as long as its block."""
+"""A snapshot shows one state of a scope until its block ends."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +17,7 @@ from memkit.records import Scope
 # ---- one state, for the block
 
 
-def test_a_reading_does_not_see_what_is_written_meanwhile(stores: list[SQLiteStore]) -> None:
+def test_a_snapshot_does_not_see_later_writes(stores: list[SQLiteStore]) -> None:
     mine, other = stores
     user = Scope(user_id=next(users))
     mine.write(user, adding(turn("1", "tea")))
@@ -34,14 +34,14 @@ def test_a_reading_does_not_see_what_is_written_meanwhile(stores: list[SQLiteSto
 USES = {
     "timeline": lambda snapshot: snapshot.timeline,
     "nearest": lambda snapshot: snapshot.nearest(EMBEDDER.embed(["tea"])[0], 1),
-    "having": lambda snapshot: snapshot.postings("tea"),
+    "postings": lambda snapshot: snapshot.postings("tea"),
     "vectors": lambda snapshot: snapshot.vectors(np.array([0])),
     "chunks": lambda snapshot: snapshot.chunks(np.array([0])),
 }
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_reading_ends_with_its_block(store: Backend, use: str) -> None:
+def test_a_snapshot_ends_with_its_block(store: Backend, use: str) -> None:
     store.write(ANN, adding(turn("1", "tea")))
     with store.snapshot(ANN) as snapshot:
         USES[use](snapshot)
@@ -50,7 +50,7 @@ def test_a_reading_ends_with_its_block(store: Backend, use: str) -> None:
         USES[use](snapshot)
 
 
-def test_a_reading_that_fails_leaves_the_store_usable(store: Backend) -> None:
+def test_an_error_inside_a_snapshot_leaves_the_store_usable(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
     with pytest.raises(KeyError), store.snapshot(ANN) as snapshot:
         raise KeyError(len(snapshot.timeline))
@@ -59,14 +59,14 @@ def test_a_reading_that_fails_leaves_the_store_usable(store: Backend) -> None:
     assert nearest(store, "tea")[0] == "tea"
 
 
-def test_nothing_can_be_written_inside_the_block(store: Backend) -> None:
+def test_nothing_can_be_written_inside_a_snapshot(store: Backend) -> None:
     with store.snapshot(ANN), pytest.raises(StoreError):
         store.write(ANN, adding(turn("1", "tea")))
 
     assert told(store) == []
 
 
-def test_readings_may_be_nested(store: Backend) -> None:
+def test_snapshots_may_be_nested(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea")))
     store.write(BOB, adding(turn("1", "milk")))
 
@@ -77,7 +77,7 @@ def test_readings_may_be_nested(store: Backend) -> None:
         assert outer.nearest(EMBEDDER.embed(["tea"])[0], 9)[0].tolist() == [0]
 
 
-def test_the_vector_index_stays_closed_until_it_is_asked(
+def test_the_vector_index_is_loaded_only_when_it_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SQLiteStore(str(tmp_path / "ann.db"), EMBEDDER.fingerprint)
@@ -92,20 +92,20 @@ def test_the_vector_index_stays_closed_until_it_is_asked(
     store.close()
 
 
-def test_threads_read_one_after_the_other_each_its_own(store: Backend) -> None:
+def test_threads_open_snapshots_one_after_the_other(store: Backend) -> None:
     store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(9))))
     store.write(BOB, adding(*(turn(str(n), f"milk {n}") for n in range(9))))
-    inside, asked = Event(), Event()
+    inside, requested = Event(), Event()
 
     def first() -> list[str]:
         with store.snapshot(ANN) as snapshot:
             inside.set()
-            asked.wait(timeout=5)
+            requested.wait(timeout=5)
             return texts_of(snapshot)
 
     def second() -> list[str]:
         inside.wait(timeout=5)
-        asked.set()
+        requested.set()
         with store.snapshot(BOB) as snapshot:
             return texts_of(snapshot)
 

@@ -28,17 +28,19 @@ DIMENSION = EMBEDDER.fingerprint.dimension
 
 
 def next_batch(store: Backend, scope: Scope = ANN) -> list[str]:
-    return [str(one.turn.id) for one in store.next_batch(scope, 99)]
+    return [str(queued.turn.id) for queued in store.next_batch(scope, 99)]
 
 
 def texts_of(store: Backend, text: str, k: int = 10) -> list[str]:
-    return [one.thought.text for one in concluded(store, text, k=k)]
+    return [recalled.thought.text for recalled in concluded(store, text, k=k)]
 
 
 # ---- the queue
 
 
-def test_a_turn_waits_from_when_it_is_stored_until_it_was_thought_about(store: Backend) -> None:
+def test_a_turn_is_queued_from_when_it_is_stored_until_its_thoughts_are_written(
+    store: Backend,
+) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     assert (next_batch(store), next_batch(store, BOB), store.pending()) == (["1", "2"], [], ["ann"])
 
@@ -46,16 +48,16 @@ def test_a_turn_waits_from_when_it_is_stored_until_it_was_thought_about(store: B
     assert next_batch(store) == ["2"]
 
 
-def test_of_two_who_thought_about_the_same_turns_the_first_is_written(store: Backend) -> None:
+def test_of_two_reflections_on_the_same_turns_the_first_is_written(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     store.write(ANN, reflection(["1"], thought("a", "tea", "1")))
     store.write(ANN, reflection(["1", "2"], thought("b", "milk", "2"), rejected=3))
 
-    assert [one.text for one in store.thoughts(ANN)] == ["tea"]
+    assert [thought.text for thought in store.thoughts(ANN)] == ["tea"]
     assert (next_batch(store), store.stats()["rejected_claims"]) == (["2"], 0)
 
 
-def test_what_was_concluded_of_a_turn_that_was_forgotten_meanwhile_is_not_written(
+def test_thoughts_of_a_turn_that_was_forgotten_meanwhile_are_not_written(
     store: Backend,
 ) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
@@ -65,19 +67,21 @@ def test_what_was_concluded_of_a_turn_that_was_forgotten_meanwhile_is_not_writte
     assert (list(store.thoughts(ANN)), next_batch(store)) == ([], ["2"])
 
 
-def test_one_that_failed_comes_alone_last_and_not_before_its_time(store: Backend) -> None:
+def test_a_failed_turn_is_returned_alone_last_and_not_before_it_is_due(store: Backend) -> None:
     later = NOON + timedelta(minutes=1)
     store.write(ANN, adding(turn("1", "a"), turn("2", "b"), turn("3", "c")))
     store.write(ANN, reflection(["1", "2"], failure="no", again_at=later))
 
-    assert [one.turn.id for one in store.next_batch(ANN, 9, NOON)] == next_batch(store) == ["3"]
+    assert (
+        [queued.turn.id for queued in store.next_batch(ANN, 9, NOON)] == next_batch(store) == ["3"]
+    )
     store.write(ANN, reflection(["3"]))
     assert store.next_batch(ANN, 9, NOON) == []
-    (one,) = store.next_batch(ANN, 9, later)
-    assert (one.turn.id, one.attempts) == ("1", 1)
+    (queued,) = store.next_batch(ANN, 9, later)
+    assert (queued.turn.id, queued.attempts) == ("1", 1)
 
 
-def test_a_turn_given_up_does_not_wait_until_somebody_asks_for_it(store: Backend) -> None:
+def test_a_parked_turn_is_queued_again_only_by_unpark(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "a")))
     store.write(ANN, reflection(["1"], failure="no", again_at=None))
     assert store.next_batch(ANN, 9) == []
@@ -86,11 +90,11 @@ def test_a_turn_given_up_does_not_wait_until_somebody_asks_for_it(store: Backend
     store.write(BOB, WriteBatch(unpark=True))
     assert store.next_batch(ANN, 9) == []
     store.write(ANN, WriteBatch(unpark=True))
-    assert [(one.turn.id, one.attempts) for one in store.next_batch(ANN, 9)] == [("1", 0)]
+    assert [(queued.turn.id, queued.attempts) for queued in store.next_batch(ANN, 9)] == [("1", 0)]
 
 
 @pytest.mark.parametrize("spoiled", ["none", "too few", "too long", "not a number"])
-def test_thoughts_whose_vectors_do_not_fit_are_refused_whole(store: Backend, spoiled: str) -> None:
+def test_thoughts_with_bad_vectors_are_refused_as_a_whole(store: Backend, spoiled: str) -> None:
     vectors = {
         "none": None,
         "too few": EMBEDDER.embed([]),
@@ -121,7 +125,7 @@ def unit(n: int, seed: int) -> Vectors:
 
 def nearest(store: Backend, vector: Vectors, k: int) -> list[str]:
     with store.snapshot(ANN) as snapshot:
-        return [one.thought.id for one in snapshot.thoughts(vector, k)]
+        return [recalled.thought.id for recalled in snapshot.thoughts(vector, k)]
 
 
 def found_of(store: Backend, known: Vectors) -> float:
@@ -134,7 +138,7 @@ def found_of(store: Backend, known: Vectors) -> float:
     return hits / (5 * len(noisy))
 
 
-def test_growing_past_doublings_keeps_every_thought_in_a_group_and_recall(store: Backend) -> None:
+def test_growing_past_doublings_keeps_every_thought_findable(store: Backend) -> None:
     known = np.empty((0, DIMENSION), dtype=np.float32)
     for first in range(0, 1_200, 120):
         store.write(ANN, adding(turn(f"{first}", f"turn {first}")))
@@ -164,7 +168,7 @@ def test_reopening_finds_the_same_thoughts_by_the_same_groups(reopen: Open) -> N
     store.close()
 
 
-def test_what_is_forgotten_leaves_its_group_and_the_others_stay(store: Backend) -> None:
+def test_a_forgotten_thought_leaves_its_group_and_the_others_stay(store: Backend) -> None:
     for first in (0, 100):
         store.write(ANN, adding(turn(f"{first}", "turn")))
         store.write(ANN, many(100, first))
@@ -177,7 +181,7 @@ def test_what_is_forgotten_leaves_its_group_and_the_others_stay(store: Backend) 
     assert store.check() == []
 
 
-def test_all_thoughts_are_found_where_no_more_are_there_than_asked_for(store: Backend) -> None:
+def test_all_thoughts_are_found_if_there_are_at_most_k(store: Backend) -> None:
     store.write(ANN, adding(turn("0", "turn")))
     store.write(ANN, many(50))
     assert len(nearest(store, unit(1, seed=5)[0], 50)) == 50
@@ -212,7 +216,7 @@ def store_is_free(writer: Backend) -> None:
     writer.write(BOB, WriteBatch(unpark=True))
 
 
-def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Open) -> None:
+def test_thoughts_written_during_reembed_are_embedded_too(reopen: Open) -> None:
     store, writer = reopen(EMBEDDER.fingerprint), reopen(EMBEDDER.fingerprint)
     store.write(ANN, adding(turn("1", "tea")))
 
@@ -225,7 +229,9 @@ def test_what_is_concluded_while_another_embeds_anew_is_embedded_too(reopen: Ope
     other = Slow(32, name="other")
     store.reembed(other, lambda *_: store_is_free(writer))
     with store.snapshot(ANN) as snapshot:
-        assert [one.thought.id for one in snapshot.thoughts(other.embed(["tea"])[0], 1)] == ["a"]
+        assert [
+            recalled.thought.id for recalled in snapshot.thoughts(other.embed(["tea"])[0], 1)
+        ] == ["a"]
     assert store.check() == []
     with pytest.raises(EmbeddingMismatch):
         concluded(writer, "tea")
@@ -248,13 +254,13 @@ def test_forgetting_needs_no_embedder(reopen: Open) -> None:
 # ---- what hangs on what
 
 
-def test_a_thought_found_says_where_it_stands_and_what_holds_by_now(store: Backend) -> None:
+def test_a_recalled_thought_has_its_rows_and_what_holds_in_its_place(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "Oslo"), turn("2", "Rome")))
     oslo = thought("a", "lives in Oslo", "1", slot="home", tail="Oslo")
     rome = thought("b", "lives in Rome", "2", slot="home", tail="Rome")
     store.write(ANN, reflection(["1", "2"], oslo, rome))
 
-    by_id = {one.thought.id: one for one in concluded(store, "lives in Oslo")}
+    by_id = {recalled.thought.id: recalled for recalled in concluded(store, "lives in Oslo")}
     old, new = by_id["a"], by_id["b"]
     assert old.current is not None
     assert (old.current.id, old.rows.tolist(), old.current_rows.tolist()) == ("b", [0], [1])
@@ -262,7 +268,7 @@ def test_a_thought_found_says_where_it_stands_and_what_holds_by_now(store: Backe
     assert texts_of(store, "lives in Oslo", k=1) == ["lives in Oslo"]
 
 
-def test_only_thoughts_of_these_turns_of_this_user_hang_on_them(store: Backend) -> None:
+def test_only_thoughts_of_these_turns_of_this_user_are_counted(store: Backend) -> None:
     for scope in (ANN, BOB):
         store.write(scope, adding(turn("1", "tea"), turn("2", "milk")))
         made = [
@@ -278,7 +284,7 @@ def test_only_thoughts_of_these_turns_of_this_user_hang_on_them(store: Backend) 
     assert store.count_derived(Scope(user_id="eve"), ["1"]) == 0
 
 
-def test_a_verdict_on_what_was_closed_meanwhile_changes_nothing(store: Backend) -> None:
+def test_a_verdict_on_a_thought_that_was_closed_meanwhile_changes_nothing(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "x"), turn("2", "y"), turn("3", "z")))
     far = ["red lamp", "old boat", "warm bread"]
     made = [thought(id, text, n) for id, text, n in zip("abc", far, "123", strict=True)]
@@ -288,7 +294,7 @@ def test_a_verdict_on_what_was_closed_meanwhile_changes_nothing(store: Backend) 
     )
     store.write(ANN, WriteBatch(resolved_conflicts=[("c", "gone", True), ("a", "b", False)]))
 
-    assert [one.id for one in store.thoughts(ANN)] == ["c"]
-    chain = [(one.id, one.closed_by) for one in store.history(ANN, "a")]
+    assert [thought.id for thought in store.thoughts(ANN)] == ["c"]
+    chain = [(thought.id, thought.closed_by) for thought in store.history(ANN, "a")]
     assert chain == [("a", "b"), ("b", "c"), ("c", None)]
     assert store.check() == []

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from contract import (
     ANN,
-    ARMS,
     BOB,
     EMBEDDER,
     NOON,
-    Arm,
+    SIGNALS,
     Midway,
+    Signal,
     adding,
     nearest,
     summary,
@@ -148,17 +148,17 @@ def test_vectors_that_do_not_fit_are_refused(store: Backend, spoiled: str) -> No
     assert texts(store) == []
 
 
-@ARMS
-def test_own_writes_are_found_at_once(store: Backend, arm: Arm) -> None:
+@SIGNALS
+def test_own_writes_are_found_at_once(store: Backend, signal: Signal) -> None:
     for n in range(30):
         store.write(ANN, adding(turn(str(n), f"fact number{n}")))
-        assert f"fact number{n}" in arm(store, f"number{n}", k=30)
+        assert f"fact number{n}" in signal(store, f"number{n}", k=30)
 
 
 # ---- search stays in scope
 
 
-@ARMS
+@SIGNALS
 @pytest.mark.parametrize(
     ("scope", "found"),
     [
@@ -170,50 +170,54 @@ def test_own_writes_are_found_at_once(store: Backend, arm: Arm) -> None:
         (Scope(user_id="nobody"), set()),
     ],
 )
-def test_search_stays_in_its_scope(store: Backend, arm: Arm, scope: Scope, found: set[str]) -> None:
+def test_search_stays_in_its_scope(
+    store: Backend, signal: Signal, scope: Scope, found: set[str]
+) -> None:
     store.write(BOB, adding(turn("1", "tea of bob", session_id="s1", agent_id="a1")))
     one = turn("1", "tea one", session_id="s1", agent_id="a1")
     two = turn("2", "tea two", session_id="s1", agent_id="a2")
     store.write(ANN, adding(one, two, turn("3", "tea three", session_id="s2")))
 
-    assert set(arm(store, "tea", scope)) == found
-    assert {one.text for one in store.turns(scope, Window())} == found
+    assert set(signal(store, "tea", scope)) == found
+    assert {turn.text for turn in store.turns(scope, Window())} == found
     assert len(store.chunks(scope)) == len(found)
 
 
-@ARMS
-def test_search_until_leaves_out_what_was_said_later(store: Backend, arm: Arm) -> None:
+@SIGNALS
+def test_search_until_leaves_out_what_was_said_later(store: Backend, signal: Signal) -> None:
     for n in range(4):
         said = NOON + timedelta(days=n)
         store.write(ANN, adding(turn(str(n), f"tea on day {n}", said_at=said)))
 
     until = NOON + timedelta(days=1)
-    assert set(arm(store, "tea", until=until)) == {"tea on day 0", "tea on day 1"}
-    assert len(arm(store, "tea", until=until.astimezone(timezone(timedelta(hours=9))))) == 2
-    assert arm(store, "tea", until=NOON - timedelta(microseconds=1)) == []
+    assert set(signal(store, "tea", until=until)) == {"tea on day 0", "tea on day 1"}
+    assert len(signal(store, "tea", until=until.astimezone(timezone(timedelta(hours=9))))) == 2
+    assert signal(store, "tea", until=NOON - timedelta(microseconds=1)) == []
 
 
-@ARMS
+@SIGNALS
 @pytest.mark.parametrize("k", [0, 1, 2, 99])
-def test_k_is_a_limit_not_a_demand(store: Backend, arm: Arm, k: int) -> None:
+def test_k_is_a_limit_not_a_demand(store: Backend, signal: Signal, k: int) -> None:
     store.write(ANN, adding(turn("1", "likes tea"), turn("2", "likes jazz")))
 
-    assert len(arm(store, "likes", k=k)) == min(k, 2)
+    assert len(signal(store, "likes", k=k)) == min(k, 2)
 
 
-@ARMS
-def test_a_users_k_results_are_full_whatever_200_others_said(store: Backend, arm: Arm) -> None:
+@SIGNALS
+def test_a_users_k_results_are_full_whatever_200_others_said(
+    store: Backend, signal: Signal
+) -> None:
     alike = [turn(str(n), "we live in Oslo") for n in range(15)]
     for n in range(200):
         store.write(Scope(user_id=f"user{n}"), adding(*alike))
     mine = [turn(str(n), f"I live in Oslo {n}") for n in range(10)]
     store.write(ANN, adding(*mine))
 
-    assert sorted(arm(store, "live Oslo", k=10)) == sorted(one.text for one in mine)
+    assert sorted(signal(store, "live Oslo", k=10)) == sorted(one.text for one in mine)
 
 
 @pytest.mark.parametrize("text", ["tea", "milk"])
-def test_matches_are_best_first_and_name_their_place(store: Backend, text: str) -> None:
+def test_chunks_are_best_first_and_name_their_span(store: Backend, text: str) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "tea milk"), turn("3", "milk")))
 
     with store.snapshot(ANN) as snapshot:
@@ -255,17 +259,17 @@ def test_any_words_can_be_searched_for(store: Backend, words: list[str]) -> None
 # ---- hide, show, forget
 
 
-@ARMS
-def test_hiding_is_reversible(store: Backend, arm: Arm) -> None:
+@SIGNALS
+def test_hiding_is_reversible(store: Backend, signal: Signal) -> None:
     store.write(ANN, adding(*(turn(str(n), f"tea {n}") for n in range(5))))
-    assert len(arm(store, "tea")) == 5
+    assert len(signal(store, "tea")) == 5
 
     store.write(ANN, WriteBatch(hide=["1/0", "4/0"]))
-    assert set(arm(store, "tea")) == {"tea 0", "tea 2", "tea 3"}
+    assert set(signal(store, "tea")) == {"tea 0", "tea 2", "tea 3"}
     assert [chunk.id for chunk in store.chunks(ANN) if chunk.hidden] == ["1/0", "4/0"]
 
     store.write(ANN, adding(turn("5", "tea 5"), show=["1/0", "4/0"]))
-    assert len(arm(store, "tea")) == 6
+    assert len(signal(store, "tea")) == 6
     assert store.check() == []
 
 
@@ -288,7 +292,7 @@ def test_forgetting_takes_all_that_was_derived(store: Backend) -> None:
 
     left = ["tea 1", "tea 2", "tea 4", "tea 6"]
     assert texts(store) == sorted(nearest(store, "tea")) == sorted(worded(store, "tea")) == left
-    assert [one.id for one in store.summaries(ANN, 1)] == ["S1/2"]
+    assert [summary.id for summary in store.summaries(ANN, 1)] == ["S1/2"]
     assert (store.pending(), store.check()) == (["ann"], [])
     assert store.stats()["chunks"] == 4
 
@@ -311,7 +315,7 @@ def test_positions_of_forgotten_turns_are_not_given_again(store: Backend) -> Non
     store.write(ANN, WriteBatch(forget=["2"]))
     store.write(ANN, adding(turn("3", "jazz")))
 
-    assert [one.position for one in store.turns(ANN, Window())] == [1, 3]
+    assert [turn.position for turn in store.turns(ANN, Window())] == [1, 3]
 
 
 # ---- summaries
@@ -342,7 +346,7 @@ def test_the_first_of_two_summaries_of_one_version_stays(store: Backend) -> None
     store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"])]))
     store.write(ANN, WriteBatch(summaries=[summary(2, ["2"])]))
 
-    assert [one.sources for one in store.summaries(ANN, 1)] == [("1", "2")]
+    assert [summary.sources for summary in store.summaries(ANN, 1)] == [("1", "2")]
 
 
 @pytest.mark.parametrize("level", [1, 2])

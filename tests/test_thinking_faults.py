@@ -60,7 +60,9 @@ def filled(path: Path, turns: int) -> Path:
 
 
 def concluded(memory: Memory) -> list[tuple[object, ...]]:
-    return sorted((one.text, one.turn_ids, str(one.valid_to)) for one in everything(memory))
+    return sorted(
+        (thought.text, thought.turn_ids, str(thought.valid_to)) for thought in everything(memory)
+    )
 
 
 def kill_while_thinking(worker: "subprocess.Popen[str]", after: float) -> None:

@@ -50,19 +50,19 @@ def shared() -> Iterator[Memory]:
 
 def test_a_repeat_joins_what_it_repeats_with_the_sources_of_both(memory: Memory) -> None:
     ids = tell(memory, says("Ann likes tea.", 0), says("Ann likes tea.", 3))
-    (one,) = memory.thoughts(user_id="ann")
+    (thought,) = memory.thoughts(user_id="ann")
 
-    assert (one.turn_ids, one.support) == (tuple(ids), 2)
-    assert (one.said_at, one.repeated_at) == (day(0), day(3))
+    assert (thought.turn_ids, thought.support) == (tuple(ids), 2)
+    assert (thought.said_at, thought.repeated_at) == (day(0), day(3))
 
 
 def test_near_duplicates_join_and_keep_the_words_said_first(memory: Memory) -> None:
     text = "Ann went for a long walk around the old harbour with her greyhound"
     ids = tell(memory, says(f"{text}.", 5), says(f"{text} slowly.", 1))
-    (one,) = memory.thoughts(user_id="ann")
+    (thought,) = memory.thoughts(user_id="ann")
 
-    assert (one.text, set(one.turn_ids)) == (f"{text} slowly.", set(ids))
-    (hit,) = memory.recall(one.text, user_id="ann", kind="thought")
+    assert (thought.text, set(thought.turn_ids)) == (f"{text} slowly.", set(ids))
+    (hit,) = memory.recall(thought.text, user_id="ann", kind="thought")
     assert hit.relevance == pytest.approx(1)  # it is found by the words it has now
     assert memory.doctor() == []
 
@@ -85,7 +85,7 @@ def test_numbers_names_and_denials_keep_thoughts_apart(
 def test_turns_of_one_batch_join_too(memory: Memory) -> None:
     memory.remember([says("Ann likes tea.", n) for n in range(3)], user_id="ann")
     memory.think(user_id="ann")
-    assert [one.support for one in memory.thoughts(user_id="ann")] == [3]
+    assert [thought.support for thought in memory.thoughts(user_id="ann")] == [3]
 
 
 def test_a_fact_closed_many_times_over_is_still_joined_by_its_repeats() -> None:
@@ -94,8 +94,8 @@ def test_a_fact_closed_many_times_over_is_still_joined_by_its_repeats() -> None:
             tell(memory, says(FISH[0].text, n), says(FISH[1].text, n + 1))
         tell(memory, says(FISH[1].text, 50))
 
-        (one,) = memory.thoughts(user_id="ann")
-        assert (one.text, one.support) == (FISH[1].text, 2)
+        (thought,) = memory.thoughts(user_id="ann")
+        assert (thought.text, thought.support) == (FISH[1].text, 2)
 
 
 # ---- at odds
@@ -112,11 +112,11 @@ def test_a_judge_that_says_yes_closes_what_was_said_earlier(turns: tuple[Turn, .
     judge = Says(True)
     with opened(judge=judge) as memory:
         tell(memory, *turns)
-        (one,) = memory.thoughts(user_id="ann")
+        (thought,) = memory.thoughts(user_id="ann")
 
-        assert (one.text, one.conflicts) == (FISH[1].text, ())
+        assert (thought.text, thought.conflicts) == (FISH[1].text, ())
         assert judge.asked == [(FISH[0].text, FISH[1].text)]
-        assert texts(memory.history(one.id, user_id="ann")) == [turn.text for turn in FISH]
+        assert texts(memory.history(thought.id, user_id="ann")) == [turn.text for turn in FISH]
         assert known(memory, as_of=day(0.5)) == [FISH[0].text]
 
 
@@ -126,7 +126,7 @@ def test_a_judge_that_says_no_clears_the_mark_and_is_not_asked_again() -> None:
         tell(memory, *FISH)
         memory.think(user_id="ann")
 
-        assert [one.conflicts for one in memory.thoughts(user_id="ann")] == [(), ()]
+        assert [thought.conflicts for thought in memory.thoughts(user_id="ann")] == [(), ()]
         assert len(judge.asked) == 1
 
 
@@ -153,7 +153,7 @@ def test_a_judge_that_raises_loses_nothing_and_is_asked_again() -> None:
 def test_a_marked_thought_that_is_retracted_marks_nothing(memory: Memory) -> None:
     tell(memory, *FISH)
     memory.retract(memory.thoughts(user_id="ann")[0].id, user_id="ann")
-    assert [one.conflicts for one in memory.thoughts(user_id="ann")] == [()]
+    assert [thought.conflicts for thought in memory.thoughts(user_id="ann")] == [()]
 
 
 # ---- one after the other
@@ -164,8 +164,8 @@ def test_who_moves_away_and_comes_back_lives_there_twice(memory: Memory) -> None
     (now,) = memory.thoughts(user_id="ann")
 
     chain = memory.history(now.id, user_id="ann")
-    assert [one.tail for one in chain] == ["Oslo", "Rome", "Oslo"]
-    assert [(one.valid_from, one.valid_to) for one in chain] == [
+    assert [thought.tail for thought in chain] == ["Oslo", "Rome", "Oslo"]
+    assert [(thought.valid_from, thought.valid_to) for thought in chain] == [
         (day(0), day(1)), (day(1), day(2)), (day(2), None),
     ]  # fmt: skip
 
@@ -175,7 +175,11 @@ def test_the_order_of_turns_said_at_the_same_moment_counts(memory: Memory) -> No
     memory.think(user_id="ann")
 
     (now,) = memory.thoughts(user_id="ann")
-    assert [one.tail for one in memory.history(now.id, user_id="ann")] == ["Oslo", "Rome", "Oslo"]
+    assert [thought.tail for thought in memory.history(now.id, user_id="ann")] == [
+        "Oslo",
+        "Rome",
+        "Oslo",
+    ]
 
 
 def test_history_of_any_member_shows_the_whole_chain_oldest_first(memory: Memory) -> None:
@@ -184,32 +188,32 @@ def test_history_of_any_member_shows_the_whole_chain_oldest_first(memory: Memory
     )
     chain = everything(memory)
 
-    assert [one.tail for one in chain] == ["Oslo", "Rome", "Kyiv", "Bonn"]
-    for one in chain:
-        assert memory.history(one.id, user_id="ann") == chain
+    assert [thought.tail for thought in chain] == ["Oslo", "Rome", "Kyiv", "Bonn"]
+    for thought in chain:
+        assert memory.history(thought.id, user_id="ann") == chain
 
 
 def test_history_of_what_replaced_nothing_is_the_thought_alone(memory: Memory) -> None:
     tell(memory, says("Ann likes tea."), lives("Oslo"))
-    for one in memory.thoughts(user_id="ann"):
-        assert memory.history(one.id, user_id="ann") == [one]
+    for thought in memory.thoughts(user_id="ann"):
+        assert memory.history(thought.id, user_id="ann") == [thought]
 
 
 @pytest.mark.parametrize("call", ["history", "retract"])
 def test_a_strangers_thought_is_not_there(memory: Memory, call: str) -> None:
     tell(memory, lives("Oslo"))
-    (one,) = memory.thoughts(user_id="ann")
+    (thought,) = memory.thoughts(user_id="ann")
 
     with pytest.raises(InvalidInput, match="has no thought"):
-        getattr(memory, call)(one.id, user_id="bob")
-    assert memory.thoughts(user_id="ann") == [one]
+        getattr(memory, call)(thought.id, user_id="bob")
+    assert memory.thoughts(user_id="ann") == [thought]
 
 
 def test_a_claim_that_comes_late_interrupts_what_was_said_around_it(memory: Memory) -> None:
     ids = tell(memory, lives("Oslo", 1), lives("Oslo", 5), lives("Oslo", 7), lives("Rome", 3))
-    chain = everything(memory)
+    chain = sorted(everything(memory), key=lambda thought: thought.said_at)
 
-    assert [(one.tail, one.turn_ids) for one in sorted(chain, key=lambda one: one.said_at)] == [
+    assert [(thought.tail, thought.turn_ids) for thought in chain] == [
         ("Oslo", (ids[0],)), ("Rome", (ids[3],)), ("Oslo", (ids[1], ids[2])),
     ]  # fmt: skip
     assert (known(memory), memory.doctor()) == (["Ann lives in Oslo."], [])
@@ -257,7 +261,7 @@ def test_the_block_says_since_when_what_holds_holds(memory: Memory) -> None:
     tell(memory, lives("Oslo", 0), lives("Rome", 2))
     context = memory.context("Ann lives where?", user_id="ann")
 
-    assert [one.text for one in context.thoughts] == ["Ann lives in Rome."]
+    assert [thought.text for thought in context.thoughts] == ["Ann lives in Rome."]
     assert [line for line in context.text.splitlines() if "[since" in line] == [
         "> [since 3 May 2024] Ann lives in Rome."
     ]
@@ -335,7 +339,7 @@ def test_every_claim_is_a_source_of_exactly_one_thought(shared: Memory, turns: l
     user = next(users)
     tell(shared, *turns, user_id=user)
 
-    sources = [id for one in everything(shared, user) for id in one.turn_ids]
+    sources = [id for thought in everything(shared, user) for id in thought.turn_ids]
     assert sorted(sources) == sorted(str(turn.id) for turn in turns)
 
 
@@ -386,9 +390,9 @@ def test_odd_texts_are_thought_about(memory: Memory, text: str) -> None:
     memory._maintenance._reflection.thinker._read = read  # type: ignore[attr-defined]
     tell(memory, says(text))
 
-    (one,) = memory.thoughts(user_id="ann")
-    assert one.text == text[:28].strip()
-    assert memory.recall("Ann", user_id="ann", kind="thought")[0].text == one.text
+    (thought,) = memory.thoughts(user_id="ann")
+    assert thought.text == text[:28].strip()
+    assert memory.recall("Ann", user_id="ann", kind="thought")[0].text == thought.text
     assert memory.doctor() == []
 
 
@@ -404,13 +408,13 @@ def test_a_favourite_written_in_signs_is_replaced_by_another(memory: Memory) -> 
 def test_one_thought_may_have_thousands_of_sources(memory: Memory) -> None:
     memory.remember([lives("Oslo", n, id=f"t{n}") for n in range(2_000)], user_id="ann")
     memory.think(user_id="ann")
-    (one,) = memory.thoughts(user_id="ann")
-    assert (one.support, one.repeated_at) == (2_000, day(1_999))
+    (thought,) = memory.thoughts(user_id="ann")
+    assert (thought.support, thought.repeated_at) == (2_000, day(1_999))
 
     memory.remember(lives("Rome", 1_000.5), user_id="ann")
     memory.think(user_id="ann")
     (now,) = memory.thoughts(user_id="ann")
-    assert [each.support for each in memory.history(now.id, user_id="ann")] == [1_001, 1, 999]
+    assert [thought.support for thought in memory.history(now.id, user_id="ann")] == [1_001, 1, 999]
     assert memory.recall("Ann lives", user_id="ann", kind="thought")[0].turn_ids == now.turn_ids
 
 
@@ -462,7 +466,7 @@ def test_a_scope_shows_its_own_thoughts_and_of_them_its_own_sources(
             context = shared.context("Ann lives in Oslo and has tea", **asked)
             hits = shared.recall("Ann lives Oslo tea", kind="thought", **asked)
             thoughts = shared.thoughts(**asked)
-            seen = [one.turn_ids for one in (*thoughts, *context.thoughts)]
+            seen = [thought.turn_ids for thought in (*thoughts, *context.thoughts)]
             for turn_ids in seen + [hit.turn_ids for hit in hits]:
                 assert turn_ids
                 assert set(turn_ids) <= own
@@ -480,7 +484,7 @@ def test_one_session_does_not_show_what_another_replaced(memory: Memory) -> None
 
 
 def support_of(thoughts: list[Thought]) -> list[int]:
-    return [one.support for one in thoughts]
+    return [thought.support for thought in thoughts]
 
 
 def test_support_counts_what_the_scope_sees(memory: Memory) -> None:

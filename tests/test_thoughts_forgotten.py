@@ -88,11 +88,11 @@ def test_what_else_a_turn_says_is_not_drawn_twice_when_it_is_thought_about_again
             says(f"Ann likes tea.\n{FISH[0].text}\nI live in Oslo", 1),
             says(f"{FISH[1].text}\nI live in Rome", 2),
         )
-        before = {one.text for one in everything(memory)}
+        before = {thought.text for thought in everything(memory)}
         memory.forget(user_id="ann", turn_ids=[first])
         memory.flush()
 
-        assert {one.text for one in everything(memory)} == before
+        assert {thought.text for thought in everything(memory)} == before
         assert set(known(memory)) == {"Ann likes tea.", FISH[1].text, "Ann lives in Rome."}
 
 

@@ -54,7 +54,7 @@ def test_sessions_follow_one_another_by_their_first_turn_however_they_interleave
     assert told(store) == [["c 0", "c 6"], ["None 1", "None 5"], ["a 2", "a 4"], ["b 3", "b 9"]]
 
 
-def test_what_was_said_at_one_time_stands_as_it_was_stored(store: Backend) -> None:
+def test_turns_of_one_time_are_in_the_order_stored(store: Backend) -> None:
     for n in range(3):
         store.write(ANN, adding(turn(f"a{n}", f"a{n}", session_id="a")))
         store.write(ANN, adding(turn(f"b{n}", f"b{n}", session_id="b")))
@@ -63,7 +63,7 @@ def test_what_was_said_at_one_time_stands_as_it_was_stored(store: Backend) -> No
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_the_chunks_of_a_turn_stand_together_and_share_it(store: Backend, backwards: bool) -> None:
+def test_the_chunks_of_a_turn_are_adjacent_and_share_it(store: Backend, backwards: bool) -> None:
     store.write(ANN, in_pieces(turn("2", "onetwothree", **later(2)), 3, 3, 5, backwards=backwards))
     store.write(ANN, adding(turn("1", "zero", **later(1))))
 
@@ -96,7 +96,7 @@ def test_a_timeline_says_when_and_by_whom(store: Backend) -> None:
     assert [(us - since) / 60e6 for us in line.said_us.tolist()] == [-4, 1, 2, 3]
 
 
-def test_times_before_1970_have_their_place(store: Backend) -> None:
+def test_times_before_1970_are_in_order(store: Backend) -> None:
     ancient = turn("1", "ancient", said_at=datetime(1, 1, 2, tzinfo=NOON.tzinfo))
     store.write(ANN, adding(turn("2", "now"), ancient))
 
@@ -117,12 +117,12 @@ class Model:
     def told(self, scope: Scope, until: datetime | None) -> list[list[str]]:
         order = {id: n for n, id in enumerate(self.turns)}
         seen = [
-            one
-            for one in self.turns.values()
-            if one.id not in self.hidden
-            and scope.session_id in (None, one.session_id)
-            and scope.agent_id in (None, one.agent_id)
-            and (until is None or one.said_at <= until)
+            turn
+            for turn in self.turns.values()
+            if turn.id not in self.hidden
+            and scope.session_id in (None, turn.session_id)
+            and scope.agent_id in (None, turn.agent_id)
+            and (until is None or turn.said_at <= until)
         ]
         seen.sort(key=lambda one: (one.said_at, order[one.id]))
         sessions: dict[str | None, list[str]] = {}
@@ -192,7 +192,7 @@ ARRIVING = [(0, "a"), (2, "b"), (4, "a"), (4, "c"), (6, "b")]
 
 
 @pytest.mark.parametrize("first", range(1, 5))
-def test_whatever_comes_after_the_first_reading_finds_its_place(
+def test_chunks_added_after_the_first_snapshot_are_in_order(
     stores: list[SQLiteStore], first: int
 ) -> None:
     right = [["0 a", "4 a"], ["2 b", "6 b"], ["4 c"]]
@@ -222,7 +222,7 @@ def everything(store: Backend, scope: Scope, until: datetime | None = None) -> t
         )
 
 
-def test_new_turns_are_taken_in_without_reading_the_old_ones_again(
+def test_new_turns_are_read_without_reading_the_old_ones_again(
     stores: list[SQLiteStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = stores
@@ -263,7 +263,7 @@ def mixed(n: int) -> list[Turn]:
 
 @pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])
 @pytest.mark.parametrize("name", SCOPES)
-def test_all_that_a_reading_tells_means_the_same_places(
+def test_every_method_of_a_snapshot_numbers_the_same_rows(
     store: Backend, name: str, flat: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors_module, "FLAT_UP_TO", 1000 if flat else 20)
@@ -286,7 +286,7 @@ def test_all_that_a_reading_tells_means_the_same_places(
         assert sorted(found.tolist()) == places.tolist()
 
 
-def test_vectors_and_matches_come_as_asked_even_twice(store: Backend) -> None:
+def test_vectors_and_chunks_come_in_the_order_of_the_rows_even_twice(store: Backend) -> None:
     store.write(ANN, adding(*mixed(10)))
 
     with store.snapshot(ANN) as snapshot:
@@ -299,7 +299,7 @@ def test_vectors_and_matches_come_as_asked_even_twice(store: Backend) -> None:
 
 
 @pytest.mark.parametrize("flat", [True, False], ids=["flat", "inverted lists"])
-def test_a_parts_k_nearest_are_full_whatever_else_is_nearer(
+def test_the_k_nearest_of_a_scope_are_full_whatever_else_is_nearer(
     store: Backend, flat: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors_module, "FLAT_UP_TO", 1000 if flat else 20)
@@ -311,7 +311,7 @@ def test_a_parts_k_nearest_are_full_whatever_else_is_nearer(
     assert len(nearest(store, "tea", until=NOON - timedelta(minutes=1), k=5)) == 5
 
 
-def test_full_text_is_asked_inside_the_scope_alone(store: Backend) -> None:
+def test_full_text_is_searched_inside_the_scope_alone(store: Backend) -> None:
     assert isinstance(store, SQLiteStore)
     store.write(ANN, adding(turn("1", "tea", session_id="s", agent_id="a")))
     asked: list[str] = []
@@ -323,9 +323,7 @@ def test_full_text_is_asked_inside_the_scope_alone(store: Backend) -> None:
 
 
 @pytest.mark.parametrize("name", SCOPES)
-def test_a_part_is_what_it_would_be_if_there_were_nothing_else(
-    stores: list[SQLiteStore], name: str
-) -> None:
+def test_a_scope_looks_as_if_nothing_else_were_stored(stores: list[SQLiteStore], name: str) -> None:
     mine, user, alone = stores[0], next(users), next(users)
     scope, until = SCOPES[name]
     inside = [
@@ -381,13 +379,13 @@ def test_a_word_is_found_in_its_forms_and_in_the_date(store: Backend) -> None:
     assert worded(store, "2024") == worded(store, "May") == ["two cats", "in march"]
 
 
-def test_the_words_that_stand_for_a_scope_find_nothing(stores: list[SQLiteStore]) -> None:
+def test_the_tokens_of_a_scope_find_nothing(stores: list[SQLiteStore]) -> None:
     user = next(users)
     stores[0].write(Scope(user_id=user), adding(turn("1", "tea")))
     assert worded(stores[0], scope_tokens(user, None, None)[0], Scope(user_id=user)) == []
 
 
-def test_what_is_shared_cannot_be_changed(store: Backend) -> None:
+def test_shared_arrays_are_read_only(store: Backend) -> None:
     store.write(ANN, adding(*mixed(10)))
 
     for scope in (ANN, Scope(user_id="ann", session_id="s1")):

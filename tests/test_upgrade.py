@@ -104,12 +104,12 @@ def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Pa
     raw.close()
 
     store = SQLiteStore(str(old), EMBEDDER.fingerprint)
-    assert [one.turn.id for one in store.next_batch(ANN, 9)] == ["1"]
+    assert [queued.turn.id for queued in store.next_batch(ANN, 9)] == ["1"]
     assert store.stats()["waiting_turns"] == 8
     memory = Memory(store, EMBEDDER, thinker=Reader(), settings=Settings(background=False))
     memory.think(user_id="ann")
 
-    assert [one.text for one in memory.thoughts(user_id="ann")] == [
+    assert [thought.text for thought in memory.thoughts(user_id="ann")] == [
         "I like tea", "我住在东京", "hidden 猫",
     ]  # fmt: skip
     assert store.stats()["waiting_turns"] == 4

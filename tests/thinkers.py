@@ -55,7 +55,7 @@ class Reader:
 
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
         self.batches.append([str(turn.id) for turn in turns])
-        return [one for turn in turns for one in self._read(turn)]
+        return [claim for turn in turns for claim in self._read(turn)]
 
 
 class Fails(Reader):
@@ -131,7 +131,7 @@ def tell(memory: Memory, *turns: Turn, user_id: str = "ann") -> list[str]:
 
 
 def texts(thoughts: Sequence[Thought]) -> list[str]:
-    return [one.text for one in thoughts]
+    return [thought.text for thought in thoughts]
 
 
 def known(memory: Memory, user_id: str = "ann", **rest: Any) -> list[str]:
@@ -141,8 +141,8 @@ def known(memory: Memory, user_id: str = "ann", **rest: Any) -> list[str]:
 def everything(memory: Memory, user_id: str = "ann") -> list[Thought]:
     """Return what holds and all that it replaced."""
     found: dict[str, Thought] = {}
-    for one in memory.thoughts(user_id=user_id):
-        found |= {each.id: each for each in memory.history(one.id, user_id=user_id)}
+    for thought in memory.thoughts(user_id=user_id):
+        found |= {each.id: each for each in memory.history(thought.id, user_id=user_id)}
     return list(found.values())
 
 

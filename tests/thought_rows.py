@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from contract import ANN, EMBEDDER, adding
@@ -14,10 +14,19 @@ from memkit.protocols import ReflectionResult, Vectors, WriteBatch
 from memkit.records import Source, Thought, Turn
 from memkit.thoughts.merging import ThoughtTransaction
 
+_T = TypeVar("_T")
+
 
 def _said_at(turn: Turn) -> datetime:
     assert turn.said_at is not None
     return turn.said_at
+
+
+def _changed(stored: Sequence[_T], before: Sequence[_T], after: Sequence[_T]) -> tuple[_T, ...]:
+    """Apply the difference between two versions to what is stored."""
+    lost = set(before) - set(after)
+    gained = [item for item in after if item not in before and item not in stored]
+    return tuple(item for item in (*stored, *gained) if item not in lost)
 
 
 class ThoughtMemory(Protocol):
@@ -161,16 +170,18 @@ class InDictionaries:
     def update(
         self, before: Thought, after: Thought, *, vector: Vectors | None = None, **_: Any
     ) -> None:
-        stored = self._thoughts[after.id].sources
-        unchanged = [source for source in stored if source not in before.sources]
-        sources = tuple(dict.fromkeys([*unchanged, *after.sources]))
-        self._thoughts[after.id] = replace(after, sources=sources)
+        stored = self._thoughts[after.id]
+        self._thoughts[after.id] = replace(
+            after,
+            sources=_changed(stored.sources, before.sources, after.sources),
+            conflicts=_changed(stored.conflicts, before.conflicts, after.conflicts),
+        )
         if vector is not None:
             self._vectors[after.id] = vector
         for rival in set(before.conflicts) - set(after.conflicts):
-            theirs = self._thoughts[rival]
-            remaining = tuple(id for id in theirs.conflicts if id != after.id)
-            self._thoughts[rival] = replace(theirs, conflicts=remaining)
+            conflicts = self._thoughts[rival].conflicts
+            remaining = _changed(conflicts, (after.id,), ())
+            self._thoughts[rival] = replace(self._thoughts[rival], conflicts=remaining)
 
     def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
         self._queue |= set(requeue)

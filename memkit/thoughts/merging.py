@@ -170,10 +170,9 @@ class ThoughtTransaction:
         pair = self._find_believed(ids=[older_id, newer_id])
         if len(pair) < 2:
             return  # one of them was deleted or retracted in the meantime
-        pair.sort(key=lambda thought: thought.id != older_id)
-        older = pair[0]
-        remaining = tuple(rival for rival in older.conflicts if rival != newer_id)
-        self._rows.update(older, replace(older, conflicts=remaining))
+        pair.sort(key=lambda thought: thought.id != older_id)  # the older first
+        remaining = tuple(rival for rival in pair[0].conflicts if rival != newer_id)
+        self._rows.update(pair[0], replace(pair[0], conflicts=remaining))
         if contradict and all(thought.closed_by is None for thought in pair):
             self._rechain(pair)
 
