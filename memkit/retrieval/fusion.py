@@ -139,9 +139,8 @@ def current_thoughts(
     by_text: dict[str, RecalledThought] = {}
     for recalled in thoughts:
         if recalled.current is not None and not set(recalled.current.turn_ids) <= set(without):
-            by_text.setdefault(
-                recalled.current.text, recalled
-            )  # several slots may hold one sentence
+            # the same sentence may be the value of several attributes
+            by_text.setdefault(recalled.current.text, recalled)
     return list(by_text.values())
 
 
