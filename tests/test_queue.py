@@ -213,7 +213,7 @@ def test_others_go_on_while_one_is_given_up_and_it_is_shown_and_can_be_retried()
         assert len(known(memory)) == 3
         assert memory.stats(user_id="ann")["parked_turns"] == 1
         (fault,) = memory.doctor()
-        assert "'t1' of 'ann' was given up after 5 attempts" in fault
+        assert "'t1' of 'ann' was parked after 5 failed attempts" in fault
         assert "cannot read ['t1']" in fault
 
         thinker.at.clear()

@@ -14,14 +14,14 @@ from memkit.records import Scope
 
 FAULTS = {
     "DELETE FROM chunks": "1 turns without a chunk",
-    "UPDATE chunks SET turn_seq = 99": "points to a row of turns that is gone",
+    "UPDATE chunks SET turn_seq = 99": "points to a deleted row of turns",
     "DELETE FROM vectors": "without a vector of the current embedder",
-    "UPDATE chunks SET user_id = 'bob'": "whose user is not their turn's",
-    "UPDATE users SET user_id = 'bob'": "turns of a user that is not known",
+    "UPDATE chunks SET user_id = 'bob'": "chunks of another user than their turn",
+    "UPDATE users SET user_id = 'bob'": "turns of an unknown user",
     "UPDATE chunks SET text = 'milk'": "full text disagrees",
     "INSERT INTO searchable_fts (searchable_fts) VALUES ('delete-all')": "missing from full text",
     "UPDATE vectors SET vector = zeroblob(256)": "vector index of 'ann': 1 rows differ",
-    "INSERT INTO summary_sources VALUES (1, 9, 'gone')": "summaries whose sources are gone",
+    "INSERT INTO summary_sources VALUES (1, 9, 'gone')": "summaries with deleted sources",
 }
 
 

@@ -196,7 +196,7 @@ class ThoughtTransaction:
         self._reopen(derived)
 
     def _reopen(self, removed: Sequence[Thought]) -> None:
-        """Undo what removed thoughts did: those that they closed hold again, or close anew."""
+        """Open the thoughts that removed ones closed, and chain their attributes again."""
         for thought in self._rows.find(closed_by=[thought.id for thought in removed]):
             self._rows.update(thought, close(thought, None))
         for attribute in dict.fromkeys(thought.slot for thought in removed):

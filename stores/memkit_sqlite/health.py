@@ -32,14 +32,14 @@ _MUST_BE_ZERO = {
     "chunks without a vector of the current embedder": "SELECT count(*) FROM chunks WHERE seq"
     " NOT IN (SELECT chunk_seq FROM vectors JOIN embedders ON embedders.id = embedder"
     " WHERE current)",
-    "summaries whose sources are gone": "SELECT count(DISTINCT s.seq) FROM summaries s"
+    "summaries with deleted sources": "SELECT count(DISTINCT s.seq) FROM summaries s"
     " JOIN summary_sources o ON o.summary_seq = s.seq"
     " WHERE NOT EXISTS (SELECT 1 FROM turns t WHERE t.user_id = s.user_id AND t.id = o.source_id)"
     " AND NOT EXISTS (SELECT 1 FROM summaries e WHERE e.user_id = s.user_id"
     " AND e.id = o.source_id)",
-    "turns of a user that is not known": "SELECT count(*) FROM turns WHERE user_id NOT IN"
+    "turns of an unknown user": "SELECT count(*) FROM turns WHERE user_id NOT IN"
     " (SELECT user_id FROM users)",
-    "chunks whose user is not their turn's": "SELECT count(*) FROM chunks c JOIN turns t"
+    "chunks of another user than their turn": "SELECT count(*) FROM chunks c JOIN turns t"
     " ON t.seq = c.turn_seq WHERE c.user_id != t.user_id",
     "thoughts without a source": "SELECT count(*) FROM thoughts WHERE seq NOT IN"
     " (SELECT thought_seq FROM thought_sources)",
@@ -48,13 +48,14 @@ _MUST_BE_ZERO = {
     " WHERE current)",
     "thoughts in no group": "SELECT count(*) FROM thought_vectors WHERE groups IS NULL"
     " AND embedder IN (SELECT id FROM embedders WHERE current)",
-    "thoughts whose user is not their turns'": "SELECT count(*) FROM thoughts t"
+    "thoughts of another user than their turns": "SELECT count(*) FROM thoughts t"
     " JOIN thought_sources s ON s.thought_seq = t.seq JOIN turns ON turns.seq = s.turn_seq"
     " WHERE turns.user_id != t.user_id",
-    "thoughts closed by what is gone": "SELECT count(*) FROM thoughts t WHERE closed_by IS NOT NULL"
+    "thoughts closed by a deleted thought": "SELECT count(*) FROM thoughts t"
+    " WHERE closed_by IS NOT NULL"
     " AND NOT EXISTS (SELECT 1 FROM thoughts o WHERE o.user_id = t.user_id AND o.id = t.closed_by)",
-    "slots with more than one thought of a user that holds": "SELECT count(*) FROM (SELECT 1 FROM"
-    " thoughts WHERE slot IS NOT NULL AND closed_by IS NULL AND retracted_at IS NULL"
+    "single-valued attributes with more than one open thought": "SELECT count(*) FROM ("
+    "SELECT 1 FROM thoughts WHERE slot IS NOT NULL AND closed_by IS NULL AND retracted_at IS NULL"
     " GROUP BY user_id, slot HAVING count(*) > 1)",
     "visible chunks missing from full text, or extra rows in it": "SELECT abs((SELECT count(*)"
     " FROM searchable) - (SELECT count(*) FROM searchable_fts_docsize))",
@@ -81,7 +82,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
     if faults:
         return faults  # the content of damaged pages means nothing
     faults += [
-        f"{row[0]} row {row[1]} points to a row of {row[2]} that is gone"
+        f"{row[0]} row {row[1]} points to a deleted row of {row[2]}"
         for row in db.execute("PRAGMA foreign_key_check")
     ]
     faults += [
@@ -89,8 +90,8 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         for row in db.execute("SELECT user_id, failure FROM users WHERE failure IS NOT NULL")
     ]
     faults += [
-        f"turn {row['id']!r} of {row['user_id']!r} was given up after {row['attempts']} attempts to"
-        f" think about it: {row['failure']}; `memkit think --retry` tries again"
+        f"turn {row['id']!r} of {row['user_id']!r} was parked after {row['attempts']} failed"
+        f" attempts to draw thoughts from it: {row['failure']}; `memkit think --retry` tries again"
         for row in db.execute(
             "SELECT turns.id, turns.user_id, attempts, failure FROM thinking q"
             " JOIN turns ON turns.seq = q.turn_seq WHERE again_us IS NULL ORDER BY turns.seq"

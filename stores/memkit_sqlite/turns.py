@@ -47,7 +47,7 @@ def parse_integers(column: str | None) -> Integers:
 
 
 def extra_search_terms(text: str, date: str) -> str:
-    """Return the terms, besides its own words, by which full text finds a chunk.
+    """Return the terms by which full text finds a chunk in addition to its words.
 
     These are its date and, for scripts without spaces, pairs of characters and the words that are
     adjacent to them: "iPhone" in "我用iPhone手机".
