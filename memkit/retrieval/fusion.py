@@ -119,7 +119,7 @@ def weigh_signals(signals: Mapping[str, Floats]) -> dict[str, Floats]:
 
     >>> shares = weigh_signals({"dense": np.array([1.0, 0.5]), "lexical": np.array([0.0, 1.0])})
     >>> sum(shares.values()).round(3).tolist()
-    [0.09, 0.505]
+    [0.08, 0.49]
     """
     return {name: WEIGHTS[name] * np.clip(scores, 0, 1) for name, scores in signals.items()}
 
