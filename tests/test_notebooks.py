@@ -73,6 +73,14 @@ def test_a_notebook_tells_nothing_of_the_machine_it_ran_on(file: Path, what: str
     assert re.findall(f".{{,40}}{OF_THIS_MACHINE[what]}", json.dumps(outputs)) == []
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_a_notebook_imports_from_memkit_exists(file: Path) -> None:
+    for cell in read(file):
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memkit"):
+                exec(ast.unparse(node), {})
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
