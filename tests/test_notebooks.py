@@ -74,10 +74,12 @@ def test_a_notebook_tells_nothing_of_the_machine_it_ran_on(file: Path, what: str
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_a_notebook_imports_from_memkit_exists(file: Path) -> None:
+def test_what_a_notebook_imports_exists(file: Path) -> None:
     for cell in read(file):
         for node in ast.walk(ast.parse("".join(cell["source"]))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memkit"):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                ("memkit", "evals")
+            ):
                 exec(ast.unparse(node), {})
 
 
