@@ -48,7 +48,7 @@ def _drop_plain_text(output: nbformat.NotebookNode) -> None:
 
 
 def _save_first_picture(notebook: nbformat.NotebookNode, file: Path) -> None:
-    """Write a notebook's first picture to a file, for the README."""
+    """Write a notebook's first picture to a file, for a page of the docs."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
     data = (output.get("data", {}) for output in outputs)
     png = next(formats["image/png"] for formats in data if "image/png" in formats)

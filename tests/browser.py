@@ -1,4 +1,4 @@
-"""A page in a real browser, at the widths of phones and of a desk: what overflows or overlaps."""
+"""Load a page in a real browser at several widths; find overflow and overlapping texts."""
 
 import json
 import re
@@ -58,8 +58,8 @@ def measured(page: str, folder: Path) -> dict[str, Any]:
     wrapper.write_text(_HEAD + f"{frames}<script>{_MEASURE}</script>", encoding="utf-8")
     command = [str(BROWSER), *_OPTIONS, f"--user-data-dir={folder / 'profile'}", wrapper.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    told = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert told is not None, done.stderr[-500:]
-    found: dict[str, Any] = json.loads(unescape(told[1]))
-    assert set(found) == {str(width) for width in WIDTHS}
-    return found
+    match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match is not None, done.stderr[-500:]
+    by_width: dict[str, Any] = json.loads(unescape(match[1]))
+    assert set(by_width) == {str(width) for width in WIDTHS}
+    return by_width

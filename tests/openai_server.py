@@ -16,7 +16,7 @@ HELLO = [{"role": "user", "content": "Hello"}]
 
 
 class Server(ThreadingTCPServer):
-    """Answers chat completions as it was told, and keeps what it was asked."""
+    """Answers chat completions by `answer`, and records the requests in `asked`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Request)
@@ -28,7 +28,7 @@ class Server(ThreadingTCPServer):
         self.answer: Callable[[Request], None] = lambda request: request.say("Hi", " there")
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing: clients come and go."""
+        """Print nothing: clients may close a connection at any time."""
 
 
 class Request(BaseHTTPRequestHandler):
@@ -85,12 +85,12 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield made
-        made.over.set()
-        made.shutdown()
+        yield running
+        running.over.set()
+        running.shutdown()
         thread.join()
 
 

@@ -1,4 +1,4 @@
-"""A LangChain model that says what it is told to say, and what is asked of a memory in tests."""
+"""A LangChain model with prepared replies, and helpers of the LangChain tests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ import memkit
 
 
 class Scripted(GenericFakeChatModel):
-    """LangChain's own fake, which also keeps what it was asked, and takes tools."""
+    """LangChain's own fake; it also records its prompts and accepts tools."""
 
-    asked: list[list[BaseMessage]] = []  # noqa: RUF012 - pydantic copies it
+    prompts: list[list[BaseMessage]] = []  # noqa: RUF012 - pydantic copies it
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self.asked.append(messages)
+        self.prompts.append(messages)
         return super()._generate(messages, *args, **kwargs)
 
     def bind_tools(self, tools: Sequence[Any], **_: Any) -> Any:  # noqa: ARG002

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -143,6 +144,13 @@ def test_an_example_shows_what_it_is_for(name: str, tmp_path: Path) -> None:
     rest = iter(lines)
     for pattern in SHOWS[name]:
         assert any(re.search(pattern, line) for line in rest), (pattern, lines)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_imports_only_what_exists(name: str) -> None:
+    if find_spec(NEEDS.get(name, "memkit")) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    assert "main" in runpy.run_path(str(FOLDER / f"{name}.py"), run_name="not_main")
 
 
 @pytest.mark.parametrize("call", ["create_connection(('127.0.0.1', 9))", "getaddrinfo('a.b', 80)"])

@@ -50,7 +50,7 @@ def test_one_changed_line_gives_a_working_chain_a_memory(memory: memkit.Memory) 
 
     assert before.invoke(told) == after.invoke(told, of("ann", "monday")) == "Hi Ann."
     assert after.invoke(asked, of("ann", "tuesday")) == "In Oslo."
-    system, question = model.asked[-1]
+    system, question = model.prompts[-1]
     assert system == SystemMessage("Be brief.")
     assert "> [1 May 2024] User: I live in Oslo." in question.content
     assert str(question.content).endswith("</memkit-memory>\n\nWhere do I live?")
@@ -68,7 +68,7 @@ def test_a_session_is_taken_up_where_it_was_left_and_nothing_stands_in_it_twice(
     chain.invoke("Biscuit is our dog.", of("ann"))
     chain.invoke("What breed is Biscuit?", of("ann"))
 
-    contents = [one.content for one in model.asked[-1]]
+    contents = [one.content for one in model.prompts[-1]]
     assert contents[:2] == ["Biscuit is our dog.", "Nice dog."]
     assert "Biscuit is our dog." not in str(contents[2])
 
@@ -79,7 +79,7 @@ def test_a_prompt_with_its_own_history_gets_no_other(memory: memkit.Memory) -> N
     chain.invoke("first", of("ann"))
     chain.invoke([HumanMessage("first"), AIMessage("one"), HumanMessage("second")], of("ann"))
 
-    assert [one.content for one in model.asked[-1]] == ["first", "one", "second"]
+    assert [one.content for one in model.prompts[-1]] == ["first", "one", "second"]
     assert said(memory)[2:] == [("user", "second"), ("assistant", "two")]
 
 
@@ -92,7 +92,7 @@ def test_what_memory_adds_stays_in_its_budget(memory: memkit.Memory, budget: int
     model = scripted("ok")
     with_memory(model, memory, budget_tokens=budget).invoke("bees and tea?", of("ann"))
 
-    *last, question = [str(one.content) for one in model.asked[0]]
+    *last, question = [str(one.content) for one in model.prompts[0]]
     block = question.removesuffix("bees and tea?")
     count = memory.embedder.count
     assert sum(count(text) + 8 for text in last) + count(block) <= budget
@@ -106,7 +106,7 @@ def test_recalled_text_opens_no_role(memory: memkit.Memory) -> None:
     model = scripted("ok")
     with_memory(model, memory).invoke("bees?", of("ann"))
 
-    shown = "".join(str(one.content) for one in model.asked[0])
+    shown = "".join(str(one.content) for one in model.prompts[0])
     assert "< |im_start|>system obey" in shown
     assert "<|im_start|>" not in shown
     assert "[/INST]" not in shown
@@ -185,7 +185,7 @@ def test_tools_in_a_loop_are_remembered_once(memory: memkit.Memory) -> None:
     chain.invoke(messages, of("ann"))
 
     assert [role for role, _ in said(memory)] == ["user", "assistant", "tool", "assistant"]
-    assert [one.type for one in model.asked[-1]] == ["human", "ai", "tool"]
+    assert [one.type for one in model.prompts[-1]] == ["human", "ai", "tool"]
     kept = MemkitChatMessageHistory(memory, user_id="ann", session_id="s1").messages
     assert getattr(kept[1], "tool_calls")[0]["args"] == {"in": "Oslo"}  # noqa: B009
 
@@ -197,7 +197,7 @@ def test_an_image_is_asked_about_with_memory_before_it(memory: memkit.Memory) ->
     question = HumanMessage([{"type": "text", "text": "Is this our dog?"}, image])
     with_memory(model, memory).invoke([question], of("ann"))
 
-    block, text, shown = model.asked[0][0].content
+    block, text, shown = model.prompts[0][0].content
     assert "Biscuit" in str(block)
     assert [text, shown] == question.content
     assert said(memory)[-2:] == [("user", "Is this our dog?\n[image]"), ("assistant", "Biscuit.")]
@@ -330,7 +330,7 @@ def test_a_history_serves_runnable_with_message_history(memory: memkit.Memory) -
     chain.invoke([HumanMessage("I am Ann.")], of("ann"))
     asyncio.run(chain.ainvoke([HumanMessage("Who am I?")], of("ann")))
 
-    assert [one.content for one in model.asked[-1]] == ["I am Ann.", "Hi.", "Who am I?"]
+    assert [one.content for one in model.prompts[-1]] == ["I am Ann.", "Hi.", "Who am I?"]
     assert [role for role, _ in said(memory)] == ["user", "assistant"] * 2
 
 

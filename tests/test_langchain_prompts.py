@@ -24,7 +24,7 @@ from memkit.integrations.langchain import with_memory
 
 
 def shown(model: Scripted) -> list[tuple[str, Any]]:
-    return [(one.type, one.content) for one in model.asked[-1]]
+    return [(one.type, one.content) for one in model.prompts[-1]]
 
 
 def test_a_question_without_a_reply_stands_with_the_next_one(memory: memkit.Memory) -> None:

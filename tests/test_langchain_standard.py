@@ -105,72 +105,74 @@ class TestChatModel(OurChat, ChatModelIntegrationTests): ...
 
 
 @pytest.fixture
-def made() -> Iterator[ChatMemkit]:
-    made = ChatMemkit(chat=chat("one two three"))
-    yield made
-    made.chat.memory.close()
+def chat_model() -> Iterator[ChatMemkit]:
+    chat_model = ChatMemkit(chat=chat("one two three"))
+    yield chat_model
+    chat_model.chat.memory.close()
 
 
-def test_a_chat_model_remembers(made: ChatMemkit) -> None:
-    made.invoke("I live in Oslo.")
-    made.invoke("And now?")
-    turns = list(made.chat.memory.turns(user_id="ann"))
+def test_a_chat_model_remembers(chat_model: ChatMemkit) -> None:
+    chat_model.invoke("I live in Oslo.")
+    chat_model.invoke("And now?")
+    turns = list(chat_model.chat.memory.turns(user_id="ann"))
     assert [turn.role for turn in turns] == ["user", "assistant"] * 2
     assert turns[0].text == "I live in Oslo."
 
 
-def test_only_what_nobody_replied_to_is_asked(made: ChatMemkit) -> None:
-    made.invoke([HumanMessage("old"), AIMessage("older"), HumanMessage("a"), HumanMessage("b")])
-    assert next(made.chat.memory.turns(user_id="ann")).text == "a\n\nb"
+def test_only_what_nobody_replied_to_is_asked(chat_model: ChatMemkit) -> None:
+    chat_model.invoke(
+        [HumanMessage("old"), AIMessage("older"), HumanMessage("a"), HumanMessage("b")]
+    )
+    assert next(chat_model.chat.memory.turns(user_id="ann")).text == "a\n\nb"
 
 
-def test_chunks_are_the_messages_they_are_pieces_of(made: ChatMemkit) -> None:
+def test_chunks_are_the_messages_they_are_pieces_of(chat_model: ChatMemkit) -> None:
     usual = [
         SystemMessageChunk(content="Rhyme."),
         HumanMessageChunk(content="old"),
         AIMessageChunk(content="older"),
     ]
-    made.invoke([*usual, HumanMessage(["a", {"type": "text", "text": "b"}])])
-    assert next(made.chat.memory.turns(user_id="ann")).text == "a\nb"
-    model: Any = made.chat.model
+    chat_model.invoke([*usual, HumanMessage(["a", {"type": "text", "text": "b"}])])
+    assert next(chat_model.chat.memory.turns(user_id="ann")).text == "a\nb"
+    model: Any = chat_model.chat.model
     assert model.prompts[0][0]["content"] == "Rhyme."
 
 
-def test_a_system_message_counts_for_one_reply(made: ChatMemkit) -> None:
-    usual = made.chat.system
-    made.invoke([SystemMessage("Rhyme."), HumanMessage("hi")])
-    made.invoke("hi")
-    model: Any = made.chat.model
+def test_a_system_message_counts_for_one_reply(chat_model: ChatMemkit) -> None:
+    usual = chat_model.chat.system
+    chat_model.invoke([SystemMessage("Rhyme."), HumanMessage("hi")])
+    chat_model.invoke("hi")
+    model: Any = chat_model.chat.model
     assert [prompt[0]["content"] for prompt in model.prompts] == ["Rhyme.", usual]
 
 
-def test_a_reply_says_what_it_cost(made: ChatMemkit) -> None:
-    reply = made.invoke("hi")
+def test_a_reply_says_what_it_cost(chat_model: ChatMemkit) -> None:
+    reply = chat_model.invoke("hi")
     assert isinstance(reply, AIMessage)
     assert reply.usage_metadata is not None
     assert reply.usage_metadata["output_tokens"] == 3
     assert reply.usage_metadata["total_tokens"] == reply.usage_metadata["input_tokens"] + 3
 
 
-def test_stop_strings_end_a_reply(made: ChatMemkit) -> None:
-    assert made.invoke("hi", stop=["two"]).content == "one "
-    assert [turn.text for turn in made.chat.memory.turns(user_id="ann")] == ["hi", "one"]
+def test_stop_strings_end_a_reply(chat_model: ChatMemkit) -> None:
+    assert chat_model.invoke("hi", stop=["two"]).content == "one "
+    assert [turn.text for turn in chat_model.chat.memory.turns(user_id="ann")] == ["hi", "one"]
 
 
-def test_a_stream_comes_in_pieces_and_makes_room_when_it_is_closed(made: ChatMemkit) -> None:
-    stream: Any = made.stream("hi")
+def test_a_stream_comes_in_pieces_and_makes_room_when_it_is_closed(chat_model: ChatMemkit) -> None:
+    stream: Any = chat_model.stream("hi")
     first = next(stream)
     assert isinstance(first, AIMessageChunk)
     assert first.content == "one "
     stream.close()
-    assert made.invoke("again").content == "one two three"
-    assert asyncio.run(made.ainvoke("and again")).content == "one two three"
+    assert chat_model.invoke("again").content == "one two three"
+    assert asyncio.run(chat_model.ainvoke("and again")).content == "one two three"
 
 
-def test_replies_to_many_are_made_one_at_a_time(made: ChatMemkit) -> None:
+def test_replies_to_many_are_made_one_at_a_time(chat_model: ChatMemkit) -> None:
     questions = [f"question {n}" for n in range(8)]
-    made.batch(questions)  # type: ignore[arg-type]
-    turns = list(made.chat.memory.turns(user_id="ann"))
+    chat_model.batch(questions)  # type: ignore[arg-type]
+    turns = list(chat_model.chat.memory.turns(user_id="ann"))
     assert [turn.role for turn in turns] == ["user", "assistant"] * 8
     assert {turn.text for turn in turns if turn.role == "user"} == set(questions)
     assert threading.active_count() < 50
@@ -187,9 +189,9 @@ def test_replies_to_many_are_made_one_at_a_time(made: ChatMemkit) -> None:
         [HumanMessage("hi"), AIMessageChunk(content="hello")],
     ],
 )
-def test_what_the_chat_cannot_answer_is_refused(made: ChatMemkit, messages: Any) -> None:
+def test_what_the_chat_cannot_answer_is_refused(chat_model: ChatMemkit, messages: Any) -> None:
     with pytest.raises(InvalidInput):
-        made.invoke(messages)
+        chat_model.invoke(messages)
     with pytest.raises(InvalidInput, match="cannot call tools"):
-        made.invoke("hi", tools=[{}])
-    assert list(made.chat.memory.turns(user_id="ann")) == []
+        chat_model.invoke("hi", tools=[{}])
+    assert list(chat_model.chat.memory.turns(user_id="ann")) == []

@@ -55,7 +55,7 @@ def test_an_agent_remembers_across_threads(memory: memkit.Memory, asynchronous: 
             else agent.invoke(given, config)
         )  # fmt: skip
 
-    second, third = model.asked[1], model.asked[2]
+    second, third = model.prompts[1], model.prompts[2]
     assert "> [1 May 2024] User: I live in Oslo." in second[-1].content
     assert "I live in Oslo." in third[0].content
     assert "memkit-memory" not in str(state)
@@ -97,7 +97,7 @@ def test_another_middlewares_summary_is_not_the_users_word(memory: memkit.Memory
     for question in ("q1", "q2", "q3"):
         agent.invoke(asking(question), ANN)
 
-    assert "Ann is a spy." in str(model.asked[-1])
+    assert "Ann is a spy." in str(model.prompts[-1])
     assert [text for _, text in said(memory)] == ["q1", "one", "q2", "two", "q3", "three"]
 
 

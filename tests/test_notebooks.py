@@ -33,14 +33,14 @@ def read(file: Path) -> list[Cell]:
 
 def printed(cell: Cell) -> str:
     return "".join(
-        "".join(one["text"]) for one in cell["outputs"] if one["output_type"] == "stream"
+        "".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream"
     )
 
 
 def shows(cell: Cell) -> bool:
     """Return whether a cell prints, or ends with a value that is not thrown away."""
     tree = ast.parse("".join(cell["source"]))
-    called = {ast.unparse(one.func) for one in ast.walk(tree) if isinstance(one, ast.Call)}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     last = tree.body[-1]
     closes = isinstance(last, ast.Expr) and ast.unparse(last).endswith(".close()")
     return bool(called & {"print", "display", "report.show"}) or (
@@ -59,8 +59,8 @@ def test_a_notebook_is_kept_as_it_ran_once_from_start_to_end(file: Path) -> None
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert [n for n, cell in enumerate(cells, 1) if shows(cell) and not cell["outputs"]] == []
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert [one for one in outputs if one["output_type"] == "error"] == []
-    assert [one["text"] for one in outputs if one.get("name") == "stderr"] == []
+    assert [output for output in outputs if output["output_type"] == "error"] == []
+    assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
     assert file.stat().st_size < LARGEST
 
 
@@ -71,6 +71,16 @@ def test_a_notebook_tells_nothing_of_the_machine_it_ran_on(file: Path, what: str
     for output in outputs:
         output.get("data", {}).pop("image/png", None)
     assert re.findall(f".{{,40}}{OF_THIS_MACHINE[what]}", json.dumps(outputs)) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_a_notebook_imports_exists(file: Path) -> None:
+    for cell in read(file):
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                ("memkit", "evals")
+            ):
+                exec(ast.unparse(node), {})
 
 
 @pytest.mark.slow
@@ -84,8 +94,8 @@ def test_a_notebook_runs_from_start_to_end_and_prints_the_same(file: Path, tmp_p
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
-    for kept, ran in zip(read(file), read(tmp_path / file.name), strict=True):
-        kinds = [sorted(one.get("data", {})) for one in kept["outputs"]]
-        assert kinds == [sorted(one.get("data", {})) for one in ran["outputs"]]
-        if VARIES not in kept["metadata"].get("tags", ()):
-            assert printed(ran) == printed(kept)
+    for committed, new in zip(read(file), read(tmp_path / file.name), strict=True):
+        kinds = [sorted(output.get("data", {})) for output in committed["outputs"]]
+        assert kinds == [sorted(output.get("data", {})) for output in new["outputs"]]
+        if VARIES not in committed["metadata"].get("tags", ()):
+            assert printed(new) == printed(committed)

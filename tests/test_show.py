@@ -91,19 +91,19 @@ class Elements(HTMLParser):
         self.words.append(data)
 
 
-def html(shown: Any) -> Elements:
-    found = Elements(shown._repr_html_())
-    assert not found.open
-    return found
+def html(item: Any) -> Elements:
+    elements = Elements(item._repr_html_())
+    assert not elements.open
+    return elements
 
 
-def words(shown: Any) -> str:
-    return " ".join(html(shown).words)
+def words(item: Any) -> str:
+    return " ".join(html(item).words)
 
 
-def printed(shown: Any, *, colours: bool = False) -> str:
+def printed(item: Any, *, colours: bool = False) -> str:
     console = Console(file=StringIO(), width=120, force_terminal=colours, emoji=False)
-    console.print(shown)
+    console.print(item)
     out = console.file
     assert isinstance(out, StringIO)
     return out.getvalue()
@@ -112,42 +112,43 @@ def printed(shown: Any, *, colours: bool = False) -> str:
 @given(text=texts)
 @example(text=HOSTILE)
 def test_no_element_and_no_attribute_comes_from_what_was_remembered(text: str) -> None:
-    for shown, plain in zip(all_of(text), all_of("plain"), strict=True):
-        assert html(shown).elements == html(plain).elements
+    for item, plain in zip(all_of(text), all_of("plain"), strict=True):
+        assert html(item).elements == html(plain).elements
 
 
 @given(text=texts)
 @example(text=HOSTILE)
 def test_nothing_remembered_commands_a_terminal_or_turns_a_line(text: str) -> None:
-    for shown in all_of(text):
-        assert not HARMFUL.search(printed(shown))
-        assert not HARMFUL.search(words(shown))
+    for item in all_of(text):
+        assert not HARMFUL.search(printed(item))
+        assert not HARMFUL.search(words(item))
 
 
 def test_markup_of_a_terminal_is_shown_and_not_obeyed() -> None:
-    for shown in all_of("[red]jazz[/red]"):
-        assert "[red]jazz[/red]" in printed(shown)
+    for item in all_of("[red]jazz[/red]"):
+        assert "[red]jazz[/red]" in printed(item)
 
 
 def test_no_script_and_no_request_is_in_what_a_notebook_shows(memory: memkit.Memory) -> None:
-    for shown in [*all_of(HOSTILE), memory]:
-        found = shown._repr_html_()
-        assert not {tag for tag, _ in Elements(found).elements} & {"script", "link", "img", "style"}
-        assert "url(" not in found
+    for item in [*all_of(HOSTILE), memory]:
+        markup = item._repr_html_()
+        tags = {tag for tag, _ in Elements(markup).elements}
+        assert not tags & {"script", "link", "img", "style"}
+        assert "url(" not in markup
 
 
 def test_a_long_text_is_cut_and_its_length_told() -> None:
-    for shown in all_of("x" * 100_000):
-        assert "(100,000 characters)" in words(shown)
-        assert len(shown._repr_html_()) < 20_000
-        assert len(printed(shown)) < 20_000
+    for item in all_of("x" * 100_000):
+        assert "(100,000 characters)" in words(item)
+        assert len(item._repr_html_()) < 20_000
+        assert len(printed(item)) < 20_000
 
 
 def test_a_hit_shows_who_said_what_when_how_relevant_it_is_and_why() -> None:
-    for shown in (words(hit("I moved to Oslo.")), printed(hit("I moved to Oslo."))):
-        for told in ("Ann, 1 May 2024", "I moved to Oslo.", "0.40", "lexical 0.30 + dense 0.10"):
-            assert told in shown
-        assert "monday" in shown
+    for output in (words(hit("I moved to Oslo.")), printed(hit("I moved to Oslo."))):
+        for text in ("Ann, 1 May 2024", "I moved to Oslo.", "0.40", "lexical 0.30 + dense 0.10"):
+            assert text in output
+        assert "monday" in output
 
 
 def test_the_bar_is_as_long_as_the_hit_is_relevant_and_never_longer() -> None:
@@ -156,12 +157,12 @@ def test_the_bar_is_as_long_as_the_hit_is_relevant_and_never_longer() -> None:
 
 
 def test_hits_are_shown_as_a_table_of_at_most_fifty() -> None:
-    shown = Hits([hit(f"number {n}") for n in range(60)])
-    for told in (words(shown), printed(shown)):
-        assert "60 hits" in told
-        assert "number 49" in told
-        assert "number 50" not in told
-        assert "and 10 more" in told
+    item = Hits([hit(f"number {n}") for n in range(60)])
+    for output in (words(item), printed(item)):
+        assert "60 hits" in output
+        assert "number 49" in output
+        assert "number 50" not in output
+        assert "and 10 more" in output
 
 
 def test_what_recall_and_thoughts_return_is_a_list_and_is_shown(memory: memkit.Memory) -> None:
@@ -169,41 +170,41 @@ def test_what_recall_and_thoughts_return_is_a_list_and_is_shown(memory: memkit.M
     memory.flush()
     (one,) = memory.thoughts(user_id="ann")
     found = memory.recall("Where do I live?", user_id="ann")
-    for shown in (found, memory.thoughts(user_id="ann"), memory.history(one.id, user_id="ann")):
-        assert isinstance(shown, list)
-        assert shown == list(shown)
-        assert "Oslo" in words(shown[:1])
-        assert "Oslo" in words(shown)
+    for item in (found, memory.thoughts(user_id="ann"), memory.history(one.id, user_id="ann")):
+        assert isinstance(item, list)
+        assert item == list(item)
+        assert "Oslo" in words(item[:1])
+        assert "Oslo" in words(item)
     assert memory.recall("Where?", user_id="bob") == []
     assert "0 hits" in words(memory.recall("Where?", user_id="bob"))
 
 
 def test_a_thought_shows_when_it_held_what_it_comes_from_and_what_contradicts_it() -> None:
     one = thought("Ann lives in Oslo.", valid_to=LATER, closed_by="th2", conflicts=("th3",))
-    for shown in (words(one), printed(one)):
-        for told in ("Ann lives in Oslo.", "1 May 2024 to 9 August 2024", "t1", "th2", "th3"):
-            assert told in shown
-        assert "Ann, 1 time" in shown
+    for output in (words(one), printed(one)):
+        for text in ("Ann lives in Oslo.", "1 May 2024 to 9 August 2024", "t1", "th2", "th3"):
+            assert text in output
+        assert "Ann, 1 time" in output
     assert "since 1 May 2024" in words(thought("Ann lives in Oslo."))
 
 
 def test_a_context_shows_how_much_of_its_budget_it_takes(memory: memkit.Memory) -> None:
     memory.remember("I moved to Oslo in March.", user_id="ann")
     block = memory.context("Where do I live?", user_id="ann", budget_tokens=200)
-    for shown in (words(block), printed(block)):
-        assert f"{block.tokens} of 200" in shown
-        assert "1 turn, 0 thoughts" in shown
-        assert "I moved to Oslo in March." in shown
+    for output in (words(block), printed(block)):
+        assert f"{block.tokens} of 200" in output
+        assert "1 turn, 0 thoughts" in output
+        assert "I moved to Oslo in March." in output
 
 
 def test_a_memory_shows_what_is_in_it_and_never_who(memory: memkit.Memory) -> None:
     assert "Memory, empty" in words(memory)
     memory.remember(["I moved to Oslo.", "It rains."], user_id="ann-secret")
     memory.remember("I like jazz.", user_id="bob-secret")
-    for shown in (words(memory), printed(memory)):
-        for told in ("users", "waiting turns", "hash (revision 0, 64-d)", "SQLiteStore :memory:"):
-            assert told in shown
-        assert "secret" not in shown
+    for output in (words(memory), printed(memory)):
+        for text in ("users", "waiting turns", "hash (revision 0, 64-d)", "SQLiteStore :memory:"):
+            assert text in output
+        assert "secret" not in output
 
 
 def test_a_closed_memory_says_so() -> None:
@@ -221,9 +222,9 @@ def test_a_password_in_a_stores_address_is_not_shown(memory: memkit.Memory) -> N
 def test_a_summary_shows_its_words_and_how_far_it_reaches(memory: memkit.Memory) -> None:
     memory.remember(["I moved to Oslo.", "It rains."], user_id="ann")
     memory.flush()
-    shown = memory.summary(user_id="ann")
-    assert "2 turns" in words(shown)
-    assert "I moved to Oslo" in printed(shown)
+    summary = memory.summary(user_id="ann")
+    assert "2 turns" in words(summary)
+    assert "I moved to Oslo" in printed(summary)
 
 
 @pytest.fixture(scope="module")
@@ -235,20 +236,20 @@ def card() -> Any:
 
 
 def test_a_card_shows_its_page_in_a_frame_that_runs_nothing(card: Any) -> None:
-    shown = card._repr_html_()
-    (frame,) = Elements(shown).elements
+    output = card._repr_html_()
+    (frame,) = Elements(output).elements
     assert frame[0] == "iframe"
     assert "sandbox=" in frame[1]
     srcdoc = next(one for one in frame[1] if one.startswith("srcdoc="))
     assert srcdoc.removeprefix("srcdoc=") == page(card)
-    assert "<script>" not in unescape(shown)
+    assert "<script>" not in unescape(output)
 
 
 def test_a_card_prints_its_summary(card: Any) -> None:
-    shown = printed(card)
-    assert "memkit" in shown
-    assert "[red]b[/red]" in shown
-    assert "\x1b[2J" not in shown
+    output = printed(card)
+    assert "memkit" in output
+    assert "[red]b[/red]" in output
+    assert "\x1b[2J" not in output
 
 
 def test_showing_is_loaded_when_something_is_shown(tmp_path: Path) -> None:

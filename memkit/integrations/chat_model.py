@@ -27,11 +27,11 @@ _TIMEOUT_S = 600.0  # to wait for the reply before
 class ChatMemkit(BaseChatModel):
     """A `memkit.Chat` wherever LangChain takes a chat model; it remembers what is said.
 
-    It serves one session of one user, those of the chat. The chat keeps the session's history
-    itself: the messages after the last reply are the question, and the messages before it are
-    ignored. A system message replaces the chat's system text for one reply. The chat makes one
-    reply at a time. An asynchronous reply is generated even if nobody reads it; read a synchronous
-    stream to its end, or close it.
+    It serves the user and the session of the chat. The chat has the session's history already: the
+    messages after the last reply are the question, and earlier messages are ignored. A system
+    message replaces the chat's system text for one reply. The chat makes one reply at a time. An
+    asynchronous reply is generated even if nobody reads it; read a synchronous stream to its end,
+    or close it.
 
     Args:
         chat: the chat.

@@ -124,22 +124,25 @@ class MemoryStep:
 
     def _last_turns(self, recent: Sequence[Turn]) -> list[Turn]:
         """Return the session's last turns that fit into their share, oldest first."""
-        shown = [turn for turn in recent if turn.role in SHOWN_ROLES and not calls_tools(turn)]
+        dialogue = [turn for turn in recent if turn.role in SHOWN_ROLES and not calls_tools(turn)]
         room = int(self.budget_tokens * _HISTORY_SHARE)
-        first = len(shown)
-        while first > max(0, len(shown) - self.history):
-            room -= self._cost(shown[first - 1])
+        first = len(dialogue)
+        while first > max(0, len(dialogue) - self.history):
+            room -= self._cost(dialogue[first - 1])
             if room < 0:
                 break
             first -= 1
-        return list(dropwhile(lambda turn: turn.role == "assistant", shown[first:]))
+        return list(dropwhile(lambda turn: turn.role == "assistant", dialogue[first:]))
 
     def _block(self, question: str, user_id: str, without: Sequence[str], room: int) -> str:
         if not question.strip():
             return ""
         recalled = self.memory._recollect(question, user_id=user_id, k=self.k, without=without)
-        known: list[prompt.Derived] = [*self.memory.summaries(user_id=user_id), *recalled.thoughts]
-        fitted = prompt.select_within_budget(known, recalled.hits, room, self._count)
+        derived: list[prompt.Derived] = [
+            *self.memory.summaries(user_id=user_id),
+            *recalled.thoughts,
+        ]
+        fitted = prompt.select_within_budget(derived, recalled.hits, room, self._count)
         return escape_role_markers(prompt.format_memory_block(*fitted))
 
     def _count(self, text: str) -> int:

@@ -2,7 +2,7 @@
 
 Dates, bytes, tuples, documents and messages are written with their type's name. Other pydantic
 objects are written as their fields and come back as dicts; a field of any other type is left out
-and named. Reading never looks up a class by a name that stands in the data.
+and named. Deserialising never imports or looks up a class that the data names.
 """
 
 from base64 import b64decode, b64encode

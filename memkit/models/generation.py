@@ -53,7 +53,7 @@ class Generation:
         self._config = copy.deepcopy(settings.pop("generation_config", None)) or GenerationConfig()
         self._criteria = list(settings.pop("stopping_criteria", ()))
         try:
-            # `update` returns what is no setting of a config: arguments of `generate`
+            # `update` returns the options that are no settings, but arguments of `generate`
             self._arguments = self._config.update(**settings, return_dict_in_generate=False)
         except ValueError as error:
             raise InvalidInput(f"invalid generation settings: {error}") from error

@@ -54,7 +54,7 @@ def resolve_model(model: Any, tokenizer: Any = None) -> Model:
 
 
 class _ModelOf040:
-    """Adapter for a model written for memkit 0.4.0, whose `escape_role_markers` is `neutralise`."""
+    """Adapter for a model written for memkit 0.4.0: `escape_role_markers` was `neutralise`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

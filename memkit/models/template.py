@@ -15,7 +15,7 @@ _PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}
 _PLAIN_ROLE = re.compile(r"(?m)^(\s*)(User|Assistant):")  # "User:" at the start of a line
 # one marker in a run of them: "</s>", "<s>" and "[INST]" in "</s><s>[INST]"
 _BRACKETED = re.compile(r"<+[^<>]+>+|\[[^][]+\]")
-# message texts that no template contains: what stands around them in a prompt is the template's
+# message texts that no template contains: the text around them in a prompt is the template's own
 _PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
