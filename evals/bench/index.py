@@ -43,7 +43,7 @@ def run(setup: Setup) -> Result:
     """Measure every kind at every size on the same vectors and queries."""
     import faiss
 
-    real, queries, source = _material(setup)
+    real, queries, source = _make_material(setup)
     sizes = setup.choose((1_000, 10_000, 20_000, 50_000, 100_000), (300,))
     rows: list[list[Cell]] = []
     if setup.data is not None:
@@ -66,7 +66,7 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _material(setup: Setup) -> tuple[Vectors, Vectors, str]:
+def _make_material(setup: Setup) -> tuple[Vectors, Vectors, str]:
     """Return real vectors, vectors of questions about them, and where they come from."""
     if setup.quick:
         vectors = corpus.make_vectors(400, setup.seed, real=False)
