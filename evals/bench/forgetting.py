@@ -33,7 +33,7 @@ from memkit.protocols import Counter, Embedder
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
-BUDGET = 3500
+BUDGET = 3500  # tokens of a prompt, the cap of HEMA's paper
 _DEEP, _SHORT = 50, 5  # R@50 is the paper's
 _PACKED = 4  # every fourth question's memory is packed into the budget too
 _ROUNDS = 60  # searches that are timed at the end of a dialogue

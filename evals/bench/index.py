@@ -23,7 +23,7 @@ from memkit.protocols import Vectors
 K = 10
 _QUERIES = 300
 _SHARES = (0.04, 0.08, 0.16)  # of the inverted lists that are searched
-_LISTS = (1, 2, 4)  # times √n
+_LISTS = (1, 2, 4)  # numbers of inverted lists, times √n
 _EF = (64, 128)  # HNSW's search depth
 _COLUMNS = ("turns", "index", "build s", "add 1 ms", "search p50 ms", "× flat", "recall@10", "95 %")
 
@@ -137,6 +137,7 @@ def _make_cases(vectors: Vectors, *, quick: bool) -> Iterator[Case]:
         index = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT
         )
+        # train with few vectors without a warning, and with many in bounded time
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = 64
         built = _build("", index, vectors, train=True)
