@@ -125,7 +125,8 @@ def _read_dialogues(setup: Setup) -> dict[str, list[Haystack]]:
     """Return the dialogues by the title of their table."""
     if setup.data is None:
         sizes = setup.choose((2_000, 10_000), (240,))
-        return {f"synthetic, {n:,} turns": [plant_facts(n, setup.seed)] for n in sizes}
+        facts = 5 if setup.quick else None
+        return {f"synthetic, {n:,} turns": [plant_facts(n, setup.seed, facts=facts)] for n in sizes}
     data = locomo.read(setup.data)
     titles = {"report": "LoCoMo, reported conversations", "tuning": "LoCoMo, tuning conversations"}
     return {
