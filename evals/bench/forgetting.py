@@ -33,7 +33,7 @@ from memkit.protocols import Counter, Embedder
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
-BUDGET = 3500
+BUDGET = 3500  # tokens of a prompt, the cap of HEMA's paper
 _DEEP, _SHORT = 50, 5  # R@50 is the paper's
 _PACKED = 4  # every fourth question's memory is packed into the budget too
 _ROUNDS = 60  # searches that are timed at the end of a dialogue
@@ -125,7 +125,8 @@ def _read_dialogues(setup: Setup) -> dict[str, list[Haystack]]:
     """Return the dialogues by the title of their table."""
     if setup.data is None:
         sizes = setup.choose((2_000, 10_000), (240,))
-        return {f"synthetic, {n:,} turns": [plant_facts(n, setup.seed)] for n in sizes}
+        facts = 5 if setup.quick else None
+        return {f"synthetic, {n:,} turns": [plant_facts(n, setup.seed, facts=facts)] for n in sizes}
     data = locomo.read(setup.data)
     titles = {"report": "LoCoMo, reported conversations", "tuning": "LoCoMo, tuning conversations"}
     return {

@@ -27,7 +27,7 @@ from memkit.protocols import Embedder, Integers, Vectors
 from memkit.testing import HashEmbedder
 from memkit.thoughts.lsh import PROBES, TABLES, Groups, Hash, nearest, sized_for
 
-K = 5
+K = 5  # nearest thoughts
 QUERIES = 200  # of either kind
 NOISE = 0.3  # of a mixture, over the spread of the real vectors
 OURS, EXHAUSTIVE = "memkit", "exhaustive, numpy"
@@ -41,8 +41,8 @@ _RECALL, _SCANNED = (
     Target(bound="≥", value=0.95, on="ours"),
     Target(bound="≤", value=0.25, on="ours"),
 )
-_NEIGHBOURS = 10
-_BATCH = 2000
+_NEIGHBOURS = 10  # of a real vector, one of which it is mixed with
+_BATCH = 2000  # mixtures at a time, to bound the similarity matrix
 _TOPIC = 20  # random vectors about one topic
 _COLUMNS = (
     "thoughts", "search", f"recall@{K}", "95 %", "of questions", "of turns", "scanned",

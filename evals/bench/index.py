@@ -23,7 +23,7 @@ from memkit.protocols import Vectors
 K = 10
 _QUERIES = 300
 _SHARES = (0.04, 0.08, 0.16)  # of the inverted lists that are searched
-_LISTS = (1, 2, 4)  # times √n
+_LISTS = (1, 2, 4)  # numbers of inverted lists, times √n
 _EF = (64, 128)  # HNSW's search depth
 _COLUMNS = ("turns", "index", "build s", "add 1 ms", "search p50 ms", "× flat", "recall@10", "95 %")
 
@@ -43,7 +43,7 @@ def run(setup: Setup) -> Result:
     """Measure every kind at every size on the same vectors and queries."""
     import faiss
 
-    real, queries, source = _material(setup)
+    real, queries, source = _make_material(setup)
     sizes = setup.choose((1_000, 10_000, 20_000, 50_000, 100_000), (300,))
     rows: list[list[Cell]] = []
     if setup.data is not None:
@@ -66,7 +66,7 @@ def run(setup: Setup) -> Result:
     )
 
 
-def _material(setup: Setup) -> tuple[Vectors, Vectors, str]:
+def _make_material(setup: Setup) -> tuple[Vectors, Vectors, str]:
     """Return real vectors, vectors of questions about them, and where they come from."""
     if setup.quick:
         vectors = corpus.make_vectors(400, setup.seed, real=False)
@@ -137,6 +137,7 @@ def _make_cases(vectors: Vectors, *, quick: bool) -> Iterator[Case]:
         index = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT
         )
+        # train with few vectors without a warning, and with many in bounded time
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = 64
         built = _build("", index, vectors, train=True)

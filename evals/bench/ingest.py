@@ -22,7 +22,7 @@ from memkit.ingest import chunk
 from memkit.memory import Memory
 from memkit.protocols import Embedder
 
-BATCH = 256
+BATCH = 256  # turns that are remembered in one call
 
 
 def run(setup: Setup) -> Result:

@@ -31,7 +31,7 @@ _TARGETS = {
 }
 _COLUMNS = (
     "turns", "index", "recall p50", "recall p95", "baseline p50", "baseline p95", "embedding p50",
-    "timeline p50", "vector arm p50", "full-text arm p50", "flat search p50",
+    "timeline p50", "vector search p50", "full-text search p50", "flat search p50",
 )  # fmt: skip
 
 
@@ -49,14 +49,14 @@ def run(setup: Setup) -> Result:
     sizes = setup.choose((1_000, 10_000, 100_000), (200, 400))
     embedder = MiniLM()
     embedder.embed(["warm up"])
-    timings = [_measure(setup, embedder, size) for size in sizes]
+    measured = [_measure(setup, embedder, size) for size in sizes]
     return Result(
         name="recall",
         about="recall(k=10) against embedding and exact search",
         settings={"k": K, "nearest vectors": DEPTH, "noise of derived vectors": corpus.NOISE},
-        claims=[_claim(setup, times) for times in timings],
-        tables=[_table(timings)],
-        notes=_growth_notes(timings),
+        claims=[_claim(setup, timings) for timings in measured],
+        tables=[_table(measured)],
+        notes=_growth_notes(measured),
     )
 
 
@@ -95,8 +95,8 @@ def _steps(
         "baseline": lambda n: flat.search(embedder.embed([questions[n]]), K),
         "embedding": lambda n: embedder.embed([questions[n]]),
         "timeline": timeline,
-        "vector arm": nearest,
-        "full-text arm": postings,
+        "vector search": nearest,
+        "full-text search": postings,
         "flat search": lambda n: flat.search(query_vectors[n][None], K),
     }
 
@@ -121,20 +121,20 @@ def _table(measured: list[Timings]) -> Table:
         row: list[Cell] = [timings.size, timings.kind]
         for name, percentiles in (("recall", (50, 95)), ("baseline", (50, 95))):
             row += [measure.milliseconds(timings.times[name], p) for p in percentiles]
-        for name in ("embedding", "timeline", "vector arm", "full-text arm", "flat search"):
+        for name in ("embedding", "timeline", "vector search", "full-text search", "flat search"):
             row.append(measure.milliseconds(timings.times[name]))
         rows.append(row)
-    return Table(title="milliseconds, and where they go", columns=_COLUMNS, rows=rows)
+    return Table(title="milliseconds by step", columns=_COLUMNS, rows=rows)
 
 
 def _growth_notes(measured: list[Timings]) -> list[str]:
     """Return how the time of the two searches grows, without the embedding."""
-    arms = [
-        float(np.median(timings.times["vector arm"] + timings.times["full-text arm"]))
+    medians = [
+        float(np.median(timings.times["vector search"] + timings.times["full-text search"]))
         for timings in measured
     ]
     return [
-        f"from {a.size:,} to {b.size:,} turns ({b.size / a.size:g} ×) the two arms take "
-        f"{arms[n + 1] / arms[n]:.1f} × as long"
+        f"from {a.size:,} to {b.size:,} turns ({b.size / a.size:g} ×) the two searches take "
+        f"{medians[n + 1] / medians[n]:.1f} × as long"
         for n, (a, b) in enumerate(pairwise(measured))
     ]

@@ -27,7 +27,7 @@ from memkit import Turn
 from memkit.errors import InvalidInput
 
 LANGUAGES = ("en", "cn")
-_MORNING = timedelta(hours=9)
+_MORNING = timedelta(hours=9)  # the file has days without times; exchanges are seconds apart
 
 
 def read(folder: Path, language: str, *, limit: int | None = None) -> DataSet:

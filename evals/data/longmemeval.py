@@ -173,7 +173,7 @@ def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | No
             text=text,
             role=cast(Role, member(message, "role", str, where)),
             id=f"{session.unique}#{n}",
-            said_at=session.began + timedelta(seconds=n),
+            said_at=session.began + timedelta(seconds=n),  # only sessions have a time in the file
             session_id=session.id,
         )
     except InvalidInput as error:

@@ -37,8 +37,9 @@ from memkit import Turn
 from memkit.errors import InvalidInput
 
 START = datetime(2024, 1, 8, 9, tzinfo=UTC)  # the file has no dates; sessions are a day apart
+# stripped from a value: "start names with 'a_'" sets a_
 _QUOTES = "'\"`“”‘’"
-_PARAGRAPHS = re.compile(r"\n\s*\n")
+_PARAGRAPHS = re.compile(r"\n\s*\n")  # an empty line between two paragraphs
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")  # of "CamelCase", "snake_case", "VSCode"
 _POLAR = frozenset(["always", "never", "not"])  # a difference in these is no value
 _EDGES = frozenset(["all", "the", "a", "an"])  # not part of a value at its beginning or end

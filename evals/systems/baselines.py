@@ -17,7 +17,7 @@ from memkit import Turn
 from memkit.errors import MissingExtra
 from memkit.protocols import Embedder, Vectors
 
-RRF_K = 60
+RRF_K = 60  # fixed in the pilot study of Cormack et al.
 
 Scores = NDArray[np.float64]  # shape (turns,), higher is better; -inf: not found
 
@@ -68,7 +68,7 @@ class RankingSystem(System):
                 turn.said_at is not None and turn.said_at > query.asked_at for turn in self._turns
             ]
             scores = np.where(late, -np.inf, scores)
-        order = np.argsort(-scores, kind="stable")[:k]
+        order = np.argsort(-scores, kind="stable")[:k]  # stable: the earlier of equal turns first
         return [
             ScoredTurn(turn_id=self._turns[n].id or "", score=float(scores[n]))
             for n in order
@@ -146,6 +146,7 @@ class DenseScorer:
         self._by_turn |= self._embed([turn for turn in turns if turn.id not in self._by_turn])
         self._by_turn = {turn_id: self._by_turn[turn_id] for turn_id in ids}
         sizes = [len(vectors) for vectors in self._by_turn.values()]
+        # the first row of each turn's pieces, by which `scores` takes the best piece of a turn
         self._firsts = [0, *accumulate(sizes)][: len(sizes)]
         if ids:
             self._vectors = np.concatenate(list(self._by_turn.values()))
@@ -202,7 +203,7 @@ class Bm25Scorer:
         if not words or not self._turns:  # stop words only
             return np.full(self._turns, -np.inf)
         scores = np.asarray(self._index.get_scores(words), dtype=np.float64)
-        return np.where(scores > 0, scores, -np.inf)
+        return np.where(scores > 0, scores, -np.inf)  # 0: no word in common
 
     def size(self) -> int:
         """Return the bytes of the postings; the vocabulary is left out."""

@@ -136,7 +136,7 @@ class CachedEmbedder:
 
     def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
         """Yield rows of these keys except vectors of a wrong size, which are embedded again."""
-        size = 4 * self.fingerprint.dimension
+        size = 4 * self.fingerprint.dimension  # bytes of float32
         for first in range(0, len(keys), _KEYS_PER_QUERY):
             some = list(keys[first : first + _KEYS_PER_QUERY])
             marks = ",".join("?" * len(some))

@@ -77,7 +77,7 @@ class CompactMemory(MemkitBackedSystem):
                 ),
                 None,
             )
-            for level in (2, 1)
+            for level in (2, 1)  # the summary of summaries, then the running summary
         )
         return [summary for summary in newest if summary is not None]
 

@@ -21,8 +21,8 @@ from memkit import Turn
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.protocols import Embedder
 
-_OPTIONAL = ("fastembed", "spacy")
-_ALL = 10**9
+_OPTIONAL = ("fastembed", "spacy")  # modules that mem0 uses where they are installed
+_ALL = 10**9  # more than any memory holds; mem0 lists 20 by default
 
 
 class Mem0:

@@ -49,7 +49,8 @@ class Memkit:
         url = str(Path(self._folder.name, "memory.db")) if self._folder else ":memory:"
         self.memory = memkit.open(url, embedder=embedder, settings=settings, clock=lambda: UNDATED)
         self._thresholds = thresholds
-        self._words: dict[str, list[str]] = {}  # by turn
+        # the words of each turn, to see whether a hit quotes all of it
+        self._words: dict[str, list[str]] = {}
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Remember turns and bring the summaries up to date, which take part of a budget."""

@@ -41,6 +41,7 @@ def plant_facts(size: int, seed: int, *, facts: int | None = None) -> Haystack:
     pairs = rng.sample(
         list(product(PHRASES["people"], PHRASES["things"])), k=min(facts or size // 20, 400)
     )
+    # every distance in turn, as far as the dialogue is long enough for it
     distances = [distance for distance in DISTANCES if distance < size - 1]
     free = rng.sample(range(0, size, 2), k=size // 2)  # user turns that hold no fact yet
     questions = []

@@ -59,10 +59,10 @@ class Facts:
 
     def make(self, kind: str, who: str | None = None) -> Fact:
         """Return a new fact of a kind, about `who` or about somebody who has none of it yet."""
-        people = self._people[kind]
+        people = self._people[kind]  # those who have no fact of this kind yet
         who = people[0] if who is None else who
         people.remove(who)
-        value = self._values[kind].pop(0)
+        value = self._values[kind].pop(0)  # from the front; foils are taken from the end
         wordings = [text.format(who=who, value=value) for text in TABLES["about"][kind]["said"]]
         wording = self._rng.choice(wordings)
         line = make_line(self._rng, wording, about=who)
