@@ -215,6 +215,19 @@ def test_a_file_may_be_elsewhere_than_the_config_says() -> None:
     assert config.relocate(there, []) == there
 
 
+def test_a_file_that_two_data_sets_share_is_named_once() -> None:
+    there = given(
+        data=[
+            {"format": "locomo", "name": name, "path": path}
+            for name, path in (("report", "a.json"), ("tuning", "a.json"), ("apart", "b.json"))
+        ]
+    )
+    names = [str(spec.path) for spec in config.relocate(there, ["report=/x.json"]).data]
+    assert names == ["/x.json", "/x.json", "b.json"]
+    both = config.relocate(there, ["report=/x.json", "tuning=/y.json"]).data
+    assert [str(spec.path) for spec in both[:2]] == ["/x.json", "/y.json"]
+
+
 @pytest.mark.parametrize("place", ["locomo", "locom=x", "locomo.locomo=x", "pool.gvd=x"])
 def test_a_place_of_no_data_set_is_refused_with_the_names_there_are(place: str) -> None:
     there = given(data=[{"format": "locomo"}, POOLED])

@@ -22,22 +22,17 @@ R10 = "turn recall@10"
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Card:
     folder = tmp_path_factory.mktemp("retrieval")
-    (folder / "errors.json").write_text(
-        json.dumps([erratum("locomo_1_qa0", "What does Biscuit fear?", "D2:1")])
-    )
+    audit = folder / "errors.json"
+    audit.write_text(json.dumps([erratum("locomo_1_qa0", "What does Biscuit fear?", "D2:1")]))
     locomo = locomo_file(folder, "conv-26", "conv-98", "conv-99")
     ids = ("q5_abs", "q1", "q2", "q3", "q4_abs", "q5")
     longmemeval = longmemeval_file(folder, *map(remembered, ids))
-    files = {"locomo": locomo, "longmemeval": longmemeval}
     chosen = config.relocate(
-        config.read(CONFIGS / "retrieval.toml"),
-        [
-            f"{spec.name}={files[spec.format]}"
-            for spec in config.read(CONFIGS / "retrieval.toml").data
-        ]
-        + [f"locomo-audited.audit={folder / 'errors.json'}"],
+        config.read(CONFIGS / "retrieval.toml"), [f"locomo={locomo}", f"longmemeval={longmemeval}"]
     )
-    return _run(replace(chosen, systems=SYSTEMS, ours="BM25", embedder="hash"), folder)
+    audited = replace(chosen.data[0], name="locomo-audited", audit=audit)
+    data = [*chosen.data, audited]
+    return _run(replace(chosen, data=data, systems=SYSTEMS, ours="BM25", embedder="hash"), folder)
 
 
 def _run(chosen: Config, folder: Path) -> Card:

@@ -154,6 +154,9 @@ def _spec(table: object, folder: Path, seed: int) -> Spec:
 def relocate(config: Config, places: Sequence[str]) -> Config:
     """Return the config with other paths for the files of data sets.
 
+    A path also holds for data sets that the config reads from the same file, such as the other
+    split, unless they have a place of their own.
+
     Args:
         config: as it was read.
         places: NAME=PATH each, NAME.audit=PATH for the audit of a data set that has one, or
@@ -167,6 +170,7 @@ def relocate(config: Config, places: Sequence[str]) -> Config:
     wrong = [place for place in places if place.partition("=")[0] not in keys or "=" not in place]
     if wrong:
         raise InvalidInput(f"--data {wrong[0]!r} is not NAME=PATH; names are {', '.join(keys)}")
+    moved_files = {spec.path: paths[spec.name] for spec in config.data if spec.name in paths}
     data = []
     for spec in config.data:
         moved = {
@@ -174,7 +178,8 @@ def relocate(config: Config, places: Sequence[str]) -> Config:
             for suffix in _suffixes(spec)
             if spec.name + suffix in paths
         }
-        path = Path(paths[spec.name]).expanduser() if spec.name in paths else spec.path
+        place = paths.get(spec.name) or (spec.path and moved_files.get(spec.path))
+        path = Path(place).expanduser() if place else spec.path
         audit = Path(moved.pop("audit")).expanduser() if "audit" in moved else spec.audit
         data.append(replace(spec, path=path, audit=audit, options={**spec.options, **moved}))
     return replace(config, data=data)
