@@ -176,7 +176,11 @@ class _AliasLoader(Loader):
 
 
 class _MovedFinder(MetaPathFinder):
-    """Find the modules in `MODULES`, after every other finder has failed."""
+    """Find the modules in `MODULES`, before any other finder looks.
+
+    A checkout of 0.4.0 leaves folders such as `memkit/show/__pycache__` behind, which Python would
+    take for a namespace package of the old name.
+    """
 
     def find_spec(
         self,
@@ -191,4 +195,4 @@ class _MovedFinder(MetaPathFinder):
 
 def install() -> None:
     """Make the old module names importable."""
-    sys.meta_path.append(_MovedFinder())
+    sys.meta_path.insert(0, _MovedFinder())

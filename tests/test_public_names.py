@@ -1,5 +1,7 @@
 """Code written for memkit 0.4.0 imports what it imported then."""
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -27,3 +29,12 @@ def test_an_old_module_has_no_other_names() -> None:
 
     with pytest.raises(AttributeError, match="nothing_of_this_name"):
         memkit.compact.nothing_of_this_name  # noqa: B018
+
+
+def test_a_folder_left_over_from_a_checkout_of_0_4_0_hides_no_old_name(tmp_path: Path) -> None:
+    (tmp_path / "show" / "__pycache__").mkdir(parents=True)
+    code = (
+        f"import memkit; memkit.__path__.insert(0, {str(tmp_path)!r});"
+        "import memkit.show; assert memkit.show.Shown"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

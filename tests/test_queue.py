@@ -240,7 +240,7 @@ def test_a_thinker_that_returns_no_claims_has_failed(answer: Any) -> None:
         memory.remember(says("Ann likes tea."), user_id="ann")
         memory.flush()
         assert memory.stats()["parked_turns"] == 1
-        assert "was given up" in memory.doctor()[0]
+        assert "was parked" in memory.doctor()[0]
 
 
 def test_a_failure_starts_no_background_work_where_that_is_switched_off() -> None:
