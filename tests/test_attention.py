@@ -1,6 +1,5 @@
 """What chunk attention promises: HCAM's arithmetic, and not a trace of what is masked."""
 
-import doctest
 import math
 from typing import Any, NamedTuple
 
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memkit import attention
 from memkit.attention import (
     AttentionOutput,
     attend,
@@ -123,12 +121,6 @@ def test_the_position_code_is_the_one_worked_out_by_hand() -> None:
         [0.0, 0.0, 1.0, 1.0],
     ]
     assert position_code(3, 4).tolist() == [pytest.approx(row, abs=1e-6) for row in expected]
-
-
-def test_the_example_in_the_docstring_is_true() -> None:
-    failed, tried = doctest.testmod(attention)
-    assert tried
-    assert not failed
 
 
 def test_the_default_scale_is_one_over_the_root_of_the_dimension() -> None:

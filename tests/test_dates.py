@@ -1,6 +1,5 @@
 """What words of time mean, what is none, and that no text breaks or stalls the reading of it."""
 
-import doctest
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -271,12 +270,6 @@ def test_a_weekday_is_over_even_when_asked_on_that_day(n: int) -> None:
 )
 def test_the_day_of_asking_decides(now: str, text: str, since: str) -> None:
     assert intervals(text, datetime.fromisoformat(now + "T12:00Z"))[0][0] == since
-
-
-def test_the_example_in_the_docstring_is_true() -> None:
-    failed, tried = doctest.testmod(dates)
-    assert tried
-    assert not failed
 
 
 # what no text and no day may change

@@ -1,6 +1,5 @@
 """What a claim must show of its source before anybody believes it."""
 
-import doctest
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.records import Claim, Role, Source, Turn
-from memkit.text import words
 from memkit.text.words import sentences
-from memkit.thoughts import grounding as ground
 from memkit.thoughts.grounding import supported
 
 MONDAY = datetime(2023, 5, 8, 12, tzinfo=UTC)
@@ -182,8 +179,3 @@ def test_sentences_cover_every_word_once(text: str) -> None:
 def test_a_very_long_turn_is_checked_to_its_end(piece: str) -> None:
     # a pattern that backtracks for ever meets the test's time limit
     check(piece * (290 // len(piece)), piece * (60_000 // len(piece)))
-
-
-@pytest.mark.parametrize("module", [ground, words], ids=lambda module: module.__name__)
-def test_the_examples_in_the_code_are_true(module: Any) -> None:
-    assert doctest.testmod(module).failed == 0

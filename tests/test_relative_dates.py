@@ -1,6 +1,5 @@
 """Which date stands behind words that mean one, and which words mean none."""
 
-import doctest
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -163,7 +162,3 @@ def test_a_very_long_text_is_read_to_its_end(piece: str) -> None:
     text = piece * (4_000 // len(piece))  # a claim has 300 characters
     resolve(text, MONDAY)  # a pattern that backtracks for ever meets the test's time limit
     since(text, MONDAY)
-
-
-def test_the_examples_in_the_code_are_true() -> None:
-    assert doctest.testmod(times).failed == 0
