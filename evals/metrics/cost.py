@@ -1,21 +1,6 @@
-"""Cost metrics: percentiles, the cheapest way to a score, and reuse of the prefix cache."""
+"""Cost metrics: the cheapest way to a score, and reuse of the prefix cache."""
 
-from collections.abc import Iterable, Sequence
-
-import numpy as np
-
-from memkit.errors import InvalidInput
-
-
-def percentile(values: Sequence[float], q: float) -> float:
-    """Return the q-th percentile of the values, interpolated.
-
-    Raises:
-        InvalidInput: there are no values.
-    """
-    if not len(values):
-        raise InvalidInput("no values: a percentile of nothing is not a figure")
-    return float(np.percentile(np.asarray(values, dtype=np.float64), q))
+from collections.abc import Iterable
 
 
 def cost_at_target(points: Iterable[tuple[float, float]], target: float) -> float | None:

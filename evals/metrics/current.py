@@ -17,7 +17,7 @@ def abstention(*, refused: bool, answerable: bool) -> float | None:
 
 
 def false_refusal(*, refused: bool, answerable: bool) -> float | None:
-    """Return 1 if an answerable question is refused; None if unanswerable. Lower is better."""
+    """Return 1 if an answerable question is refused; None if unanswerable."""
     return float(refused) if answerable else None
 
 
@@ -33,18 +33,12 @@ def freshness_hit(current: Places, stale: Places, k: int) -> float | None:
 
 
 def out_of_date_use(current: Places, stale: Places) -> float | None:
-    """Return 1 if a stale turn ranks above every current turn; None without stale turns.
-
-    Lower is better.
-    """
+    """Return 1 if a stale turn ranks above every current turn; None without stale turns."""
     return float(_best(stale) < _best(current)) if stale else None
 
 
 def out_of_date_reply(text: str, current: Sequence[str], stale: Sequence[str]) -> float | None:
-    """Return 1 if a reply states a stale answer and no current one; None without stale answers.
-
-    Lower is better.
-    """
+    """Return 1 if a reply states a stale answer and no current one; None without stale answers."""
     if not stale:
         return None
     answers = stated(text, [*current, *stale])
