@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from made_up import SAID, locomo_file, question
@@ -18,10 +17,8 @@ from evals.data import locomo
 from evals.data.haystack import Haystack
 from evals.stats import bootstrap as statistics
 from evals.studies import extrapolation
-from evals.studies.extrapolation import Setting
 from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, only, without
 from evals.systems.registry import ABLATIONS, SYSTEMS
-from evals.tables import Table
 from memkit.attention import attend
 from memkit.memory import Memory
 from memkit.retrieval import fusion as rank
@@ -45,12 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def file(folder: Path) -> Path:
     return long_file(folder, "conv-26", "conv-98", "conv-99")
-
-
-@pytest.fixture(scope="module")
-def extrapolated(file: Path) -> tuple[Setting | None, list[Table]]:
-    """The tables of length extrapolation over all three conversations."""
-    return extrapolation.tables(locomo.read(file).haystacks, HashEmbedder(), 0)
 
 
 def long_file(folder: Path, *names: str) -> Path:
@@ -131,7 +122,7 @@ def measured(file: Path, folder: Path) -> dict[str, Any]:
 def test_with_data_the_extrapolation_is_told_without_texts(measured: dict[str, Any]) -> None:
     titles = [table["title"] for table in measured["tables"]]
 
-    assert sum(title.startswith("length extrapolation") for title in titles) == 3
+    assert sum(title.startswith("length extrapolation") for title in titles) == 2
     assert all(len(row) == len(t["columns"]) for t in measured["tables"] for row in t["rows"])
     assert "item" not in json.dumps(measured)
 
@@ -174,60 +165,19 @@ def test_a_haystack_holds_its_sessions_and_no_other(file: Path) -> None:
     assert len(ids) == 3 * len(SAID)
 
 
-def test_attention_alone_is_memkits_arm(file: Path) -> None:
-    problem = problems(locomo.read(file).haystacks[0])[0]
-    chunks = extrapolation.attention_chunks(problem, np.arange(len(problem.tokens)))
-
-    ours = rank.attention_scores(chunks, problem.cosines)
-    setting = Setting(chunks=rank.ATTENDED, temperature=rank._TEMPERATURE)
-    scores = extrapolation.attention(chunks, problem.cosines, setting)
-
-    assert scores.sum() == pytest.approx(1, abs=1e-5)
-    assert scores / scores.max() == pytest.approx(ours, abs=1e-5)
-
-
 def test_what_is_not_opened_is_not_found(file: Path) -> None:
     problem = problems(locomo.read(file).haystacks[0])[0]
     rows = problem.rows(20)
 
-    ranking = extrapolation.attended(Setting(chunks=2, temperature=0.1))(problem, 20)
+    ranking = extrapolation.rank_attended(problem, 20)
 
-    assert 2 <= len(ranking) < len(rows) == len(extrapolation.rank_flat(problem, 20))
-
-
-def test_settings_are_chosen_on_tuning_conversations_alone(
-    tmp_path: Path, file: Path, extrapolated: tuple[Setting | None, list[Table]]
-) -> None:
-    chosen, tables = extrapolated
-    tuning = locomo.read(long_file(tmp_path, "conv-26")).haystacks
-    report = locomo.read(file).haystacks[1:]
-
-    again, grid_only = extrapolation.tables(tuning, HashEmbedder(), 0)
-
-    assert chosen == again is not None
-    assert len(grid_only) == 1
-    assert tables[0].rows == grid_only[0].rows
-    assert extrapolation.tables(report, HashEmbedder(), 0) == (None, [])
-
-
-def test_the_best_of_few_distractors_is_chosen(
-    extrapolated: tuple[Setting | None, list[Table]],
-) -> None:
-    chosen, tables = extrapolated
-    rows = tables[0].rows
-    (marked,) = [row for row in rows if row[-1] == "chosen"]
-
-    assert len(rows) == len(extrapolation.CHUNKS) * len(extrapolation.TEMPERATURES)
-    assert chosen == Setting(chunks=int(marked[0] or 0), temperature=float(marked[1] or 0))
-    assert marked[2] == max(row[2] for row in rows)
+    assert rank.ATTENDED <= len(ranking) < len(rows) == len(extrapolation.rank_flat(problem, 20))
 
 
 def test_questions_without_twenty_other_sessions_are_not_tested(tmp_path: Path) -> None:
     data = locomo.read(locomo_file(tmp_path, "conv-26", "conv-99"))
 
-    _, tables = extrapolation.tables(data.haystacks, HashEmbedder(), 0)
-
-    assert len(tables) == 1
+    assert extrapolation.tables(data.haystacks, HashEmbedder(), 0) == []
 
 
 # ---- memkit without its arms

@@ -21,12 +21,11 @@ def test_precision_and_average_precision_by_hand() -> None:
 # ---- events and procedures
 
 
-def test_events_are_a_set_and_procedures_are_transitions() -> None:
-    assert episodic.event_f1(["b", "a", "x"], ["a", "b"]) == pytest.approx(4 / 5)
+def test_procedures_are_transitions() -> None:
     assert episodic.procedure_f1(["a", "b", "c"], ["a", "b", "c"]) == 1
     assert episodic.procedure_f1(["b", "a", "c"], ["a", "b", "c"]) == 0
     assert episodic.procedure_f1(["a", "b"], ["a", "b", "c"]) == pytest.approx(2 / 3)
-    assert episodic.procedure_f1(["a"], ["a"]) is episodic.event_f1(["a"], []) is None
+    assert episodic.procedure_f1(["a"], ["a"]) is None
 
 
 def test_step_order_counts_pairs_and_a_missing_step_spoils_its_pairs() -> None:
@@ -58,8 +57,6 @@ def test_replay_is_support_by_gold_and_its_coverage() -> None:
     assert episodic.replay_support("She moved to Oslo. It rains.", ["I moved to Oslo"]) == 0
     assert episodic.replay_support("She moved to Oslo.", []) == 0
     assert episodic.replay_support("I don't know.", []) is None
-    assert episodic.replay_at_k((3, 12, None, 9), 10) == 0.5
-    assert episodic.replay_at_k((), 10) is None
 
 
 def test_all_that_is_replayed_for_an_unanswerable_question_is_spurious() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evals.metrics import cost, stability
+from evals.metrics import stability
 from evals.metrics.catalogue import LAYERS, METRICS
 
 TABLE = [
@@ -50,13 +50,6 @@ def test_forgetting_is_best_minus_last() -> None:
 
 
 # ---- cost
-
-
-def test_the_cheapest_that_reaches_a_target() -> None:
-    assert cost.cost_at_target([(900, 0.8), (300, 0.7), (500, 0.75)], 0.75) == 500
-    assert cost.cost_at_target([(900, 0.8)], 0.9) is None
-    assert cost.prefix_reuse(30, 10) == 0.75
-    assert cost.prefix_reuse(0, 0) is None
 
 
 # ---- catalogue

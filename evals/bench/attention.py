@@ -39,9 +39,8 @@ def run(setup: Setup) -> Result:
         data = locomo.read(setup.data)
         inner = HashEmbedder() if setup.quick else MiniLM()
         with CachedEmbedder(inner, setup.folder if setup.quick else default_folder()) as embedder:
-            chosen, tables = extrapolation.tables(data.haystacks, embedder, setup.seed)
+            tables = extrapolation.tables(data.in_split("report"), embedder, setup.seed)
         settings |= {"data": data.file, "sha256": data.sha256, "embedder": str(inner.fingerprint)}
-        settings["attended when extrapolating"] = str(chosen)
     return Result(
         name="attention",
         about="chunk attention against flat attention, one query",

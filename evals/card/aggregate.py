@@ -11,7 +11,7 @@ import numpy as np
 from evals.card import online
 from evals.card.records import Figure, Record, Regime
 from evals.metrics import confidence as abstention
-from evals.metrics import cost, position
+from evals.metrics import position
 from evals.metrics.catalogue import METRICS
 from evals.metrics.confidence import Flags, Floats
 from evals.stats import bootstrap as statistics
@@ -167,7 +167,7 @@ def _median(values: Floats, rows: Rows) -> float:
 
 def _reuse(tokens: Floats) -> float | None:
     reused, whole = tokens.sum(axis=0)
-    return cost.prefix_reuse(float(reused), float(whole - reused))
+    return float(reused / whole) if whole else None
 
 
 # ---- statistics of many records

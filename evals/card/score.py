@@ -152,13 +152,13 @@ def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | Non
 
 def _events(state: QuestionState, evidence: Evidence) -> Scores:
     """Return whether the events of a question with several steps are replayed."""
-    steps = state.question.expected.steps
+    steps, places = state.question.expected.steps, evidence.gold_places
     if not steps:
         return {}
     return _without_none(
         {
-            "event F1": episodic.event_f1(evidence.ranking[: len(steps)], steps),
-            "replay@10": episodic.replay_at_k(evidence.gold_places, SERVED),
+            "event F1": grounding.evidence_f1(evidence.ranking[: len(steps)], steps),
+            "replay@10": metrics.recall(places, SERVED) if places else None,
         }
     )
 

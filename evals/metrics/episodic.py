@@ -13,12 +13,6 @@ import numpy as np
 
 from evals.metrics import grounding
 from evals.metrics.position import slope
-from evals.metrics.retrieval import Places, recall
-
-
-def event_f1(retrieved: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
-    """Return F1 of a set of events by the ids of their turns; None if there is no gold event."""
-    return grounding.evidence_f1(retrieved, gold)
 
 
 def procedure_f1(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
@@ -49,11 +43,6 @@ def replay_support(answer: str, replayed: Sequence[str]) -> float | None:
     """
     covered = grounding.citation_coverage(answer, replayed)
     return None if covered is None else float(covered == 1)
-
-
-def replay_at_k(places: Places, k: int) -> float | None:
-    """Return the share of the gold among the first k replayed (ASR@k); None if there is no gold."""
-    return recall(places, k) if places else None
 
 
 def step_order(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:

@@ -28,13 +28,8 @@ Labels = Sequence[str] | NDArray[np.str_]  # the conversation of each question
 def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | None:
     """Return how often each resample takes each question, shape (resamples, questions).
 
-    Args:
-        clusters: the conversation of each question.
-        seed: of the resampling.
-        within: resample questions inside every conversation, instead of conversations.
-
-    Returns:
-        None if there is nothing to resample: fewer than two clusters, or none of two questions.
+    Whole conversations (clusters) are resampled, or with `within` the questions inside each. None
+    if there is nothing to resample: fewer than two clusters, or none of two questions.
     """
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     sizes = np.bincount(cluster, minlength=len(names))
@@ -58,11 +53,8 @@ def means(values: Floats, resampled: Floats | None) -> list[Interval]:
     """Return the mean of each column with its 95 % percentile interval.
 
     Args:
-        values: shape (questions, columns); NaN where a question has no score.
+        values: shape (questions, columns); NaN where a question has no score, which n leaves out.
         resampled: the `weights` of these questions; None: no interval.
-
-    Returns:
-        One interval per column; its n is the number of scored questions.
 
     Raises:
         ValueError: a column has no values.

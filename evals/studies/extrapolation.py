@@ -1,10 +1,9 @@
-"""Length extrapolation by HCAM's protocol: tuned on at most 2 distractor sessions, tested among 20.
+"""Length extrapolation by HCAM's protocol: recall among more and more distractor sessions.
 
 A haystack is the evidence sessions of a question and n other sessions of its conversation, chosen
-by seed; the sessions of a small n are among those of a larger n. The two settings of chunk
-attention are tuned on the tuning conversations with n ≤ 2 and then fixed. Flat attention has no
-setting: a softmax over cosines ranks as the cosines do. memkit's weights were tuned on whole
-conversations, so its figures are for comparison and not under this protocol.
+by seed; the sessions of a small n are among those of a larger n. Chunk attention has memkit's
+settings; evals/LOG.md tells of settings tuned on n ≤ 2. Flat attention has no setting: a softmax
+over cosines ranks as the cosines do. memkit's weights were tuned on whole conversations.
 
 Source: Lampinen et al., NeurIPS 2021 (trained on 0 to 2 distractor phases, tested on 10 and 20).
 """
@@ -13,7 +12,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +24,13 @@ from evals.systems.memkit import OURS, Memkit
 from evals.tables import Cell, Table
 from memkit.ingest import chunk
 from memkit.protocols import Embedder, Integers, Timeline
+from memkit.retrieval import fusion
 from memkit.retrieval.windows import Windows
 
-TUNED = (0, 1, 2)  # distractor sessions
-TESTED = (0, 2, 10, 20)
-CHUNKS = (2, 4, 8, 16)  # that are attended to
-TEMPERATURES = (0.05, 0.1, 0.2)
+TESTED = (0, 2, 10, 20)  # distractor sessions
 ATTENTION, FLAT = "chunk attention alone", "flat attention alone"
 _CUT = 5  # of recall
 _BEFORE, _AFTER = TESTED.index(2), TESTED.index(20)  # the columns that a drop compares
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """The settings of chunk attention."""
-
-    chunks: int
-    temperature: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,46 +61,26 @@ class Problem:
 Ranking = Callable[[Problem, int], list[str]]  # a question among n distractors -> turns, best first
 
 
-def tables(
-    haystacks: Sequence[Haystack], embedder: Embedder, seed: int
-) -> tuple[Setting | None, list[Table]]:
-    """Tune the settings and test them; return the best setting, or nothing without tuning data.
+def tables(haystacks: Sequence[Haystack], embedder: Embedder, seed: int) -> list[Table]:
+    """Return recall by system and n, and what each system loses.
 
     Args:
-        haystacks: of both splits; only questions that have gold count.
+        haystacks: only questions that have gold count.
         embedder: best with a cache, because every text is embedded many times.
         seed: of the distractors and of the intervals.
 
-    Cost: a memory for each question of the report split and each n of `TESTED`.
+    Cost: a memory for each question and each n of `TESTED`.
     """
     problems = [p for haystack in haystacks for p in make_problems(haystack, embedder, seed)]
-    tuning = [problem for problem in problems if problem.haystack.split == "tuning"]
-    report = [problem for problem in problems if problem.haystack.split == "report"]
-    if not tuning:
-        return None, []
-    grid = {
-        setting: float(_recalls(tuning, attended(setting), TUNED).mean())
-        for setting in (Setting(chunks=k, temperature=t) for k, t in product(CHUNKS, TEMPERATURES))
-    }
-    best = max(grid, key=grid.__getitem__)
-    settings = Table(
-        title="length extrapolation: settings of chunk attention, R@5 on tuning conversations",
-        columns=["chunks", "temperature", "n ≤ 2", ""],
-        rows=[
-            [s.chunks, s.temperature, recall, "chosen" if s == best else ""]
-            for s, recall in grid.items()
-        ],
-        note=f"{len(tuning)} questions; where fewer sessions are left than n, all of them",
-    )
-    tested = [problem for problem in report if len(problem.distractors) >= max(TESTED)]
+    tested = [problem for problem in problems if len(problem.distractors) >= max(TESTED)]
     if not tested:
-        return best, [settings]
-    rankings = {ATTENTION: attended(best), FLAT: rank_flat, OURS: remembered(embedder)}
-    recalls = {name: _recalls(tested, ranking, TESTED) for name, ranking in rankings.items()}
+        return []
+    rankings = {ATTENTION: rank_attended, FLAT: rank_flat, OURS: remembered(embedder)}
+    recalls = {name: _recalls(tested, ranking) for name, ranking in rankings.items()}
     weights = statistics.weights([p.haystack.name for p in tested], seed, within=True)
-    note = f"{len(tested)} questions; {len(report) - len(tested)} left out, with fewer than "
+    note = f"{len(tested)} questions; {len(problems) - len(tested)} left out, with fewer than "
     note += f"{max(TESTED)} other sessions; 95 % intervals: questions inside conversations"
-    return best, [settings, _recall_table(recalls, weights, note), _drop_table(recalls, weights)]
+    return [_recall_table(recalls, weights, note), _drop_table(recalls, weights)]
 
 
 # ---- haystacks
@@ -143,40 +111,11 @@ def make_problems(haystack: Haystack, embedder: Embedder, seed: int) -> Iterator
 # ---- rankings
 
 
-def attended(setting: Setting) -> Ranking:
-    """Return the ranking by chunk attention; turns of chunks that are not opened are left out."""
-
-    def rank(problem: Problem, n: int) -> list[str]:
-        rows = problem.rows(n)
-        scores = attention(attention_chunks(problem, rows), problem.cosines[rows], setting)
-        return problem.rank(rows[scores > 0], scores[scores > 0])
-
-    return rank
-
-
-def attention(chunks: Integers, cosines: Floats, setting: Setting) -> Floats:
-    """Return every piece's chunk weight × inner weight, with sum 1; 0 in chunks not opened.
-
-    `memkit.retrieval.fusion.attention_scores` says why cosines can take the place of vectors.
-
-    Args:
-        chunks: the number of each piece's chunk, never falling; shape (m,).
-        cosines: shape (m,).
-        setting: how many chunks are opened, and the temperature of both softmaxes.
-    """
-    import torch
-
-    from memkit.attention import attend, pack
-
-    lengths = np.unique(chunks, return_counts=True)[1].tolist()
-    contents, mask = pack(torch.from_numpy(cosines)[:, None], lengths)
-    read = attend(
-        contents.new_ones(1, 1, 1), contents[None], k=setting.chunks, mask=mask[None],
-        scale=1 / setting.temperature,
-    )  # fmt: skip
-    scores = torch.zeros(mask.shape, dtype=contents.dtype)
-    scores[read.chunks[0, 0]] = read.scores[0, 0]
-    return np.asarray(scores[mask].numpy(), dtype=np.float64)
+def rank_attended(problem: Problem, n: int) -> list[str]:
+    """Rank by chunk attention; turns of chunks that are not opened are left out."""
+    rows = problem.rows(n)
+    scores = fusion.attention_scores(attention_chunks(problem, rows), problem.cosines[rows])
+    return problem.rank(rows[scores > 0], scores[scores > 0])
 
 
 def attention_chunks(problem: Problem, rows: Integers) -> Integers:
@@ -215,12 +154,12 @@ def remembered(embedder: Embedder) -> Ranking:
 # ---- figures
 
 
-def _recalls(problems: Sequence[Problem], ranking: Ranking, ns: Sequence[int]) -> Floats:
-    """Return the recall of every question among n distractors, shape (questions, ns)."""
+def _recalls(problems: Sequence[Problem], ranking: Ranking) -> Floats:
+    """Return the recall of every question at every n, shape (questions, len(TESTED))."""
     rows = []
     for problem in problems:
         gold = problem.question.golds[PUBLISHED].turns
-        places = [metrics.places(ranking(problem, n), gold) for n in ns]
+        places = [metrics.places(ranking(problem, n), gold) for n in TESTED]
         rows.append([metrics.recall(of_n, _CUT) for of_n in places])
     return np.array(rows)
 

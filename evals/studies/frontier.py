@@ -16,7 +16,6 @@ from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
 from evals.card.run import Watch, ignore
-from evals.metrics.cost import cost_at_target
 from evals.stats import testing
 from evals.stats.testing import Comparison
 from evals.tables import Cell, Table
@@ -126,7 +125,10 @@ def targets(by_budget: Records, system: str) -> Table:
                     n = len(scores) if name == "read" else n
         target = max(points["read"], default=None)
         if target is not None and target[1] > 0:
-            tokens = (cost_at_target(points[name], target[1]) for name in sides)
+            tokens = (
+                min((budget for budget, score in points[name] if score >= target[1]), default=None)
+                for name in sides
+            )
             rows.append([metric, round(target[1], 3), *tokens, n])
     return Table(
         title="Tokens that reach what reading reaches in the largest budget (Cost@Target)",
