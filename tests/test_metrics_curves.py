@@ -77,12 +77,6 @@ def test_a_slope_needs_two_places() -> None:
     assert position.slope([3, 3], [0, 1]) is position.slope([], []) is None
 
 
-def test_noise_degradation_and_length_normalised_accuracy() -> None:
-    assert position.noise_degradation(0.8, 0.6) == pytest.approx(0.25)
-    assert position.noise_degradation(0, 0.6) is None
-    assert position.ln_accuracy(0.5, math.e**2) == pytest.approx(0.25)
-
-
 # ---- half-life
 
 

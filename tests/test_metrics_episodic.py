@@ -109,10 +109,3 @@ def test_a_preference_is_retained_if_no_withdrawn_one_is_said() -> None:
     assert current.preference_retained("Tea, please.", ["tea"], ["coffee"]) == 1
     assert current.preference_retained("Tea or coffee?", ["tea"], ["coffee"]) == 0
     assert current.preference_retained("Water.", ["tea"]) == 0
-
-
-def test_refusing_is_right_or_wrong_by_the_question() -> None:
-    assert current.abstention(refused=True, answerable=False) == 1
-    assert current.abstention(refused=True, answerable=True) is None
-    assert current.false_refusal(refused=True, answerable=True) == 1
-    assert current.false_refusal(refused=True, answerable=False) is None

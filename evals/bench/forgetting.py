@@ -40,15 +40,10 @@ _PACKED = 4  # every fourth question's memory is packed into the budget too
 _ROUNDS = 60  # searches that are timed at the end of a dialogue
 _STEP = 100  # turns between two runs of the maintenance
 _COLUMNS = (
-    "variant", "R@50", "R@5", "R@50 - A", "95 %", "prompt tokens", "search p50 ms", "÷ A", "95 %",
-    "visible chunks", "of",
+    "variant", "R@50", "1,000+ turns ago", "R@5", "R@50 - A", "95 %", "prompt tokens",
+    "search p50 ms", "÷ A", "95 %", "visible chunks", "of",
 )  # fmt: skip
-_DISTANCES = {
-    "under 100": (0, 100),
-    "100–349": (100, 350),
-    "350–999": (350, 1000),
-    "1,000 and more": (1000, 10**9),
-}
+_FAR = 1000  # turns since the evidence: what is forgotten is old
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +104,7 @@ def run(setup: Setup) -> Result:
             observations = {variant: Observations() for variant in VARIANTS}
             for dialogue in dialogues:
                 _run_dialogue(dialogue, observations, embedder, 3 if setup.quick else _ROUNDS)
-            tables.append(_main_table(title, observations, setup.seed))
-            tables.append(_table_by_distance(title, observations))
+            tables.append(_table(title, observations, setup.seed))
     return Result(
         name="forgetting",
         about="HEMA's ablation",
@@ -198,7 +192,7 @@ def _ask(memory: Memory, question: Question, observed: Observations) -> None:
     observed.distances.append(question.axes["distance"])
 
 
-def _main_table(title: str, observations: dict[Variant, Observations], seed: int) -> Table:
+def _table(title: str, observations: dict[Variant, Observations], seed: int) -> Table:
     base = observations[VARIANTS[0]]
     base_times = np.concatenate(base.times)
     rows: list[list[Cell]] = []
@@ -206,27 +200,15 @@ def _main_table(title: str, observations: dict[Variant, Observations], seed: int
         change = mean_interval(np.subtract(observed.deep, base.deep).tolist(), seed=seed)
         times = np.concatenate(observed.times)
         ratio = median_ratio(times, base_times, seed=seed)
-        recall = (float(np.mean(shares)) for shares in (observed.deep, observed.short))
+        pairs = zip(observed.deep, observed.distances, strict=True)
+        far = [share for share, distance in pairs if distance >= _FAR]
+        recall = (
+            float(np.mean(shares)) if shares else None
+            for shares in (observed.deep, far, observed.short)
+        )
         tokens, visible = round(float(np.mean(observed.tokens))), observed.chunks - observed.hidden
         row: list[Cell] = [str(variant), *recall, *cells(change, signed=True), tokens]
         row += [measure.milliseconds(times), *cells(ratio), visible, observed.chunks]
         rows.append(row)
     note = f"{len(base.deep)} questions; search: {len(base_times)} per variant, at the end"
     return Table(title=title, columns=_COLUMNS, rows=rows, note=note)
-
-
-def _table_by_distance(title: str, observations: dict[Variant, Observations]) -> Table:
-    """Return R@50 by how long ago the answer was said: what is forgotten is old."""
-    rows: list[list[Cell]] = []
-    for variant, observed in observations.items():
-        row: list[Cell] = [str(variant)]
-        pairs = list(zip(observed.deep, observed.distances, strict=True))
-        for low, high in _DISTANCES.values():
-            shares = [share for share, distance in pairs if low <= distance < high]
-            row.append(f"{np.mean(shares):.3f} ({len(shares)})" if shares else None)
-        rows.append(row)
-    return Table(
-        title=f"{title}: R@50 by turns since the evidence (questions)",
-        columns=["variant", *_DISTANCES],
-        rows=rows,
-    )

@@ -18,7 +18,7 @@ from evals.bench import Setup, measure
 from evals.bench.measure import time_claim
 from evals.data import locomo, longmemeval
 from evals.stats.bootstrap import cells
-from evals.stats.interval import Interval, Samples, mean_interval
+from evals.stats.interval import Samples, mean_interval
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.tables import Cell, Claim, Result, Table, Target
 from memkit.embedders import MINILM, MiniLM
@@ -219,17 +219,14 @@ def scanned_shares(hash: Hash, groups: Groups, queries: Vectors, size: int) -> S
 def _claims(size: int, measured: dict[str, Measurement], seed: int, *, aimed: bool) -> list[Claim]:
     """Return memkit's figures with those of exhaustive search; targets are for real vectors."""
     hashed, full = measured[OURS], measured[EXHAUSTIVE]
+    shares = ((f"recall@{K}", hashed.recall, _RECALL), ("scanned", hashed.scanned, _SCANNED))
     claims = []
-    for label, shares, target in (
-        (f"{size:,}: recall@{K}", hashed.recall, _RECALL),
-        (f"{size:,}: scanned", hashed.scanned, _SCANNED),
-    ):
-        mean: Interval = mean_interval(shares.tolist(), seed=seed)
+    for what, values, aim in shares:
+        mean = mean_interval(values.tolist(), seed=seed)
+        figures, target = (mean.value, 1.0), aim if aimed else None
+        label = f"{size:,}: {what}"
         claims.append(
-            measure.make_claim(
-                label, "", (mean.value, 1.0), mean, against=EXHAUSTIVE,
-                target=target if aimed else None,
-            )
-        )  # fmt: skip
+            measure.make_claim(label, "", figures, mean, against=EXHAUSTIVE, target=target)
+        )
     search = f"{size:,}: search"
     return [*claims, time_claim(search, hashed.times, full.times, against=EXHAUSTIVE, seed=seed)]

@@ -140,24 +140,17 @@ def _claims(
     tokens = [np.array([exchange.usage.first_token_s for exchange in side]) for side in sides]
     texts = [np.array([exchange.first_text_s for exchange in side]) for side in sides]
     return [
-        time_claim(
-            f"prompt to first token, {label}", *tokens, seed=seed, against="without reuse",
-            target=_TARGET,
-        ),
-        time_claim(
-            f"question to first text, {label}", *texts, seed=seed, against="without reuse"
-        ),
-    ]  # fmt: skip
+        time_claim(f"{what}, {label}", *times, seed=seed, against="without reuse", target=target)
+        for what, times, target in (
+            ("prompt to first token", tokens, _TARGET),
+            ("question to first text", texts, None),
+        )
+    ]
 
 
 def _row(label: str, reusing: Exchange, baseline: Exchange) -> list[Cell]:
-    return [
-        label,
-        reusing.turn,
-        reusing.usage.prompt_tokens,
-        reusing.usage.reused_tokens,
-        1000 * reusing.usage.first_token_s,
-        1000 * baseline.usage.first_token_s,
-        1000 * reusing.first_text_s,
-        1000 * baseline.first_text_s,
-    ]
+    usage = reusing.usage
+    tokens = (usage.first_token_s, baseline.usage.first_token_s)
+    texts = (reusing.first_text_s, baseline.first_text_s)
+    times = [1000 * seconds for seconds in (*tokens, *texts)]
+    return [label, reusing.turn, usage.prompt_tokens, usage.reused_tokens, *times]

@@ -164,14 +164,8 @@ def _events(state: QuestionState, evidence: Evidence) -> Scores:
 
 
 def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Scores:
-    if refused is None:
-        return {}
-    return _without_none(
-        {
-            f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
-            f"{prefix}false refusal": current.false_refusal(refused=refused, answerable=answerable),
-        }
-    )
+    name = "false refusal" if answerable else "abstention"
+    return {} if refused is None else {f"{prefix}{name}": float(refused)}
 
 
 # ---- the reply

@@ -6,7 +6,7 @@ Sources are in catalogue.toml.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from math import log, log2
+from math import log2
 
 import numpy as np
 
@@ -65,13 +65,3 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
 def log_slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return the change of y each time x, which counts from 1, doubles, by least squares."""
     return slope([log2(x) for x in xs], ys)
-
-
-def noise_degradation(clean: float, noisy: float) -> float | None:
-    """Return 1 − noisy / clean, the share of a score that noise costs; None if clean is 0."""
-    return 1 - noisy / clean if clean else None
-
-
-def ln_accuracy(accuracy: float, length: float) -> float:
-    """Return accuracy / ln(length in tokens); the source does not name the base."""
-    return accuracy / log(length)

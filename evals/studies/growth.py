@@ -115,7 +115,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
             "repeats of the timing": options.repeats,
             "turns thought about at a time": STEP,
         },
-        tables=[_count_table(counts), _spare_table(counts), _cost_table(costs, options)],
+        tables=[_count_table(counts), _cost_table(costs, options)],
         notes=["facts extracted: those that some thought that holds comes from"],
     )
     return StudyResult(results=[result], outcomes=[*map(asdict, counts), *map(asdict, costs)])
@@ -192,18 +192,6 @@ def _count_table(counts: Sequence[ThoughtCounts]) -> Table:
         ],
         note="counted, not sampled",
     )  # fmt: skip
-
-
-def _spare_table(counts: Sequence[ThoughtCounts]) -> Table:
-    kinds = dict.fromkeys(kind for c in counts for kind in c.facts_of)
-    return Table(
-        title="duplicates left, by kind of fact: thoughts beyond one of each fact / facts",
-        columns=("kind", *(f"{c.size:,} turns" for c in counts)),
-        rows=[
-            [kind, *(f"{c.spare.get(kind, 0)} / {c.facts_of.get(kind, 0)}" for c in counts)]
-            for kind in kinds
-        ],
-    )
 
 
 def per_turn(costs: Sequence[Cost], *, embedding: bool) -> float:
