@@ -122,7 +122,7 @@ def measured(file: Path, folder: Path) -> dict[str, Any]:
 def test_with_data_the_extrapolation_is_told_without_texts(measured: dict[str, Any]) -> None:
     titles = [table["title"] for table in measured["tables"]]
 
-    assert sum(title.startswith("length extrapolation") for title in titles) == 2
+    assert sum(title.startswith("length extrapolation") for title in titles) == 1
     assert all(len(row) == len(t["columns"]) for t in measured["tables"] for row in t["rows"])
     assert "item" not in json.dumps(measured)
 
@@ -130,8 +130,8 @@ def test_with_data_the_extrapolation_is_told_without_texts(measured: dict[str, A
 def test_every_system_is_asked_among_twenty_distractors(measured: dict[str, Any]) -> None:
     (table,) = [t for t in measured["tables"] if "fractional recall" in t["title"]]
 
-    assert [row[0] for row in table["rows"]] == ["chunk attention alone", "flat attention alone",
-                                                 "memkit"]  # fmt: skip
+    systems = ["chunk attention alone", "flat attention alone", "memkit"]
+    assert [row[0] for row in table["rows"]][:3] == systems
     assert table["columns"][4] == "R@5, n = 20"
     assert table["note"].startswith("6 questions; 0 left out")
 

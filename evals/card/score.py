@@ -223,10 +223,11 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     context = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
     gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
+    coverage = grounding.citation_coverage(text, context)
     return _without_none(
         {
-            "citation coverage": grounding.citation_coverage(text, context),
-            "unsupported claims": grounding.unsupported_claim_rate(text, context),
+            "citation coverage": coverage,
+            "unsupported claims": None if coverage is None else 1 - coverage,
             "attribution": grounding.attribution(text, passages, gold) if gold else None,
             "replay support": episodic.replay_support(text, replayed) if gold else None,
         }

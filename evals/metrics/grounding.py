@@ -96,12 +96,6 @@ def citation_coverage(reply: str, passages: Sequence[str]) -> float | None:
     return _share([bool(_best_support(claim, passages)) for claim in claims(reply)])
 
 
-def unsupported_claim_rate(reply: str, passages: Sequence[str]) -> float | None:
-    """Return 1 − citation coverage (UCR); None if the reply claims nothing."""
-    covered = citation_coverage(reply, passages)
-    return None if covered is None else 1 - covered
-
-
 def attribution(reply: str, passages: Sequence[str], gold: Collection[int]) -> float | None:
     """Return the share of a reply's claims that a gold passage supports best; a tie is enough.
 

@@ -80,7 +80,8 @@ def tables(haystacks: Sequence[Haystack], embedder: Embedder, seed: int) -> list
     weights = statistics.weights([p.haystack.name for p in tested], seed, within=True)
     note = f"{len(tested)} questions; {len(problems) - len(tested)} left out, with fewer than "
     note += f"{max(TESTED)} other sessions; 95 % intervals: questions inside conversations"
-    return [_recall_table(recalls, weights, note), _drop_table(recalls, weights)]
+    recalls[f"{ATTENTION} − {FLAT}"] = recalls[ATTENTION] - recalls[FLAT]
+    return [_table(recalls, weights, note)]
 
 
 # ---- haystacks
@@ -164,29 +165,17 @@ def _recalls(problems: Sequence[Problem], ranking: Ranking) -> Floats:
     return np.array(rows)
 
 
-def _recall_table(recalls: Mapping[str, Floats], weights: Floats | None, note: str) -> Table:
+def _table(recalls: Mapping[str, Floats], weights: Floats | None, note: str) -> Table:
+    """Return the recall among few and many distractors, and what is lost between them."""
     rows: list[list[Cell]] = []
     for name, of_system in recalls.items():
-        figures = map(statistics.cells, statistics.means(of_system, weights))
+        lost = of_system[:, _BEFORE] - of_system[:, _AFTER]
+        means = statistics.means(np.column_stack([of_system, lost]), weights)
+        figures = map(statistics.cells, means)
         rows.append([name, *(f"{mean} ({ends})" if ends else mean for mean, ends in figures)])
     return Table(
         title="length extrapolation: fractional recall among n distractor sessions",
-        columns=["system", *(f"R@{_CUT}, n = {n}" for n in TESTED)],
+        columns=["system", *(f"R@{_CUT}, n = {n}" for n in TESTED), "lost from 2 to 20"],
         rows=rows,
         note=note,
-    )
-
-
-def _drop_table(recalls: Mapping[str, Floats], weights: Floats | None) -> Table:
-    """Return the drop of each system from few to many distractors, and chunk against flat."""
-    drops = {name: column[:, _BEFORE] - column[:, _AFTER] for name, column in recalls.items()}
-    drops[f"{ATTENTION} − {FLAT}"] = drops[ATTENTION] - drops[FLAT]
-    means = statistics.means(np.column_stack([*drops.values()]), weights)
-    return Table(
-        title="length extrapolation: what is lost from n = 2 to n = 20",
-        columns=["system", f"R@{_CUT}", "95 %"],
-        rows=[
-            [name, *statistics.cells(mean, signed=True)]
-            for name, mean in zip(drops, means, strict=True)
-        ],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals.data import locomo
-from evals.data.haystack import Haystack, sha256
+from evals.data.haystack import Haystack
 from evals.stats.bootstrap import cells, share
 from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
 from evals.tables import Cell, Result, Table
@@ -59,20 +59,17 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
         return StudyResult(results=[], aside=[*lines, f"sample {name}"])
     verdicts = read_verdicts(options.verdicts, len(sample), name)
     settings: dict[str, Cell] = {
-        "data": data.file, "sha256": sha256(options.data[0]), "sample": name,
+        "data": data.file, "sha256": data.sha256, "sample": name,
         "thoughts in all": len(thoughts),
         "turns": sum(len(haystack.turns) for haystack in haystacks),
     }  # fmt: skip
     outcomes = [
         {
-            "n": n,
-            "conversation": item.conversation,
-            "turns": list(item.thought.turn_ids),
-            "right": right,
-            "reason": why or None,
+            "n": n, "conversation": item.conversation, "turns": list(item.thought.turn_ids),
+            "right": right, "reason": why or None,
         }
         for n, (item, (right, why)) in enumerate(zip(sample, verdicts, strict=True))
-    ]
+    ]  # fmt: skip
     result = _result(sample, verdicts, settings, options.seed)
     return StudyResult(results=[result], outcomes=outcomes)
 
