@@ -59,8 +59,9 @@ def bench(
         setup = Setup(folder=Path(folder), quick=quick, sizes=turns, seed=seed, data=data)
         for name in chosen:
             with console.status(f"{name} …"):
-                module = import_module(f"evals.bench.{name}")
-                results.append(asdict(module.run(setup)))
+                module, function = BENCHMARKS[name]
+                run = getattr(import_module(f"evals.bench.{module}"), function)
+                results.append(asdict(run(setup)))
             report.show(Console(width=150), results[-1])
     if json_file is not None:
         table = {**stamp(sys.argv[1:], seed), "quick": quick, "results": results}

@@ -19,12 +19,7 @@ _PACKAGES = (
 
 
 def stamp(command: Sequence[str], seed: int) -> dict[str, object]:
-    """Return how a result came about.
-
-    Args:
-        command: arguments of `python -m evals`; of a path only the file name is kept.
-        seed: of everything random.
-    """
+    """Return how a result came about; of a path in the command only the file name is kept."""
     return {
         "command": " ".join(["python -m evals", *(Path(part).name for part in command)]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -120,13 +120,7 @@ def _printable(result: Mapping[str, Any]) -> list[Table]:
     """Return a result's tables with its name in their titles, the claims as the first of them."""
     name = result["name"]
     tables = [
-        Table(
-            title=f"{name}: {table['title']}",
-            columns=table["columns"],
-            rows=table["rows"],
-            note=table["note"],
-        )
-        for table in result["tables"]
+        Table(**{**table, "title": f"{name}: {table['title']}"}) for table in result["tables"]
     ]
     if result["claims"]:
         rows = [_claim_row(claim) for claim in result["claims"]]

@@ -97,7 +97,7 @@ def test_exact_search_recalls_everything(index_file: dict[str, Any]) -> None:
     rows = result["tables"][0]["rows"]
 
     check_figures(result)
-    assert [row[6] for row in rows if "flat" in row[1]] == [1.0, 1.0]
+    assert [row[6] for row in rows if "flat" in row[1]] == ["1.000", "1.000"]
 
 
 def test_steps_take_turns_and_warm_rounds_do_not_count() -> None:

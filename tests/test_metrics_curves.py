@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from evals.metrics import episodic, position, recognition
-from evals.metrics.position import Bin
 from memkit.errors import InvalidInput
 
 # ---- recognition and recall
@@ -17,8 +16,6 @@ from memkit.errors import InvalidInput
 
 def test_recognition_is_the_share_of_foils_that_lose_and_a_tie_is_half() -> None:
     assert recognition.recognised(1.0, [2.0, 0.5, 1.0, 3.0]) == (1 + 0 + 0.5 + 1) / 4
-    with pytest.raises(InvalidInput, match="foil"):
-        recognition.recognised(1.0, [])
 
 
 def test_a_cue_is_the_first_half_of_the_words() -> None:
@@ -38,8 +35,6 @@ def test_recall_scores_the_completion_alone_and_no_more_words_than_there_were() 
 def test_exposure_is_in_bits() -> None:
     assert recognition.exposure(1, 1024) == 10
     assert recognition.exposure(1024, 1024) == 0
-    with pytest.raises(InvalidInput, match="count from 1"):
-        recognition.exposure(0, 10)
 
 
 # ---- position
@@ -49,17 +44,12 @@ def test_bins_are_five_fixed_fifths() -> None:
     assert position.BINS == ((0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1))
     assert [position.bin_of(x) for x in (0, 0.199, 0.2, 0.5, 0.8, 1)] == [0, 0, 1, 2, 4, 4]
     for outside in (-0.01, 1.01, math.nan):
-        with pytest.raises(InvalidInput, match="outside"):
+        with pytest.raises(ValueError, match="outside"):
             position.bin_of(outside)
 
 
 def test_a_curve_has_empty_bins_too() -> None:
-    bins = position.curve([(0, 1), (0.1, 0), (1, 1)])
-
-    assert [(part.mean, part.n) for part in bins] == [
-        (0.5, 2), (None, 0), (None, 0), (None, 0), (1, 1),
-    ]  # fmt: skip
-    assert position.curve([(7, 1)], edges=(0, 5, 10))[1] == Bin(low=5, high=10, mean=1, n=1)
+    assert position.curve([(0, 1), (0.1, 0), (1, 1)]) == [0.5, None, None, None, 1]
 
 
 def test_mid_drop_is_the_ends_minus_the_lowest_between() -> None:
@@ -82,19 +72,9 @@ def test_slopes_are_scipys(points: list[tuple[int, float]]) -> None:
     assert position.log_slope(xs, ys) == pytest.approx(linregress(np.log2(xs), ys).slope, abs=1e-9)
 
 
-def test_a_slope_needs_two_places_and_a_log_slope_positive_ones() -> None:
+def test_a_slope_needs_two_places() -> None:
     assert position.log_slope([10, 20, 40], [0.9, 0.8, 0.7]) == pytest.approx(-0.1)
     assert position.slope([3, 3], [0, 1]) is position.slope([], []) is None
-    with pytest.raises(InvalidInput, match="logarithm"):
-        position.log_slope([0, 1], [1, 1])
-
-
-def test_noise_degradation_and_length_normalised_accuracy() -> None:
-    assert position.noise_degradation(0.8, 0.6) == pytest.approx(0.25)
-    assert position.noise_degradation(0, 0.6) is None
-    assert position.ln_accuracy(0.5, math.e**2) == pytest.approx(0.25)
-    with pytest.raises(InvalidInput, match="above 1"):
-        position.ln_accuracy(0.5, 1)
 
 
 # ---- half-life

@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import kendalltau
 
 from evals.metrics import current, episodic, retrieval
-from memkit.errors import InvalidInput
 
 # ---- rankings
 
@@ -22,12 +21,11 @@ def test_precision_and_average_precision_by_hand() -> None:
 # ---- events and procedures
 
 
-def test_events_are_a_set_and_procedures_are_transitions() -> None:
-    assert episodic.event_f1(["b", "a", "x"], ["a", "b"]) == pytest.approx(4 / 5)
+def test_procedures_are_transitions() -> None:
     assert episodic.procedure_f1(["a", "b", "c"], ["a", "b", "c"]) == 1
     assert episodic.procedure_f1(["b", "a", "c"], ["a", "b", "c"]) == 0
     assert episodic.procedure_f1(["a", "b"], ["a", "b", "c"]) == pytest.approx(2 / 3)
-    assert episodic.procedure_f1(["a"], ["a"]) is episodic.event_f1(["a"], []) is None
+    assert episodic.procedure_f1(["a"], ["a"]) is None
 
 
 def test_step_order_counts_pairs_and_a_missing_step_spoils_its_pairs() -> None:
@@ -52,8 +50,6 @@ def test_anchoring_error_is_in_windows_and_capped() -> None:
     assert episodic.anchoring_error([], [gold], month) == 1
     assert episodic.anchoring_error([gold], [gold, date(2021, 1, 1)], month) == 0.5
     assert episodic.anchoring_error([gold], [], month) is None
-    with pytest.raises(InvalidInput, match="window"):
-        episodic.anchoring_error([gold], [gold], timedelta())
 
 
 def test_replay_is_support_by_gold_and_its_coverage() -> None:
@@ -61,8 +57,6 @@ def test_replay_is_support_by_gold_and_its_coverage() -> None:
     assert episodic.replay_support("She moved to Oslo. It rains.", ["I moved to Oslo"]) == 0
     assert episodic.replay_support("She moved to Oslo.", []) == 0
     assert episodic.replay_support("I don't know.", []) is None
-    assert episodic.replay_at_k((3, 12, None, 9), 10) == 0.5
-    assert episodic.replay_at_k((), 10) is None
 
 
 def test_all_that_is_replayed_for_an_unanswerable_question_is_spurious() -> None:
@@ -115,10 +109,3 @@ def test_a_preference_is_retained_if_no_withdrawn_one_is_said() -> None:
     assert current.preference_retained("Tea, please.", ["tea"], ["coffee"]) == 1
     assert current.preference_retained("Tea or coffee?", ["tea"], ["coffee"]) == 0
     assert current.preference_retained("Water.", ["tea"]) == 0
-
-
-def test_refusing_is_right_or_wrong_by_the_question() -> None:
-    assert current.abstention(refused=True, answerable=False) == 1
-    assert current.abstention(refused=True, answerable=True) is None
-    assert current.false_refusal(refused=True, answerable=True) == 1
-    assert current.false_refusal(refused=True, answerable=False) is None

@@ -59,18 +59,16 @@ def test_too_few_shared_words_are_no_support() -> None:
     assert grounding.citation_coverage(claim, ["carry cold bags"]) == 0
 
 
-def test_coverage_and_unsupported_claims_add_up_to_all_claims() -> None:
+def test_coverage_is_the_share_of_claims_that_a_passage_supports() -> None:
     reply = "Ann moved to Oslo. She has two cats. Yes. I don't know her age."
 
     assert grounding.claims(reply) == ["Ann moved to Oslo.", "She has two cats."]
     assert grounding.citation_coverage(reply, PASSAGES) == 0.5
-    assert grounding.unsupported_claim_rate(reply, PASSAGES) == 0.5
     assert grounding.citation_coverage(reply, []) == 0
 
 
 def test_a_reply_without_claims_has_no_rate() -> None:
     assert grounding.citation_coverage("I don't know.", PASSAGES) is None
-    assert grounding.unsupported_claim_rate("Yes.", PASSAGES) is None
     assert grounding.attribution("", PASSAGES, {0}) is None
 
 

@@ -133,19 +133,6 @@ def test_questions_that_are_not_scored_do_not_count() -> None:
         statistics.means(np.full((3, 1), np.nan), None)
 
 
-def test_a_paired_difference_is_sure_or_not() -> None:
-    resampled = statistics.weights(CLUSTERS, 0)
-
-    same = statistics.paired(VALUES, VALUES, resampled)
-    better = statistics.paired(VALUES + 0.1, VALUES, resampled)
-    worse = statistics.paired(VALUES, VALUES + 0.1, resampled)
-
-    assert (same.interval.value, same.p) == (0, 1)
-    assert better.interval.value == pytest.approx(0.1)
-    assert better.p == worse.p == pytest.approx(2 / (statistics.RESAMPLES + 1))
-    assert worse.interval.value == pytest.approx(-0.1)
-
-
 def test_a_seed_repeats_an_interval_and_another_does_not() -> None:
     def interval(seed: int) -> Any:
         return statistics.bootstrap(lambda rows: float(VALUES[rows].mean()), CLUSTERS, seed)

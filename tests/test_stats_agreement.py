@@ -63,7 +63,6 @@ def test_words_are_rated_as_well_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("table", "level", "message"),
     [
-        (TWO, "ratio", "no level 'ratio'"),
         ({"A": "1 1", "B": "1 1"}, "nominal", "nothing varies"),
         ({"A": "1 2"}, "nominal", "two raters"),
         ({"A": "good bad", "B": "bad bad"}, "ordinal", "'good' is no number"),

@@ -261,7 +261,9 @@ def test_growth_counts_and_times_every_size(tmp_path: Path) -> None:
     found = measured(growth, tmp_path, sizes=(20, 60), repeats=2)
 
     assert list(rows(found, "thoughts that hold")) == ["20", "60"]
-    assert len(rows(found, "a turn of 60")) == 2
+    cost = found.results[0].tables[1]
+    assert [len(row) == len(cost.columns) for row in cost.rows] == [True] * 8
+    assert [row[6] is None for row in cost.rows] == [True] * 4 + [False] * 4
     costs = [one for one in found.outcomes if "thinking_s" in one]
     assert [(one["size"], one["repeat"]) for one in costs] == [(20, 0), (60, 0), (20, 1), (60, 1)]
     assert all(one["thinking_s"] > 0 for one in costs)

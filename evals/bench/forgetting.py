@@ -3,7 +3,7 @@
 The form of the paper's table (A none, B forgetting, C summary of summaries, D both), through the
 public face. All variants get the same dialogue side by side; questions come along the way, so that
 "recently retrieved" has an effect. Because the paper's 0.5 % prunes little, larger shares and both
-signs of its bonus are run too. Summaries are extractive, without a model.
+signs of its bonus are run too; evals/LOG.md has more. Summaries are extractive, without a model.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from evals.bench import Setup, measure
 from evals.data import locomo
 from evals.data.haystack import SPLITS, Haystack, Question
 from evals.data.synthetic.dialogues import plant_facts
+from evals.stats.bootstrap import cells
 from evals.stats.interval import Samples, mean_interval, median_ratio
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.tables import Cell, Result, Table
@@ -29,7 +30,7 @@ from memkit.background.summary import ExtractiveSummariser
 from memkit.embedders import MiniLM
 from memkit.ingest import chunk
 from memkit.memory import Memory
-from memkit.protocols import Counter, Embedder
+from memkit.protocols import Counter, Embedder, Vectors
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
@@ -39,15 +40,10 @@ _PACKED = 4  # every fourth question's memory is packed into the budget too
 _ROUNDS = 60  # searches that are timed at the end of a dialogue
 _STEP = 100  # turns between two runs of the maintenance
 _COLUMNS = (
-    "variant", "R@50", "R@5", "R@50 - A", "95 %", "prompt tokens", "search p50 ms", "÷ A", "95 %",
-    "visible chunks", "of",
+    "variant", "R@50", "1,000+ turns ago", "R@5", "R@50 - A", "95 %", "prompt tokens",
+    "search p50 ms", "÷ A", "95 %", "visible chunks", "of",
 )  # fmt: skip
-_DISTANCES = {
-    "under 100": (0, 100),
-    "100–349": (100, 350),
-    "350–999": (350, 1000),
-    "1,000 and more": (1000, 10**9),
-}
+_FAR = 1000  # turns since the evidence: what is forgotten is old
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +68,15 @@ class Variant:
         return memkit.Settings(forgetting=policy, overviews=self.overviews, background=False)
 
 
-PAPER = (
+VARIANTS = (
     Variant(letter="A"),
     Variant(letter="B", fraction=0.005),
     Variant(letter="C", overviews=True),
     Variant(letter="D", fraction=0.005, overviews=True),
-)
-MORE = (
+    # and not the paper's
     Variant(letter="B", fraction=0.02),
     Variant(letter="B", fraction=0.05),
     Variant(letter="B", fraction=0.005, sign="printed"),
-    Variant(letter="B", fraction=0.02, sign="printed"),
-    Variant(letter="B", fraction=0.05, sign="printed"),
 )
 
 
@@ -108,11 +101,10 @@ def run(setup: Setup) -> Result:
     )
     with cache as embedder:
         for title, dialogues in _read_dialogues(setup).items():
-            observations = {variant: Observations() for variant in (*PAPER, *MORE)}
+            observations = {variant: Observations() for variant in VARIANTS}
             for dialogue in dialogues:
-                _run_dialogue(dialogue, observations, embedder, quick=setup.quick)
-            tables.append(_main_table(title, observations, setup.seed))
-            tables.append(_table_by_distance(title, observations))
+                _run_dialogue(dialogue, observations, embedder, 3 if setup.quick else _ROUNDS)
+            tables.append(_table(title, observations, setup.seed))
     return Result(
         name="forgetting",
         about="HEMA's ablation",
@@ -150,11 +142,7 @@ class _CachedSummariser:
 
 
 def _run_dialogue(
-    dialogue: Haystack,
-    observations: dict[Variant, Observations],
-    embedder: Embedder,
-    *,
-    quick: bool,
+    dialogue: Haystack, observations: dict[Variant, Observations], embedder: Embedder, rounds: int
 ) -> None:
     """Remember the turns, ask the questions in between, then time searches in what is left."""
     if isinstance(embedder, CachedEmbedder):
@@ -177,7 +165,20 @@ def _run_dialogue(
                 memory.flush()
             for question in questions:
                 _ask(memory, question, observations[variant])
-    _time_searches(memories, dialogue, observations, embedder, quick=quick)
+    vectors = embedder.embed([question.text for question in dialogue.questions])
+    steps = {variant: partial(_search, memory, vectors) for variant, memory in memories.items()}
+    times = measure.interleave(steps, rounds, warm=3)
+    for variant, memory in memories.items():
+        counts = memory.stats()
+        observations[variant].times.append(times[variant])
+        observations[variant].chunks += counts["chunks"]
+        observations[variant].hidden += counts["hidden_chunks"]
+        memory.close()
+
+
+def _search(memory: Memory, vectors: Vectors, n: int) -> None:
+    with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
+        snapshot.chunks(snapshot.nearest(vectors[n % len(vectors)], _DEEP)[0])
 
 
 def _ask(memory: Memory, question: Question, observed: Observations) -> None:
@@ -191,70 +192,23 @@ def _ask(memory: Memory, question: Question, observed: Observations) -> None:
     observed.distances.append(question.axes["distance"])
 
 
-def _time_searches(
-    memories: dict[Variant, Memory],
-    dialogue: Haystack,
-    observations: dict[Variant, Observations],
-    embedder: Embedder,
-    *,
-    quick: bool,
-) -> None:
-    """Time the vector search of all variants alternately, count their chunks, and close them."""
-    vectors = embedder.embed([question.text for question in dialogue.questions])
-
-    def search(memory: Memory, n: int) -> object:
-        with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
-            return snapshot.chunks(snapshot.nearest(vectors[n % len(vectors)], _DEEP)[0])
-
-    steps = {str(variant): partial(search, memory) for variant, memory in memories.items()}
-    times = measure.interleave(steps, 3 if quick else _ROUNDS, warm=3)
-    for variant, memory in memories.items():
-        counts = memory.stats()
-        observations[variant].times.append(times[str(variant)])
-        observations[variant].chunks += counts["chunks"]
-        observations[variant].hidden += counts["hidden_chunks"]
-        memory.close()
-
-
-def _main_table(title: str, observations: dict[Variant, Observations], seed: int) -> Table:
-    base = observations[PAPER[0]]
+def _table(title: str, observations: dict[Variant, Observations], seed: int) -> Table:
+    base = observations[VARIANTS[0]]
     base_times = np.concatenate(base.times)
     rows: list[list[Cell]] = []
     for variant, observed in observations.items():
         change = mean_interval(np.subtract(observed.deep, base.deep).tolist(), seed=seed)
         times = np.concatenate(observed.times)
         ratio = median_ratio(times, base_times, seed=seed)
-        rows.append(
-            [
-                str(variant),
-                float(np.mean(observed.deep)),
-                float(np.mean(observed.short)),
-                f"{change.value:+.3f}",
-                f"{change.low:+.3f} to {change.high:+.3f}",
-                round(float(np.mean(observed.tokens))),
-                measure.milliseconds(times),
-                ratio.value,
-                f"{ratio.low:.2f}–{ratio.high:.2f}",
-                observed.chunks - observed.hidden,
-                observed.chunks,
-            ]
+        pairs = zip(observed.deep, observed.distances, strict=True)
+        far = [share for share, distance in pairs if distance >= _FAR]
+        recall = (
+            float(np.mean(shares)) if shares else None
+            for shares in (observed.deep, far, observed.short)
         )
+        tokens, visible = round(float(np.mean(observed.tokens))), observed.chunks - observed.hidden
+        row: list[Cell] = [str(variant), *recall, *cells(change, signed=True), tokens]
+        row += [measure.milliseconds(times), *cells(ratio), visible, observed.chunks]
+        rows.append(row)
     note = f"{len(base.deep)} questions; search: {len(base_times)} per variant, at the end"
     return Table(title=title, columns=_COLUMNS, rows=rows, note=note)
-
-
-def _table_by_distance(title: str, observations: dict[Variant, Observations]) -> Table:
-    """Return R@50 by how long ago the answer was said: what is forgotten is old."""
-    rows: list[list[Cell]] = []
-    for variant, observed in observations.items():
-        row: list[Cell] = [str(variant)]
-        pairs = list(zip(observed.deep, observed.distances, strict=True))
-        for low, high in _DISTANCES.values():
-            shares = [share for share, distance in pairs if low <= distance < high]
-            row.append(f"{np.mean(shares):.3f} ({len(shares)})" if shares else None)
-        rows.append(row)
-    return Table(
-        title=f"{title}: R@50 by turns since the evidence (questions)",
-        columns=["variant", *_DISTANCES],
-        rows=rows,
-    )

@@ -15,6 +15,7 @@ from evals import USER
 from evals.bench import Setup, measure
 from evals.bench.measure import rate_claim, time_claim
 from evals.data.synthetic.talk import START, small_talk
+from evals.stats.interval import Samples
 from evals.tables import Claim, Result, Target
 from memkit import Turn
 from memkit.embedders import MiniLM
@@ -23,70 +24,81 @@ from memkit.memory import Memory
 from memkit.protocols import Embedder
 
 BATCH = 256  # turns that are remembered in one call
+_RATE = Target(bound="≥", value=0.9)
+_PLAIN, _INDEXED = "embedding the turns' texts", "embedding what memkit embeds"
 
 
 def run(setup: Setup) -> Result:
     """Measure batches, batches with their maintenance, and single turns."""
     size = setup.choose((4096,), (24,))[0]
     batch = min(BATCH, size // 2)
-    turns = _make_turns(size, setup.seed)
+    texts = islice(small_talk(random.Random(setup.seed)), size)
+    turns = [Turn(text=text, id=f"t{n}", said_at=START) for n, text in enumerate(texts)]
     embedder = MiniLM()
     embedder.embed(["warm up"])
     tokens = float(np.mean([embedder.count(turn.text) for turn in turns]))
-    claims = [
-        *_batches(setup, embedder, turns, batch),
-        _with_maintenance(setup, embedder, turns, batch),
-        *_singles(setup, embedder, turns, n=4 if setup.quick else 100),
-    ]
+    batches = [turns[first : first + batch] for first in range(0, size - batch + 1, batch)]
     return Result(
         name="ingest",
         about="storing against only embedding",
         settings={"turns": size, "batch": batch, "tokens per turn": tokens},
-        claims=claims,
+        claims=[
+            *_batch_claims(setup, embedder, batches),
+            _maintenance_claim(setup, embedder, batches[:4]),
+            *_single_claims(setup, embedder, turns),
+        ],
     )
-
-
-def _make_turns(size: int, seed: int) -> list[Turn]:
-    texts = islice(small_talk(random.Random(seed)), size)
-    return [Turn(text=text, id=f"t{n}", said_at=START) for n, text in enumerate(texts)]
 
 
 def _open(folder: Path, name: str, embedder: Embedder) -> Memory:
     return memkit.open(str(folder / f"ingest-{name}.db"), embedder=embedder)
 
 
-def _batches(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> list[Claim]:
-    """Time each batch three ways; maintenance runs in between, outside the clock."""
-    batches = [turns[first : first + size] for first in range(0, len(turns) - size + 1, size)]
+def _time(
+    setup: Setup, embedder: Embedder, name: str, batches: list[list[Turn]], warm: int
+) -> dict[str, Samples]:
+    """Time each batch three ways, the last for warming up; maintenance runs outside the clock."""
     plain = [[turn.text for turn in batch] for batch in batches]
     indexed = [[piece.text for t in batch for piece in chunk(t, embedder)] for batch in batches]
-    with _open(setup.folder, "batches", embedder) as memory:
-        times = measure.interleave(
+    with _open(setup.folder, name, embedder) as memory:
+        return measure.interleave(
             {
                 "remember": lambda n: memory.remember(batches[n], user_id=USER),
-                "plain": lambda n: embedder.embed(plain[n]),
-                "indexed": lambda n: embedder.embed(indexed[n]),
+                _PLAIN: lambda n: embedder.embed(plain[n]),
+                _INDEXED: lambda n: embedder.embed(indexed[n]),
             },
-            len(batches) - 1,  # the last one warms up
+            len(batches) - warm,
+            warm=warm,
             between=memory.flush,
         )
-    label = f"remember, batches of {size}"
+
+
+def _batch_claims(setup: Setup, embedder: Embedder, batches: list[list[Turn]]) -> list[Claim]:
+    times = _time(setup, embedder, "batches", batches, warm=1)
+    size = len(batches[0])
     return [
         rate_claim(
-            label, times["remember"], times["plain"], items=size, seed=setup.seed,
-            against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
-        ),
-        rate_claim(
-            label, times["remember"], times["indexed"], items=size, seed=setup.seed,
-            against="embedding what memkit embeds",
-        ),
+            f"remember, batches of {size}", times["remember"], times[against], items=size,
+            seed=setup.seed, against=against, target=target,
+        )
+        for against, target in ((_PLAIN, _RATE), (_INDEXED, None))
     ]  # fmt: skip
 
 
-def _with_maintenance(setup: Setup, embedder: Embedder, turns: list[Turn], size: int) -> Claim:
+def _single_claims(setup: Setup, embedder: Embedder, turns: list[Turn]) -> list[Claim]:
+    singles = [[turn] for turn in turns[: 7 if setup.quick else 103]]
+    times = _time(setup, embedder, "singles", singles, warm=3)
+    return [
+        time_claim(
+            "remember, one turn (p50)", times["remember"], times[against], seed=setup.seed,
+            against=against, target=target,
+        )
+        for against, target in ((_PLAIN, Target(bound="≤", value=1.3)), (_INDEXED, None))
+    ]  # fmt: skip
+
+
+def _maintenance_claim(setup: Setup, embedder: Embedder, batches: list[list[Turn]]) -> Claim:
     """Time whole runs, from the first batch until everything is summarised too."""
-    part = turns[: 4 * size]
-    batches = [part[first : first + size] for first in range(0, len(part), size)]
     run_number = count()
 
     def store(_: int) -> None:
@@ -101,31 +113,6 @@ def _with_maintenance(setup: Setup, embedder: Embedder, turns: list[Turn], size:
 
     times = measure.interleave({"memkit": store, "baseline": embed}, 2 if setup.quick else 7)
     return rate_claim(
-        "the same, new file to flush()", times["memkit"], times["baseline"], items=len(part),
-        seed=setup.seed, against="embedding the turns' texts", target=Target(bound="≥", value=0.9),
+        "the same, new file to flush()", times["memkit"], times["baseline"], against=_PLAIN,
+        items=sum(map(len, batches)), seed=setup.seed, target=_RATE,
     )  # fmt: skip
-
-
-def _singles(setup: Setup, embedder: Embedder, turns: list[Turn], n: int) -> list[Claim]:
-    indexed = [chunk(turn, embedder)[0].text for turn in turns]
-    with _open(setup.folder, "singles", embedder) as memory:
-        times = measure.interleave(
-            {
-                "remember": lambda i: memory.remember(turns[i], user_id=USER),
-                "plain": lambda i: embedder.embed([turns[i].text]),
-                "indexed": lambda i: embedder.embed([indexed[i]]),
-            },
-            n,
-            warm=3,
-            between=memory.flush,
-        )
-    return [
-        time_claim(
-            "remember, one turn (p50)", times["remember"], times["plain"], seed=setup.seed,
-            against="embedding the turn's text", target=Target(bound="≤", value=1.3),
-        ),
-        time_claim(
-            "remember, one turn (p50)", times["remember"], times["indexed"], seed=setup.seed,
-            against="embedding what memkit embeds",
-        ),
-    ]  # fmt: skip

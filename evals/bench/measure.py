@@ -4,9 +4,9 @@ The machine is shared and noisy, so a step is never timed alone: it alternates w
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from evals.stats.interval import Interval, Samples, median_ratio
 from evals.tables import Claim, Target
 
 Step = Callable[[int], object]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def seconds(step: Callable[[], object]) -> float:
@@ -29,12 +30,12 @@ def milliseconds(samples: Samples, percentile: float = 50) -> float:
 
 
 def interleave(
-    steps: Mapping[str, Step],
+    steps: Mapping[Name, Step],
     n: int,
     *,
     warm: int = 1,
     between: Callable[[], object] = lambda: None,
-) -> dict[str, Samples]:
+) -> dict[Name, Samples]:
     """Time every step `n` times, alternating; every other round runs in the opposite order.
 
     Args:
@@ -46,15 +47,13 @@ def interleave(
     Returns:
         Seconds by name, shape (n,) each; equal positions are of the same round.
     """
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[Name, list[float]] = {name: [] for name in steps}
     for turn in range(-warm, n):
         names = list(steps)
         for name in names if turn % 2 == 0 else reversed(names):
             between()
-            duration = seconds(partial(steps[name], turn))
-            if turn >= 0:
-                times[name].append(duration)
-    return {name: np.array(durations) for name, durations in times.items()}
+            times[name].append(seconds(partial(steps[name], turn)))
+    return {name: np.array(durations[warm:]) for name, durations in times.items()}
 
 
 # ---- claims

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import isfinite
+from math import isfinite, log
 
 import numpy as np
 
 from evals.card import online
 from evals.card.records import Figure, Record, Regime
 from evals.metrics import confidence as abstention
-from evals.metrics import cost, position
+from evals.metrics import position
 from evals.metrics.catalogue import METRICS
 from evals.metrics.confidence import Flags, Floats
 from evals.stats import bootstrap as statistics
@@ -162,12 +162,12 @@ def _costs(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
 
 
 def _median(values: Floats, rows: Rows) -> float:
-    return cost.percentile(values[rows].tolist(), 50)
+    return float(np.percentile(values[rows], 50))
 
 
 def _reuse(tokens: Floats) -> float | None:
     reused, whole = tokens.sum(axis=0)
-    return cost.prefix_reuse(float(reused), float(whole - reused))
+    return float(reused / whole) if whole else None
 
 
 # ---- statistics of many records
@@ -235,7 +235,7 @@ def _by_length(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
 
 
 def _ln_accuracy(tokens: Floats, right: Floats) -> float:
-    return position.ln_accuracy(float(right.mean()), float(tokens.mean()))
+    return float(right.mean()) / log(float(tokens.mean()))
 
 
 def right_by(records: Sequence[Record]) -> str:
@@ -288,7 +288,7 @@ def _noise(xs: Floats, ys: Floats) -> float | None:
     clean, noisy = ys[xs == 0], ys[xs > 0]
     if not len(clean) or not len(noisy):
         return None
-    return position.noise_degradation(float(clean.mean()), float(noisy.mean()))
+    return float(1 - noisy.mean() / clean.mean()) if clean.any() else None
 
 
 _TRENDS: Mapping[str, tuple[str, Trend]] = {  # axis and statistic; "": `place_axis`

@@ -152,26 +152,20 @@ def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | Non
 
 def _events(state: QuestionState, evidence: Evidence) -> Scores:
     """Return whether the events of a question with several steps are replayed."""
-    steps = state.question.expected.steps
+    steps, places = state.question.expected.steps, evidence.gold_places
     if not steps:
         return {}
     return _without_none(
         {
-            "event F1": episodic.event_f1(evidence.ranking[: len(steps)], steps),
-            "replay@10": episodic.replay_at_k(evidence.gold_places, SERVED),
+            "event F1": grounding.evidence_f1(evidence.ranking[: len(steps)], steps),
+            "replay@10": metrics.recall(places, SERVED) if places else None,
         }
     )
 
 
 def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Scores:
-    if refused is None:
-        return {}
-    return _without_none(
-        {
-            f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
-            f"{prefix}false refusal": current.false_refusal(refused=refused, answerable=answerable),
-        }
-    )
+    name = "false refusal" if answerable else "abstention"
+    return {} if refused is None else {f"{prefix}{name}": float(refused)}
 
 
 # ---- the reply
@@ -229,10 +223,11 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     context = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
     gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
+    coverage = grounding.citation_coverage(text, context)
     return _without_none(
         {
-            "citation coverage": grounding.citation_coverage(text, context),
-            "unsupported claims": grounding.unsupported_claim_rate(text, context),
+            "citation coverage": coverage,
+            "unsupported claims": None if coverage is None else 1 - coverage,
             "attribution": grounding.attribution(text, passages, gold) if gold else None,
             "replay support": episodic.replay_support(text, replayed) if gold else None,
         }

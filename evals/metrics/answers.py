@@ -1,8 +1,8 @@
 """Compare a reply with the reference answers of a data set, without a judge.
 
-Tokens are SQuAD's: lower case, no ASCII punctuation, no articles. Beyond SQuAD, text is normalised
-to NFKC, letters of all scripts count, and each Han, kana or Hangul character is a token, so that a
-Chinese answer is not one long word.
+Tokens are SQuAD's (Rajpurkar et al., EMNLP 2016): lower case, no ASCII punctuation, no articles.
+Beyond SQuAD, text is normalised to NFKC, letters of all scripts count, and each Han, kana or Hangul
+character is a token, so that a Chinese answer is not one long word.
 """
 
 import re
@@ -40,17 +40,12 @@ def _normalise_character(char: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Return the tokens of a text, joined by spaces.
-
-    Source: Rajpurkar et al., EMNLP 2016 (SQuAD's evaluation script), extended as described above.
-    """
+    """Return the tokens of a text, joined by spaces."""
     return " ".join(words(text))
 
 
 def exact(text: str, answers: Sequence[str]) -> float:
     """Return 1 if the normalised reply equals a normalised answer (EM).
-
-    Source: Rajpurkar et al., EMNLP 2016.
 
     Raises:
         InvalidInput: there is no answer to compare with. So do `f1` and `contains`.
@@ -59,10 +54,7 @@ def exact(text: str, answers: Sequence[str]) -> float:
 
 
 def f1(text: str, answers: Sequence[str]) -> float:
-    """Return the token F1 of the best fitting answer; repeated tokens count repeatedly.
-
-    Source: Rajpurkar et al., EMNLP 2016.
-    """
+    """Return the token F1 of the best fitting answer; repeated tokens count repeatedly."""
     return max(_token_f1(words(text), words(answer)) for answer in _require(answers))
 
 

@@ -31,10 +31,7 @@ def risk_coverage(confidence: Floats, errors: Flags) -> tuple[Floats, Floats]:
 
 
 def aurc(confidence: Floats, errors: Flags) -> float:
-    """Return the area under the risk-coverage curve, the mean risk over all n coverages; 0 is best.
-
-    Source: Geifman, Uziel and El-Yaniv, ICLR 2019. scikit-learn has no such curve.
-    """
+    """Return the area under the risk-coverage curve: the mean risk over all n coverages."""
     return float(risk_coverage(confidence, errors)[1].mean())
 
 

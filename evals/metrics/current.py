@@ -1,4 +1,4 @@
-"""Does a memory follow what holds now? E-MARS+, panel 3: abstention, freshness, conflict.
+"""Does a memory follow what holds now? E-MARS+, panel 3: freshness and conflict.
 
 Source: Zhang et al. 2025 (arXiv 2509.18868), table 4.7, which names these metrics without formulas;
 the formulas are ours. Places are ranks of turns in a ranking, from 1: of current turns, which say
@@ -9,16 +9,6 @@ from collections.abc import Sequence
 
 from evals.metrics.answers import stated
 from evals.metrics.retrieval import Places
-
-
-def abstention(*, refused: bool, answerable: bool) -> float | None:
-    """Return 1 if an unanswerable question is refused (Abstention@Unans.); None if answerable."""
-    return None if answerable else float(refused)
-
-
-def false_refusal(*, refused: bool, answerable: bool) -> float | None:
-    """Return 1 if an answerable question is refused; None if unanswerable. Lower is better."""
-    return float(refused) if answerable else None
 
 
 def freshness_hit(current: Places, stale: Places, k: int) -> float | None:
@@ -33,18 +23,12 @@ def freshness_hit(current: Places, stale: Places, k: int) -> float | None:
 
 
 def out_of_date_use(current: Places, stale: Places) -> float | None:
-    """Return 1 if a stale turn ranks above every current turn; None without stale turns.
-
-    Lower is better.
-    """
+    """Return 1 if a stale turn ranks above every current turn; None without stale turns."""
     return float(_best(stale) < _best(current)) if stale else None
 
 
 def out_of_date_reply(text: str, current: Sequence[str], stale: Sequence[str]) -> float | None:
-    """Return 1 if a reply states a stale answer and no current one; None without stale answers.
-
-    Lower is better.
-    """
+    """Return 1 if a reply states a stale answer and no current one; None without stale answers."""
     if not stale:
         return None
     answers = stated(text, [*current, *stale])

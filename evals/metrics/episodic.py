@@ -13,23 +13,13 @@ import numpy as np
 
 from evals.metrics import grounding
 from evals.metrics.position import slope
-from evals.metrics.retrieval import Places, recall
-from memkit.errors import InvalidInput
-
-
-def event_f1(retrieved: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
-    """Return F1 of a set of events by the ids of their turns; None if there is no gold event."""
-    return grounding.evidence_f1(retrieved, gold)
 
 
 def procedure_f1(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
     """Return F1 of the transitions of a procedure, the pairs of a step and the next step.
 
     A right step counts only where it follows the right step. None if gold has fewer than two steps.
-
-    Args:
-        steps: in the order in which they appear, without anything that is no step.
-        gold: the steps of the procedure in order.
+    Both are in order, and hold nothing that is no step.
     """
     return grounding.evidence_f1(list(pairwise(steps)), list(pairwise(gold)))
 
@@ -37,16 +27,11 @@ def procedure_f1(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float |
 def anchoring_error(
     stated: Collection[date], gold: Collection[date], window: timedelta
 ) -> float | None:
-    """Return the error of the stated dates in windows, at most 1 each (TAE); lower is better.
+    """Return the error of the stated dates in windows, at most 1 each (TAE).
 
     The mean over gold dates of min(1, |nearest stated date − gold| / window); a gold date without
     any stated date counts 1. None if there is no gold date.
-
-    Raises:
-        InvalidInput: the window is not positive.
     """
-    if window <= timedelta():
-        raise InvalidInput(f"a window of {window}; give the time span that counts as wholly wrong")
     errors = [min([abs(day - right) / window for day in stated] + [1.0]) for right in gold]
     return sum(errors) / len(errors) if errors else None
 
@@ -58,11 +43,6 @@ def replay_support(answer: str, replayed: Sequence[str]) -> float | None:
     """
     covered = grounding.citation_coverage(answer, replayed)
     return None if covered is None else float(covered == 1)
-
-
-def replay_at_k(places: Places, k: int) -> float | None:
-    """Return the share of the gold among the first k replayed (ASR@k); None if there is no gold."""
-    return recall(places, k) if places else None
 
 
 def step_order(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | None:
@@ -80,7 +60,7 @@ def step_order(steps: Sequence[Hashable], gold: Sequence[Hashable]) -> float | N
 def spurious_replay(
     replayed: Collection[Hashable], gold: Collection[Hashable], *, answerable: bool
 ) -> float | None:
-    """Return the share of replayed turns that are not gold; lower is better.
+    """Return the share of replayed turns that are not gold.
 
     For an unanswerable question: 1 if anything was replayed, else 0. None if nothing was replayed
     for an answerable question: recall already counts that.
@@ -94,11 +74,8 @@ def spurious_replay(
 def half_life(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return the x after which a score has fallen to half: ln 2 / b of y = a·exp(−b·x).
 
-    Fitted by least squares on the scores themselves, so that zeros count.
-
-    Returns:
-        None if the score does not fall by least squares, if there are no three different x, or if
-        the half-life would exceed a hundred times the range of x.
+    Fitted by least squares on the scores themselves, so that zeros count. None if the score does
+    not fall, without three different x, or above a hundred times the range of x.
     """
     from scipy.optimize import minimize_scalar
 

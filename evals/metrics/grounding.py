@@ -92,38 +92,20 @@ def citation_coverage(reply: str, passages: Sequence[str]) -> float | None:
     """Return the share of a reply's claims that a passage supports; None if it claims nothing.
 
     A supported claim counts whether or not the reply cites the passage.
-    Source: Zhang et al. 2025 (arXiv 2509.18868), table 4.1.
     """
     return _share([bool(_best_support(claim, passages)) for claim in claims(reply)])
-
-
-def unsupported_claim_rate(reply: str, passages: Sequence[str]) -> float | None:
-    """Return 1 − citation coverage (UCR); None if the reply claims nothing. Lower is better.
-
-    Source: Zhang et al. 2025, table 4.1.
-    """
-    covered = citation_coverage(reply, passages)
-    return None if covered is None else 1 - covered
 
 
 def attribution(reply: str, passages: Sequence[str], gold: Collection[int]) -> float | None:
     """Return the share of a reply's claims that a gold passage supports best; a tie is enough.
 
-    A claim without support counts as wrong. Source: AttrAcc in Zhang et al. 2025, section 4.3.
-
-    Args:
-        reply: the text.
-        passages: the context of the reply.
-        gold: the indexes of the passages with the evidence.
+    A claim without support counts as wrong. `gold` has the indexes of passages with evidence.
     """
     return _share([bool(_best_support(claim, passages) & set(gold)) for claim in claims(reply)])
 
 
 def context_precision(used: Collection[Hashable], gold: Collection[Hashable]) -> float | None:
-    """Return |used ∩ gold| / |used|; None if nothing was used.
-
-    Source: Zhang et al. 2025, section 4.3; so are `context_recall` and `evidence_f1`.
-    """
+    """Return |used ∩ gold| / |used|; None if nothing was used."""
     return len(set(used) & set(gold)) / len(set(used)) if used else None
 
 

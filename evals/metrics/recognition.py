@@ -1,4 +1,7 @@
-"""What a model knows without a memory: recognition, recall from a half cue, exposure."""
+"""What a model knows without a memory: recognition, recall from a half cue, exposure.
+
+Sources: Orhan 2023 (arXiv 2303.17557); exposure: Carlini et al., USENIX Security 2019.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +17,7 @@ def recognised(seen_loss: float, foil_losses: Sequence[float]) -> float:
     """Return the share of foils that the model finds less likely than the text it has seen.
 
     .5 is chance; a tie counts half. Losses are means per token, so that lengths may differ.
-    Source: Orhan 2023 (arXiv 2303.17557), two-alternative recognition.
-
-    Raises:
-        InvalidInput: there is no foil.
     """
-    if not foil_losses:
-        raise InvalidInput("no foils to recognise against; give at least one")
     wins = sum((seen_loss < foil) + (seen_loss == foil) / 2 for foil in foil_losses)
     return wins / len(foil_losses)
 
@@ -28,7 +25,7 @@ def recognised(seen_loss: float, foil_losses: Sequence[float]) -> float:
 def half_cue(text: str) -> tuple[str, str]:
     """Split a text into a cue, the first half of its words rounded down, and the second half.
 
-    Source: Orhan 2023, recall, with words instead of tokens, so that all models get the same cue.
+    Orhan cuts tokens; words give all models the same cue.
 
     Raises:
         InvalidInput: the text has fewer than two words.
@@ -47,7 +44,7 @@ def recalled(second_half: str, completion: str) -> float:
     """Return ROUGE-L of a completion against the text that followed the cue.
 
     The completion is cut to the number of words of the second half, because no model knows where to
-    stop. Source: Orhan 2023, except that the cue itself is not scored.
+    stop. Unlike Orhan, the cue itself is not scored.
     """
     units = list(_UNIT.finditer(completion))[: len(_UNIT.findall(second_half))]
     return rouge_l(completion[: units[-1].end()] if units else "", second_half)
@@ -58,11 +55,5 @@ def exposure(rank: int, candidates: int) -> float:
 
     log2(candidates) says that the canary is the likeliest, and so was learnt; 0 is the least likely
     of all. Chance gives log2(n) − log2(n!) / n on average: .85 of four candidates.
-    Source: Carlini et al., USENIX Security 2019.
-
-    Raises:
-        InvalidInput: the rank is not from 1 to `candidates`.
     """
-    if not 1 <= rank <= candidates:
-        raise InvalidInput(f"rank {rank} of {candidates} candidates; ranks count from 1")
     return log2(candidates) - log2(rank)

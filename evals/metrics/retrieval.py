@@ -62,10 +62,7 @@ def reciprocal_rank(places: Places) -> float:
 
 
 def ndcg(places: Places, k: int) -> float:
-    """Return normalised discounted cumulative gain with binary gains, of the first k.
-
-    Source: Järvelin and Kekäläinen, ACM TOIS 2002, in the form of trec_eval (log2(rank + 1)).
-    """
+    """Return normalised discounted cumulative gain of the first k, with log2(rank + 1)."""
     from ir_measures import nDCG
 
     return _measure(nDCG @ k, places)
@@ -75,8 +72,8 @@ def average_precision(places: Places) -> float | None:
     """Return the mean precision at the ranks of the gold (AUPRC); None if there is no gold.
 
     Gold that the ranking lacks adds 0, so a ranking that was cut short gives a lower bound of the
-    area under the whole precision-recall curve. Source: AP as trec_eval computes it; Davis and
-    Goadrich, ICML 2006, for why the area is not interpolated.
+    area under the whole precision-recall curve. Davis and Goadrich, ICML 2006, say why the area is
+    not interpolated.
     """
     from ir_measures import AP
 

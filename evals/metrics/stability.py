@@ -10,8 +10,6 @@ Source unless noted: De Lange, van de Ven and Tuytelaars, ICLR 2023 (arXiv 2205.
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from memkit.errors import InvalidInput
-
 Scores = Sequence[float | None]  # of one task, by step
 Table = Sequence[Scores]
 
@@ -35,25 +33,14 @@ def worst_case_accuracy(table: Table) -> float | None:
     lowest = [min_accuracy(scores) for scores in tasks]
     if all(minimum is None for minimum in lowest):
         return None
-    return _mean(
-        [
-            _scored(scores)[0][1] if minimum is None else minimum
-            for scores, minimum in zip(tasks, lowest, strict=True)
-        ]
-    )
+    pairs = zip(tasks, lowest, strict=True)
+    return _mean([_scored(scores)[0][1] if least is None else least for scores, least in pairs])
 
 
 def windowed_drop(table: Table, window: int) -> float | None:
-    """Return WF: the largest fall of a task's accuracy within a window of steps; lower is better.
+    """Return WF: the largest fall of a task's accuracy within a window; 0 if it never falls.
 
-    0 for a task that never falls.
-
-    Args:
-        table: as the module describes.
-        window: in steps, both ends counted.
-
-    Raises:
-        InvalidInput: the window has fewer than 2 steps.
+    The window is in steps, both ends counted, and at least 2.
     """
     return _windowed(table, window, lambda before, after: before - after)
 
@@ -64,7 +51,7 @@ def windowed_rise(table: Table, window: int) -> float | None:
 
 
 def forgetting(table: Table) -> float | None:
-    """Return the best accuracy of a task − its last accuracy; lower is better.
+    """Return the best accuracy of a task − its last accuracy.
 
     Source: Chaudhry et al., ECCV 2018; here the last counts among the best, so the result is never
     negative.
@@ -74,8 +61,6 @@ def forgetting(table: Table) -> float | None:
 
 
 def _windowed(table: Table, window: int, change: Callable[[float, float], float]) -> float | None:
-    if window < 2:
-        raise InvalidInput(f"a window of {window} steps holds no change; give 2 or more")
     largest: list[float | None] = []
     for scores in _tasks(table):
         pairs = list(combinations(_scored(scores), 2))

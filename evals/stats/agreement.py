@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.stats.bootstrap import RANGE
 from evals.stats.interval import Interval
 from memkit.errors import InvalidInput
 
-Level = Literal["nominal", "ordinal", "interval"]
-LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
 COLUMNS = ("item", "rater", "rating")
 RESAMPLES = 1000
 
@@ -41,7 +40,7 @@ class Agreement:
     """Krippendorff's alpha: 1 is perfect agreement, 0 is chance."""
 
     alpha: Interval  # its n is the number of items with two or more ratings
-    level: Level
+    level: str
     raters: int
     ratings: int  # of those items
     alone: int  # items with one rating, which say nothing about agreement
@@ -66,7 +65,7 @@ def read(path: Path) -> list[Rating]:
     return [rating for rating in ratings if rating.rating]
 
 
-def _csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv(text: str, path: Path) -> Iterator[tuple[int, Any]]:
     rows = csv.DictReader(text.splitlines())
     if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
         raise InvalidInput(f"{path} has no column {missing[0]!r}; it needs {', '.join(COLUMNS)}")
@@ -74,20 +73,18 @@ def _csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield rows.line_num, row
 
 
-def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
     for n, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
         try:
-            row = json.loads(line)
+            if line.strip():
+                yield n, json.loads(line)
         except json.JSONDecodeError as error:
             raise InvalidInput(f"{path} line {n} is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise InvalidInput(f"{path} line {n} is no JSON object with {', '.join(COLUMNS)}")
-        yield n, row
 
 
-def _rating(row: dict[str, Any], where: str) -> Rating:
+def _rating(row: Any, where: str) -> Rating:
+    if not isinstance(row, dict):
+        raise InvalidInput(f"{where} is no JSON object with {', '.join(COLUMNS)}")
     texts = {}
     for name in COLUMNS:
         value = row.get(name)
@@ -111,41 +108,33 @@ def agreement(ratings: Sequence[Rating], level: str, *, seed: int = 0) -> Agreem
         InvalidInput: a rater rated an item twice, a rating is no number where it must be, no item
             has two ratings, or all ratings are equal, where alpha has no value.
     """
-    chosen = next((name for name in LEVELS if name == level), None)
-    if chosen is None:
-        raise InvalidInput(f"no level {level!r}; there are {', '.join(LEVELS)}")
-    (pair, most), *_ = Counter((r.item, r.rater) for r in ratings).most_common(1) or [(("", ""), 0)]
-    if most > 1:
-        item, rater = pair
-        raise InvalidInput(f"rater {rater!r} rated item {item!r} more than once; keep one of them")
+    for (item, rater), n in Counter((r.item, r.rater) for r in ratings).items():
+        if n > 1:
+            raise InvalidInput(
+                f"rater {rater!r} rated item {item!r} more than once; keep one of them"
+            )
     raters = Counter(rating.item for rating in ratings)
     pairable = [rating for rating in ratings if raters[rating.item] > 1]
     if not pairable:
         raise InvalidInput("no item has ratings of two raters, so there is no agreement to compute")
-    counts, values = _counts(pairable, chosen)
+    values, columns = np.unique([_value(rating, level) for rating in pairable], return_inverse=True)
     if len(values) < 2:
         raise InvalidInput(
             f"all ratings are {pairable[0].rating!r}: alpha has no value where nothing varies"
         )
+    items, rows = np.unique([rating.item for rating in pairable], return_inverse=True)
+    counts = np.zeros((len(items), len(values)), dtype=np.int64)
+    np.add.at(counts, (rows, columns), 1)
     return Agreement(
-        alpha=_interval(counts, values, chosen, seed),
-        level=chosen,
+        alpha=_interval(counts, values, level, seed),
+        level=level,
         raters=len({rating.rater for rating in pairable}),
         ratings=len(pairable),
         alone=sum(n == 1 for n in raters.values()),
     )
 
 
-def _counts(ratings: Sequence[Rating], level: Level) -> tuple[Counts, Values]:
-    numbers = np.array([_value(rating, level) for rating in ratings])
-    values, columns = np.unique(numbers, return_inverse=True)
-    items, rows = np.unique([rating.item for rating in ratings], return_inverse=True)
-    counts = np.zeros((len(items), len(values)), dtype=np.int64)
-    np.add.at(counts, (rows, columns), 1)
-    return counts, values
-
-
-def _value(rating: Rating, level: Level) -> str | float:
+def _value(rating: Rating, level: str) -> str | float:
     if level == "nominal":
         return rating.rating
     try:
@@ -160,7 +149,7 @@ def _value(rating: Rating, level: Level) -> str | float:
     return value
 
 
-def _interval(counts: Counts, values: Values, level: Level, seed: int) -> Interval:
+def _interval(counts: Counts, values: Values, level: str, seed: int) -> Interval:
     """Return alpha with its interval; without one if there are fewer than two items."""
     value, n = _alpha(counts, values, level), len(counts)
     if n < 2:
@@ -169,11 +158,11 @@ def _interval(counts: Counts, values: Values, level: Level, seed: int) -> Interv
     resampled = (counts[rng.integers(0, n, n)] for _ in range(RESAMPLES))
     # a resample in which nothing varies has no alpha
     varied = (counts for counts in resampled if (counts.sum(axis=0) > 0).sum() > 1)
-    low, high = np.percentile([_alpha(counts, values, level) for counts in varied], [2.5, 97.5])
+    low, high = np.percentile([_alpha(counts, values, level) for counts in varied], RANGE)
     return Interval(value=value, low=float(low), high=float(high), n=n)
 
 
-def _alpha(counts: Counts, values: Values, level: Level) -> float:
+def _alpha(counts: Counts, values: Values, level: str) -> float:
     import krippendorff
 
     # nominal values are compared for equality only, and may be texts

@@ -10,7 +10,6 @@ at a time; here one matrix of resample weights serves all columns of all systems
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,24 +25,11 @@ Rows = NDArray[np.intp]  # question numbers, some of them repeated
 Labels = Sequence[str] | NDArray[np.str_]  # the conversation of each question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A paired difference and its two-sided p-value."""
-
-    interval: Interval
-    p: float | None  # None without an interval
-
-
 def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | None:
     """Return how often each resample takes each question, shape (resamples, questions).
 
-    Args:
-        clusters: the conversation of each question.
-        seed: of the resampling.
-        within: resample questions inside every conversation, instead of conversations.
-
-    Returns:
-        None if there is nothing to resample: fewer than two clusters, or none of two questions.
+    Whole conversations (clusters) are resampled, or with `within` the questions inside each. None
+    if there is nothing to resample: fewer than two clusters, or none of two questions.
     """
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     sizes = np.bincount(cluster, minlength=len(names))
@@ -67,11 +53,8 @@ def means(values: Floats, resampled: Floats | None) -> list[Interval]:
     """Return the mean of each column with its 95 % percentile interval.
 
     Args:
-        values: shape (questions, columns); NaN where a question has no score.
+        values: shape (questions, columns); NaN where a question has no score, which n leaves out.
         resampled: the `weights` of these questions; None: no interval.
-
-    Returns:
-        One interval per column; its n is the number of scored questions.
 
     Raises:
         ValueError: a column has no values.
@@ -83,7 +66,11 @@ def means(values: Floats, resampled: Floats | None) -> list[Interval]:
     averages = np.where(scored, values, 0).sum(axis=0) / counts
     if resampled is None:
         return [Interval(value=float(v), n=int(n)) for v, n in zip(averages, counts, strict=True)]
-    low, high = np.nanpercentile(_resampled_means(values, resampled), RANGE, axis=0)
+    taken = resampled @ scored.astype(np.float64)
+    sums = resampled @ np.where(scored, values, 0.0)
+    # NaN where a resample took nothing
+    results = np.divide(sums, taken, out=np.full_like(sums, np.nan), where=taken > 0)
+    low, high = np.nanpercentile(results, RANGE, axis=0)
     return [
         Interval(value=float(v), low=float(lo), high=float(hi), n=int(n))
         for v, lo, hi, n in zip(averages, low, high, counts, strict=True)
@@ -97,31 +84,6 @@ def share(values: Sequence[float | bool], groups: Sequence[str], seed: int) -> I
     column = np.array(values, dtype=np.float64)[:, None]
     (interval,) = means(column, weights(groups, seed))
     return interval
-
-
-def _resampled_means(values: Floats, resampled: Floats) -> Floats:
-    """Return the means of every resample, shape (resamples, columns); NaN if it took nothing."""
-    scored = ~np.isnan(values)
-    counts = resampled @ scored.astype(np.float64)
-    sums = resampled @ np.where(scored, values, 0.0)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-
-
-def paired(scores: Floats, baseline: Floats, resampled: Floats | None) -> Difference:
-    """Return the mean of scores − baseline over the same questions, shape (questions,) each.
-
-    The p-value is twice the smaller share of resamples at or beyond zero, with one added to both
-    sides of the fraction: the level at which the percentile interval stops to contain zero.
-    Source: Efron and Tibshirani 1993, chapters 13 and 15; Davison and Hinkley 1997, 4.2.
-    """
-    column = (scores - baseline)[:, None]
-    (interval,) = means(column, resampled)
-    if resampled is None:
-        return Difference(interval=interval, p=None)
-    differences = _resampled_means(column, resampled)[:, 0]
-    differences = differences[~np.isnan(differences)]
-    smaller = int(min((differences <= 0).sum(), (differences >= 0).sum()))
-    return Difference(interval=interval, p=min(2 * (smaller + 1) / (len(differences) + 1), 1.0))
 
 
 def bootstrap(

@@ -1,26 +1,17 @@
 """Commands of the studies: `python -m evals card NAME` on cards, `python -m evals study NAME`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from evals import tables as report
-from evals.card.command import (
-    Cache,
-    Fresh,
-    Processes,
-    RayAddress,
-    app,
-    arguments,
-    keep,
-    stop,
-)
+from evals.card.command import Cache, Fresh, Processes, RayAddress, app, arguments, keep, stop
 from evals.stamp import stamp
 from evals.studies.filled import Options, StudyResult
 from evals.tables import Result, Table
@@ -92,8 +83,7 @@ def frontier(
             study.table(records, settings.ours, settings.seed),
             study.targets(records, settings.ours),
         ]
-        about = "replay against reading, at equal tokens"
-        _print_tables("card frontier", about, tables, json_file)
+        _print_tables("card frontier", "replay against reading, at equal tokens", tables, json_file)
 
 
 @studies.command()
@@ -109,7 +99,7 @@ def growth(
     from evals.studies import growth as study
     from memkit.embedders import MiniLM
 
-    with _errors("growth …"):
+    with _errors():
         turns = tuple(_numbers("--sizes", sizes))
         options = Options(sizes=turns, repeats=repeats, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
@@ -132,23 +122,18 @@ def precision(
     from evals.studies import precision as study
     from memkit.embedders import MiniLM
 
-    with _errors("precision …"):
+    with _errors():
         options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
 
 
 @contextmanager
-def _errors(status: str = "") -> Iterator[None]:
-    """Show the status while the block runs; end the command on an error of memkit."""
-    console = Console(stderr=True)
+def _errors() -> Iterator[None]:
+    """End the command on an error of memkit in the block."""
     try:
-        if status:
-            with console.status(status):
-                yield
-        else:
-            yield
+        yield
     except MemkitError as error:
-        stop(console, error)
+        stop(Console(stderr=True), error)
 
 
 def _numbers(option: str, text: str) -> list[int]:
@@ -171,7 +156,7 @@ def _print(study: StudyResult, seed: int, json_file: Path | None) -> None:
     for line in study.aside:
         typer.echo(line)
     if json_file is not None:
-        document: Mapping[str, Any] = {**stamp(arguments(), seed), "results": results}
+        document = {**stamp(arguments(), seed), "results": results}
         if study.outcomes:
-            document = {**document, "outcomes": study.outcomes}
+            document["outcomes"] = study.outcomes
         keep(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -1,7 +1,6 @@
 """Options and results of the studies of thoughts, and memories filled with a dialogue."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from evals import USER
 from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
 from evals.tables import Result
-from memkit import Memory, Settings, Thought, Turn
+from memkit import Settings, Thought, Turn
 from memkit.protocols import Embedder
 
 
@@ -39,11 +38,9 @@ class StudyResult:
     aside: Sequence[str] = ()  # lines for a reader; may hold text, never stored
 
 
-@contextmanager
-def vectors(options: Options, embedder: Embedder) -> Iterator[CachedEmbedder]:
-    """Give the block an embedder that stores its vectors on disk."""
-    with CachedEmbedder(embedder, options.cache or default_folder()) as cached:
-        yield cached
+def vectors(options: Options, embedder: Embedder) -> CachedEmbedder:
+    """Return an embedder that stores its vectors on disk; use it with `with`."""
+    return CachedEmbedder(embedder, options.cache or default_folder())
 
 
 def prepare(embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]]) -> None:
@@ -58,13 +55,10 @@ def all_thoughts(turns: Sequence[Turn], embedder: Embedder) -> list[Thought]:
     with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
         memory.remember(turns, user_id=USER)
         memory.flush()
-        return list(_by_id(memory, turns).values())
-
-
-def _by_id(memory: Memory, turns: Sequence[Turn]) -> dict[str, Thought]:
-    thoughts: dict[str, Thought] = {}
-    for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
-        if said_at is not None:
-            after = said_at + timedelta(hours=1)
-            thoughts |= {t.id: t for t in memory.thoughts(user_id=USER, as_of=after)}
-    return thoughts | {thought.id: thought for thought in memory.thoughts(user_id=USER)}
+        thoughts: dict[str, Thought] = {}
+        for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
+            if said_at is not None:
+                after = said_at + timedelta(hours=1)
+                thoughts |= {t.id: t for t in memory.thoughts(user_id=USER, as_of=after)}
+        thoughts |= {thought.id: thought for thought in memory.thoughts(user_id=USER)}
+        return list(thoughts.values())

@@ -16,7 +16,6 @@ from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
 from evals.card.run import Watch, ignore
-from evals.metrics.cost import cost_at_target
 from evals.stats import testing
 from evals.stats.testing import Comparison
 from evals.tables import Cell, Table
@@ -54,22 +53,15 @@ def table(by_budget: Records, system: str, seed: int) -> Table:
         for row in _compare(budget, records, system, seed)
     ]
     corrected = testing.holm([comparison.p for _, comparison in compared])
-    prompts = {
-        budget: [_prompt_tokens(records, side) for side in (("replay", system), READING)]
-        for budget, records in by_budget.items()
-    }
     rows: list[list[Cell]] = []
     for (cells, result), p in zip(compared, corrected, strict=True):
         has_interval = result.low is not None and result.low != result.high
         interval = f"{result.low:+.3f} … {result.high:+.3f}" if has_interval else "no interval"
-        figures: list[Cell] = [
-            round(result.difference, 3),
-            interval,
-            _round(result.p),
-            _round(p),
-            result.n,
-        ]
-        rows.append([*cells, *figures, *prompts[int(cells[0] or 0)]])
+        records = by_budget[int(cells[0] or 0)]
+        prompts = (_prompt_tokens(records, side) for side in (("replay", system), READING))
+        difference = round(result.difference, 3)
+        ps = (None if value is None else round(value, 4) for value in (result.p, p))
+        rows.append([*cells, difference, interval, *ps, result.n, *prompts])
     return Table(
         title=f"{system} replaying against reading the newest history, at equal tokens",
         columns=_COLUMNS,
@@ -122,23 +114,22 @@ def targets(by_budget: Records, system: str) -> Table:
     sides = {"replayed": ("replay", system), "read": READING}
     rows: list[list[Cell]] = []
     for metric in METRICS:
-        scores = {
-            (name, budget): [r.scores[metric] for r in _side(records, side) if metric in r.scores]
-            for name, side in sides.items()
-            for budget, records in by_budget.items()
-        }
-        points = {
-            name: [
-                (budget, float(np.mean(scores[name, budget])))
-                for budget in by_budget
-                if scores[name, budget]
-            ]
-            for name in sides
-        }
+        points: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+        n = 0
+        for budget, records in sorted(by_budget.items()):
+            for name, side in sides.items():
+                of_side = _side(records, side)
+                scores = [record.scores[metric] for record in of_side if metric in record.scores]
+                if scores:
+                    points[name].append((budget, float(np.mean(scores))))
+                    n = len(scores) if name == "read" else n
         target = max(points["read"], default=None)
         if target is not None and target[1] > 0:
-            tokens = (cost_at_target(points[name], target[1]) for name in sides)
-            rows.append([metric, round(target[1], 3), *tokens, len(scores["read", target[0]])])
+            tokens = (
+                min((budget for budget, score in points[name] if score >= target[1]), default=None)
+                for name in sides
+            )
+            rows.append([metric, round(target[1], 3), *tokens, n])
     return Table(
         title="Tokens that reach what reading reaches in the largest budget (Cost@Target)",
         columns=("score", "target", *sides, "n"),
@@ -146,7 +137,3 @@ def targets(by_budget: Records, system: str) -> Table:
         note="Of the budgets that were run; empty where none reaches it. All distances together. "
         "By means alone: the intervals of their differences are in the table above.",
     )
-
-
-def _round(p: float | None) -> float | None:
-    return None if p is None else round(p, 4)

@@ -15,14 +15,10 @@ import numpy as np
 
 import memkit
 from evals import USER
-from evals.data.synthetic.dialogues import (
-    NEW_SHARE,
-    REPEATED_SHARE,
-    RepetitiveDialogue,
-    repeat_facts,
-)
+from evals.data.synthetic import dialogues
+from evals.data.synthetic.dialogues import RepetitiveDialogue
 from evals.stats.bootstrap import cells
-from evals.stats.interval import Interval, Samples, mean_interval, median_ratio
+from evals.stats.interval import Samples, mean_interval, median_ratio
 from evals.studies.filled import Options, StudyResult, prepare, vectors
 from evals.systems.cache import CachedEmbedder
 from evals.tables import Cell, Result, Table
@@ -32,11 +28,14 @@ from memkit.protocols import Embedder, Fingerprint, Vectors
 
 STEP = 1_000  # turns that are remembered and then thought about at a time
 MOST_PER_FACT, MOST_COSTLIER = 1.1, 1.5  # the aims
+_COST_COLUMNS = (
+    "turns", "of them", "what", "ms", "95 %", "n", "ratio", "95 %", f"≤ {MOST_COSTLIER}",
+)  # fmt: skip
 _PARTS = (("without embedding", False), ("with embedding", True))
 
 
 class TimedEmbedder:
-    """An embedder that measures its time."""
+    """An embedder that measures its time and counts its texts."""
 
     def __init__(self, inner: Embedder) -> None:
         self.seconds = 0.0
@@ -95,14 +94,14 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     """Fill memories of every size, several times, and count the thoughts of the first."""
     if not options.sizes or min(options.sizes) < 10:
         raise InvalidInput(f"sizes are turns, 10 at least, got {options.sizes}")
-    dialogues = [repeat_facts(size, options.seed) for size in options.sizes]
+    made = [dialogues.repeat_facts(size, options.seed) for size in options.sizes]
     costs: list[Cost] = []
     counts: list[ThoughtCounts] = []
     with vectors(options, embedder) as cached:
-        prepare(cached, [dialogue.turns for dialogue in dialogues])
+        prepare(cached, [dialogue.turns for dialogue in made])
         embedder.embed(["loads the model"])
         for repeat in range(options.repeats):
-            for dialogue in dialogues:
+            for dialogue in made:
                 spent, thoughts = _fill(dialogue, cached, TimedEmbedder(embedder), repeat)
                 costs += spent
                 counts += [count(dialogue, thoughts)] if repeat == 0 else []
@@ -111,17 +110,12 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
         about="thoughts of a made-up dialogue that repeats itself",
         settings={
             "embedder": str(embedder.fingerprint),
-            "new facts, share of turns": NEW_SHARE,
-            "repeated facts, share of turns": REPEATED_SHARE,
+            "new facts, share of turns": dialogues.NEW_SHARE,
+            "repeated facts, share of turns": dialogues.REPEATED_SHARE,
             "repeats of the timing": options.repeats,
             "turns thought about at a time": STEP,
         },
-        tables=[
-            _count_table(counts),
-            _spare_table(counts),
-            _cost_table(costs),
-            _ratio_table(costs, options),
-        ],
+        tables=[_count_table(counts), _cost_table(costs, options)],
         notes=["facts extracted: those that some thought that holds comes from"],
     )
     return StudyResult(results=[result], outcomes=[*map(asdict, counts), *map(asdict, costs)])
@@ -182,31 +176,22 @@ def count(dialogue: RepetitiveDialogue, thoughts: Sequence[Thought]) -> ThoughtC
 
 
 def _count_table(counts: Sequence[ThoughtCounts]) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            c.size, c.facts, c.extracted, c.holding, round(c.per_fact, 3), f"≤ {MOST_PER_FACT}",
-            "yes" if c.per_fact <= MOST_PER_FACT else "NO", c.idle, c.mixed,
-        ]
-        for c in counts
-    ]  # fmt: skip
-    columns = (
-        "turns", "facts told", "extracted", "thoughts", "per fact", "target", "met",
-        "from no fact", "of several facts",
-    )  # fmt: skip
-    title = "thoughts that hold, for each fact"
-    return Table(title=title, columns=columns, rows=rows, note="counted, not sampled")
-
-
-def _spare_table(counts: Sequence[ThoughtCounts]) -> Table:
-    kinds = dict.fromkeys(kind for c in counts for kind in c.facts_of)
     return Table(
-        title="duplicates left, by kind of fact: thoughts beyond one of each fact / facts",
-        columns=("kind", *(f"{c.size:,} turns" for c in counts)),
+        title="thoughts that hold, for each fact",
+        columns=(
+            "turns", "facts told", "extracted", "thoughts", "per fact", "target", "met",
+            "from no fact", "of several facts",
+        ),
         rows=[
-            [kind, *(f"{c.spare.get(kind, 0)} / {c.facts_of.get(kind, 0)}" for c in counts)]
-            for kind in kinds
+            [
+                c.size, c.facts, c.extracted, c.holding, round(c.per_fact, 3),
+                f"≤ {MOST_PER_FACT}", "yes" if c.per_fact <= MOST_PER_FACT else "NO", c.idle,
+                c.mixed,
+            ]
+            for c in counts
         ],
-    )
+        note="counted, not sampled",
+    )  # fmt: skip
 
 
 def per_turn(costs: Sequence[Cost], *, embedding: bool) -> float:
@@ -224,37 +209,26 @@ def _samples(costs: Sequence[Cost], size: int, *, embedding: bool, last: bool = 
     return np.array(samples)
 
 
-def _cost_table(costs: Sequence[Cost]) -> Table:
+def _cost_table(costs: Sequence[Cost], options: Options) -> Table:
+    """Return the cost of a turn, and how many times that in the smallest dialogue it is."""
+    smallest = min(options.sizes)
     rows: list[list[Cell]] = []
-    for size in dict.fromkeys(cost.size for cost in costs):
+    for size in sorted(options.sizes):
         for what, embedding in _PARTS:
+            base = _samples(costs, smallest, embedding=embedding)
             for last in (False, True):
-                times = 1000 * _samples(costs, size, embedding=embedding, last=last)
-                mean = mean_interval(times.tolist(), seed=0)
+                times = _samples(costs, size, embedding=embedding, last=last)
+                mean = mean_interval((1000 * times).tolist(), seed=0)
                 part = f"the last {min(STEP, size):,}" if last else "all"
-                rows.append([size, part, what, *cells(mean), len(times)])
+                row: list[Cell] = [size, part, what, *cells(mean), len(times)]
+                if size != smallest:
+                    ratio = median_ratio(times, base, seed=options.seed)
+                    row += [*cells(ratio), "yes" if ratio.value <= MOST_COSTLIER else "NO"]
+                rows.append(row + [None] * (len(_COST_COLUMNS) - len(row)))
     return Table(
         title="thinking, milliseconds a turn",
-        columns=("turns", "of them", "what", "ms", "95 %", "n"),
+        columns=_COST_COLUMNS,
         rows=rows,
-        note="mean of the repeats, on a shared machine",
-    )
-
-
-def _ratio_table(costs: Sequence[Cost], options: Options) -> Table:
-    small, large = min(options.sizes), max(options.sizes)
-    rows: list[list[Cell]] = []
-    for what, embedding in _PARTS:
-        for last in (False, True) if small != large else ():
-            base = _samples(costs, small, embedding=embedding)
-            times = _samples(costs, large, embedding=embedding, last=last)
-            ratio: Interval = median_ratio(times, base, seed=options.seed)
-            part = f"its last {min(STEP, large):,}" if last else "all its turns"
-            met = "yes" if ratio.value <= MOST_COSTLIER else "NO"
-            rows.append([part, what, *cells(ratio), ratio.n, f"≤ {MOST_COSTLIER}", met])
-    return Table(
-        title=f"a turn of {large:,} against one of {small:,}",
-        columns=("of the larger", "what", "ratio", "95 %", "n", "target", "met"),
-        rows=rows,
-        note="medians of the repeats, resampled in pairs",
+        note="mean of the repeats, on a shared machine; ratio: medians, resampled in pairs, to all "
+        f"turns of {smallest:,}",
     )

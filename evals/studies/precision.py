@@ -9,11 +9,11 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from evals.data import locomo
-from evals.data.haystack import Haystack, sha256
+from evals.data.haystack import Haystack
 from evals.stats.bootstrap import cells, share
 from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
 from evals.tables import Cell, Result, Table
@@ -51,31 +51,27 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     with vectors(options, embedder) as cached:
         prepare(cached, [haystack.turns for haystack in haystacks])
         thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]
-    sample = draw_sample(thoughts, options.n, options.seed)
+    chosen = random.Random(options.seed).sample(range(len(thoughts)), min(options.n, len(thoughts)))
+    sample = [thoughts[number] for number in sorted(chosen)]
     name = digest(sample)
     if options.verdicts is None:
         lines = [line for n, item in enumerate(sample) for line in _sheet(n, item)]
         return StudyResult(results=[], aside=[*lines, f"sample {name}"])
     verdicts = read_verdicts(options.verdicts, len(sample), name)
-    result = _result(sample, verdicts, options.seed)
     settings: dict[str, Cell] = {
-        "data": data.file, "sha256": sha256(options.data[0]), "sample": name,
+        "data": data.file, "sha256": data.sha256, "sample": name,
         "thoughts in all": len(thoughts),
         "turns": sum(len(haystack.turns) for haystack in haystacks),
     }  # fmt: skip
     outcomes = [
         {
-            "n": n,
-            "conversation": item.conversation,
-            "turns": list(item.thought.turn_ids),
-            "right": right,
-            "reason": why or None,
+            "n": n, "conversation": item.conversation, "turns": list(item.thought.turn_ids),
+            "right": right, "reason": why or None,
         }
         for n, (item, (right, why)) in enumerate(zip(sample, verdicts, strict=True))
-    ]
-    return StudyResult(
-        results=[replace(result, settings={**settings, **result.settings})], outcomes=outcomes
-    )
+    ]  # fmt: skip
+    result = _result(sample, verdicts, settings, options.seed)
+    return StudyResult(results=[result], outcomes=outcomes)
 
 
 def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[SampledThought]:
@@ -91,12 +87,6 @@ def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[SampledThought
         window = turns[max(n - 2, 0) : n + 2]
         around = [turn for turn in window if turn.session_id == turns[n].session_id]
         yield SampledThought(conversation=haystack.name, thought=thought, around=around)
-
-
-def draw_sample(thoughts: Sequence[SampledThought], n: int, seed: int) -> list[SampledThought]:
-    """Return `n` of the thoughts, or all if there are fewer, in their order."""
-    chosen = random.Random(seed).sample(range(len(thoughts)), min(n, len(thoughts)))
-    return [thoughts[number] for number in sorted(chosen)]
 
 
 def digest(sample: Sequence[SampledThought]) -> str:
@@ -145,14 +135,20 @@ def read_verdicts(path: Path, n: int, sample: str) -> list[Verdict]:
     return verdicts
 
 
-def _result(sample: Sequence[SampledThought], verdicts: Sequence[Verdict], seed: int) -> Result:
+def _result(
+    sample: Sequence[SampledThought],
+    verdicts: Sequence[Verdict],
+    settings: Mapping[str, Cell],
+    seed: int,
+) -> Result:
     conversations = [item.conversation for item in sample]
     rows: list[list[Cell]] = []
-    for what, flags in (
-        ("supported by its source", [why not in UNSUPPORTED for _, why in verdicts]),
-        ("right", [right for right, _ in verdicts]),
-        ("right, and worth remembering", [right and not why for right, why in verdicts]),
-    ):
+    shares = {
+        "supported by its source": [why not in UNSUPPORTED for _, why in verdicts],
+        "right": [right for right, _ in verdicts],
+        "right, and worth remembering": [right and not why for right, why in verdicts],
+    }
+    for what, flags in shares.items():
         by_thought = share(flags, list(map(str, range(len(sample)))), seed)
         by_conversation = share(flags, conversations, seed)
         rows.append([what, *cells(by_thought), cells(by_conversation)[1], len(sample)])
@@ -161,7 +157,7 @@ def _result(sample: Sequence[SampledThought], verdicts: Sequence[Verdict], seed:
     return Result(
         name="precision",
         about="LoCoMo, conversations that no rule was written on",
-        settings={"judged": len(sample), "conversations": n},
+        settings={**settings, "judged": len(sample), "conversations": n},
         tables=[
             Table(
                 title="thoughts that are right",

@@ -5,11 +5,11 @@ every data set are one score. Source: Zhang et al. 2025 (arXiv 2509.18868), sect
 for ties.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.card.records import Card
 from evals.metrics.catalogue import METRICS
@@ -31,7 +31,7 @@ def rankings(cards: Sequence[Card]) -> Mapping[str, Rankings]:
     Of the two regimes with memories to compare, replay counts, and online only for metrics that are
     measured nowhere else. Costs are left out.
     """
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for n, card in enumerate(cards, start=1):  # cards may share a name
         for regime in ("online", "replay"):  # the last counts
             for figure in card.figures:
@@ -39,13 +39,12 @@ def rankings(cards: Sequence[Card]) -> Mapping[str, Rankings]:
                 if (figure.group, figure.regime) == ("all", regime) and metric.layer != "cost":
                     sign = 1.0 if metric.better == "higher" else -1.0
                     data = f"{n} {card.name}/{figure.data}"
-                    systems = scores.setdefault(figure.metric, {}).setdefault(data, {})
-                    systems[figure.system] = sign * figure.value
-    return {
-        metric: useful
+                    scores[figure.metric][data][figure.system] = sign * figure.value
+    useful = {
+        metric: {data: ranking for data, ranking in by_data.items() if _ranks(ranking)}
         for metric, by_data in scores.items()
-        if (useful := {data: ranking for data, ranking in by_data.items() if _ranks(ranking)})
     }
+    return {metric: by_data for metric, by_data in useful.items() if by_data}
 
 
 def _ranks(ranking: Ranking) -> bool:
@@ -70,6 +69,7 @@ def tables(cards: Sequence[Card], seed: int) -> list[Table]:
     by_metric = rankings(cards)
     names = sorted(by_metric)
     taus = {(a, b): correlation(by_metric[a], by_metric[b]) for a, b in combinations(names, 2)}
+    taus = {pair: values for pair, values in taus.items() if len(values) >= PLACES}
     return [_group_table(names, taus), _pair_table(taus, seed)]
 
 
@@ -80,11 +80,10 @@ def _group_table(names: Sequence[str], taus: Correlations) -> Table:
 
     if len(names) < 2:
         return Table(title="scores that say the same", columns=["score"], rows=[])
-    distance: NDArray[np.float64] = np.zeros((len(names), len(names)))
+    distance = 2.0 * (1 - np.eye(len(names)))  # of scores that hardly meet
     for (a, b), values in taus.items():
         i, j = names.index(a), names.index(b)
-        enough = len(values) >= PLACES
-        distance[i, j] = distance[j, i] = 1 - float(np.mean(values)) if enough else 2.0
+        distance[i, j] = distance[j, i] = 1 - float(np.mean(values))
     labels = fcluster(linkage(squareform(distance), "complete"), 1 - SAME, "distance")
     rows: list[list[Cell]] = []
     for label in dict.fromkeys(labels):
@@ -104,7 +103,7 @@ def _group_table(names: Sequence[str], taus: Correlations) -> Table:
 def _pair_table(taus: Correlations, seed: int) -> Table:
     rows: list[list[Cell]] = []
     for (a, b), values in taus.items():
-        if len(values) >= PLACES and np.mean(values) >= SAME:
+        if np.mean(values) >= SAME:
             mean = mean_interval(values, seed=seed)
             rows.append([a, b, round(mean.value, 3), f"{mean.low:.2f} … {mean.high:.2f}", mean.n])
     return Table(
