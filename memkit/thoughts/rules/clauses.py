@@ -16,7 +16,6 @@ from memkit.thoughts.rules.grammar import (
     BASE_FORMS,
     KIN,
     NEUTRAL_ADVERBS,
-    NOT_NAMES,
     Participants,
     is_past,
     third_person,
@@ -123,11 +122,6 @@ _ANNOUNCEMENT = re.compile(
     r"say|mention|mentioned|announce|report|share|tell you|let you know)(?: that)?\s+\Z",
     re.IGNORECASE,
 )
-# "you told me that ", "as you mentioned, "
-_YOU_SAID = re.compile(
-    r"\b(?:you (?:told me|said|mentioned)|as you (?:said|mentioned))(?: that)?,?\s+\Z",
-    re.IGNORECASE,
-)
 # "yesterday ", ", last week ", "two days ago "
 _TIME_BEFORE = re.compile(
     r"(?:^|[,;]\s*)(?:(?:and|but|so|then|also|just)\s+)?(?:yesterday|today|last \w+|"
@@ -166,9 +160,6 @@ _JOINT_SUBJECT = re.compile(
     r"(?P<who>(?:[Mm]y|[Oo]ur)(?: [\w-]+){1,3}|(?!(?:And|But|So|Well|Yeah|Yes|Hey|"
     r"Thanks)\b)[A-Z][a-z]+) and \Z"
 )
-# "Some colleagues and " before an "I": a list of people that is no joint subject
-_LIST_BEFORE = re.compile(r"(?:^|[,;.!?]\s+)(?P<list>[^,;.!?]{1,40}) and \Z")
-_FINITE_WORDS = wordset("i i'm i've is are was were be has have had it's that's can will thanks")
 _TIME_CONJUNCTIONS = frozenset(("since", "as", "while"))  # at the beginning of a sentence
 # a sentence that leaves out its "I": "Went to Bergen", "Just bought a boat"
 _WITHOUT_SUBJECT = re.compile(
@@ -198,7 +189,6 @@ class Clause:
     start: int
     end: int
     lead: str = ""  # the sentence up to the clause
-    reported: bool = False  # "you told me that" precedes it
     joint_subject: bool = False  # "my sister and I"
     implied_subject: str = ""  # "I" or "I've", where it is left out: "Went to Oslo"
 
@@ -215,21 +205,22 @@ def clauses(sentence: Sentence) -> Iterator[Clause]:
         is_last = n + 1 == len(subjects)
         whole = text[match.start() : None if is_last else subjects[n + 1].start()]
         body = cut_clause(whole)
-        if not body or (sentence.is_question and is_last and len(body) > len(whole) - 3):
+        if not body or match[0].lower().startswith("you"):
+            continue
+        if sentence.is_question and is_last and len(body) > len(whole) - 3:
             continue
         lead = text[: match.start()]
         joint = _JOINT_SUBJECT.search(lead) if body.startswith("I ") else None
         begin = joint.start("who") if joint else match.start()
         lead = text[:begin]
         only_says_when = lead.strip(" ,").lower() in _TIME_CONJUNCTIONS
-        if only_says_when or is_uncertain(body, lead) or (joint is None and _ends_list(lead)):
+        if only_says_when or is_uncertain(body, lead):
             continue
         yield Clause(
             text=text[begin : match.start()] + body,
             start=sentence.start + begin,
             end=sentence.start + match.start() + len(body),
             lead=lead,
-            reported=bool(_YOU_SAID.search(lead)),
             joint_subject=joint is not None,
         )
 
@@ -247,17 +238,8 @@ def _clause_without_subject(sentence: Sentence) -> Iterator[Clause]:
 
 def _begins_clause(text: str, at: int) -> bool:
     lead = text[max(0, at - 80) : at]
-    patterns = (_CONJUNCTION, _ANNOUNCEMENT, _YOU_SAID, _TIME_BEFORE)
+    patterns = (_CONJUNCTION, _ANNOUNCEMENT, _TIME_BEFORE)
     return not lead.strip() or any(pattern.search(lead) for pattern in patterns)
-
-
-def _ends_list(lead: str) -> bool:
-    """Return whether an "I" ends a list of people, as in "some colleagues and I"."""
-    match = _LIST_BEFORE.search(lead)
-    listed = match["list"].lower().split() if match else []
-    return bool(listed) and not any(
-        is_past(word) or word in BASE_BY_THIRD_PERSON or word in _FINITE_WORDS for word in listed
-    )
 
 
 def cut_clause(body: str) -> str:
@@ -281,10 +263,8 @@ def trim_clause(body: str) -> str:
 
 def is_uncertain(body: str, lead: str) -> bool:
     """Return whether a clause states no fact, by its words or those before it."""
-    for pattern in (_ANNOUNCEMENT, _YOU_SAID):  # "you told me" reports, and is no doubt
-        if announcement := pattern.search(lead):
-            lead = lead[: announcement.start()]
-            break
+    if announcement := _ANNOUNCEMENT.search(lead):
+        lead = lead[: announcement.start()]
     right_before = re.split(r"[,;:\u2013\u2014]", lead)[-1]
     return bool(
         _UNCERTAIN.search(body)
@@ -304,16 +284,6 @@ _DROPPED_ADVERBS = re.compile(
     r"\b(?:just|recently|finally|now|currently|still|also|actually|really|already|officially|"
     r"absolutely|totally|definitely|always|ever|successfully|even|proudly|literally|mainly) "
 )
-# a sentence about somebody by name: "Mia got a new job"
-_NAMED_SUBJECT = re.compile(
-    r"(?P<subject>[A-Z][a-z]+(?: [A-Z][a-z]+)?) (?P<predicate>(?:(?:just|recently|finally|now|"
-    r"also) )?(?:lives|works|moved|got|started|quit|bought|adopted|graduated|turned|plays|studies|"
-    r"teaches|married|won|owns|loves|likes|hates|enjoys|is moving|is getting|is working|has moved|"
-    r"has started) .+)"
-)
-_SPEAKER_OR_LISTENER = re.compile(r"\b(?:I|me|my|we|our|you|your)\b")
-# what an assistant says of the user's things that is no praise: "is on Monday", "is Blip"
-_PLAIN_VALUE = re.compile(r"(?:is|are) (?:(?:on|at|in|for|named|called) )?(?:[A-Z]|\d)")
 # "this lovely " of "I adopted this lovely goat", which was not mentioned before
 _FIRST_MENTION = re.compile(
     r"\bthis (?=(?:really |super |so )?(?:cute|amazing|great|awesome|cool|lovely|beautiful|"
@@ -324,13 +294,6 @@ _FIRST_MENTION = re.compile(
 _RELATIVE_CLAUSE = re.compile(
     rf"\b[Mm]y (?P<noun>(?:[a-z-]+ ){{0,2}}(?:{'|'.join(sorted(KIN))})(?: [A-Z][a-z]+)?),? "
     r"who(?P<contraction>'s)? (?P<predicate>.+)"
-)
-# "my favourite tea, Blue Fox"
-_FAVOURITE_APPOSITION = re.compile(
-    r"\b[Mm]y (?P<noun>(?:current |new |all-time )?favou?rite(?: (?!is\b|are\b|was\b|were\b|"
-    r"has\b)[\w-]+){1,3}),? "
-    r"(?P<predicate>(?-i:[A-Z])[\w'&.-]*(?: (?:[A-Z][\w'&.-]*|of|the|and))*)(?=,|\Z|\s(?:to|for|"
-    r"with|at|in|on)\b)"
 )
 _UNREAL = re.compile(r"\b(?:[Ii]magine|pretend|role-?play|wish|if my|hypothetical\w*)\b")
 
@@ -362,23 +325,12 @@ class Statement:
         return _DROPPED_ADVERBS.sub("", " ".join(parts))
 
 
-def parse_statement(
-    clause: Clause, participants: Participants, *, by_assistant: bool
-) -> Statement | None:
-    """Return what a clause states, or None if it cannot be put into the third person.
-
-    Args:
-        clause: of the participants' speaker.
-        participants: whom "I" and "you" mean.
-        by_assistant: an assistant is believed only in what it says about the user.
-    """
+def parse_statement(clause: Clause, participants: Participants) -> Statement | None:
+    """Return what a clause states, or None if it cannot be put into the third person."""
     text = clause.text
     if clause.implied_subject:
         text = f"{clause.implied_subject} {text[0].lower()}{text[1:]}"
     pronoun = text.split("'")[0].split()[0].lower()
-    about_listener = pronoun in {"you", "your"}
-    if about_listener != by_assistant or (pronoun == "you" and not clause.reported):
-        return None
     if participants.listener:
         text = text.removesuffix(f", {participants.listener}")
     converted = to_third_person(_FIRST_MENTION.sub(_article, text), participants)
@@ -386,12 +338,9 @@ def parse_statement(
         return None
     if clause.joint_subject:
         return _joint_statement(converted, participants.speaker)
-    person = participants.listener if about_listener else participants.speaker
-    if pronoun in {"my", "our", "your"}:
-        statement = _possession_statement(converted, person)
-        is_praise = by_assistant and statement and not _PLAIN_VALUE.match(statement.predicate)
-        return None if is_praise else statement
-    return _person_statement(converted, person, is_plural=pronoun == "we")
+    if pronoun in {"my", "our"}:
+        return _possession_statement(converted, participants.speaker)
+    return _person_statement(converted, participants.speaker, is_plural=pronoun == "we")
 
 
 def _article(match: re.Match[str]) -> str:
@@ -407,22 +356,22 @@ def _joint_statement(text: str, speaker: str) -> Statement | None:
     return Statement(subject=subject, predicate=predicate, group_speaker=speaker)
 
 
-def _person_statement(text: str, person: str | None, *, is_plural: bool) -> Statement | None:
-    """Return the statement of a sentence about "I", "we" or "you"."""
-    subject = f"{person} and others" if is_plural else person
-    if not subject or not text.startswith(f"{subject} "):
+def _person_statement(text: str, speaker: str, *, is_plural: bool) -> Statement | None:
+    """Return the statement of a sentence about "I" or "we"."""
+    subject = f"{speaker} and others" if is_plural else speaker
+    if not text.startswith(f"{subject} "):
         return None
     predicate = text[len(subject) + 1 :]
     if is_plural:
         predicate = re.sub(r"^(?:all|both|even) ", "", predicate)
     return Statement(
-        subject=subject, predicate=predicate, group_speaker=(person or "") if is_plural else ""
+        subject=subject, predicate=predicate, group_speaker=speaker if is_plural else ""
     )
 
 
-def _possession_statement(text: str, owner: str | None) -> Statement | None:
+def _possession_statement(text: str, owner: str) -> Statement | None:
     """Return the statement of a sentence about someone's sister, car or favourite."""
-    if owner is None or not text.startswith(f"{owner}'s "):
+    if not text.startswith(f"{owner}'s "):
         return None
     parts = text[len(owner) + 3 :].split()
     verb = _verb_index(parts)
@@ -454,50 +403,25 @@ def _verb_index(parts: list[str]) -> int | None:
     return None
 
 
-def named_statements(sentence: Sentence, text: str) -> Iterator[tuple[Clause, Statement]]:
-    """Yield the statement of a sentence that begins with somebody's name.
-
-    Args:
-        sentence: of the turn.
-        text: the turn's; a name that it also writes without a capital is a common word.
-    """
-    match = None if sentence.is_question else _NAMED_SUBJECT.match(sentence.text)
-    if match is None:
-        return
-    names = match["subject"].split()
-    if any(name.lower() in NOT_NAMES or name.endswith("ing") for name in names):
-        return
-    if any(re.search(rf"(?<![\w']){name.lower()}(?![\w'])", text) for name in names):
-        return
-    predicate = trim_clause(match["predicate"])
-    if _SPEAKER_OR_LISTENER.search(predicate):
-        return
-    end = sentence.start + match.start("predicate") + len(predicate)
-    clause = Clause(text=sentence.text, start=sentence.start, end=end)
-    yield clause, Statement(subject=match["subject"], predicate=predicate)
-
-
-def aside_statements(
+def aside_statement(
     sentence: Sentence, participants: Participants
 ) -> Iterator[tuple[Clause, Statement]]:
     """Yield what a sentence says in passing: "Any tips for my friend Kim, who moved to Lyon?"."""
-    for pattern in (_RELATIVE_CLAUSE, _FAVOURITE_APPOSITION):
-        match = pattern.search(sentence.text)
-        if match is None or _UNREAL.search(sentence.text) or is_uncertain(match[0], ""):
-            continue
-        body = cut_clause(match["predicate"])
-        begin, end = match.start(), match.start("predicate") + len(body)
-        is_relative = pattern is _RELATIVE_CLAUSE
-        if is_relative and sentence.is_question and end == len(sentence.text) - 1:
-            continue
-        verb = "is " if not is_relative or match["contraction"] else ""
-        predicate = to_third_person(f"{verb}{body}", participants)
-        if predicate:
-            yield (
-                Clause(text=match[0], start=sentence.start + begin, end=sentence.start + end),
-                Statement(
-                    subject=f"{participants.speaker}'s {match['noun']}",
-                    predicate=predicate,
-                    possession=(participants.speaker, match["noun"]),
-                ),
-            )
+    match = _RELATIVE_CLAUSE.search(sentence.text)
+    if match is None or _UNREAL.search(sentence.text) or is_uncertain(match[0], ""):
+        return
+    body = cut_clause(match["predicate"])
+    begin, end = match.start(), match.start("predicate") + len(body)
+    if sentence.is_question and end == len(sentence.text) - 1:
+        return
+    speaker = participants.speaker
+    predicate = to_third_person(f"{'is ' if match['contraction'] else ''}{body}", participants)
+    if predicate:
+        yield (
+            Clause(text=match[0], start=sentence.start + begin, end=sentence.start + end),
+            Statement(
+                subject=f"{speaker}'s {match['noun']}",
+                predicate=predicate,
+                possession=(speaker, match["noun"]),
+            ),
+        )

@@ -17,9 +17,8 @@ from memkit.thoughts.rules.clauses import (
     Clause,
     Sentence,
     Statement,
-    aside_statements,
+    aside_statement,
     clauses,
-    named_statements,
     normalise,
     parse_statement,
     split_sentences,
@@ -45,7 +44,6 @@ from memkit.thoughts.rules.relations import (
     find_frequency,
     find_possession,
     find_relation,
-    names_favourite,
 )
 
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
@@ -67,8 +65,8 @@ class RuleThinker:
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return the claims of `turns`, each with its place in the text.
 
-        Turns without an id make no claims, since a claim names its turn; nor do turns of a system
-        or a tool. An assistant without a name is believed only in what it says about the user.
+        Turns without an id make no claims, since a claim names its turn; nor do turns of a system,
+        a tool or an assistant without a name.
 
         Args:
             turns: to draw claims from.
@@ -84,46 +82,30 @@ def _name(turn: Turn) -> str | None:
 
 
 def _participants(turn: Turn, names: set[str]) -> Participants:
-    """Return whom "I" and "you" mean; "you" is clear with two people, or from an assistant."""
+    """Return whom "I" and "you" mean; "you" is clear with two people."""
     others = sorted(names - {_name(turn)})
     listener = others[0] if len(others) == 1 else None
-    if _is_unnamed_assistant(turn):
-        return Participants(speaker="the assistant", listener=listener or "the user")
     return Participants(speaker=_name(turn) or "the user", listener=listener)
 
 
-def _is_unnamed_assistant(turn: Turn) -> bool:
-    return turn.role == "assistant" and not _name(turn)
-
-
 def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
-    if turn.role in {"system", "tool"} or turn.id is None:
+    is_person = turn.role == "user" or (turn.role == "assistant" and _name(turn))
+    if not is_person or turn.id is None:
         return
     text = normalise(turn.text)
     if turn.role == "user" and not turn.name and _ROLE_PLAY.search(text):
         return
-    by_assistant = _is_unnamed_assistant(turn)
     for sentence in split_sentences(text):
-        instruction = None if by_assistant else _instruction(sentence, participants, turn.id)
+        instruction = _instruction(sentence, participants, turn.id)
         if instruction:
             yield instruction
             continue
-        for clause in clauses(sentence):
-            statement = parse_statement(clause, participants, by_assistant=by_assistant)
-            if statement and (is_informative(statement) or _names_favourite(statement)):
+        statements = [
+            (clause, parse_statement(clause, participants)) for clause in clauses(sentence)
+        ]
+        for clause, statement in [*statements, *aside_statement(sentence, participants)]:
+            if statement and is_informative(statement):
                 yield _claim(statement, clause, turn)
-        if not by_assistant:
-            for clause, statement in [
-                *named_statements(sentence, turn.text),
-                *aside_statements(sentence, participants),
-            ]:
-                if is_informative(statement):
-                    yield _claim(statement, clause, turn)
-
-
-def _names_favourite(statement: Statement) -> bool:
-    possession = statement.possession
-    return possession is not None and names_favourite(possession[1], statement.core)
 
 
 # ---- standing instructions
@@ -413,15 +395,9 @@ def _pronouns_are_clear(statement: Statement) -> bool:
 # ---- from a statement to a claim
 
 _UNKNOWN_DAY = datetime(2000, 1, 1, tzinfo=UTC)  # to find times in turns without a date
-# "is going to ", "plans to ", "is moving to Bergen", "has a dentist appointment"
+# "is going to ", "plans to ", "will "
 _PLAN = re.compile(
-    r"(?:is|are) (?:going|planning|about|set|hoping) (?:to|on) |will |plans? (?:to|on) |"
-    r"(?:is|are) (?:\w+ing|off) .*|(?:has|have|'ve got) (?:an? |the )?(?:\w+ ){0,3}(?:meeting|"
-    r"flight|appointment|interview|exam|reservation|booking|deadline|surgery|checkup)\b"
-)
-_SOON = re.compile(
-    r"\b(?:tomorrow|tonight|soon|next (?:week|month|year|weekend|spring|summer|fall|autumn|winter|"
-    r"\w+day)|coming|upcoming|later|in (?:a|two|three|\d+) (?:days?|weeks?|months?))\b"
+    r"(?:(?:is|are) (?:going|planning|about|set|hoping) (?:to|on)|will|plans? (?:to|on)) "
 )
 # the words between the last mark or conjunction and a clause: "Last week" of "Last week, I ..."
 _LEAD_TIME = re.compile(r"(?:^|[,;.]\s*|\b(?:and|but|so|then|also)\s+)([^,;.]{3,40}?),?\s*\Z")
@@ -438,9 +414,7 @@ _STATE_VERBS = wordset("was were had did")  # pasts that begin nothing
 def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
     """Return the claim of a statement; its slot if it gives an attribute its present value."""
     lead = _lead_time(clause.lead, turn)
-    subject, relation = statement.subject, None
-    if not _is_plan(statement, lead):
-        subject, relation = _attribute(statement)
+    subject, relation = _attribute(statement)
     if relation is None:
         subject, relation = statement.subject, _event(statement)
     text = f"{lead}, {statement.text}" if lead else statement.text
@@ -473,27 +447,12 @@ def _attribute(statement: Statement) -> tuple[str, Relation | None]:
     return owner, find_possession(noun, statement.core)
 
 
-def _is_plan(statement: Statement, lead: str) -> bool:
-    if statement.predicate.startswith(("will ", "plans ", "plan ")):
-        return True
-    match = _PLAN.match(statement.predicate)
-    if not match:
-        return False
-    is_certain = match[0].endswith(("to ", "on ")) or match[0].startswith(("has", "have"))
-    return is_certain or bool(_SOON.search(f"{lead} {statement.predicate}"))
-
-
 def _event(statement: Statement) -> Relation:
     """Return an event, a plan or a former state, which no later claim supersedes."""
-    match = _PLAN.match(statement.predicate)
-    if not match:
-        verb, _, complement = statement.core.partition(" ")
-        return Relation(name=verb, object=complement, attribute=None)
-    if match[0].endswith(("to ", "on ", "will ")):
-        return Relation(name="plans to", object=statement.predicate[match.end() :], attribute=None)
-    verb, _, complement = statement.predicate.partition(" ")
-    is_plan = _SOON.search(statement.predicate) or match[0].startswith(("has", "have"))
-    return Relation(name="plans to" if is_plan else verb, object=complement, attribute=None)
+    if plan := _PLAN.match(statement.predicate):
+        return Relation(name="plans to", object=statement.predicate[plan.end() :], attribute=None)
+    verb, _, complement = statement.core.partition(" ")
+    return Relation(name=verb, object=complement, attribute=None)
 
 
 def _lead_time(lead: str, turn: Turn) -> str:
