@@ -368,6 +368,16 @@ def test_a_long_turn_is_read_in_time(piece: str) -> None:
     think(("I " + (piece * 290)[:290].replace(".", "") + ". ") * 60)
 
 
+EXAMPLES = [example for row in relations.TABLE["relations"] for example in row["examples"]]
+
+
+@pytest.mark.parametrize("predicate", EXAMPLES)
+def test_every_example_of_the_table_is_read(predicate: str) -> None:
+    relation = relations.find_relation(predicate)
+    assert relation is not None
+    assert relation.attribute is not None
+
+
 @pytest.mark.parametrize("module", [grammar, relations])
 def test_the_examples_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

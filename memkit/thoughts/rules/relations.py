@@ -1,11 +1,14 @@
 """Read a predicate as a relation: its name, its object, and the attribute that it gives a value.
 
 An attribute has one value at a time, so that a newer value supersedes an older one: "lives in
-Bergen" supersedes "lives in Oslo". Patterns read a predicate in the third person without adverbs.
+Bergen" supersedes "lives in Oslo". The patterns are in `relations.toml`.
 """
 
 import re
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from memkit.text.dates import WEEKDAYS
 from memkit.text.words import NUMBERS, wordset
@@ -34,12 +37,6 @@ class Relation:
 
 # ---- patterns
 
-_NUMBER = rf"(?P<number>\d[\d,.]*\d|\d|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
-_ABOUT = r"(?:(?:about|around|over|nearly|almost|roughly|at least|a total of|only) )?"
-_OWNER = r"(?:[^\s']+|the user)'s"  # "Ann's"
-_DETERMINER = rf"(?:an?|the|{_OWNER}|their)"
-_JOB = rf"(?P<object>(?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(PROFESSIONS))}))\b"
-_TO_BE = r"(?:is|became|has become|has been)"
 _HABITS = (
     "play drink eat drive ride speak study teach practice practise use attend collect smoke coach "
     "run wear take read grow do"
@@ -48,128 +45,32 @@ _HABITS = (
 _HABIT_VERBS = wordset(_HABITS) | wordset(
     "volunteer swim jog knit paint write meditate dance sing cycle bake cook ski skate vape"
 )
-_BASE_HABIT = "|".join(_HABITS.split())  # "play|drink"
-_PRESENT_HABIT = "|".join(third_person(verb) for verb in _HABITS.split())  # "plays|drinks"
-_LIKES = (
-    r"(?:loves|likes|enjoys|prefers|adores|(?:has been|is) (?:loving|enjoying)|(?:is|became|"
-    r"has become|got|has been) (?:an? (?:\w+ )?fan of|into|fond of|obsessed with|"
-    r"passionate about|keen on|addicted to))"
-)
-_DISLIKES = (
-    r"(?:hates|dislikes|detests|despises|(?:can't|cannot) stand|(?:does not|doesn't|"
-    r"no longer) (?:like|likes|enjoy|enjoys|love|loves|prefer)|(?:is not|"
-    r"isn't) (?:an? (?:\w+ )?fan of|into|fond of)|is (?:tired|sick) of|went off)"
-)
-_GERUND = (  # "smoking cigars", but not "looking at it"
-    r"(?P<gerund>\w+ing)\b ?(?P<object>(?!(?:to|into|at|in|on|for|with|about|up|out|from|off)\b).*)"
-)
-TASTE = re.compile(rf"(?:{_LIKES}|{_DISLIKES}) ")
+_NUMBER = rf"(?P<number>\d[\d,.]*\d|\d|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
+_PIECES = {
+    "number": _NUMBER,
+    "professions": "|".join(sorted(PROFESSIONS)),
+    "base_habit": "|".join(_HABITS.split()),  # "play|drink"
+    "present_habit": "|".join(third_person(verb) for verb in _HABITS.split()),  # "plays|drinks"
+}
 
-# Relation, pattern, attribute; the first pattern that matches the whole predicate counts. The group
-# `object` is the relation's object; names and attributes may contain any group. `present` and
-# `base` are forms of the verb in the group `habit` or `gerund`.
-# fmt: off
-_ROWS: tuple[tuple[str, str, str | None], ...] = (
-    # lives in Oslo | is based near Oslo | has lived in Oslo since 2010
-    ("lives in",
-     r"(?:lives|is living|is based|has (?:lived|been living)(?=.* (?:since|for) )) "
-     r"(?:in|at|on|near) (?P<object>.+)",
-     "lives in"),
-    # moved from Oslo to Bergen
-    ("lives in",
-     r"(?:has )?(?:moved|relocated)(?: back| out| over)?(?: from .{1,60}?)? (?:in)?to "
-     r"(?!tears|be\b)(?P<object>.+)",
-     "lives in"),
-    # works as a nurse at Acme | works for the city
-    ("works at",
-     r"(?:works|is working|has been working|started working|has worked)(?: part-time| full-time"
-     r"| remotely)?(?: as (?:\w+ ){1,4}?)? ?(?:at|for) "
-     rf"(?P<object>(?:(?:an?|the|{_OWNER}) )?\S.*)",
-     "works at"),
-    # works as a nurse | got promoted to head nurse
-    ("works as",
-     r"(?:works|is working|has been working|started working|got hired|was hired|"
-     r"(?:got|was|has been) promoted)(?: (?:at|for) .{1,40}?)? (?:as|to) "
-     r"(?:(?:an?|the) )?(?P<object>.+)",
-     "works as"),
-    # is a school nurse
-    ("works as", rf"{_TO_BE} (?:now )?(?:an?|the) {_JOB}.*", "works as"),
-    # quit Ann's job
-    ("no longer has the job",
-     r"(?:quit|left|lost|resigned from|has quit|has left|has lost|got fired from|"
-     rf"got laid off from|was laid off from) {_DETERMINER} (?:\w+ ){{0,3}}?"
-     r"(?P<object>job|position)\b.*",
-     "works at"),
-    # no longer works at Acme | no longer lives in Oslo
-    ("no longer works at", r"no longer works (?:at|for) (?P<object>.+)", "works at"),
-    ("no longer lives in", r"no longer lives in (?P<object>.+)", "lives in"),
-    # is 32 years old | turned 32
-    ("is aged", r"(?:is|turned|has turned) (?P<object>\d{1,3})(?: years old)?(?: .*)?", "age"),
-    # is called Rex
-    ("is named", r"(?:is|was) (?:named|called) (?P<object>[A-Z].*)", "name"),
-    # is not allergic to nuts after all
-    ("is not allergic to",
-     r"(?:is not|isn't|is no longer) (?:\w+ )?allergic to "
-     r"(?P<object>.+?)(?: after all| any ?more)?",
-     "allergic to | {object}"),
-    # is very allergic to nuts
-    ("is allergic to", r"(?:is|became) (?:\w+ )?allergic to (?P<object>.+)",
-     "allergic to | {object}"),
-    # can't stand jazz
-    ("does not like", rf"{_DISLIKES} (?P<object>.+)", "likes | {object}"),
-    # is a big fan of jazz
-    ("likes", rf"{_LIKES} (?P<object>.+)", "likes | {object}"),
-    # does not drink coffee
-    ("does not {base}",
-     r"(?:does not|doesn't|no longer|never) "
-     rf"(?P<habit>{_BASE_HABIT}|{_PRESENT_HABIT}) (?P<object>.+)",
-     "{present} | {object}"),
-    # stopped drinking coffee
-    ("no longer {present}",
-     rf"(?:quit|stopped|gave up|has quit|has stopped|has given up) {_GERUND}",
-     "{present} | {object}"),
-    # took up knitting
-    ("{present}",
-     rf"(?:started|began|took up|has started|has begun|has taken up) {_GERUND}",
-     "{present} | {object}"),
-    # owns about 12 harps
-    ("has",
-     rf"(?:has|owns|has got) (?P<object>{_ABOUT}{_NUMBER} (?:new )?(?P<counted>.+))",
-     "number of {counted}"),
-    # has managed to knit 3 scarves
-    ("has {verb}",
-     r"(?:has|has (?:managed|been able) to|managed to) "
-     rf"(?P<verb>\w+) (?P<object>{_ABOUT}{_NUMBER} (?:new |different )?(?P<counted>.+))",
-     "number of {counted}"),
-    # sold the harp
-    ("no longer has",
-     r"(?:(?:has )?(?:sold|got rid of|gave away|given away|donated)|"
-     rf"no longer (?:has|have|owns?)) (?:(?:{_DETERMINER}|any) )?(?P<object>.+)",
-     "has | {object}"),
-    # does not own a harp
-    ("does not have",
-     rf"(?:does not|doesn't) (?:have|own) (?:(?:{_DETERMINER}|any) )?(?P<object>.+)",
-     "has | {object}"),
-    # bought a new harp
-    ("has",
-     r"(?:has|does have|owns|has got|bought|has bought|adopted|has adopted|purchased|"
-     r"has purchased) (?:an?) (?!few|lot|couple)(?:new |brand new )?(?P<object>.+)",
-     "has | {object}"),
-    # uses Blip for invoices
-    ("uses for {purpose}",
-     r"(?:uses|(?:is|has been) using) (?P<object>[^,]{2,40}?) (?:for|to) "
-     r"(?P<purpose>(?:\S+'s )?[a-z][^,]{2,40})",
-     "uses for | {purpose}"),
-    # has been learning the harp for three months
-    ("{activity}, for how long",
-     r"has been (?P<activity>\w+ing(?: [^,]{1,40}?)?) for "
-     rf"(?P<object>{_ABOUT}(?:an?|{_NUMBER})(?: and a half)? (?:days|weeks?|months?|years?))\b.*",
-     "{activity} | for how long"),
-    # plays the harp
-    ("{habit}", rf"(?P<habit>{_PRESENT_HABIT}) (?!not\b)(?P<object>.+)", "{habit} | {object}"),
+
+def _expand(pattern: str) -> str:
+    """Return a pattern of `relations.toml` with its pieces, on one line."""
+    for name, piece in _PIECES.items():
+        pattern = pattern.replace(f"{{{name}}}", piece)
+    return pattern.replace("\n", "")
+
+
+TABLE: dict[str, Any] = tomllib.loads(
+    Path(__file__).with_name("relations.toml").read_text(encoding="utf-8")
 )
-# fmt: on
-_PATTERNS = tuple((name, re.compile(pattern), attribute) for name, pattern, attribute in _ROWS)
+for _name, _piece in TABLE["pieces"].items():
+    _PIECES[_name] = _expand(_piece)
+TASTE = re.compile(_expand("(?:{likes}|{dislikes}) "))
+_PATTERNS = [
+    (row["name"], re.compile(_expand(row["pattern"])), row.get("attribute"))
+    for row in TABLE["relations"]
+]
 
 _MOST_WORDS = 6  # of an object; longer ones are no values
 # where an object ends: ", ", " with Bob", " since May", " twice ...": "jazz and blues | since May"
