@@ -1,19 +1,29 @@
 """English as far as the rules need it: word tables, verb forms and the third person.
 
 There is no parser. A word is a verb if a table lists it, or if it follows "I". The tables are in
-`english.toml`.
+`english.toml`, and most regular expressions in `patterns.toml`.
 """
 
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from memkit.text.words import wordset
 
-_TEXTS: dict[str, str] = tomllib.loads(
-    Path(__file__).with_name("english.toml").read_text(encoding="utf-8")
-)
+
+def load_table(name: str) -> dict[str, Any]:
+    """Return a TOML file of this folder."""
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+# regular expressions by name, without the line breaks of the file
+PATTERNS = {
+    name: re.compile(pattern.replace("\n", ""))
+    for name, pattern in load_table("patterns.toml").items()
+}
+_TEXTS: dict[str, str] = load_table("english.toml")
 _WORDS = {name: wordset(text) for name, text in _TEXTS.items()}
 ADVERBS, MENTAL_VERBS, EMPTY_STATES = (
     _WORDS[name] for name in ("adverbs", "mental_verbs", "empty_states")

@@ -5,10 +5,7 @@ Bergen" supersedes "lives in Oslo". The patterns are in `relations.toml`.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from memkit.text.dates import WEEKDAYS
 from memkit.text.words import NUMBERS, wordset
@@ -16,12 +13,14 @@ from memkit.thoughts.rules.grammar import (
     BASE_BY_THIRD_PERSON,
     BASE_FORMS,
     EVENTS,
+    PATTERNS,
     PROFESSIONS,
     TIME_WORDS,
     VAGUE,
     base_of_gerund,
     is_participle,
     is_past,
+    load_table,
     third_person,
 )
 
@@ -61,9 +60,7 @@ def _expand(pattern: str) -> str:
     return pattern.replace("\n", "")
 
 
-TABLE: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("relations.toml").read_text(encoding="utf-8")
-)
+TABLE = load_table("relations.toml")
 for _name, _piece in TABLE["pieces"].items():
     _PIECES[_name] = _expand(_piece)
 TASTE = re.compile(_expand("(?:{likes}|{dislikes}) "))
@@ -73,29 +70,10 @@ _PATTERNS = [
 ]
 
 _MOST_WORDS = 6  # of an object; longer ones are no values
-# where an object ends: ", ", " with Bob", " since May", " twice ...": "jazz and blues | since May"
-_OBJECT_END = re.compile(
-    r",|\s(?:with|since|because|when|where|which|who|that|so|but|after|before|until|while|as|by|"
-    r"to|if|for|during|from|than|like|especially|over|on|at|in|and (?:\w+(?:s|ed)|is|was|has|"
-    r"an?|one|two|three|four|five|\d+|some|my)|"
-    r"(?:this|last|next) \w+|yesterday|today|tomorrow|tonight|when|every|each|\w+ (?:times|"
-    r"ago)|lately|recently|named|called|now|right|yet|anymore|any (?:more|longer)|"
-    r"again|together|too|a lot|so far|more|much|first|near|about|of mine)\b"
-)
-# where a liked activity ends: "to bake at night | because"
-_REASON = re.compile(
-    r",|\s(?:because|since|when|so|but|while|after|before|especially|lately|recently|now|"
-    r"these days)\b"
-)
 _ARTICLE = re.compile(r"^(?:an?|the|some|any|new|current|all) ", re.IGNORECASE)
 _BY_OWNER = re.compile(r"^(?:the )?\S+'s ", re.IGNORECASE)  # "Ann's new bike"
 _ACTIVITY = re.compile(r"\w+ing(?: time)?")  # "swimming"
 _TASTES = frozenset(("likes", "does not like"))
-# what can be liked, rather than "how it looks" or "seeing you"
-_LIKEABLE = re.compile(
-    r"(?!(?:how|what|when|that|it|the|all the|both|this|your|seeing|hearing|being|getting|"
-    r"having)\b)\w"
-)
 _WHOLE_OBJECTS = frozenset(("counted", "activity", "gerund"))  # whatever their words are
 
 
@@ -117,12 +95,12 @@ def find_relation(predicate: str) -> Relation | None:
 
 def _read_match(name: str, match: re.Match[str], attribute: str | None) -> Relation | None:
     whole = match["object"] or ""
-    shortened = _OBJECT_END.split(whole, maxsplit=1)[0].strip(" ,.")
+    shortened = PATTERNS["object_end"].split(whole, maxsplit=1)[0].strip(" ,.")
     if name in _TASTES:
-        if not _LIKEABLE.match(shortened):
+        if not PATTERNS["likeable"].match(shortened):
             return None
         if shortened.startswith("to ") or _ACTIVITY.fullmatch(shortened):
-            shortened = _REASON.split(whole, maxsplit=1)[0]
+            shortened = PATTERNS["reason"].split(whole, maxsplit=1)[0]
     groups = {group: text for group, text in match.groupdict().items() if text}
     fields = _derive_fields(groups, shortened)
     if fields is None or not _is_concrete(shortened, groups):
@@ -166,7 +144,7 @@ def _displayed_object(fields: dict[str, str], whole: str, shortened: str) -> str
 
 def _plural_noun(text: str) -> str | None:
     """Return what is counted, in the plural, or None: hours and the like are not counted."""
-    nouns = _OBJECT_END.split(text, maxsplit=1)[0].replace(" of ", " ").lower().split()
+    nouns = PATTERNS["object_end"].split(text, maxsplit=1)[0].replace(" of ", " ").lower().split()
     nouns = [noun for noun in nouns if noun not in {"new", "more", "different", "other"}]
     if not nouns or len(nouns) > 4 or nouns[-1] in TIME_WORDS | VAGUE:
         return None
@@ -257,13 +235,6 @@ _IS = re.compile(r"(?:is|are) (?P<value>.+)")
 _FAVOURITE = re.compile(
     r"(?:(?:current|new|all-time|absolute|personal) )*(?:favou?rite|go-to) (?P<kind>.+)"
 )
-# a definite value: "a Volvo", "$900", "Blue Fox", "green", but not "Bob's idea" or "so nice"
-_VALUE = re.compile(
-    r"(?!\S+'s )(?:an?\b|the\b|[$\u20ac\u00a3]?\d|(?:about|around|over) [$\u20ac\u00a3]?\d|"
-    r"[A-Z]|on\b|"
-    r"[\w.+-]+@|at\b|in\b|named\b|called\b|(?:red|blue|green|black|white|pink|"
-    r"purple|yellow|orange|brown|gr[ae]y|teal|silver|gold)\b)"
-)
 _VALUE_END = re.compile(
     r",|\s(?:because|since|so|but|which|who|and (?:it|I|is|was)|where|when|as)\b"
 )
@@ -299,6 +270,6 @@ def find_possession(noun: str, predicate: str) -> Relation | None:
         return Relation(name=name, object=value, attribute=name)
     if noun in _PERSONAL_NOUNS:
         return Relation(name=_PERSONAL_NOUNS[noun], object=value, attribute=_PERSONAL_NOUNS[noun])
-    if not _VALUE.match(value) or attribute_key(noun).split()[-1] in _ABSTRACT_NOUNS:
+    if not PATTERNS["value"].match(value) or attribute_key(noun).split()[-1] in _ABSTRACT_NOUNS:
         return None
     return Relation(name=f"{noun} is", object=value, attribute=f"{attribute_key(noun)} | is")

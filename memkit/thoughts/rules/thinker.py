@@ -30,6 +30,7 @@ from memkit.thoughts.rules.grammar import (
     EMPTY_STATES,
     KIN,
     MENTAL_VERBS,
+    PATTERNS,
     TIME_WORDS,
     VAGUE,
     Participants,
@@ -47,16 +48,6 @@ from memkit.thoughts.rules.relations import (
 )
 
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
-# requests that make "I" somebody else: "act as my doctor", "translate this", "write a letter"
-_ROLE_PLAY = re.compile(
-    r"\b(?:act as|act like|pretend|role-?play\w*|imagine (?:that |you|I|we)|you are now|play the "
-    r"(?:role|part)|in character|(?:write|draft|compose|rewrite|translate|proofread|summari[sz]e)"
-    r"(?: \w+){0,2} (?:story|poem|letter|essay|e-?mail|song|dialogue|script|paragraph|text|speech|"
-    r"post|article|review|bio|message|statement|following)|"
-    r"(?:translate|explain|proofread|correct|summari[sz]e) (?:the|this|these|to|into|it)|"
-    r"here(?: is|'s) (?:the|my|a|an) (?:text|essay|story|letter|draft|paragraph|e-?mail|song))\b",
-    re.IGNORECASE,
-)
 
 
 class RuleThinker:
@@ -93,7 +84,7 @@ def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
     if not is_person or turn.id is None:
         return
     text = normalise(turn.text)
-    if turn.role == "user" and not turn.name and _ROLE_PLAY.search(text):
+    if turn.role == "user" and not turn.name and PATTERNS["role_play"].search(text):
         return
     for sentence in split_sentences(text):
         instruction = _instruction(sentence, participants, turn.id)
@@ -191,14 +182,6 @@ _STATE = re.compile(
     r"addicted|fond|passionate|keen|[^\s']+'s|"
     rf"{'|'.join(sorted(_PASSIVE_EVENTS))})(?=\s|$)"
 )
-# set phrases that state nothing: "can't wait", "has to", "no idea"
-_EMPTY_PHRASE = re.compile(
-    r"\b(?:can't wait|looking forward|have to|has to|has got to|ready to|able to|supposed to|"
-    r"make sure|makes sure|made sure|of course|no idea|on board|in touch|so much|for sure|to hear|"
-    r"come (?:a )?long way|same (?:page|boat|way)|in for|up for|gotta|never forget|to share|"
-    r"like (?:this|that)|similar|questions? (?:about|for|on|regarding)|[^\s]+'s back|"
-    r"your back|no time|best to)\b"
-)
 # words that point at something outside the sentence: "this song", "there", but not "this week"
 _DEICTIC = re.compile(
     r"\b(?:this|these|those)\b(?! (?:week|weekend|year|month|morning|afternoon|evening|spring|"
@@ -231,7 +214,7 @@ def is_informative(statement: Statement) -> bool:
     """Return whether a statement is definite, and clear without the turns before it."""
     predicate, core = statement.predicate, statement.core
     words = _WORD.findall(predicate)
-    if len(words) < 2 or _EMPTY_PHRASE.search(predicate) or _DEICTIC.search(predicate):
+    if len(words) < 2 or PATTERNS["empty_phrase"].search(predicate) or _DEICTIC.search(predicate):
         return False
     is_taste = TASTE.match(core) is not None
     if statement.group_speaker and not (is_past(words[0].lower()) or _is_perfect(words)):
@@ -402,13 +385,6 @@ _PLAN = re.compile(
 # the words between the last mark or conjunction and a clause: "Last week" of "Last week, I ..."
 _LEAD_TIME = re.compile(r"(?:^|[,;.]\s*|\b(?:and|but|so|then|also)\s+)([^,;.]{3,40}?),?\s*\Z")
 _LONG_AGO = timedelta(days=400)  # a state that began earlier may have ended since
-# a past without a date: "back then", "when Ann was five", "as a child"
-_FORMERLY = re.compile(
-    r"\b(?:when \w+(?: \w+)? was|back then|back in|as a (?:child|kid|boy|girl|teenager)|"
-    r"years ago|in (?:college|childhood|high school))\b",
-    re.IGNORECASE,
-)
-_STATE_VERBS = wordset("was were had did")  # pasts that begin nothing
 
 
 def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
@@ -468,7 +444,7 @@ def _lead_time(lead: str, turn: Turn) -> str:
 
 def _is_former(text: str, since: datetime | None, turn: Turn) -> bool:
     """Return whether a sentence tells of a time long ago, after which much may have changed."""
-    if _FORMERLY.search(text):
+    if PATTERNS["formerly"].search(text):
         return True
     if since is None or turn.said_at is None or re.search(r"\bsince\b", text, re.IGNORECASE):
         return False
@@ -477,11 +453,9 @@ def _is_former(text: str, since: datetime | None, turn: Turn) -> bool:
 
 def _since(statement: Statement, text: str, turn: Turn) -> datetime | None:
     """Return when a state began, if the sentence says so and that is not in the future."""
-    if turn.said_at is None:
-        return None
-    times = spans(text, turn.said_at)
-    if len(times) != 1 or times[0].since is None or times[0].since > turn.said_at:
+    times = spans(text, turn.said_at) if turn.said_at else []
+    if len(times) != 1 or not turn.said_at or not times[0].since or times[0].since > turn.said_at:
         return None
     verb = statement.core.split()[0]
-    begins = is_past(verb) and verb not in _STATE_VERBS
+    begins = is_past(verb) and verb not in {"was", "were", "had", "did"}
     return times[0].since if begins or times[0].text.lower().startswith("since") else None
