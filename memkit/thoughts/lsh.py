@@ -80,12 +80,6 @@ class Hash:
     def __post_init__(self) -> None:
         if self.groups < 2 or self.groups % 2:
             raise ValueError(f"groups must be even and at least 2, got {self.groups}")
-        if self.tables < 1:
-            raise ValueError(f"tables must be at least 1, got {self.tables}")
-        if not 1 <= self.probes <= self.groups:
-            raise ValueError(f"probes must be 1 to {self.groups} (groups), got {self.probes}")
-        if self.centre.shape != (self.dimension,):
-            raise ValueError(f"centre has the shape {self.centre.shape}, not ({self.dimension},)")
 
     @classmethod
     def literal(cls, *, seed: int, dimension: int, groups: int) -> Self:
@@ -183,13 +177,8 @@ class Groups:
 
     def add(self, rows: Integers, groups: Integers) -> None:
         """Add rows, shape (n,), to their groups, shape (n, tables)."""
-        tables, count = self._shape
-        if groups.shape != (len(rows), tables):
-            raise ValueError(f"groups have the shape {groups.shape}, not ({len(rows)}, {tables})")
         if not len(rows):
             return
-        if rows.min() < 0 or groups.min() < 0 or groups.max() >= count:
-            raise ValueError(f"rows must be at least 0, and groups 0 to {count - 1}")
         self._added.append((rows.copy(), groups + self._offsets))
         self._bound = max(self._bound, int(rows.max()) + 1)
 
