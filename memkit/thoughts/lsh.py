@@ -1,10 +1,8 @@
 """Locality-sensitive hashing: find the few thoughts that are worth comparing.
 
-By meaning: the hash of Think-in-Memory (Liu et al. 2023), Eq. 1, `F(x) = argmax([xR; -xR])`, a
-cross-polytope hash (Andoni et al. 2015). One table and one group, as printed, find few of the
-nearest thoughts, so memkit probes several groups of several tables. Candidates are then ranked by
-cosine: the hash decides what is compared and never how it ranks.
-By words: MinHash bands, for near-duplicates. Pure arrays and strings: no store, no clock.
+By meaning: the hash of Think-in-Memory (Liu et al. 2023, Eq. 1), a cross-polytope hash (Andoni et
+al. 2015), with several groups of several tables; candidates are then ranked by cosine. By words:
+MinHash bands, for near-duplicates.
 """
 
 import hashlib
@@ -263,6 +261,3 @@ def minhash_bands(text: str) -> tuple[int, ...]:
         int.from_bytes(hashlib.blake2b(bytes([n]) + row.tobytes(), digest_size=8).digest()) >> 1
         for n, row in enumerate(rows)
     )
-
-
-bands = minhash_bands  # the name in 0.4.0; until 1.0
