@@ -102,10 +102,7 @@ def words(text: str) -> list[str]:
 
 
 def _lower(word: str) -> str:
-    """Return a word in lower case, or unchanged if that changes its length ("İ").
-
-    Stores fold such letters in other ways than Python.
-    """
+    """Return a word in lower case, or unchanged if that changes its length ("İ")."""
     lower = word.lower()
     return lower if len(lower) == len(word) else word
 

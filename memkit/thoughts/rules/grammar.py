@@ -24,12 +24,10 @@ PATTERNS = {
     for name, pattern in load_table("patterns.toml").items()
 }
 _TEXTS: dict[str, str] = load_table("english.toml")
-_WORDS = {name: wordset(text) for name, text in _TEXTS.items()}
-ADVERBS, MENTAL_VERBS, EMPTY_STATES = (
-    _WORDS[name] for name in ("adverbs", "mental_verbs", "empty_states")
-)
-KIN, VAGUE, TIME_WORDS = (_WORDS[name] for name in ("kin", "vague", "time_words"))
-PROFESSIONS, EVENTS = (_WORDS[name] for name in ("professions", "events"))
+WORDS = {name: wordset(text) for name, text in _TEXTS.items()}
+ADVERBS, MENTAL_VERBS = WORDS["adverbs"], WORDS["mental_verbs"]
+KIN, VAGUE, TIME_WORDS = WORDS["kin"], WORDS["vague"], WORDS["time_words"]
+EMPTY_STATES, PROFESSIONS, EVENTS = WORDS["empty_states"], WORDS["professions"], WORDS["events"]
 # adverbs that can be left out without changing what is stated
 NEUTRAL_ADVERBS = ADVERBS - wordset(
     "not never barely hardly rarely sometimes occasionally once only previously"
@@ -37,7 +35,7 @@ NEUTRAL_ADVERBS = ADVERBS - wordset(
 _MODALS = wordset("would could should might may must shall can cannot can't will won't ought")
 # base form, past tense and past participle of each irregular verb
 _IRREGULAR = [row.split() for row in _TEXTS["irregular_verbs"].split(",")]
-BASE_FORMS = _WORDS["regular_verbs"] | {base for base, _, _ in _IRREGULAR}
+BASE_FORMS = WORDS["regular_verbs"] | {base for base, _, _ in _IRREGULAR}
 _PAST = frozenset(past for _, past, _ in _IRREGULAR)
 _PARTICIPLES = frozenset(participle for _, _, participle in _IRREGULAR) | {"got"}
 _NOT_PAST = wordset("need feed speed succeed proceed exceed bleed breed embed")  # end in "ed"
@@ -204,7 +202,7 @@ class _Conversion:
             self._joint_subject = self._expects_verb = False
             return token
         if low in ADVERBS or low in {"and", "no", "longer"}:
-            return "" if low in _WORDS["emphatic_adverbs"] else token
+            return "" if low in WORDS["emphatic_adverbs"] else token
         self._expects_verb = False
         verb = _conjugate(low)
         if verb is None:

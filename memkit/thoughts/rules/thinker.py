@@ -1,9 +1,8 @@
 """Draw claims from turns by rules of English grammar, without a model. Precise, not complete.
 
 A claim comes from a clause that states something definite about the speaker or their people and
-things, in the third person. Questions, wishes, conditions, moods and polite phrases make no claim,
-nor does a clause whose "it" has no antecedent. What people tell an assistant to do for good becomes
-a claim too.
+things, or from an instruction for good. Questions, wishes, conditions, moods and an "it" without an
+antecedent make none.
 """
 
 import re
@@ -33,6 +32,7 @@ from memkit.thoughts.rules.grammar import (
     PATTERNS,
     TIME_WORDS,
     VAGUE,
+    WORDS,
     Participants,
     base_of_gerund,
     is_participle,
@@ -87,8 +87,7 @@ def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
     if turn.role == "user" and not turn.name and PATTERNS["role_play"].search(text):
         return
     for sentence in split_sentences(text):
-        instruction = _instruction(sentence, participants, turn.id)
-        if instruction:
+        if instruction := _instruction(sentence, participants, turn.id):
             yield instruction
             continue
         statements = [
@@ -166,21 +165,13 @@ _CAN = wordset("can can't cannot could won't shall must")
 _GET = wordset("got gets getting feels stays stayed became gotten")
 _INTENSIFIERS = ADVERBS | {"no", "longer", "quite", "super", "so", "pretty"}
 _INDEFINITE = VAGUE | ADVERBS | TIME_WORDS | EMPTY_STATES
-_EMPTY_OBJECTS = wordset(
-    "something someone anything everything nothing somebody how what when where it that them this "
-    "these those if whether"
-)
 _LIFE_EVENTS = wordset("died graduated retired")  # verbs that need no object
-_PASSIVE_EVENTS = wordset(
-    "married engaged promoted hired accepted divorced invited selected diagnosed chosen elected "
-    "born raised given offered fired admitted awarded nominated laid robbed injured vaccinated"
-)
 # complements of "is" that state more than a mood: "a nurse", "in Oslo", "allergic to nuts"
 _STATE = re.compile(
     r"(?:an?|the|about|around|in|at|from|on|near|\d[\w:.-]*|single|separated|widowed|vegan|"
     r"vegetarian|pescatarian|allergic|into|obsessed|named|called|of|lactose|[A-Z][\w.'-]*|fluent|"
     r"addicted|fond|passionate|keen|[^\s']+'s|"
-    rf"{'|'.join(sorted(_PASSIVE_EVENTS))})(?=\s|$)"
+    rf"{'|'.join(sorted(WORDS['passive_events']))})(?=\s|$)"
 )
 # words that point at something outside the sentence: "this song", "there", but not "this week"
 _DEICTIC = re.compile(
@@ -190,9 +181,6 @@ _DEICTIC = re.compile(
     r"\bthe same\b|\bdo(?:es|ing)? so\b|\bsuch\b|\bthat$"
 )
 _THAT = re.compile(r"(?P<before>[\w'-]+) that\b(?: (?P<after>[\w'-]+))?")  # "heard that Bob"
-_AFTER_CONJUNCTION = wordset(
-    "is was has had are were have can will could really he she they we the a an it I"
-)
 _BEFORE_PRONOUN = wordset("of in for with about from to at on like by after before all just off up")
 # something that an "it" can mean: "a boat", "Mia's car", "two kites", "Acme"
 _ANTECEDENT_THING = re.compile(
@@ -260,9 +248,9 @@ def _is_definite_predicate(words: list[str]) -> bool:
         return BASE_BY_THIRD_PERSON.get(verb) == "need" and complement[0][0].isdigit()
     first = complement[0].lower()
     if verb in _GET:
-        is_event = first in _PASSIVE_EVENTS or not is_past(first)
+        is_event = first in WORDS["passive_events"] or not is_past(first)
         return _is_definite(complement) and first not in EMPTY_STATES and is_event
-    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+    return first not in WORDS["empty_objects"] and _is_definite(complement)
 
 
 def _check_be(complement: list[str]) -> bool:
@@ -280,7 +268,7 @@ def _check_be(complement: list[str]) -> bool:
         return base not in MENTAL_VERBS and _is_definite_predicate([base, *complement[1:]])
     is_state = bool(_STATE.match(" ".join(complement)))
     return is_state and (
-        len(complement) == 1 or first in _PASSIVE_EVENTS or _is_definite(complement)
+        len(complement) == 1 or first in WORDS["passive_events"] or _is_definite(complement)
     )
 
 
@@ -293,13 +281,13 @@ def _check_have(complement: list[str]) -> bool:
         )
     if is_participle(first):
         return first not in MENTAL_VERBS and _is_definite_predicate(_without_adverbs(complement))
-    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+    return first not in WORDS["empty_objects"] and _is_definite(complement)
 
 
 def _check_do(complement: list[str]) -> bool:
     if complement[0] in BASE_FORMS:
         return _is_definite_predicate(complement)
-    return _is_definite(complement) and complement[0] not in _EMPTY_OBJECTS
+    return _is_definite(complement) and complement[0] not in WORDS["empty_objects"]
 
 
 def _check_will(complement: list[str]) -> bool:
@@ -347,7 +335,7 @@ def _is_conjunction(match: re.Match[str]) -> bool:
     """Return whether a "that" joins clauses: "heard that Bob left", not "heard of that"."""
     before, after = match["before"].lower(), match["after"] or ""
     return before not in _BEFORE_PRONOUN and (
-        after in _AFTER_CONJUNCTION
+        after in WORDS["after_conjunction"]
         or after in BASE_BY_THIRD_PERSON
         or is_past(after)
         or after[:1].isupper()
