@@ -169,10 +169,6 @@ def test_an_empty_store_has_a_hash_of_the_default_size() -> None:
     [
         ({"groups": 7}, "even"),
         ({"groups": 0}, "at least 2"),
-        ({"tables": 0}, "tables"),
-        ({"probes": 0}, "probes"),
-        ({"probes": 17}, "1 to 16"),
-        ({"centre": np.zeros(3)}, "centre"),
     ],
 )
 def test_a_hash_that_cannot_be_is_refused(wrong: dict[str, object], told: str) -> None:
@@ -279,16 +275,6 @@ def test_a_row_put_in_twice_is_found_once() -> None:
         groups.add(np.array([3]), np.array([[1]]))
 
     assert groups.candidates(np.array([[1]])).tolist() == [3]
-
-
-@pytest.mark.parametrize(
-    ("rows", "placed"), [([0], [[1]]), ([-1], [[1, 1]]), ([0], [[1, 4]]), ([0], [[-1, 0]])]
-)
-def test_rows_that_fit_no_group_are_refused(rows: list[int], placed: list[list[int]]) -> None:
-    groups = Groups(tables=2, groups=4)
-
-    with pytest.raises(ValueError, match="groups"):
-        groups.add(np.array(rows), np.array(placed))
 
 
 def test_what_was_added_stays_when_the_arrays_change() -> None:

@@ -41,8 +41,6 @@ THIRD_PERSON = {  # what is said, and the claim
     "I just realized I've adopted two goats.": "Ann has adopted two goats.",
     "I'm gonna visit Rome next week.": "Ann is going to visit Rome next week.",
     "I used to live in Paris.": "Ann used to live in Paris.",
-    "Mia got a new job at Acme.": "Mia got a new job at Acme.",
-    "I need my favorite tea, Blue Fox, right now.": "Ann's favorite tea is Blue Fox.",
     "Any tips for my friend Kim, who moved to Lyon?": "Ann's friend Kim moved to Lyon.",
     "No. I live in Oslo.": "Ann lives in Oslo.",
 }
@@ -67,17 +65,11 @@ SLOTS = {  # what has one value at a time, and the value
     "I have three ponies.": ("ann | number of ponies", "3"),
     "I've repaired 6 clocks for my shop.": ("ann | number of clocks", "6"),
     "I have planted 9 pears since leaving school.": ("ann | number of pears", "9"),
-    "I just completed my third quilt.": ("ann | number of quilts", "3"),
     "I love jazz.": ("ann | likes | jazz", "jazz"),
     "I prefer to bake at night.": ("ann | likes | to bake at night", "to bake at night"),
     "I love listening to rain, mostly.": ("ann | likes | listening to rain", "listening to rain"),
     "I love my new kayak.": ("ann | likes | kayak", "Ann's new kayak"),
     "I have about 70 beehives.": ("ann | number of beehives", "70"),
-    "I've raised $830 so far.": ("ann | raised | how much", "$830"),
-    "I finish work at 5:45 on Sundays.": ("ann | finishes work | at what time", "5:45"),
-    "I've been finishing work at 8 pm.": ("ann | finishes work | at what time", "8 pm"),
-    "I keep my spare keys behind the clock.": ("ann | spare keys | where", "behind the clock"),
-    "I moved my spare keys to the shed.": ("ann | spare keys | where", "the shed"),
     "I use Blip for my invoices.": ("ann | uses for | invoices", "Blip"),
     "I've been using Blop for my invoices.": ("ann | uses for | invoices", "Blop"),
     "My rent is about $640.": ("ann | rent | is", "about $640"),
@@ -85,16 +77,10 @@ SLOTS = {  # what has one value at a time, and the value
         "ann | learning the harp | for how long",
         "three months",
     ),
-    "I'm single now.": ("ann | relationship status", "single"),
-    "I'm no longer vegetarian.": ("ann | diet", "vegetarian"),
     "I bought a red kayak yesterday.": ("ann | has | red kayak", "red kayak"),
     "I sold my red kayak.": ("ann | has | red kayak", "red kayak"),
     "I go to choir twice a month.": ("ann | goes to choir | how often", "twice a month"),
     "I swim 4 times a month.": ("ann | swims | how often", "4 times a month"),
-    "I've been spending around two hours each night on star charts.": (
-        "ann | star charts | how long",
-        "around two hours each night",
-    ),
     "My sister Mia moved to Bergen.": ("ann's sister mia | lives in", "Bergen"),
     "My sister is a nurse.": ("ann's sister | works as", "nurse"),
 }
@@ -111,8 +97,6 @@ POLARITY = {  # of one slot: which relation
     "I own a mill.": "has",
     "I don't have a mill.": "does not have",
     "I sold my mill.": "no longer has",
-    "I'm married.": "is",
-    "I'm not married.": "is not",
 }
 
 SLOTLESS = (  # true, but not of now, or not of one thing only
@@ -136,15 +120,12 @@ SILENT = (  # nothing that is so, or nothing that is definite
     "Since I was nine.",
     "Bought a boat in Oslo in my dream.",
     "Imagine the war was over, and I live in Oslo.",
-    "Imagine my favorite tea, Blue Fox, was sold out.",
     '"I live in Oslo," she said.',
     'He wrote to me: "I live in Oslo, and my boat is a Bayliner".',
     "I bought it in Oslo.",
     "I met her in Oslo.",
     "I painted this wall in Oslo.",
     "I have to buy milk.",
-    "Someone got a new job at Acme.",
-    "Some colleagues and I went to Rome.",
     "Maybe I work at Acme.",
     "I think I live in Oslo.",
     "Let's say I live in Oslo.",
@@ -198,7 +179,7 @@ def test_a_slot_says_which_way_it_is(sentence: str, relation: str) -> None:
     assert [claim.relation for claim in think(sentence)] == [relation]
 
 
-@pytest.mark.parametrize("group", ["jazz", "coffee", "mill", "married"])
+@pytest.mark.parametrize("group", ["jazz", "coffee", "mill"])
 def test_both_ways_share_a_slot(group: str) -> None:
     shared = {slot for sentence in POLARITY if group in sentence for slot, _ in slots(sentence)}
     assert len(shared) == 1
@@ -284,13 +265,9 @@ def test_systems_and_tools_claim_nothing(role: Role) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "Assistant"])
-def test_an_assistant_is_believed_only_of_the_user(name: str | None) -> None:
-    sentence = "I live in a datacentre. You can try chess. Your plan is a fine one. "
-    sentence += "Your flight is on Monday. You told me you live in Oslo."
-    assert [claim.text for claim in think(sentence, name=name, role="assistant")] == [
-        "The user's flight is on Monday.",
-        "The user lives in Oslo.",
-    ]
+def test_an_assistant_claims_nothing(name: str | None) -> None:
+    sentence = "I live in a datacentre. Your flight is on Monday. You told me you live in Oslo."
+    assert think(sentence, name=name, role="assistant") == []
 
 
 def test_an_assistant_with_a_name_is_a_person() -> None:
@@ -346,10 +323,6 @@ def test_a_role_somebody_plays_is_not_the_user() -> None:
     assert think("Act as my doctor. I live in Oslo.", name=None) == []
 
 
-def test_a_common_word_is_no_name() -> None:
-    assert think("Running got started. I like running.")[0].head == "Ann"
-
-
 def test_a_name_may_look_like_a_pattern() -> None:
     (claim,) = think("From now on, call me Captain of my boat.", name=r"\1(")
     assert claim.text == r"\1('s rule: always call \1( Captain of \1('s boat."
@@ -393,6 +366,16 @@ def test_a_long_turn_is_read_in_time(piece: str) -> None:
     text = "I " + (piece * (100_000 // len(piece)))
     think(text)
     think(("I " + (piece * 290)[:290].replace(".", "") + ". ") * 60)
+
+
+EXAMPLES = [example for row in relations.TABLE["relations"] for example in row["examples"]]
+
+
+@pytest.mark.parametrize("predicate", EXAMPLES)
+def test_every_example_of_the_table_is_read(predicate: str) -> None:
+    relation = relations.find_relation(predicate)
+    assert relation is not None
+    assert relation.attribute is not None
 
 
 @pytest.mark.parametrize("module", [grammar, relations])

@@ -1,14 +1,9 @@
 """Read times in English text as spans of time. No clock: the time of asking is an argument.
 
-Precision comes before recall: months and weekdays count only with a capital and next to a word or
-number that makes them a time ("in May", "May 8"); 08/05/2023 is left out because it is May or
-August; a day that does not exist is left out. Not read: hours and minutes, and "in two weeks",
-which is often a duration.
-
-Conventions: weeks begin on Monday, seasons are northern and begin on the first of a month. A date
-without a year is the latest that has begun; a weekday, or "last", the latest that is over; "this
-Friday" is this week's. "Two weeks ago" is all of that week, "the past two weeks" the days up to and
-including today, "a few" is two to five.
+Months and weekdays count only with a capital, next to a word or number ("in May", "May 8"). Not
+read: hours, 08/05/2023 (May or August), "in two weeks" (often a duration). Weeks begin on Monday;
+seasons are northern. A date without a year is the latest that has begun; a weekday, or "last", the
+latest that is over; "this Friday" is this week's; "two weeks ago" is all of that week.
 """
 
 import re
@@ -246,11 +241,21 @@ def _around(at: datetime, key: str) -> _Interval:
     return _occurrence(_begin(at, _RECURRING[key][0]), key)
 
 
+def unit_around(day: datetime, n: int, unit: str) -> _Interval:
+    """Return the day, week, month or year `n` units after that of `day`.
+
+    Raises:
+        ValueError, OverflowError: it is beyond the calendar.
+    """
+    return _around(_plus(day, n, unit), unit)
+
+
 def _key(name: str) -> str:
     return name if name in _RECURRING else name[:3]
 
 
-def _count(text: str) -> tuple[int, int]:
+def parse_count(text: str) -> tuple[int, int]:
+    """Return how many "two", "a couple of" or "a few" are, at least and at most."""
     word = text.removeprefix("a ").removesuffix(" of")
     return (int(word), int(word)) if word.isdigit() else _COUNTS[word]
 
@@ -273,13 +278,13 @@ def _hours(groups: _Groups, today: datetime) -> _Interval:
 
 
 def _ago(groups: _Groups, today: datetime) -> _Interval:
-    unit, (least, most) = groups["unit"], _count(groups["count"])
-    first, last = (_around(_plus(today, -n, unit), unit) for n in (most, least))
+    unit, (least, most) = groups["unit"], parse_count(groups["count"])
+    first, last = (unit_around(today, -n, unit) for n in (most, least))
     return first[0], last[1]
 
 
 def _rolling(groups: _Groups, today: datetime) -> _Interval:
-    _, most = _count(groups.get("count", "one"))
+    _, most = parse_count(groups.get("count", "one"))
     return _plus(today, -most, groups["unit"]), today + _DAY
 
 
@@ -320,7 +325,7 @@ def _date(groups: _Groups, today: datetime) -> _Interval:
 
 def _away(groups: _Groups, since: datetime, until: datetime) -> _OpenInterval:
     """Return the interval of "two weeks before" or "a few days after"."""
-    unit, (least, most) = groups["unit"], _count(groups["count"])
+    unit, (least, most) = groups["unit"], parse_count(groups["count"])
     if groups["side"] == "before":
         least, most = -most, -least
     first = _plus(since, least, unit)

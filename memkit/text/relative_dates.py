@@ -1,12 +1,8 @@
 """Write the date behind relative times in a claim: "last Friday (2023-05-05)".
 
-"went to the dentist last Friday" is true for a week; with its date it stays true, and the words
-stay as they were said. `memkit.text.dates` reads the words. Two forms that depend on whether the
-sentence looks ahead are read here: "in two weeks", and "we will move in May": a date without a year
-is the next one after words such as "will", and otherwise the latest.
-
-Not read: hours, "every Friday", "a few weeks from now", and plans in the simple present, except
-with verbs such as "starts" and "leaves".
+`memkit.text.dates` reads the words. Read here is what depends on whether the sentence looks ahead:
+"in two weeks", and "we will move in May", which is the next May. Not read: hours, "every Friday",
+"a few weeks from now", and most plans in the simple present.
 """
 
 import re
@@ -14,17 +10,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from memkit.text.dates import SMALL_NUMBERS, spans
-from memkit.text.words import NUMBERS
+from memkit.text.dates import SMALL_NUMBERS, parse_count, spans, unit_around
 
 _DAY = timedelta(days=1)
 _REACH = 200  # characters around a time that are read as its sentence
 _PASSES = 3  # an inserted date may make its neighbour readable
 _YEARS = 8  # the longest wait for a 29 February
 
-_COUNTS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2} | {
-    word: NUMBERS[word] for word in SMALL_NUMBERS
-}
 _COUNT = rf"(?P<count>\d{{1,4}}|a couple of|couple of|an?|{'|'.join(SMALL_NUMBERS)})"
 _UNIT = r"(?P<unit>day|week|month|year)s?"
 
@@ -240,21 +232,9 @@ def _looks_ahead(text: str, time: _Time) -> bool:
 
 def _shifted(now: datetime, count: str, unit: str, sign: int) -> tuple[datetime, datetime] | None:
     """Return the day, week, month or year `count` units away, or None beyond the calendar."""
-    words = " ".join(count.lower().split())
-    n = sign * (int(words) if words.isdecimal() else _COUNTS[words])
+    n, _ = parse_count(" ".join(count.lower().split()))
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     try:
-        if unit.lower() in ("day", "week"):
-            length = (7 if unit.lower() == "week" else 1) * _DAY
-            first = today - (today.weekday() * _DAY if length > _DAY else 0 * _DAY) + n * length
-            return first, first + length
-        months = 12 if unit.lower() == "year" else 1
-        first = today.replace(day=1, month=1 if months > 1 else today.month)
-        return _later(first, n * months), _later(first, (n + 1) * months)
+        return unit_around(today, sign * n, unit.lower())
     except (ValueError, OverflowError):
         return None
-
-
-def _later(first: datetime, months: int) -> datetime:
-    year, month = divmod(12 * first.year + first.month - 1 + months, 12)
-    return first.replace(year=year, month=month + 1)

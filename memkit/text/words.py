@@ -102,10 +102,7 @@ def words(text: str) -> list[str]:
 
 
 def _lower(word: str) -> str:
-    """Return a word in lower case, or unchanged if that changes its length ("İ").
-
-    Stores fold such letters in other ways than Python.
-    """
+    """Return a word in lower case, or unchanged if that changes its length ("İ")."""
     lower = word.lower()
     return lower if len(lower) == len(word) else word
 
@@ -160,9 +157,8 @@ _NUMBER_SIGN = re.compile(r"\bNo\.\s+\Z")  # "No. 5"
 def sentences(text: str) -> tuple[tuple[int, int], ...]:
     r"""Return where each sentence of `text` starts and ends; together they cover its words.
 
-    This is no library's work because a claim names its source by character offsets, every line
-    break ends a sentence in chat, and "。" ends one without a space. pysbd had its last release in
-    2021, and nltk's punkt needs a download.
+    Own work because claims need character offsets, every line break ends a sentence in chat, and
+    "。" ends one without a space; nltk's punkt needs a download.
 
     >>> text = "Dr. Lee called. Ann is well!\nNo. I am not"
     >>> [text[start:end] for start, end in sentences(text)]

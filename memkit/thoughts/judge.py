@@ -87,11 +87,7 @@ class NLIJudge:
         self._lock = threading.Lock()  # fast tokenizers are not safe to share between threads
 
     def contradict(self, older: str, newer: str) -> bool:
-        """Return whether the newer sentence contradicts the older with enough probability.
-
-        Raises:
-            ModelError: there is no such model, it names no contradiction, or it failed.
-        """
+        """Return whether the probability reaches the threshold; errors as in `probability`."""
         return self.probability(older, newer) >= self._threshold
 
     def probability(self, older: str, newer: str) -> float:

@@ -1,13 +1,9 @@
 """Insert, merge, supersede and forget thoughts: Think-in-Memory's rules and algorithm.
 
-`ThoughtTransaction` is the algorithm, over the rows of any store; the functions below it are its
-rules, pure and each over a few thoughts.
-
-Think-in-Memory (Liu et al. 2023, section 3.3) lets a language model merge and forget within a group
-of the hash. memkit differs in two points. The paper drops both of two contradicting thoughts; for a
-personal memory that loses every update, so here the newer thought closes the older one. And the
-values of a single-valued attribute are chained again from all its thoughts whenever one of them
-changes, so that the result depends neither on the order in which turns arrive nor on deleted turns.
+memkit differs from Liu et al. 2023, section 3.3, in two points. The paper drops both of two
+contradicting thoughts; here the newer one closes the older one. The values of an attribute are
+chained again from all its thoughts whenever one changes, so that neither the order in which turns
+arrive nor deleted turns matter.
 """
 
 import re
@@ -83,10 +79,7 @@ class ThoughtTransaction:
                 self._add_value(thought.slot, thought, vector)
 
     def _add_statement(self, thought: Thought, vector: Vectors) -> None:
-        """Merge a thought without attribute into one that says the same, or insert it.
-
-        An inserted thought is linked with the ones that it may contradict.
-        """
+        """Merge a thought into one that says the same, or insert it with its rivals."""
         neighbours = self._rows.nearest(thought.text, vector, _COMPARED)
         for neighbour, cosine in neighbours:
             if says_the_same(thought, neighbour, cosine):
@@ -183,10 +176,7 @@ class ThoughtTransaction:
             self._reopen([thought])
 
     def _forget(self, turn_ids: Sequence[str]) -> None:
-        """Delete the thoughts drawn from these turns.
-
-        Other turns that support such a thought are queued again, so that no deleted text survives.
-        """
+        """Delete the thoughts drawn from these turns, and queue their other turns again."""
         derived = self._find_derived(turn_ids)
         if not derived:
             return

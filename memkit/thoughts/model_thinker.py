@@ -1,13 +1,9 @@
 """A thinker that asks a language model, in a form that very small models can follow.
 
-Think-in-Memory (Liu et al. 2023, section 3.3) has a model write a triple and a sentence for what
-was said, after two worked examples. Here each fact is one line, `1 | Ann | lives in | Oslo`,
-because models of 135 million parameters break JSON. Other forms are read too: bullets, numbering,
-tables, code fences, JSON, a fifth cell with the sentence, missing cells, and listed sentences.
-
-A message is data: it cannot open a role or a line. Nothing that a model writes is trusted. Each
-claim names the sentence that supports it best, and the caller rejects a claim that
-`memkit.thoughts.grounding` does not find there.
+After Think-in-Memory (Liu et al. 2023, section 3.3). Each fact is one line, `1 | Ann | lives in |
+Oslo`, because models of 135 million parameters break JSON; other forms are read too. A message
+cannot open a role or a line. Each claim names the sentence that supports it best, and the caller
+rejects a claim that `memkit.thoughts.grounding` does not find there.
 """
 
 import re
@@ -314,10 +310,7 @@ def _supported_claim(fact: Fact, message: _Message) -> Claim | None:
 
 
 def _pieces(text: str, claim: str) -> list[tuple[int, int]]:
-    """Return the sentences that share most words with a claim, best first.
-
-    A sentence with a "she" is also returned together with the one before it.
-    """
+    """Return the best sentences for a claim; one with a "she" also with the one before it."""
     spans = sentences(text)
     joined = [
         (first[0], second[1])

@@ -16,7 +16,7 @@ from memkit.thoughts.rules.grammar import (
     BASE_FORMS,
     KIN,
     NEUTRAL_ADVERBS,
-    NOT_NAMES,
+    PATTERNS,
     Participants,
     is_past,
     third_person,
@@ -83,104 +83,7 @@ def split_sentences(text: str) -> Iterator[Sentence]:
 
 _MOST_CLAUSES = 8  # of one sentence
 
-# "I", "I've", "My", "we're", "your": what a clause begins with
-_SUBJECT = re.compile(
-    r"(?<![\w'-])(?:I(?:'(?:m|ve|ll))?|[Mm]y|[Ww]e(?:'(?:re|ve))?|[Oo]ur|"
-    r"[Yy]ou(?:'(?:re|ve))?|[Yy]our)(?= )"
-)
-# words inside a clause that make it uncertain: "I might move"
-_UNCERTAIN = re.compile(
-    r"\b(?:would|could|should|might|may|maybe|perhaps|probably|possibly|wish|if|unless|whether|"
-    r"imagine|pretend|hypothetically?|suppose[ds]?|almost|nearly|wonder|hopefully|let's|seems?|"
-    r"I'd|you'd|we'd|whenever|as though|dreamt|dreamed|in my dream|role-?play|fictional)\b"
-)
-# words before a clause that make the rest of the sentence uncertain: "if I move", "she said I ..."
-_UNCERTAIN_BEFORE = re.compile(
-    r"\b(?:if|unless|whether|wish|imagine|pretend|suppose|hypothetically|maybe|perhaps|when|"
-    r"whenever|until|let's say|says|said|asked|tells|told|as though|in case)\b",
-    re.IGNORECASE,
-)
-# words that make only the clause right after them uncertain: "I wonder where I live"
-_UNCERTAIN_RIGHT_BEFORE = re.compile(
-    r"\b(?:what|how|who|why|where|which|would|could|should|might|think|guess|hope|once|feels? like|"
-    r"not sure|don't know|like|than)\b",
-    re.IGNORECASE,
-)
-# what may stand before the subject of a new clause: ", and ", "- by the way, ", " because "
-_CONJUNCTION = re.compile(
-    r"(?:^|[,;(\u2013\u2014]|\.\.\.|\u2026|-\s|\s-+)\s*(?:(?:and|but|so|because|as|since|"
-    r"though|although|plus|also|then|considering|considering that|given that|now that|"
-    r"especially since|especially as|while|by the way|btw|actually|speaking of which|in fact|well|"
-    r"yeah|yes|oh|basically|honestly|recently|lately|currently)(?:,?\s+|\Z)){0,4}\Z|"
-    r"\b(?:and|but|because|so|now that|considering)\s+\Z",
-    re.IGNORECASE,
-)
-# "I just realized that ", "Wanted to let you know "
-_ANNOUNCEMENT = re.compile(
-    r"(?:\b(?:I|I've|I'm) |^(?:[Jj]ust )?[Ww]anted )(?:(?:just|also|have|had|must|should|"
-    r"forgot|wanted|happy|proud|pleased|"
-    r"glad|excited|thrilled|can|to) ){0,4}(?:realized|realised|noticed|remembered|found out|found|"
-    r"say|mention|mentioned|announce|report|share|tell you|let you know)(?: that)?\s+\Z",
-    re.IGNORECASE,
-)
-# "you told me that ", "as you mentioned, "
-_YOU_SAID = re.compile(
-    r"\b(?:you (?:told me|said|mentioned)|as you (?:said|mentioned))(?: that)?,?\s+\Z",
-    re.IGNORECASE,
-)
-# "yesterday ", ", last week ", "two days ago "
-_TIME_BEFORE = re.compile(
-    r"(?:^|[,;]\s*)(?:(?:and|but|so|then|also|just)\s+)?(?:yesterday|today|last \w+|"
-    r"this (?:week|weekend|year|month|morning|afternoon|evening|\w+day)|"
-    r"(?:\w+ ){1,3}ago|now|recently|lately|these days|nowadays|currently)\s+\Z",
-    re.IGNORECASE,
-)
-# where a clause ends: a dash, a bracket, ", but", " because", ", and it ...", " and the dog is"
-_CLAUSE_END = re.compile(
-    r"-\s|,\s*(?:take|check|look|see|let|things)\b|,\s(?:[a-z]+\s){1,2}(?:is|are|was|were|"
-    r"have|has)\b|"
-    r",?\sand (?=(?:\w+ ){1,4}(?:is|are|was|were|has been|have been)\b)|"
-    r"[;(\u2013\u2014]|:(?!\d)|\s-+\s|\.\.\.|\u2026|,\s*(?:not|so|but|because|which|although|"
-    r"though|while|"
-    r"since|as|yet|right|ok|lol|haha|huh|too|thanks|and)\s(?=(?:I|it|they|he|she|we|you|that|this|"
-    r"there|my|your|our|now|so|not|then|was|is|are|were|had|have|has|thanks)\b)|"
-    r",\s*(?:not|so|but|because|which|although|though|while|whereas|yet)\b|"
-    r",\s*(?:I|it|it's|they|he|she|we|you|that's|this|there|my|your|our|thanks)(?:'\w+)?\s|"
-    r"\s(?:but (?=(?:I|it|they|he|she|we|you|that|this|there|my|the|not|now|never|still|"
-    r"also)\b)|because(?! of)|so (?=I|it|they|he|she|we|you|that|this|my|now)|although|though|"
-    r"whereas|since we|since our|plus (?=it|I|they|we|that)|"
-    r"and (?=(?:the|these|those|all|some|most|people|everyone)\b(?: \w+){0,2} (?:is|are|was|"
-    r"were|has|have|had)\b)|"
-    r"and (?=(?:I|it|they|he|she|we|you|that|this|there|now|so|was|is|are|were|had|will|"
-    r"can|would|could|thanks)\b(?!-)(?:'\w+)?\s)|and (?=(?:[Ii]t's|that's|they're|he's|she's|"
-    r"I'm|I've)\b))",
-)
-# reported speech: '..." she said', or a quotation with a first or second person
-_REPORTED_SPEECH = re.compile(
-    r"[,.!?]\"\s*(?:\w+ ){0,2}(?:said|says|asked|wrote|told|replied|added)\b|"
-    r"\"[^\"]{0,300}\b(?:I|I'm|you|we|my|your)\b[^\"]{0,300}\""
-)
-# "my sister and " before an "I"
-_JOINT_SUBJECT = re.compile(
-    r"(?:^|[,;.]\s+|\b(?:but|so|because|then|yesterday|today)\s+)"
-    r"(?P<who>(?:[Mm]y|[Oo]ur)(?: [\w-]+){1,3}|(?!(?:And|But|So|Well|Yeah|Yes|Hey|"
-    r"Thanks)\b)[A-Z][a-z]+) and \Z"
-)
-# "Some colleagues and " before an "I": a list of people that is no joint subject
-_LIST_BEFORE = re.compile(r"(?:^|[,;.!?]\s+)(?P<list>[^,;.!?]{1,40}) and \Z")
-_FINITE_WORDS = wordset("i i'm i've is are was were be has have had it's that's can will thanks")
 _TIME_CONJUNCTIONS = frozenset(("since", "as", "while"))  # at the beginning of a sentence
-# a sentence that leaves out its "I": "Went to Bergen", "Just bought a boat"
-_WITHOUT_SUBJECT = re.compile(
-    r"(?:(?:Also|And|But|So|Oh|Yeah|Yes|Plus|Btw|By the way),? )?(?P<clause>(?:(?:[Jj]ust|"
-    r"[Rr]ecently|[Ff]inally|"
-    r"[Aa]ctually|[Aa]lready) )?(?:[Ww]ent|[Tt]ook|[Hh]ad|[Gg]ot|[Ss]tarted|[Jj]oined|"
-    r"[Bb]ought|[Ff]inished|"
-    r"[Tt]ried|[Vv]isited|[Mm]et|[Mm]oved|[Ww]on|[Ss]igned|(?P<been>[Bb]een) \w+ing|[Rr]an|"
-    r"[Aa]dopted|"
-    r"[Pp]ainted|[Pp]layed|[Ss]pent|[Qq]uit|[Aa]pplied|[Bb]ooked|[Aa]ttended|[Bb]aked|[Cc]ooked|"
-    r"[Cc]ompleted|[Ww]atched|[Pp]assed|[Gg]raduated|[Hh]iked|[Ll]earned) .+)"
-)
 # what does not belong to a clause at its end: "I live in Oslo, by the way"
 _TRAILING = (
     "and", "but", "so", "or", "because", "as", "since", "though", "too", "by the way", "btw",
@@ -198,7 +101,6 @@ class Clause:
     start: int
     end: int
     lead: str = ""  # the sentence up to the clause
-    reported: bool = False  # "you told me that" precedes it
     joint_subject: bool = False  # "my sister and I"
     implied_subject: str = ""  # "I" or "I've", where it is left out: "Went to Oslo"
 
@@ -206,63 +108,57 @@ class Clause:
 def clauses(sentence: Sentence) -> Iterator[Clause]:
     """Yield the clauses of a sentence that begin with "I", "we", "my", "you" or the like."""
     text = sentence.text
-    if _REPORTED_SPEECH.search(text):
+    if PATTERNS["reported_speech"].search(text):
         return
     yield from _clause_without_subject(sentence)
-    begins = (match for match in _SUBJECT.finditer(text) if _begins_clause(text, match.start()))
+    begins = (
+        match for match in PATTERNS["subject"].finditer(text) if _begins_clause(text, match.start())
+    )
     subjects = list(islice(begins, _MOST_CLAUSES))
     for n, match in enumerate(subjects):
         is_last = n + 1 == len(subjects)
         whole = text[match.start() : None if is_last else subjects[n + 1].start()]
         body = cut_clause(whole)
-        if not body or (sentence.is_question and is_last and len(body) > len(whole) - 3):
+        if not body or match[0].lower().startswith("you"):
+            continue
+        if sentence.is_question and is_last and len(body) > len(whole) - 3:
             continue
         lead = text[: match.start()]
-        joint = _JOINT_SUBJECT.search(lead) if body.startswith("I ") else None
+        joint = PATTERNS["joint_subject"].search(lead) if body.startswith("I ") else None
         begin = joint.start("who") if joint else match.start()
         lead = text[:begin]
         only_says_when = lead.strip(" ,").lower() in _TIME_CONJUNCTIONS
-        if only_says_when or is_uncertain(body, lead) or (joint is None and _ends_list(lead)):
+        if only_says_when or is_uncertain(body, lead):
             continue
         yield Clause(
             text=text[begin : match.start()] + body,
             start=sentence.start + begin,
             end=sentence.start + match.start() + len(body),
             lead=lead,
-            reported=bool(_YOU_SAID.search(lead)),
             joint_subject=joint is not None,
         )
 
 
 def _clause_without_subject(sentence: Sentence) -> Iterator[Clause]:
-    match = None if sentence.is_question else _WITHOUT_SUBJECT.match(sentence.text)
+    match = None if sentence.is_question else PATTERNS["without_subject"].match(sentence.text)
     if match is None:
         return
     body = cut_clause(match["clause"])
     start = sentence.start + match.start("clause")
-    if not _UNCERTAIN.search(body):
+    if not PATTERNS["uncertain"].search(body):
         subject = "I've" if match["been"] else "I"
         yield Clause(text=body, start=start, end=start + len(body), implied_subject=subject)
 
 
 def _begins_clause(text: str, at: int) -> bool:
     lead = text[max(0, at - 80) : at]
-    patterns = (_CONJUNCTION, _ANNOUNCEMENT, _YOU_SAID, _TIME_BEFORE)
+    patterns = (PATTERNS["conjunction"], PATTERNS["announcement"], PATTERNS["time_before"])
     return not lead.strip() or any(pattern.search(lead) for pattern in patterns)
-
-
-def _ends_list(lead: str) -> bool:
-    """Return whether an "I" ends a list of people, as in "some colleagues and I"."""
-    match = _LIST_BEFORE.search(lead)
-    listed = match["list"].lower().split() if match else []
-    return bool(listed) and not any(
-        is_past(word) or word in BASE_BY_THIRD_PERSON or word in _FINITE_WORDS for word in listed
-    )
 
 
 def cut_clause(body: str) -> str:
     """Return a clause up to the beginning of another."""
-    end = _CLAUSE_END.search(body)
+    end = PATTERNS["clause_end"].search(body)
     return trim_clause(body[: end.start()] if end else body)
 
 
@@ -281,15 +177,13 @@ def trim_clause(body: str) -> str:
 
 def is_uncertain(body: str, lead: str) -> bool:
     """Return whether a clause states no fact, by its words or those before it."""
-    for pattern in (_ANNOUNCEMENT, _YOU_SAID):  # "you told me" reports, and is no doubt
-        if announcement := pattern.search(lead):
-            lead = lead[: announcement.start()]
-            break
+    if announcement := PATTERNS["announcement"].search(lead):
+        lead = lead[: announcement.start()]
     right_before = re.split(r"[,;:\u2013\u2014]", lead)[-1]
     return bool(
-        _UNCERTAIN.search(body)
-        or _UNCERTAIN_BEFORE.search(lead)
-        or _UNCERTAIN_RIGHT_BEFORE.search(right_before)
+        PATTERNS["uncertain"].search(body)
+        or PATTERNS["uncertain_before"].search(lead)
+        or PATTERNS["uncertain_right_before"].search(right_before)
     )
 
 
@@ -300,37 +194,10 @@ _FINITE_VERBS = wordset("is are was were has have had does did will can goes")
 _NOT_IN_SUBJECT = wordset(
     "that which who i you he she it they we and to of for in at with on if when as"
 )
-_DROPPED_ADVERBS = re.compile(
-    r"\b(?:just|recently|finally|now|currently|still|also|actually|really|already|officially|"
-    r"absolutely|totally|definitely|always|ever|successfully|even|proudly|literally|mainly) "
-)
-# a sentence about somebody by name: "Mia got a new job"
-_NAMED_SUBJECT = re.compile(
-    r"(?P<subject>[A-Z][a-z]+(?: [A-Z][a-z]+)?) (?P<predicate>(?:(?:just|recently|finally|now|"
-    r"also) )?(?:lives|works|moved|got|started|quit|bought|adopted|graduated|turned|plays|studies|"
-    r"teaches|married|won|owns|loves|likes|hates|enjoys|is moving|is getting|is working|has moved|"
-    r"has started) .+)"
-)
-_SPEAKER_OR_LISTENER = re.compile(r"\b(?:I|me|my|we|our|you|your)\b")
-# what an assistant says of the user's things that is no praise: "is on Monday", "is Blip"
-_PLAIN_VALUE = re.compile(r"(?:is|are) (?:(?:on|at|in|for|named|called) )?(?:[A-Z]|\d)")
-# "this lovely " of "I adopted this lovely goat", which was not mentioned before
-_FIRST_MENTION = re.compile(
-    r"\bthis (?=(?:really |super |so )?(?:cute|amazing|great|awesome|cool|lovely|beautiful|"
-    r"nice|huge|"
-    r"new|little|big|crazy|fun|local|funny|old|tiny|gorgeous|fantastic|wonderful) )"
-)
 # "my friend Mia, who moved to Bergen"
 _RELATIVE_CLAUSE = re.compile(
     rf"\b[Mm]y (?P<noun>(?:[a-z-]+ ){{0,2}}(?:{'|'.join(sorted(KIN))})(?: [A-Z][a-z]+)?),? "
     r"who(?P<contraction>'s)? (?P<predicate>.+)"
-)
-# "my favourite tea, Blue Fox"
-_FAVOURITE_APPOSITION = re.compile(
-    r"\b[Mm]y (?P<noun>(?:current |new |all-time )?favou?rite(?: (?!is\b|are\b|was\b|were\b|"
-    r"has\b)[\w-]+){1,3}),? "
-    r"(?P<predicate>(?-i:[A-Z])[\w'&.-]*(?: (?:[A-Z][\w'&.-]*|of|the|and))*)(?=,|\Z|\s(?:to|for|"
-    r"with|at|in|on)\b)"
 )
 _UNREAL = re.compile(r"\b(?:[Ii]magine|pretend|role-?play|wish|if my|hypothetical\w*)\b")
 
@@ -359,39 +226,25 @@ class Statement:
             parts[:2] = [third_person(parts[1])]
         if self.group_speaker and (parts[0] in BASE_FORMS or parts[0] == "are"):
             parts[0] = third_person(parts[0])
-        return _DROPPED_ADVERBS.sub("", " ".join(parts))
+        return PATTERNS["dropped_adverbs"].sub("", " ".join(parts))
 
 
-def parse_statement(
-    clause: Clause, participants: Participants, *, by_assistant: bool
-) -> Statement | None:
-    """Return what a clause states, or None if it cannot be put into the third person.
-
-    Args:
-        clause: of the participants' speaker.
-        participants: whom "I" and "you" mean.
-        by_assistant: an assistant is believed only in what it says about the user.
-    """
+def parse_statement(clause: Clause, participants: Participants) -> Statement | None:
+    """Return what a clause states, or None if it cannot be put into the third person."""
     text = clause.text
     if clause.implied_subject:
         text = f"{clause.implied_subject} {text[0].lower()}{text[1:]}"
     pronoun = text.split("'")[0].split()[0].lower()
-    about_listener = pronoun in {"you", "your"}
-    if about_listener != by_assistant or (pronoun == "you" and not clause.reported):
-        return None
     if participants.listener:
         text = text.removesuffix(f", {participants.listener}")
-    converted = to_third_person(_FIRST_MENTION.sub(_article, text), participants)
+    converted = to_third_person(PATTERNS["first_mention"].sub(_article, text), participants)
     if converted is None:
         return None
     if clause.joint_subject:
         return _joint_statement(converted, participants.speaker)
-    person = participants.listener if about_listener else participants.speaker
-    if pronoun in {"my", "our", "your"}:
-        statement = _possession_statement(converted, person)
-        is_praise = by_assistant and statement and not _PLAIN_VALUE.match(statement.predicate)
-        return None if is_praise else statement
-    return _person_statement(converted, person, is_plural=pronoun == "we")
+    if pronoun in {"my", "our"}:
+        return _possession_statement(converted, participants.speaker)
+    return _person_statement(converted, participants.speaker, is_plural=pronoun == "we")
 
 
 def _article(match: re.Match[str]) -> str:
@@ -407,22 +260,22 @@ def _joint_statement(text: str, speaker: str) -> Statement | None:
     return Statement(subject=subject, predicate=predicate, group_speaker=speaker)
 
 
-def _person_statement(text: str, person: str | None, *, is_plural: bool) -> Statement | None:
-    """Return the statement of a sentence about "I", "we" or "you"."""
-    subject = f"{person} and others" if is_plural else person
-    if not subject or not text.startswith(f"{subject} "):
+def _person_statement(text: str, speaker: str, *, is_plural: bool) -> Statement | None:
+    """Return the statement of a sentence about "I" or "we"."""
+    subject = f"{speaker} and others" if is_plural else speaker
+    if not text.startswith(f"{subject} "):
         return None
     predicate = text[len(subject) + 1 :]
     if is_plural:
         predicate = re.sub(r"^(?:all|both|even) ", "", predicate)
     return Statement(
-        subject=subject, predicate=predicate, group_speaker=(person or "") if is_plural else ""
+        subject=subject, predicate=predicate, group_speaker=speaker if is_plural else ""
     )
 
 
-def _possession_statement(text: str, owner: str | None) -> Statement | None:
+def _possession_statement(text: str, owner: str) -> Statement | None:
     """Return the statement of a sentence about someone's sister, car or favourite."""
-    if owner is None or not text.startswith(f"{owner}'s "):
+    if not text.startswith(f"{owner}'s "):
         return None
     parts = text[len(owner) + 3 :].split()
     verb = _verb_index(parts)
@@ -454,50 +307,25 @@ def _verb_index(parts: list[str]) -> int | None:
     return None
 
 
-def named_statements(sentence: Sentence, text: str) -> Iterator[tuple[Clause, Statement]]:
-    """Yield the statement of a sentence that begins with somebody's name.
-
-    Args:
-        sentence: of the turn.
-        text: the turn's; a name that it also writes without a capital is a common word.
-    """
-    match = None if sentence.is_question else _NAMED_SUBJECT.match(sentence.text)
-    if match is None:
-        return
-    names = match["subject"].split()
-    if any(name.lower() in NOT_NAMES or name.endswith("ing") for name in names):
-        return
-    if any(re.search(rf"(?<![\w']){name.lower()}(?![\w'])", text) for name in names):
-        return
-    predicate = trim_clause(match["predicate"])
-    if _SPEAKER_OR_LISTENER.search(predicate):
-        return
-    end = sentence.start + match.start("predicate") + len(predicate)
-    clause = Clause(text=sentence.text, start=sentence.start, end=end)
-    yield clause, Statement(subject=match["subject"], predicate=predicate)
-
-
-def aside_statements(
+def aside_statement(
     sentence: Sentence, participants: Participants
 ) -> Iterator[tuple[Clause, Statement]]:
     """Yield what a sentence says in passing: "Any tips for my friend Kim, who moved to Lyon?"."""
-    for pattern in (_RELATIVE_CLAUSE, _FAVOURITE_APPOSITION):
-        match = pattern.search(sentence.text)
-        if match is None or _UNREAL.search(sentence.text) or is_uncertain(match[0], ""):
-            continue
-        body = cut_clause(match["predicate"])
-        begin, end = match.start(), match.start("predicate") + len(body)
-        is_relative = pattern is _RELATIVE_CLAUSE
-        if is_relative and sentence.is_question and end == len(sentence.text) - 1:
-            continue
-        verb = "is " if not is_relative or match["contraction"] else ""
-        predicate = to_third_person(f"{verb}{body}", participants)
-        if predicate:
-            yield (
-                Clause(text=match[0], start=sentence.start + begin, end=sentence.start + end),
-                Statement(
-                    subject=f"{participants.speaker}'s {match['noun']}",
-                    predicate=predicate,
-                    possession=(participants.speaker, match["noun"]),
-                ),
-            )
+    match = _RELATIVE_CLAUSE.search(sentence.text)
+    if match is None or _UNREAL.search(sentence.text) or is_uncertain(match[0], ""):
+        return
+    body = cut_clause(match["predicate"])
+    begin, end = match.start(), match.start("predicate") + len(body)
+    if sentence.is_question and end == len(sentence.text) - 1:
+        return
+    speaker = participants.speaker
+    predicate = to_third_person(f"{'is ' if match['contraction'] else ''}{body}", participants)
+    if predicate:
+        yield (
+            Clause(text=match[0], start=sentence.start + begin, end=sentence.start + end),
+            Statement(
+                subject=f"{speaker}'s {match['noun']}",
+                predicate=predicate,
+                possession=(speaker, match["noun"]),
+            ),
+        )

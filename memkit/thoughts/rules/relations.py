@@ -1,24 +1,26 @@
 """Read a predicate as a relation: its name, its object, and the attribute that it gives a value.
 
 An attribute has one value at a time, so that a newer value supersedes an older one: "lives in
-Bergen" supersedes "lives in Oslo". Patterns read a predicate in the third person without adverbs.
+Bergen" supersedes "lives in Oslo". The patterns are in `relations.toml`.
 """
 
 import re
 from dataclasses import dataclass
 
-from memkit.text.dates import MONTHS, WEEKDAYS
-from memkit.text.words import NUMBERS, ORDINALS, wordset
+from memkit.text.dates import WEEKDAYS
+from memkit.text.words import NUMBERS, wordset
 from memkit.thoughts.rules.grammar import (
     BASE_BY_THIRD_PERSON,
     BASE_FORMS,
     EVENTS,
+    PATTERNS,
     PROFESSIONS,
     TIME_WORDS,
     VAGUE,
     base_of_gerund,
     is_participle,
     is_past,
+    load_table,
     third_person,
 )
 
@@ -34,12 +36,6 @@ class Relation:
 
 # ---- patterns
 
-_NUMBER = rf"(?P<number>\d[\d,.]*\d|\d|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
-_ABOUT = r"(?:(?:about|around|over|nearly|almost|roughly|at least|a total of|only) )?"
-_OWNER = r"(?:[^\s']+|the user)'s"  # "Ann's"
-_DETERMINER = rf"(?:an?|the|{_OWNER}|their)"
-_JOB = rf"(?P<object>(?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(PROFESSIONS))}))\b"
-_TO_BE = r"(?:is|became|has become|has been)"
 _HABITS = (
     "play drink eat drive ride speak study teach practice practise use attend collect smoke coach "
     "run wear take read grow do"
@@ -48,246 +44,37 @@ _HABITS = (
 _HABIT_VERBS = wordset(_HABITS) | wordset(
     "volunteer swim jog knit paint write meditate dance sing cycle bake cook ski skate vape"
 )
-_BASE_HABIT = "|".join(_HABITS.split())  # "play|drink"
-_PRESENT_HABIT = "|".join(third_person(verb) for verb in _HABITS.split())  # "plays|drinks"
-_LIKES = (
-    r"(?:loves|likes|enjoys|prefers|adores|(?:has been|is) (?:loving|enjoying)|(?:is|became|"
-    r"has become|got|has been) (?:an? (?:\w+ )?fan of|into|fond of|obsessed with|"
-    r"passionate about|keen on|addicted to))"
-)
-_DISLIKES = (
-    r"(?:hates|dislikes|detests|despises|(?:can't|cannot) stand|(?:does not|doesn't|"
-    r"no longer) (?:like|likes|enjoy|enjoys|love|loves|prefer)|(?:is not|"
-    r"isn't) (?:an? (?:\w+ )?fan of|into|fond of)|is (?:tired|sick) of|went off)"
-)
-_NEW_JOB = (
-    rf"(?:got|found|landed|has|accepted|took|started|has started|has got)(?: {_DETERMINER})?"
-    r"(?: new| first| dream| part-time| full-time)* (?:job|position|role|gig)"
-)
-_GERUND = (  # "smoking cigars", but not "looking at it"
-    r"(?P<gerund>\w+ing)\b ?(?P<object>(?!(?:to|into|at|in|on|for|with|about|up|out|from|off)\b).*)"
-)
-_DIET = "vegan|vegetarian|pescatarian"
-TASTE = re.compile(rf"(?:{_LIKES}|{_DISLIKES}) ")
+_NUMBER = rf"(?P<number>\d[\d,.]*\d|\d|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
+_PIECES = {
+    "number": _NUMBER,
+    "professions": "|".join(sorted(PROFESSIONS)),
+    "base_habit": "|".join(_HABITS.split()),  # "play|drink"
+    "present_habit": "|".join(third_person(verb) for verb in _HABITS.split()),  # "plays|drinks"
+}
 
-# Relation, pattern, attribute; the first pattern that matches the whole predicate counts. The group
-# `object` is the relation's object; names and attributes may contain any group. `present` and
-# `base` are forms of the verb in the group `habit` or `gerund`.
-# fmt: off
-_ROWS: tuple[tuple[str, str, str | None], ...] = (
-    # lives in Oslo | is based near Oslo
-    ("lives in", r"(?:lives|is living|is based) (?:in|at|on|near) (?P<object>.+)", "lives in"),
-    # has lived in Oslo since 2010
-    ("lives in", r"has (?:lived|been living) in (?P<object>.+?) (?:since|for) .+", "lives in"),
-    # moved from Oslo to Bergen
-    ("lives in",
-     r"(?:has )?(?:moved|relocated)(?: back| out| over)?(?: from .{1,60}?)? (?:in)?to "
-     r"(?!tears|be\b)(?P<object>.+)",
-     "lives in"),
-    # works as a nurse at Acme | works for the city
-    ("works at",
-     r"(?:works|is working|has been working|started working|has worked)(?: part-time| full-time"
-     r"| remotely)?(?: as (?:\w+ ){1,4}?)? ?(?:at|for) "
-     rf"(?P<object>(?:(?:an?|the|{_OWNER}) )?\S.*)",
-     "works at"),
-    # got a new job at Acme
-    ("works at", rf"{_NEW_JOB}(?: as .{{1,40}}?)? (?:at|with|for) (?P<object>.+)", "works at"),
-    # joined Acme
-    ("joined", r"(?:joined|started at|has joined) (?P<object>[A-Z]\w+.*)", None),
-    # works as a nurse | got promoted to head nurse
-    ("works as",
-     r"(?:(?:works|is working|has been working|started working|got hired|was hired|"
-     rf"(?:got|was|has been) promoted|{_NEW_JOB})(?: (?:at|for) .{{1,40}}?)? (?:as|to)) "
-     r"(?:(?:an?|the) )?(?P<object>.+)",
-     "works as"),
-    # is a school nurse
-    ("works as", rf"{_TO_BE} (?:now )?(?:an?|the) {_JOB}.*", "works as"),
-    # quit Ann's job
-    ("no longer has the job",
-     r"(?:quit|left|lost|resigned from|has quit|has left|has lost|got fired from|"
-     rf"got laid off from|was laid off from) {_DETERMINER} (?:\w+ ){{0,3}}?"
-     r"(?P<object>job|position)\b.*",
-     "works at"),
-    # no longer works at Acme
-    ("no longer works at", r"no longer works (?:at|for) (?P<object>.+)", "works at"),
-    # no longer lives in Oslo
-    ("no longer lives in", r"no longer lives in (?P<object>.+)", "lives in"),
-    # is 32 years old | turned 32
-    ("is aged", r"(?:is|turned|has turned) (?P<object>\d{1,3})(?: years old)?(?: .*)?", "age"),
-    # is happily married
-    ("is",
-     rf"(?:{_TO_BE}|got|has gotten) (?:happily |officially |now )?"
-     r"(?P<object>single|married|engaged|divorced|widowed|separated)\b.*",
-     "relationship status"),
-    # is dating Bob
-    ("is", r"(?:is|has been|started) (?P<object>(?:dating|seeing) [A-Z]\w+)",
-     "relationship status"),
-    # broke up with Bob
-    ("broke up with", r"(?:has broken|broke) up with (?P<object>.+)", "relationship status"),
-    # became a strict vegan
-    ("is",
-     rf"(?:{_TO_BE}|went|turned|has gone|has turned) (?:an? )?(?:strict )?"
-     rf"(?P<object>{_DIET}|flexitarian|keto|gluten-free|dairy-free)\b.*",
-     "diet"),
-    # is no longer vegan
-    ("is not",
-     r"(?:is not|is no longer|isn't) (?:an? )?(?:\w+ )?"
-     rf"(?P<object>{_DIET}|keto)\b.*",
-     "diet"),
-    # is not married
-    ("is not",
-     r"(?:is not|is no longer|isn't) (?:\w+ )?"
-     r"(?P<object>single|married|engaged|dating\b.*)",
-     "relationship status"),
-    # is called Rex
-    ("is named", r"(?:is|was) (?:named|called) (?P<object>[A-Z].*)", "name"),
-    # is not allergic to nuts after all
-    ("is not allergic to",
-     r"(?:is not|isn't|is no longer) (?:\w+ )?allergic to "
-     r"(?P<object>.+?)(?: after all| any ?more)?",
-     "allergic to | {object}"),
-    # is very allergic to nuts
-    ("is allergic to", r"(?:is|became) (?:\w+ )?allergic to (?P<object>.+)",
-     "allergic to | {object}"),
-    # can't stand jazz
-    ("does not like", rf"{_DISLIKES} (?P<object>.+)", "likes | {object}"),
-    # is a big fan of jazz
-    ("likes", rf"{_LIKES} (?P<object>.+)", "likes | {object}"),
-    # does not drink coffee
-    ("does not {base}",
-     r"(?:does not|doesn't|no longer|never) "
-     rf"(?P<habit>{_BASE_HABIT}|{_PRESENT_HABIT}) (?P<object>.+)",
-     "{present} | {object}"),
-    # stopped drinking coffee
-    ("no longer {present}",
-     rf"(?:quit|stopped|gave up|has quit|has stopped|has given up) {_GERUND}",
-     "{present} | {object}"),
-    # took up knitting
-    ("{present}",
-     rf"(?:started|began|took up|has started|has begun|has taken up) {_GERUND}",
-     "{present} | {object}"),
-    # gave up sugar
-    ("gave up",
-     r"(?:quit|gave up|has quit|has given up|cut out) (?P<object>(?!.*\bago\b|last\b).+)",
-     "likes | {object}"),
-    # owns about 12 harps
-    ("has",
-     rf"(?:has|owns|has got) (?P<object>{_ABOUT}{_NUMBER} (?:new )?(?P<counted>.+))",
-     "number of {counted}"),
-    # has managed to knit 3 scarves
-    ("has {verb}",
-     r"(?:has|has (?:managed|been able) to|managed to) "
-     rf"(?P<verb>\w+) (?P<object>{_ABOUT}{_NUMBER} (?:new |different )?(?P<counted>.+))",
-     "number of {counted}"),
-    # knitted 3 scarves since May
-    ("{verb}",
-     rf"(?P<verb>\w+) (?P<object>{_ABOUT}{_NUMBER} (?:new |different )?(?P<counted>.+?)) "
-     r"(?:since|so far)\b.*",
-     "number of {counted}"),
-    # finished Ann's third scarf
-    ("{verb}",
-     r"(?:has )?(?P<verb>finished|completed|read|wrote|made|painted|started|visited|"
-     rf"written) {_DETERMINER} (?P<object>(?P<ordinal>\d+(?:st|nd|rd|th)|"
-     rf"{'|'.join(ORDINALS)}) (?P<counted>.+))",
-     "number of {counted}"),
-    # sold the harp
-    ("no longer has",
-     r"(?:(?:has )?(?:sold|got rid of|gave away|given away|donated)|"
-     rf"no longer (?:has|have|owns?)) (?:(?:{_DETERMINER}|any) )?(?P<object>.+)",
-     "has | {object}"),
-    # does not own a harp
-    ("does not have",
-     rf"(?:does not|doesn't) (?:have|own) (?:(?:{_DETERMINER}|any) )?(?P<object>.+)",
-     "has | {object}"),
-    # bought a new harp
-    ("has",
-     r"(?:has|does have|owns|has got|bought|has bought|adopted|has adopted|purchased|"
-     r"has purchased) (?:an?) (?!few|lot|couple)(?:new |brand new )?(?P<object>.+)",
-     "has | {object}"),
-    # spends about two hours a day on chess
-    ("{object}, how long",
-     r"(?:(?:has been |is )?spending|spends) (?P<duration>(?:about |around |at least |roughly )?"
-     rf"(?:an?|{_NUMBER})(?: and a half)? (?:hours?|minutes?|days?)"
-     r"(?: (?:each|every|per|a) (?:day|week|month|night|morning))?) "
-     r"(?:on )?(?P<object>.+)",
-     "{object} | how long"),
-    # reached 900 subscribers
-    ("{verb}",
-     rf"(?P<verb>reached|hit|passed|gained) (?P<object>{_ABOUT}{_NUMBER} (?P<counted>.+))",
-     "number of {counted}"),
-    # has saved about $900
-    ("has {verb}",
-     r"has (?P<verb>saved|raised|earned|lost|paid) (?:up )?(?:about |around |over |nearly )?"
-     r"(?P<object>\$\d[\d,.]*)\b.*",
-     "{verb} | how much"),
-    # gets up at 5:45
-    ("{routine}, at what time",
-     r"(?:is |has been )?(?P<routine>(?:wak|gett|go|com|leav|start|finish|gets?|wakes?|goes|comes|"
-     r"leaves|starts|finishes)(?:ing)?(?: (?:up|home|work|to bed|to sleep|to work))?) "
-     r"(?:at|around|by) (?P<object>\d{1,2}(?::\d\d)?(?: ?[ap]\.?m\b)?).*",
-     "{routine} | at what time"),
-    # keeps Ann's old harp in the cellar
-    ("keeps {item}",
-     rf"(?:keeps|stores|(?:is|has been) (?:keeping|storing)|moved|hung|put) {_DETERMINER} "
-     r"(?P<item>(?:[\w-]+ ){1,4}?)"
-     r"(?P<object>(?:in|on|under|above|at|inside|behind|beside|next to|to) .+)",
-     "{item} | where"),
-    # uses Blip for invoices
-    ("uses for {purpose}",
-     r"(?:uses|(?:is|has been) using) (?P<object>[^,]{2,40}?) (?:for|to) "
-     r"(?P<purpose>(?:\S+'s )?[a-z][^,]{2,40})",
-     "uses for | {purpose}"),
-    # has been learning the harp for three months
-    ("{activity}, for how long",
-     r"has been (?P<activity>\w+ing(?: [^,]{1,40}?)?) for "
-     rf"(?P<object>{_ABOUT}(?:an?|{_NUMBER})(?: and a half)? (?:days|weeks?|months?|years?))\b.*",
-     "{activity} | for how long"),
-    # was born in Oslo
-    ("was born in", r"was born (?:in|on) (?P<object>.+)", "born"),
-    # is originally from Oslo
-    ("is from", r"is (?:originally )?from (?P<object>[A-Z].+)", "is from"),
-    # speaks Welsh
-    ("speaks", r"speaks (?P<object>[A-Z]\w+)", None),
-    # plays the harp
-    ("{habit}", rf"(?P<habit>{_PRESENT_HABIT}) (?!not\b)(?P<object>.+)", "{habit} | {object}"),
-)
-# fmt: on
-_PATTERNS = tuple((name, re.compile(pattern), attribute) for name, pattern, attribute in _ROWS)
+
+def _expand(pattern: str) -> str:
+    """Return a pattern of `relations.toml` with its pieces, on one line."""
+    for name, piece in _PIECES.items():
+        pattern = pattern.replace(f"{{{name}}}", piece)
+    return pattern.replace("\n", "")
+
+
+TABLE = load_table("relations.toml")
+for _name, _piece in TABLE["pieces"].items():
+    _PIECES[_name] = _expand(_piece)
+TASTE = re.compile(_expand("(?:{likes}|{dislikes}) "))
+_PATTERNS = [
+    (row["name"], re.compile(_expand(row["pattern"])), row.get("attribute"))
+    for row in TABLE["relations"]
+]
 
 _MOST_WORDS = 6  # of an object; longer ones are no values
-_PLACE_RELATIONS = frozenset(("lives in", "works at", "was born in", "is from"))
-# where an object ends: ", ", " with Bob", " since May", " twice ...": "jazz and blues | since May"
-_OBJECT_END = re.compile(
-    r",|\s(?:with|since|because|when|where|which|who|that|so|but|after|before|until|while|as|by|"
-    r"to|if|for|during|from|than|like|especially|over|on|at|in|and (?:\w+(?:s|ed)|is|was|has|"
-    r"an?|one|two|three|four|five|\d+|some|my)|"
-    r"(?:this|last|next) \w+|yesterday|today|tomorrow|tonight|when|every|each|\w+ (?:times|"
-    r"ago)|lately|recently|named|called|now|right|yet|anymore|any (?:more|longer)|"
-    r"again|together|too|a lot|so far|more|much|first|near|about|of mine)\b"
-)
-# where the name of a place ends, which may contain "in" or a comma: "Salem, Ohio | since May"
-_PLACE_END = re.compile(
-    r",(?! [A-Z])|\s(?:with|since|for|because|when|where|which|who|so|and (?!Tobago)|but|after|"
-    r"before|until|as|by|to|from|while|again|last|this|next|recently|now|during|a (?:few|"
-    r"couple|year|month|week)|"
-    rf"\w+ (?:years?|months?|weeks?|days?) ago|in (?:\d{{4}}|{'|'.join(MONTHS)}))\b"
-)
-# where a liked activity ends: "to bake at night | because"
-_REASON = re.compile(
-    r",|\s(?:because|since|when|so|but|while|after|before|especially|lately|recently|now|"
-    r"these days)\b"
-)
 _ARTICLE = re.compile(r"^(?:an?|the|some|any|new|current|all) ", re.IGNORECASE)
 _BY_OWNER = re.compile(r"^(?:the )?\S+'s ", re.IGNORECASE)  # "Ann's new bike"
 _ACTIVITY = re.compile(r"\w+ing(?: time)?")  # "swimming"
 _TASTES = frozenset(("likes", "does not like"))
-# what can be liked, rather than "how it looks" or "seeing you"
-_LIKEABLE = re.compile(
-    r"(?!(?:how|what|when|that|it|the|all the|both|this|your|seeing|hearing|being|getting|"
-    r"having)\b)\w"
-)
-_NORMALISED_GROUPS = frozenset(("item", "purpose", "activity", "routine"))
-_WHOLE_OBJECTS = frozenset(("counted", "activity", "routine", "item"))  # whatever their words are
+_WHOLE_OBJECTS = frozenset(("counted", "activity", "gerund"))  # whatever their words are
 
 
 def find_relation(predicate: str) -> Relation | None:
@@ -308,13 +95,12 @@ def find_relation(predicate: str) -> Relation | None:
 
 def _read_match(name: str, match: re.Match[str], attribute: str | None) -> Relation | None:
     whole = match["object"] or ""
-    end = _PLACE_END if name in _PLACE_RELATIONS else _OBJECT_END
-    shortened = end.split(whole, maxsplit=1)[0].strip(" ,.")
+    shortened = PATTERNS["object_end"].split(whole, maxsplit=1)[0].strip(" ,.")
     if name in _TASTES:
-        if not _LIKEABLE.match(shortened):
+        if not PATTERNS["likeable"].match(shortened):
             return None
         if shortened.startswith("to ") or _ACTIVITY.fullmatch(shortened):
-            shortened = _REASON.split(whole, maxsplit=1)[0]
+            shortened = PATTERNS["reason"].split(whole, maxsplit=1)[0]
     groups = {group: text for group, text in match.groupdict().items() if text}
     fields = _derive_fields(groups, shortened)
     if fields is None or not _is_concrete(shortened, groups):
@@ -329,7 +115,7 @@ def _read_match(name: str, match: re.Match[str], attribute: str | None) -> Relat
 def _derive_fields(groups: dict[str, str], shortened: str) -> dict[str, str] | None:
     """Return the words for a relation's name and attribute, or None if one is no such word."""
     fields = {group: text for group, text in groups.items() if group != "object"}
-    for group in fields.keys() & _NORMALISED_GROUPS:
+    for group in fields.keys() & {"purpose", "activity"}:
         fields[group] = attribute_key(_BY_OWNER.sub("", fields[group]))
     fields["object"] = attribute_key(_BY_OWNER.sub("", shortened))
     if "counted" in fields:
@@ -346,34 +132,19 @@ def _derive_fields(groups: dict[str, str], shortened: str) -> dict[str, str] | N
     elif "habit" in fields:
         fields["base"] = BASE_BY_THIRD_PERSON.get(fields["habit"], fields["habit"])
         fields["present"] = third_person(fields["base"])
-    elif "routine" in fields:
-        fields["routine"] = _to_present(fields["routine"])
     return fields
 
 
 def _displayed_object(fields: dict[str, str], whole: str, shortened: str) -> str:
     """Return the object as the claim shows it."""
-    if "ordinal" in fields:  # "third scarf": 3
-        return str(ORDINALS.get(fields["ordinal"]) or re.sub(r"\D", "", fields["ordinal"]))
     if "counted" in fields:
         return str(NUMBERS.get(fields["number"], fields["number"]))
-    if "item" in fields:
-        return whole.partition(",")[0].removeprefix("to ")
-    if fields.keys() & {"activity", "routine"}:
-        return whole.strip()
-    return fields.get("duration", shortened)
-
-
-def _to_present(activity: str) -> str:
-    """Return "wakes up" for "waking up"."""
-    first, _, particle = activity.partition(" ")
-    base = base_of_gerund(first)
-    return f"{third_person(base) if base else first} {particle}".strip()
+    return whole.strip() if "activity" in fields else shortened
 
 
 def _plural_noun(text: str) -> str | None:
     """Return what is counted, in the plural, or None: hours and the like are not counted."""
-    nouns = _OBJECT_END.split(text, maxsplit=1)[0].replace(" of ", " ").lower().split()
+    nouns = PATTERNS["object_end"].split(text, maxsplit=1)[0].replace(" of ", " ").lower().split()
     nouns = [noun for noun in nouns if noun not in {"new", "more", "different", "other"}]
     if not nouns or len(nouns) > 4 or nouns[-1] in TIME_WORDS | VAGUE:
         return None
@@ -400,7 +171,7 @@ def attribute_key(text: str) -> str:
 
 def _is_concrete(text: str, groups: dict[str, str]) -> bool:
     """Return whether an object is a short, definite thing and no event."""
-    if groups.keys() & _WHOLE_OBJECTS or "gerund" in groups:
+    if groups.keys() & _WHOLE_OBJECTS:
         return True
     definite = [word for word in re.findall(r"[\w'-]+", text.lower()) if word not in VAGUE]
     return bool(definite) and len(text.split()) <= _MOST_WORDS and definite[-1] not in EVENTS
@@ -418,6 +189,18 @@ _FREQUENCY = re.compile(
     r"daily(?! (?!(?:on|at|in|with|for|since|and)\b)[a-z])|"
     rf"on (?:weekends|weekdays|(?:{_WEEKDAY_PLURALS})(?: and (?:{_WEEKDAY_PLURALS}))?)))\b"
 )
+# plans, wishes and denials
+_NO_HABITS = (
+    "does",
+    "don",
+    "did",
+    "no longer",
+    "never",
+    "will",
+    "plans",
+    "is planning",
+    "is going to",
+)
 _CLOCK_TIME = re.compile(r",|\b(?:at|around|by) \d")  # "at 7"
 
 
@@ -428,7 +211,7 @@ def find_frequency(predicate: str) -> Relation | None:
     Relation(name='goes to choir', object='twice a month', attribute='goes to choir | how often')
     """
     match = _FREQUENCY.search(predicate)
-    if not match or predicate.startswith(("does", "don", "did", "no longer", "never")):
+    if not match or predicate.startswith(_NO_HABITS):
         return None
     before, after = predicate[: match.start()].strip(), predicate[match.end() :].strip()
     activity = f"{before} {after}" if len(before.split()) < 2 and after[:1].isalpha() else before
@@ -452,13 +235,6 @@ _IS = re.compile(r"(?:is|are) (?P<value>.+)")
 _FAVOURITE = re.compile(
     r"(?:(?:current|new|all-time|absolute|personal) )*(?:favou?rite|go-to) (?P<kind>.+)"
 )
-# a definite value: "a Volvo", "$900", "Blue Fox", "green", but not "Bob's idea" or "so nice"
-_VALUE = re.compile(
-    r"(?!\S+'s )(?:an?\b|the\b|[$\u20ac\u00a3]?\d|(?:about|around|over) [$\u20ac\u00a3]?\d|"
-    r"[A-Z]|on\b|"
-    r"[\w.+-]+@|at\b|in\b|named\b|called\b|(?:red|blue|green|black|white|pink|"
-    r"purple|yellow|orange|brown|gr[ae]y|teal|silver|gold)\b)"
-)
 _VALUE_END = re.compile(
     r",|\s(?:because|since|so|but|which|who|and (?:it|I|is|was)|where|when|as)\b"
 )
@@ -469,10 +245,6 @@ _PERSONAL_NOUNS = {
     "nickname": "nickname",
     "age": "age",
 }
-_MOST_NAME_WORDS = 4
-_NOT_A_FAVOURITE = wordset(
-    "it that this they these those when how what who where so to not also still being"
-)
 _ABSTRACT_NOUNS = (
     VAGUE
     | TIME_WORDS
@@ -498,21 +270,6 @@ def find_possession(noun: str, predicate: str) -> Relation | None:
         return Relation(name=name, object=value, attribute=name)
     if noun in _PERSONAL_NOUNS:
         return Relation(name=_PERSONAL_NOUNS[noun], object=value, attribute=_PERSONAL_NOUNS[noun])
-    if not _VALUE.match(value) or attribute_key(noun).split()[-1] in _ABSTRACT_NOUNS:
+    if not PATTERNS["value"].match(value) or attribute_key(noun).split()[-1] in _ABSTRACT_NOUNS:
         return None
     return Relation(name=f"{noun} is", object=value, attribute=f"{attribute_key(noun)} | is")
-
-
-def names_favourite(noun: str, predicate: str) -> bool:
-    """Return whether a predicate names somebody's favourite of a kind.
-
-    >>> names_favourite("favorite colour", "is green"), names_favourite("favorite part", "is to go")
-    (True, False)
-    """
-    favourite, match = _FAVOURITE.fullmatch(noun), _IS.fullmatch(predicate)
-    if not favourite or not match:
-        return False
-    if attribute_key(favourite["kind"]).split()[-1] in _ABSTRACT_NOUNS:
-        return False
-    value = match["value"].split()
-    return len(value) <= _MOST_NAME_WORDS and value[0].lower() not in _NOT_A_FAVOURITE

@@ -1,9 +1,8 @@
 """Draw claims from turns by rules of English grammar, without a model. Precise, not complete.
 
 A claim comes from a clause that states something definite about the speaker or their people and
-things, in the third person. Questions, wishes, conditions, moods and polite phrases make no claim,
-nor does a clause whose "it" has no antecedent. What people tell an assistant to do for good becomes
-a claim too.
+things, or from an instruction for good. Questions, wishes, conditions, moods and an "it" without an
+antecedent make none.
 """
 
 import re
@@ -17,9 +16,8 @@ from memkit.thoughts.rules.clauses import (
     Clause,
     Sentence,
     Statement,
-    aside_statements,
+    aside_statement,
     clauses,
-    named_statements,
     normalise,
     parse_statement,
     split_sentences,
@@ -31,8 +29,10 @@ from memkit.thoughts.rules.grammar import (
     EMPTY_STATES,
     KIN,
     MENTAL_VERBS,
+    PATTERNS,
     TIME_WORDS,
     VAGUE,
+    WORDS,
     Participants,
     base_of_gerund,
     is_participle,
@@ -45,20 +45,9 @@ from memkit.thoughts.rules.relations import (
     find_frequency,
     find_possession,
     find_relation,
-    names_favourite,
 )
 
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
-# requests that make "I" somebody else: "act as my doctor", "translate this", "write a letter"
-_ROLE_PLAY = re.compile(
-    r"\b(?:act as|act like|pretend|role-?play\w*|imagine (?:that |you|I|we)|you are now|play the "
-    r"(?:role|part)|in character|(?:write|draft|compose|rewrite|translate|proofread|summari[sz]e)"
-    r"(?: \w+){0,2} (?:story|poem|letter|essay|e-?mail|song|dialogue|script|paragraph|text|speech|"
-    r"post|article|review|bio|message|statement|following)|"
-    r"(?:translate|explain|proofread|correct|summari[sz]e) (?:the|this|these|to|into|it)|"
-    r"here(?: is|'s) (?:the|my|a|an) (?:text|essay|story|letter|draft|paragraph|e-?mail|song))\b",
-    re.IGNORECASE,
-)
 
 
 class RuleThinker:
@@ -67,8 +56,8 @@ class RuleThinker:
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return the claims of `turns`, each with its place in the text.
 
-        Turns without an id make no claims, since a claim names its turn; nor do turns of a system
-        or a tool. An assistant without a name is believed only in what it says about the user.
+        Turns without an id make no claims, since a claim names its turn; nor do turns of a system,
+        a tool or an assistant without a name.
 
         Args:
             turns: to draw claims from.
@@ -84,46 +73,29 @@ def _name(turn: Turn) -> str | None:
 
 
 def _participants(turn: Turn, names: set[str]) -> Participants:
-    """Return whom "I" and "you" mean; "you" is clear with two people, or from an assistant."""
+    """Return whom "I" and "you" mean; "you" is clear with two people."""
     others = sorted(names - {_name(turn)})
     listener = others[0] if len(others) == 1 else None
-    if _is_unnamed_assistant(turn):
-        return Participants(speaker="the assistant", listener=listener or "the user")
     return Participants(speaker=_name(turn) or "the user", listener=listener)
 
 
-def _is_unnamed_assistant(turn: Turn) -> bool:
-    return turn.role == "assistant" and not _name(turn)
-
-
 def _claims(turn: Turn, participants: Participants) -> Iterator[Claim]:
-    if turn.role in {"system", "tool"} or turn.id is None:
+    is_person = turn.role == "user" or (turn.role == "assistant" and _name(turn))
+    if not is_person or turn.id is None:
         return
     text = normalise(turn.text)
-    if turn.role == "user" and not turn.name and _ROLE_PLAY.search(text):
+    if turn.role == "user" and not turn.name and PATTERNS["role_play"].search(text):
         return
-    by_assistant = _is_unnamed_assistant(turn)
     for sentence in split_sentences(text):
-        instruction = None if by_assistant else _instruction(sentence, participants, turn.id)
-        if instruction:
+        if instruction := _instruction(sentence, participants, turn.id):
             yield instruction
             continue
-        for clause in clauses(sentence):
-            statement = parse_statement(clause, participants, by_assistant=by_assistant)
-            if statement and (is_informative(statement) or _names_favourite(statement)):
+        statements = [
+            (clause, parse_statement(clause, participants)) for clause in clauses(sentence)
+        ]
+        for clause, statement in [*statements, *aside_statement(sentence, participants)]:
+            if statement and is_informative(statement):
                 yield _claim(statement, clause, turn)
-        if not by_assistant:
-            for clause, statement in [
-                *named_statements(sentence, turn.text),
-                *aside_statements(sentence, participants),
-            ]:
-                if is_informative(statement):
-                    yield _claim(statement, clause, turn)
-
-
-def _names_favourite(statement: Statement) -> bool:
-    possession = statement.possession
-    return possession is not None and names_favourite(possession[1], statement.core)
 
 
 # ---- standing instructions
@@ -193,29 +165,13 @@ _CAN = wordset("can can't cannot could won't shall must")
 _GET = wordset("got gets getting feels stays stayed became gotten")
 _INTENSIFIERS = ADVERBS | {"no", "longer", "quite", "super", "so", "pretty"}
 _INDEFINITE = VAGUE | ADVERBS | TIME_WORDS | EMPTY_STATES
-_EMPTY_OBJECTS = wordset(
-    "something someone anything everything nothing somebody how what when where it that them this "
-    "these those if whether"
-)
 _LIFE_EVENTS = wordset("died graduated retired")  # verbs that need no object
-_PASSIVE_EVENTS = wordset(
-    "married engaged promoted hired accepted divorced invited selected diagnosed chosen elected "
-    "born raised given offered fired admitted awarded nominated laid robbed injured vaccinated"
-)
 # complements of "is" that state more than a mood: "a nurse", "in Oslo", "allergic to nuts"
 _STATE = re.compile(
     r"(?:an?|the|about|around|in|at|from|on|near|\d[\w:.-]*|single|separated|widowed|vegan|"
     r"vegetarian|pescatarian|allergic|into|obsessed|named|called|of|lactose|[A-Z][\w.'-]*|fluent|"
     r"addicted|fond|passionate|keen|[^\s']+'s|"
-    rf"{'|'.join(sorted(_PASSIVE_EVENTS))})(?=\s|$)"
-)
-# set phrases that state nothing: "can't wait", "has to", "no idea"
-_EMPTY_PHRASE = re.compile(
-    r"\b(?:can't wait|looking forward|have to|has to|has got to|ready to|able to|supposed to|"
-    r"make sure|makes sure|made sure|of course|no idea|on board|in touch|so much|for sure|to hear|"
-    r"come (?:a )?long way|same (?:page|boat|way)|in for|up for|gotta|never forget|to share|"
-    r"like (?:this|that)|similar|questions? (?:about|for|on|regarding)|[^\s]+'s back|"
-    r"your back|no time|best to)\b"
+    rf"{'|'.join(sorted(WORDS['passive_events']))})(?=\s|$)"
 )
 # words that point at something outside the sentence: "this song", "there", but not "this week"
 _DEICTIC = re.compile(
@@ -225,9 +181,6 @@ _DEICTIC = re.compile(
     r"\bthe same\b|\bdo(?:es|ing)? so\b|\bsuch\b|\bthat$"
 )
 _THAT = re.compile(r"(?P<before>[\w'-]+) that\b(?: (?P<after>[\w'-]+))?")  # "heard that Bob"
-_AFTER_CONJUNCTION = wordset(
-    "is was has had are were have can will could really he she they we the a an it I"
-)
 _BEFORE_PRONOUN = wordset("of in for with about from to at on like by after before all just off up")
 # something that an "it" can mean: "a boat", "Mia's car", "two kites", "Acme"
 _ANTECEDENT_THING = re.compile(
@@ -249,7 +202,7 @@ def is_informative(statement: Statement) -> bool:
     """Return whether a statement is definite, and clear without the turns before it."""
     predicate, core = statement.predicate, statement.core
     words = _WORD.findall(predicate)
-    if len(words) < 2 or _EMPTY_PHRASE.search(predicate) or _DEICTIC.search(predicate):
+    if len(words) < 2 or PATTERNS["empty_phrase"].search(predicate) or _DEICTIC.search(predicate):
         return False
     is_taste = TASTE.match(core) is not None
     if statement.group_speaker and not (is_past(words[0].lower()) or _is_perfect(words)):
@@ -295,9 +248,9 @@ def _is_definite_predicate(words: list[str]) -> bool:
         return BASE_BY_THIRD_PERSON.get(verb) == "need" and complement[0][0].isdigit()
     first = complement[0].lower()
     if verb in _GET:
-        is_event = first in _PASSIVE_EVENTS or not is_past(first)
+        is_event = first in WORDS["passive_events"] or not is_past(first)
         return _is_definite(complement) and first not in EMPTY_STATES and is_event
-    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+    return first not in WORDS["empty_objects"] and _is_definite(complement)
 
 
 def _check_be(complement: list[str]) -> bool:
@@ -315,7 +268,7 @@ def _check_be(complement: list[str]) -> bool:
         return base not in MENTAL_VERBS and _is_definite_predicate([base, *complement[1:]])
     is_state = bool(_STATE.match(" ".join(complement)))
     return is_state and (
-        len(complement) == 1 or first in _PASSIVE_EVENTS or _is_definite(complement)
+        len(complement) == 1 or first in WORDS["passive_events"] or _is_definite(complement)
     )
 
 
@@ -328,13 +281,13 @@ def _check_have(complement: list[str]) -> bool:
         )
     if is_participle(first):
         return first not in MENTAL_VERBS and _is_definite_predicate(_without_adverbs(complement))
-    return first not in _EMPTY_OBJECTS and _is_definite(complement)
+    return first not in WORDS["empty_objects"] and _is_definite(complement)
 
 
 def _check_do(complement: list[str]) -> bool:
     if complement[0] in BASE_FORMS:
         return _is_definite_predicate(complement)
-    return _is_definite(complement) and complement[0] not in _EMPTY_OBJECTS
+    return _is_definite(complement) and complement[0] not in WORDS["empty_objects"]
 
 
 def _check_will(complement: list[str]) -> bool:
@@ -382,7 +335,7 @@ def _is_conjunction(match: re.Match[str]) -> bool:
     """Return whether a "that" joins clauses: "heard that Bob left", not "heard of that"."""
     before, after = match["before"].lower(), match["after"] or ""
     return before not in _BEFORE_PRONOUN and (
-        after in _AFTER_CONJUNCTION
+        after in WORDS["after_conjunction"]
         or after in BASE_BY_THIRD_PERSON
         or is_past(after)
         or after[:1].isupper()
@@ -413,34 +366,19 @@ def _pronouns_are_clear(statement: Statement) -> bool:
 # ---- from a statement to a claim
 
 _UNKNOWN_DAY = datetime(2000, 1, 1, tzinfo=UTC)  # to find times in turns without a date
-# "is going to ", "plans to ", "is moving to Bergen", "has a dentist appointment"
+# "is going to ", "plans to ", "will "
 _PLAN = re.compile(
-    r"(?:is|are) (?:going|planning|about|set|hoping) (?:to|on) |will |plans? (?:to|on) |"
-    r"(?:is|are) (?:\w+ing|off) .*|(?:has|have|'ve got) (?:an? |the )?(?:\w+ ){0,3}(?:meeting|"
-    r"flight|appointment|interview|exam|reservation|booking|deadline|surgery|checkup)\b"
-)
-_SOON = re.compile(
-    r"\b(?:tomorrow|tonight|soon|next (?:week|month|year|weekend|spring|summer|fall|autumn|winter|"
-    r"\w+day)|coming|upcoming|later|in (?:a|two|three|\d+) (?:days?|weeks?|months?))\b"
+    r"(?:(?:is|are) (?:going|planning|about|set|hoping) (?:to|on)|will|plans? (?:to|on)) "
 )
 # the words between the last mark or conjunction and a clause: "Last week" of "Last week, I ..."
 _LEAD_TIME = re.compile(r"(?:^|[,;.]\s*|\b(?:and|but|so|then|also)\s+)([^,;.]{3,40}?),?\s*\Z")
 _LONG_AGO = timedelta(days=400)  # a state that began earlier may have ended since
-# a past without a date: "back then", "when Ann was five", "as a child"
-_FORMERLY = re.compile(
-    r"\b(?:when \w+(?: \w+)? was|back then|back in|as a (?:child|kid|boy|girl|teenager)|"
-    r"years ago|in (?:college|childhood|high school))\b",
-    re.IGNORECASE,
-)
-_STATE_VERBS = wordset("was were had did")  # pasts that begin nothing
 
 
 def _claim(statement: Statement, clause: Clause, turn: Turn) -> Claim:
     """Return the claim of a statement; its slot if it gives an attribute its present value."""
     lead = _lead_time(clause.lead, turn)
-    subject, relation = statement.subject, None
-    if not _is_plan(statement, lead):
-        subject, relation = _attribute(statement)
+    subject, relation = _attribute(statement)
     if relation is None:
         subject, relation = statement.subject, _event(statement)
     text = f"{lead}, {statement.text}" if lead else statement.text
@@ -473,27 +411,12 @@ def _attribute(statement: Statement) -> tuple[str, Relation | None]:
     return owner, find_possession(noun, statement.core)
 
 
-def _is_plan(statement: Statement, lead: str) -> bool:
-    if statement.predicate.startswith(("will ", "plans ", "plan ")):
-        return True
-    match = _PLAN.match(statement.predicate)
-    if not match:
-        return False
-    is_certain = match[0].endswith(("to ", "on ")) or match[0].startswith(("has", "have"))
-    return is_certain or bool(_SOON.search(f"{lead} {statement.predicate}"))
-
-
 def _event(statement: Statement) -> Relation:
     """Return an event, a plan or a former state, which no later claim supersedes."""
-    match = _PLAN.match(statement.predicate)
-    if not match:
-        verb, _, complement = statement.core.partition(" ")
-        return Relation(name=verb, object=complement, attribute=None)
-    if match[0].endswith(("to ", "on ", "will ")):
-        return Relation(name="plans to", object=statement.predicate[match.end() :], attribute=None)
-    verb, _, complement = statement.predicate.partition(" ")
-    is_plan = _SOON.search(statement.predicate) or match[0].startswith(("has", "have"))
-    return Relation(name="plans to" if is_plan else verb, object=complement, attribute=None)
+    if plan := _PLAN.match(statement.predicate):
+        return Relation(name="plans to", object=statement.predicate[plan.end() :], attribute=None)
+    verb, _, complement = statement.core.partition(" ")
+    return Relation(name=verb, object=complement, attribute=None)
 
 
 def _lead_time(lead: str, turn: Turn) -> str:
@@ -509,7 +432,7 @@ def _lead_time(lead: str, turn: Turn) -> str:
 
 def _is_former(text: str, since: datetime | None, turn: Turn) -> bool:
     """Return whether a sentence tells of a time long ago, after which much may have changed."""
-    if _FORMERLY.search(text):
+    if PATTERNS["formerly"].search(text):
         return True
     if since is None or turn.said_at is None or re.search(r"\bsince\b", text, re.IGNORECASE):
         return False
@@ -518,11 +441,9 @@ def _is_former(text: str, since: datetime | None, turn: Turn) -> bool:
 
 def _since(statement: Statement, text: str, turn: Turn) -> datetime | None:
     """Return when a state began, if the sentence says so and that is not in the future."""
-    if turn.said_at is None:
-        return None
-    times = spans(text, turn.said_at)
-    if len(times) != 1 or times[0].since is None or times[0].since > turn.said_at:
+    times = spans(text, turn.said_at) if turn.said_at else []
+    if len(times) != 1 or not turn.said_at or not times[0].since or times[0].since > turn.said_at:
         return None
     verb = statement.core.split()[0]
-    begins = is_past(verb) and verb not in _STATE_VERBS
+    begins = is_past(verb) and verb not in {"was", "were", "had", "did"}
     return times[0].since if begins or times[0].text.lower().startswith("since") else None
