@@ -8,8 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evals.card.records import Audit
 from memkit.protocols import Model
@@ -33,8 +32,7 @@ _MOST_CHARACTERS = 2000  # of a reply: a longer one would push the question out 
 _VERDICT = re.compile(r"\W*(?:verdict\W+)?(right|wrong)(?:\W*$|[.!:*\"]*[.!:\n])", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class Guard(NamedTuple):
     """A reply with a known verdict."""
 
     question: str
@@ -42,36 +40,29 @@ class Guard:
     reply: str
 
 
-WRONG: tuple[Guard, ...] = tuple(
-    Guard(question=question, answer=answer, reply=reply)
-    for question, answer, reply in (
-        ("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
-        ("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
-        ("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
-        ("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
-        ("How many sisters has Mia?", "two", "Mia has three sisters."),
-        ("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
-        ("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
-        ("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
-        ("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
-        ("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
-        ("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
-        ("What colour is Nora's bike?", "red", "It is red, blue or green."),
-    )
+WRONG = (
+    Guard("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
+    Guard("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
+    Guard("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
+    Guard("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
+    Guard("How many sisters has Mia?", "two", "Mia has three sisters."),
+    Guard("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
+    Guard("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
+    Guard("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
+    Guard("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
+    Guard("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
+    Guard("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
+    Guard("What colour is Nora's bike?", "red", "It is red, blue or green."),
 )
-RIGHT: tuple[Guard, ...] = tuple(  # they catch a judge that always says "wrong"
-    Guard(question=question, answer=answer, reply=reply)
-    for question, answer, reply in (
-        ("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
-        ("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
-        ("How many sisters has Mia?", "two", "Mia has 2 sisters."),
-        ("What instrument does Eva play?", "the cello", "Cello."),
-    )
+RIGHT = (  # they catch a judge that always says "wrong"
+    Guard("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
+    Guard("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
+    Guard("How many sisters has Mia?", "two", "Mia has 2 sisters."),
+    Guard("What instrument does Eva play?", "the cello", "Cello."),
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardResult:
+class GuardResult(NamedTuple):
     """The results of a judge on replies with known verdicts."""
 
     wrong: int  # wrong replies
@@ -87,23 +78,14 @@ class GuardResult:
 
 
 def verdict(model: Model, question: str, answers: Sequence[str], reply: str) -> Verdict:
-    """Ask the judge about one reply.
-
-    Args:
-        model: the judge, best with greedy decoding.
-        question: the text of the question.
-        answers: at least one; any of them is right.
-        reply: its first 2,000 characters are judged.
-
-    Returns:
-        "right" or "wrong", or None if the judge says neither clearly.
+    """Ask the judge whether a reply gives one of the answers; None if it does not say clearly.
 
     Raises:
         ModelError: the model failed.
     """
     prompt = ASK.format(
         question=_line(question),
-        answers=" / ".join(_line(answer) for answer in answers),
+        answers=" / ".join(map(_line, answers)),
         reply=_line(reply)[:_MOST_CHARACTERS],
     )
     messages = [
@@ -121,9 +103,7 @@ def parse_verdict(output: str) -> Verdict:
     ('right', None)
     """
     match = _VERDICT.match(output)
-    if match is None:
-        return None
-    return "right" if match[1].lower() == "right" else "wrong"
+    return match and ("right" if match[1].lower() == "right" else "wrong")
 
 
 def run_guard(model: Model) -> GuardResult:
@@ -144,19 +124,13 @@ def run_guard(model: Model) -> GuardResult:
 
 
 def audit(result: GuardResult, name: str) -> Audit:
-    """Return the audit of a judge: how many known wrong replies it accepts.
-
-    Args:
-        result: from `run_guard`.
-        name: of the judge's model.
-    """
+    """Return the audit of the judge of this name: how many known wrong replies it accepts."""
     from scipy.stats import binomtest
 
     interval = binomtest(result.accepted, result.wrong).proportion_ci(method="wilson")
-    low, high = 100 * interval.low, 100 * interval.high
     note = (
         f"accepts {result.accepted} of {result.wrong} wrong replies "
-        f"(95 %: {low:.0f} to {high:.0f} %), "
+        f"(95 %: {100 * interval.low:.0f} to {100 * interval.high:.0f} %), "
         f"rejects {result.rejected} of {result.right} right ones; "
         f"{result.unparseable} verdicts cannot be read"
     )

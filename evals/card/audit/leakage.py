@@ -8,12 +8,12 @@ Ullman, chapter 3.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.card.records import Audit
-from evals.data.haystack import DataSet, Haystack, Question
+from evals.data.haystack import DataSet, Haystack
 from memkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -86,8 +86,11 @@ def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
         right: the texts that must not be known beforehand, by id.
     """
     affected = {pair.right for pair in overlap(left, right)}
-    method = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}"
-    return _audit(name, data, len(right), len(affected), f"{method}; {len(left)} texts on the left")
+    note = (
+        f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}; "
+        f"{len(left)} texts on the left"
+    )
+    return _audit(name, data, len(right), len(affected), note)
 
 
 def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
@@ -118,14 +121,9 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
         data_set: its conversations.
         train: texts that a system or model was trained or tuned on, where they are known.
     """
-    haystacks = list(data_set.haystacks)
+    haystacks = data_set.haystacks
     results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]
-    tuning, report = (
-        _questions(data_set.in_split("tuning")),
-        _questions(data_set.in_split("report")),
-    )
-    if tuning and report:
-        results.append(between("tuning ∩ report", data, tuning, report))
+    results += _tuning_and_report(data, data_set, [data_set])
     if train:
         index = {
             f"{haystack.name}/{turn.id}": turn.text
@@ -138,6 +136,30 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
     return results
 
 
+def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
+    """Return the audits of tuning against report parts of one file that are two data sets.
+
+    Args:
+        sets: the data sets by their names in the card.
+    """
+    results = []
+    for name, data_set in sets.items():
+        others = [
+            candidate
+            for title, candidate in sets.items()
+            if title != name and candidate.sha256 == data_set.sha256
+        ]
+        results += _tuning_and_report(name, data_set, others)
+    return results
+
+
+def _tuning_and_report(name: str, data_set: DataSet, sources: Iterable[DataSet]) -> list[Audit]:
+    """Return the audit of tuning questions of the sources that a data set reports on."""
+    tuning = _questions(haystack for source in sources for haystack in source.in_split("tuning"))
+    report = _questions(data_set.in_split("report"))
+    return [between("tuning ∩ report", name, tuning, report)] if tuning and report else []
+
+
 def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
     """Return the audit of questions that are in the dialogue themselves.
 
@@ -148,49 +170,31 @@ def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
     for haystack in haystacks:
         turns = {str(turn.id): turn.text for turn in haystack.turns}
         questions = {question.id: question.text for question in haystack.questions}
-        dialogue = "\n".join(f" {' '.join(_words(text))} " for text in turns.values())
-        near = {pair.right for pair in overlap(turns, questions)}
-        for id, text in questions.items():
-            words = _words(text)
-            if len(words) >= SHINGLE and f" {' '.join(words)} " in dialogue:
-                near.add(id)
+        dialogue = "\n".join(map(_padded, turns.values()))
+        near = {pair.right for pair in overlap(turns, questions)} | {
+            id
+            for id, text in questions.items()
+            if len(_words(text)) >= SHINGLE and _padded(text) in dialogue
+        }
         checked, affected = checked + len(questions), affected + len(near)
-    return _audit(
-        "index ∩ test", data, checked, affected, "questions that were said in the dialogue"
-    )
+    note = "questions that were said in the dialogue"
+    return _audit("index ∩ test", data, checked, affected, note)
 
 
 def answers_in_questions(data: str, haystacks: Sequence[Haystack]) -> Audit:
     """Return the audit of questions that contain their own answer; a choice ("or") may."""
-    checked = [
-        question
+    contained = [
+        "or" not in _words(question.text)
+        and any(
+            _words(answer) and _padded(answer) in _padded(question.text)
+            for answer in question.expected.answers
+        )
         for haystack in haystacks
         for question in haystack.questions
         if question.answerable and question.expected.answers
     ]
-    affected = [question for question in checked if _contains_answer(question)]
     note = "questions that hold their own answer, other than those that offer a choice"
-    return _audit("answer in question", data, len(checked), len(affected), note)
-
-
-def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
-    """Return the audits of tuning against report parts of one file that are two data sets.
-
-    Args:
-        sets: the data sets by their names in the card.
-    """
-    results = []
-    for name, data_set in sets.items():
-        report = _questions(data_set.in_split("report"))
-        tuning = {
-            id: text
-            for title, candidate in sets.items()
-            if title != name and candidate.sha256 == data_set.sha256
-            for id, text in _questions(candidate.in_split("tuning")).items()
-        }
-        if tuning and report:
-            results.append(between("tuning ∩ report", name, tuning, report))
-    return results
+    return _audit("answer in question", data, len(contained), sum(contained), note)
 
 
 def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Audit:
@@ -207,7 +211,7 @@ def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Au
     )
 
 
-def _questions(haystacks: Sequence[Haystack]) -> dict[str, str]:
+def _questions(haystacks: Iterable[Haystack]) -> dict[str, str]:
     """Return questions with their answers by id: the question alone may be a common one."""
     return {
         question.id: " ".join((question.text, *question.expected.answers[:1]))
@@ -220,11 +224,9 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _contains_answer(question: Question) -> bool:
-    words = _words(question.text)
-    answers = [" ".join(_words(answer)) for answer in question.expected.answers]
-    padded = f" {' '.join(words)} "
-    return "or" not in words and any(answer and f" {answer} " in padded for answer in answers)
+def _padded(text: str) -> str:
+    """Return the words of a text between spaces, so that it contains whole words only."""
+    return f" {' '.join(_words(text))} "
 
 
 # ---- training texts
@@ -267,19 +269,16 @@ def _texts(file: Path, n: int, line: str) -> Iterator[str]:
         raise InvalidInput(f"{file}, line {n}: not JSON: {error}") from error
 
 
-def _strings(value: object) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
+    """Yield every string of a JSON value, and a question together with its first answer."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield _question_with_answer(value)
-        for item in value.values():
-            yield from _strings(item)
+        answers = value.get("answer", value.get("answers"))
+        answer = answers[0] if isinstance(answers, list) and answers else answers
+        if "question" in value and answer:
+            yield f"{value['question']} {answer}"
+        yield from _strings([*value.values()])
     elif isinstance(value, list):
         for item in value:
             yield from _strings(item)
-
-
-def _question_with_answer(value: Mapping[str, Any]) -> str:
-    answers = value.get("answer", value.get("answers"))
-    answer = answers[0] if isinstance(answers, list) and answers else answers
-    return f"{value['question']} {answer}" if "question" in value and answer else ""
