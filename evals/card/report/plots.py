@@ -6,7 +6,7 @@ exchanges them for the custom properties of page.css, so that one drawing serves
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,15 @@ from evals.card import records
 from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report.formats import printable
-from evals.card.report.grids import ALL, ANSWERED, FOUND, PREFERRED, Grid, lower_is_better
+from evals.card.report.grids import (
+    ALL,
+    ANSWERED,
+    FOUND,
+    PREFERRED,
+    Grid,
+    by_place,
+    lower_is_better,
+)
 
 LIMIT = 6  # plots of a kind; the others are in the JSON
 _SERIES = 10  # --s0 … --s9 of page.css
@@ -150,15 +158,6 @@ def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str
     kind = Kind(question="Where was evidence lost?", x="", highlight=by_system)
     drawing = _draw_lines(kind, lines, names, f"{kind.question} {title}")
     return Plot(title=title, drawing=drawing)
-
-
-def by_place(funnels: Iterable[Funnel]) -> dict[tuple[str, str], list[Funnel]]:
-    """Return the funnels over all questions by data set and regime."""
-    places: dict[tuple[str, str], list[Funnel]] = {}
-    for funnel in sorted(funnels, key=lambda funnel: PREFERRED.index(funnel.regime)):
-        if funnel.group == ALL:
-            places.setdefault((funnel.data, funnel.regime), []).append(funnel)
-    return places
 
 
 def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:

@@ -3,21 +3,22 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from evals.card.records import Card
-from evals.card.report.markdown import markdown
-from evals.card.report.page import page
+from evals.card.report.page import markdown, page
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
 DIGITS = 6  # after the point; digits beyond differ between processors
 _NO_LISTS = ("name", "config", "stamp", "disclosure")  # fields of a card
 _LISTS = tuple(field.name for field in fields(Card) if field.name not in _NO_LISTS)
+_CARD = TypeAdapter(Card)
 
 
 def dumps(card: Card) -> str:
@@ -47,10 +48,8 @@ def load(path: Path) -> Card:
     Raises:
         InvalidInput: there is no such file, or it is no card; the message names the wrong field.
     """
-    from pydantic import ValidationError
-
     try:
-        card: Card = _adapter().validate_json(path.read_bytes(), strict=True)
+        card = _CARD.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path} does not exist; `python -m evals card` writes one") from error
     except OSError as error:
@@ -65,13 +64,6 @@ def load(path: Path) -> Card:
     curves = tuple(replace(curve, points=tuple(curve.points)) for curve in card.curves)
     lists: dict[str, Any] = {name: tuple(getattr(card, name)) for name in _LISTS}
     return replace(card, **(lists | {"curves": curves}))
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Card)
 
 
 def _json(where: str, value: Any) -> str:
@@ -105,20 +97,11 @@ def without_run(card: Card) -> Card:
         card,
         stamp={},
         disclosure={},
-        figures=tuple(figure for figure in card.figures if figure.metric not in costs),
-        curves=tuple(
-            curve
-            for curve in card.curves
-            if curve.name != "cost-quality" and curve.metric not in costs
-        ),
+        figures=tuple(row for row in card.figures if row.metric not in costs),
+        curves=tuple(c for c in card.curves if c.name != "cost-quality" and c.metric not in costs),
         compared=tuple(row for row in card.compared if row.metric not in costs),
         records=tuple(replace(record, costs={}) for record in card.records),
     )
-
-
-_FORMS: Mapping[str, Callable[[Card], str]] = {
-    "card.json": dumps, "card.md": markdown, "card.html": page,
-}  # fmt: skip
 
 
 def write(card: Card, folder: Path) -> Mapping[str, Path]:
@@ -130,8 +113,9 @@ def write(card: Card, folder: Path) -> Mapping[str, Path]:
         InvalidInput: the card holds something that cannot be written; the message names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / name for name in _FORMS}
-    for name, form in _FORMS.items():
+    paths = {}
+    for name, form in (("card.json", dumps), ("card.md", markdown), ("card.html", page)):
+        paths[name] = folder / name
         unfinished = folder / f"{name}.part"
         unfinished.write_text(form(card), encoding="utf-8")
         os.replace(unfinished, paths[name])
