@@ -8,10 +8,10 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -47,8 +47,7 @@ Points = Sequence[Mapping[str, float | str]]
 Line = tuple[str, Points]  # system and its points
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of curve: its question and the way it is drawn."""
 
     question: str
@@ -58,8 +57,7 @@ class Kind:
     highlight: bool = True  # the first name is ours, and is drawn bolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(NamedTuple):
     """A drawing with its caption."""
 
     title: str
@@ -68,24 +66,21 @@ class Plot:
 
 KINDS: Mapping[str, Kind] = {
     "position": Kind(
-        question="Does the place of the evidence matter?",
-        x="place of the evidence: 0 oldest, 1 newest",
+        "Does the place of the evidence matter?", "place of the evidence: 0 oldest, 1 newest"
     ),
     "position in prompt": Kind(
-        question="Does the place in the prompt matter?",
-        x="place in the prompt: 0 first, 1 last",
+        "Does the place in the prompt matter?", "place in the prompt: 0 first, 1 last"
     ),
-    "distance": Kind(question="How far back does it reach?", x="turns since the evidence"),
-    "distractors": Kind(question="What do irrelevant sessions do?", x="distractor sessions"),
-    "over time": Kind(question="Does it keep what it knew?", x="maintenance step"),
+    "distance": Kind("How far back does it reach?", "turns since the evidence"),
+    "distractors": Kind("What do irrelevant sessions do?", "distractor sessions"),
+    "over time": Kind("Does it keep what it knew?", "maintenance step"),
     "risk-coverage": Kind(
-        question="Does it know when it does not know?", x="coverage: share answered", bins=False
+        "Does it know when it does not know?", "coverage: share answered", bins=False
     ),
     "cost-quality": Kind(
-        question="What does quality cost?", x="tokens of memory a question, log scale", bins=False,
-        log=True,
+        "What does quality cost?", "tokens of memory a question, log scale", bins=False, log=True
     ),
-}  # fmt: skip
+}
 
 
 # ---- which plots there are
@@ -102,22 +97,21 @@ def curves(card: Card, systems: Sequence[str]) -> Iterator[tuple[str, list[Plot]
         kind = KINDS.get(name, Kind(question=name, x=name, bins=False))
         plots = []
         for regime, data, metric in keys[:LIMIT]:
-            lines = [
-                (curve.system, _thin([_known(p) for p in curve.points if p.get("y") is not None]))
-                for curve in groups[regime, data, metric]
-            ]
+            lines = [(curve.system, _points(curve)) for curve in groups[regime, data, metric]]
             label = " · ".join((kind.question, data, metric, regime))
-            title = " · ".join((data, directed(metric), regime))
-            plots.append(Plot(title=title, drawing=_draw_lines(kind, lines, systems, label)))
+            title = " · ".join((data, _directed(metric), regime))
+            plots.append(Plot(title, _draw_lines(kind, lines, systems, label)))
         if plots:
             yield kind.question, plots, len(keys) - len(plots)
 
 
-def _known(point: Mapping[str, object]) -> Mapping[str, float | str]:
-    return {key: v for key, v in point.items() if isinstance(v, float | int | str)}
-
-
-def _thin(points: Points) -> Points:
+def _points(curve: Curve) -> Points:
+    """Return the points of a line without empty values, and only as many as can be told apart."""
+    points = [
+        {key: value for key, value in point.items() if value is not None}
+        for point in curve.points
+        if point.get("y") is not None
+    ]
     step = -(-len(points) // _POINTS)
     return points if step < 2 else [*points[:-1:step], points[-1]]
 
@@ -155,9 +149,8 @@ def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str
         ends = dict.fromkeys(f"{n:,}" for n in (min(counts), max(counts)))
         title += f" · used and right: of the {'–'.join(ends)} answered"
     by_system = all(funnel.system == name for name, funnel in funnels.items())
-    kind = Kind(question="Where was evidence lost?", x="", highlight=by_system)
-    drawing = _draw_lines(kind, lines, names, f"{kind.question} {title}")
-    return Plot(title=title, drawing=drawing)
+    kind = Kind("Where was evidence lost?", "", highlight=by_system)
+    return Plot(title, _draw_lines(kind, lines, names, f"{kind.question} {title}"))
 
 
 def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
@@ -166,12 +159,11 @@ def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
         scores = [(system, row[n]) for system, row in grid.rows]
         figures = [(system, score.figure) for system, score in scores if score is not None]
         if metric in (*FOUND, *ANSWERED) and len(figures) > 1:
-            title = directed(metric)
-            drawing = _draw_intervals(figures, systems, f"{grid.title} · {title}")
-            yield Plot(title=title, drawing=drawing)
+            title = _directed(metric)
+            yield Plot(title, _draw_intervals(figures, systems, f"{grid.title} · {title}"))
 
 
-def directed(metric: str) -> str:
+def _directed(metric: str) -> str:
     """Return the name of a metric, with its direction if lower is better."""
     lower = metric == "risk" or lower_is_better(metric)
     return f"{metric}, lower is better" if lower else metric
@@ -188,10 +180,10 @@ def _draw_intervals(
         drawing = Figure(figsize=(_SIZE[0], height))
         axes = drawing.add_axes((0.36, 0.36 / height, 0.59, 1 - 0.45 / height))
         for y, (system, figure) in enumerate(figures):
-            colour, marker = _colour(systems.index(system)), _marker(systems.index(system))
+            look = _look(systems.index(system))
             if figure.low is not None and figure.high is not None:
-                axes.plot([figure.low, figure.high], [y, y], color=colour, linewidth=2)
-            axes.plot(figure.value, y, marker, color=colour)
+                axes.plot([figure.low, figure.high], [y, y], color=look["color"], linewidth=2)
+            axes.plot(figure.value, y, linestyle="", **look)
         axes.set_yticks(range(len(figures)), [_short(system) for system, _ in figures])
         axes.invert_yaxis()
         axes.spines["left"].set_visible(False)
@@ -227,16 +219,15 @@ def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label
 
 
 def _draw_line(axes: Axes, number: int, xs: Sequence[float], points: Points, *, bold: bool) -> None:
-    ys = [float(point["y"]) for point in points]
+    look = _look(number)
     axes.plot(
-        xs, ys, color=_colour(number), linewidth=2.4 if bold else 1.3, zorder=3 if bold else 2,
-        linestyle=_DASHES[number % len(_DASHES)], marker=_marker(number),
-        markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1),
+        xs, [float(point["y"]) for point in points], linewidth=2.4 if bold else 1.3,
+        zorder=3 if bold else 2, linestyle=_DASHES[number % len(_DASHES)],
+        markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1), **look,
     )  # fmt: skip
     intervals = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
     if intervals:
-        at, low, high = zip(*intervals, strict=True)
-        axes.vlines(at, low, high, color=_colour(number), linewidth=1, alpha=0.45)
+        axes.vlines(*zip(*intervals, strict=True), color=look["color"], linewidth=1, alpha=0.45)
 
 
 def _draw_frame(axes: Axes, kind: Kind, labels: Sequence[str]) -> None:
@@ -271,26 +262,18 @@ def _draw_names(axes: Axes, kind: Kind, lines: Sequence[Line], systems: Sequence
     heights = _spread([(ends[name] - low) / (high - low) for name in names], gap)
     for name, y in zip(names, heights, strict=True):
         number = systems.index(name)
-        axes.plot(
-            [1.05], [y], color=_colour(number), marker=_marker(number), markersize=6,
-            transform=axes.transAxes, clip_on=False,
-        )  # fmt: skip
-        axes.text(
-            1.09, y, _short(name), transform=axes.transAxes, va="center", fontsize=11,
-            weight="bold" if kind.highlight and number == 0 else "normal",
-        )  # fmt: skip
+        weight = "bold" if kind.highlight and number == 0 else "normal"
+        place: Any = {"transform": axes.transAxes}
+        axes.plot([1.05], [y], markersize=6, clip_on=False, **_look(number), **place)
+        axes.text(1.09, y, _short(name), va="center", fontsize=11, weight=weight, **place)
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:
     """Return rising heights, moved as little as keeps them a gap apart and below 1."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else max(height, 0.0))
-    top = 1.0
-    for n in range(len(moved) - 1, -1, -1):
-        moved[n] = min(moved[n], top)
-        top = moved[n] - gap
-    return moved
+    gaps = gap * np.arange(len(heights))
+    raised = np.maximum.accumulate(np.maximum(heights - gaps, 0))
+    lowered: list[float] = (np.minimum(raised, 1 - gaps[-1:]) + gaps).tolist()
+    return lowered
 
 
 # ---- SVG
@@ -326,13 +309,9 @@ ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", _XLINK)
 
 
-def _colour(number: int) -> str:
-    """Return the placeholder colour of a system."""
-    return f"#0300{number % _SERIES:02x}"
-
-
-def _marker(number: int) -> str:
-    return _MARKERS[number % len(_MARKERS)]
+def _look(number: int) -> Any:
+    """Return the placeholder colour and the marker of a system."""
+    return {"color": f"#0300{number % _SERIES:02x}", "marker": _MARKERS[number % len(_MARKERS)]}
 
 
 def _short(name: str) -> str:
