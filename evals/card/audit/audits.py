@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import binomtest
+
 from evals.card.audit import leakage
 from evals.card.records import Audit, Record
 from evals.data.haystack import DataSet
@@ -68,8 +70,6 @@ def closed_book(records: Sequence[Record]) -> list[Audit]:
     95 % interval (Wilson's) is above the share of right answers that guessing may reach.
     Source: Zhang et al. 2025, 4.1.2: the zero-injection baseline.
     """
-    from scipy.stats import binomtest
-
     scores_of = defaultdict(list)
     for record in records:
         if record.regime == "parametric" and record.answerable and "contains" in record.scores:

@@ -62,21 +62,6 @@ RIGHT = (  # they catch a judge that always says "wrong"
 )
 
 
-class GuardResult(NamedTuple):
-    """The results of a judge on replies with known verdicts."""
-
-    wrong: int  # wrong replies
-    accepted: int  # of those, called right
-    right: int  # right replies
-    rejected: int  # of those, not called right
-    unparseable: int  # of both, without a verdict
-
-    @property
-    def false_acceptance(self) -> float:
-        """Return the share of wrong replies that the judge calls right."""
-        return self.accepted / self.wrong
-
-
 def verdict(model: Model, question: str, answers: Sequence[str], reply: str) -> Verdict:
     """Ask the judge whether a reply gives one of the answers; None if it does not say clearly.
 
@@ -106,42 +91,36 @@ def parse_verdict(output: str) -> Verdict:
     return match and ("right" if match[1].lower() == "right" else "wrong")
 
 
-def run_guard(model: Model) -> GuardResult:
-    """Ask a judge about the replies with known verdicts; 16 calls.
+def run_guard(model: Model, name: str) -> Audit:
+    """Return the audit of a judge: how many replies that are known to be wrong it accepts.
+
+    A judge that rejects more than half of the right ones fails too. It is called 16 times.
 
     Raises:
         ModelError: the model failed.
     """
-    wrong = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in WRONG]
-    right = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in RIGHT]
-    return GuardResult(
-        wrong=len(wrong),
-        accepted=wrong.count("right"),
-        right=len(right),
-        rejected=len(right) - right.count("right"),
-        unparseable=[*wrong, *right].count(None),
-    )
-
-
-def audit(result: GuardResult, name: str) -> Audit:
-    """Return the audit of the judge of this name: how many known wrong replies it accepts."""
     from scipy.stats import binomtest
 
-    interval = binomtest(result.accepted, result.wrong).proportion_ci(method="wilson")
+    on_wrong, on_right = (
+        [verdict(model, guard.question, [guard.answer], guard.reply) for guard in guards]
+        for guards in (WRONG, RIGHT)
+    )
+    accepted, rejected = on_wrong.count("right"), len(RIGHT) - on_right.count("right")
+    interval = binomtest(accepted, len(WRONG)).proportion_ci(method="wilson")
     note = (
-        f"accepts {result.accepted} of {result.wrong} wrong replies "
+        f"accepts {accepted} of {len(WRONG)} wrong replies "
         f"(95 %: {100 * interval.low:.0f} to {100 * interval.high:.0f} %), "
-        f"rejects {result.rejected} of {result.right} right ones; "
-        f"{result.unparseable} verdicts cannot be read"
+        f"rejects {rejected} of {len(RIGHT)} right ones; "
+        f"{(on_wrong + on_right).count(None)} verdicts cannot be read"
     )
     return Audit(
         name="judge: wrong replies are rejected",
         data="",
         system=name,
-        checked=result.wrong,
-        violations=result.accepted,
+        checked=len(WRONG),
+        violations=accepted,
         threshold=MOST_ACCEPTED,
-        passed=result.false_acceptance < MOST_ACCEPTED and result.rejected <= result.right / 2,
+        passed=accepted / len(WRONG) < MOST_ACCEPTED and rejected <= len(RIGHT) / 2,
         note=note,
     )
 

@@ -7,17 +7,15 @@ Ullman, chapter 3.
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
 
 from evals.card.records import Audit
 from evals.data.haystack import DataSet, Haystack
 from memkit.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
 
 SHINGLE = 5  # words
 SIMILAR = 0.8  # Jaccard similarity of two texts that count as equal; the paper's example
@@ -33,14 +31,6 @@ Texts = Mapping[str, str]  # by id
 Shingles = frozenset[str]
 
 
-class Overlap(NamedTuple):
-    """Two texts that count as equal."""
-
-    left: str  # ids
-    right: str
-    jaccard: float
-
-
 def shingles(text: str) -> Shingles:
     """Return all runs of five words; a shorter text is one shingle, an empty text has none.
 
@@ -52,62 +42,40 @@ def shingles(text: str) -> Shingles:
     return frozenset(" ".join(words[n : n + SHINGLE]) for n in range(last + 1) if words)
 
 
-def overlap(left: Texts, right: Texts) -> list[Overlap]:
-    """Return the pairs of a left and a right text with a Jaccard similarity of `SIMILAR`."""
-    from datasketch import MinHashLSH
-
-    lefts, rights = _by_shingles(left), _by_shingles(right)
+def overlap(left: Texts, right: Texts) -> set[str]:
+    """Return the ids of right texts with a Jaccard similarity of `SIMILAR` to a left text."""
+    lefts = {shingles(text) for text in left.values()}  # of each distinct text: sketches are slow
+    rights = {id: shingled for id, text in right.items() if (shingled := shingles(text))}
     # the similarity of two sets is at most the ratio of their sizes
-    sizes = sorted(map(len, rights)) or [1]
-    lefts = {
-        a: ids for a, ids in lefts.items() if min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
+    sizes = sorted(map(len, rights.values())) or [1]
+    sketches = {
+        a: _sketch(a) for a in lefts if a and min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
     }
     index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS_AND_ROWS)
-    sketches = {a: _sketch(a) for a in lefts}
     for a, sketch in sketches.items():
         index.insert(a, sketch)
-    return sorted(
-        Overlap(left_id, right_id, jaccard)
-        for b, right_ids in rights.items()
+    similar = {
+        b
+        for b in set(rights.values())
         for a in index.query(sketches.get(b) or _sketch(b))
-        if (jaccard := len(a & b) / len(a | b)) >= SIMILAR
-        for left_id in lefts[a]
-        for right_id in right_ids
-    )
+        if len(a & b) / len(a | b) >= SIMILAR
+    }
+    return {id for id, shingled in rights.items() if shingled in similar}
+
+
+def _sketch(shingled: Shingles) -> MinHash:
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+    sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
+    return sketch
 
 
 def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
-    """Return the audit of how many texts of `right` are in `left` as well.
-
-    Args:
-        name: of the two sets, such as "train ∩ test".
-        data: the name of the data set.
-        left: texts by id.
-        right: the texts that must not be known beforehand, by id.
-    """
-    affected = {pair.right for pair in overlap(left, right)}
+    """Return the audit of how many texts of `right` are in `left`: "train ∩ test" of a data set."""
     note = (
         f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}; "
         f"{len(left)} texts on the left"
     )
-    return _audit(name, data, len(right), len(affected), note)
-
-
-def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
-    """Return the ids of each distinct text: sketches are slow, and dialogues repeat themselves."""
-    ids = defaultdict(list)
-    for id, text in texts.items():
-        if shingled := shingles(text):
-            ids[shingled].append(id)
-    return dict(ids)
-
-
-def _sketch(shingled: Shingles) -> "MinHash":
-    from datasketch import MinHash
-
-    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
-    sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
-    return sketch
+    return _audit(name, data, len(right), len(overlap(left, right)), note)
 
 
 # ---- audits of a data set
@@ -119,7 +87,7 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
     Args:
         data: its name in the card.
         data_set: its conversations.
-        train: texts that a system or model was trained or tuned on, where they are known.
+        train: texts by id that a system or model was trained or tuned on, where they are known.
     """
     haystacks = data_set.haystacks
     results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]
@@ -137,11 +105,7 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
 
 
 def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
-    """Return the audits of tuning against report parts of one file that are two data sets.
-
-    Args:
-        sets: the data sets by their names in the card.
-    """
+    """Return the audits of tuning against report parts of one file that are two data sets."""
     results = []
     for name, data_set in sets.items():
         others = [
@@ -171,7 +135,7 @@ def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
         turns = {str(turn.id): turn.text for turn in haystack.turns}
         questions = {question.id: question.text for question in haystack.questions}
         dialogue = "\n".join(map(_padded, turns.values()))
-        near = {pair.right for pair in overlap(turns, questions)} | {
+        near = overlap(turns, questions) | {
             id
             for id, text in questions.items()
             if len(_words(text)) >= SHINGLE and _padded(text) in dialogue
