@@ -18,19 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from evals.card import records
 from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report.formats import printable
-from evals.card.report.grids import (
-    ALL,
-    ANSWERED,
-    FOUND,
-    PREFERRED,
-    Grid,
-    by_place,
-    lower_is_better,
-)
+from evals.card.report.grids import ALL, PREFERRED, by_place, lower_is_better
 
 LIMIT = 6  # plots of a kind; the others are in the JSON
 _SERIES = 10  # --s0 … --s9 of page.css
@@ -153,16 +144,6 @@ def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str
     return Plot(title, _draw_lines(kind, lines, names, f"{kind.question} {title}"))
 
 
-def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
-    """Yield scores of retrieval and replies as points with intervals, a system per line."""
-    for n, metric in enumerate(grid.columns):
-        scores = [(system, row[n]) for system, row in grid.rows]
-        figures = [(system, score.figure) for system, score in scores if score is not None]
-        if metric in (*FOUND, *ANSWERED) and len(figures) > 1:
-            title = _directed(metric)
-            yield Plot(title, _draw_intervals(figures, systems, f"{grid.title} · {title}"))
-
-
 def _directed(metric: str) -> str:
     """Return the name of a metric, with its direction if lower is better."""
     lower = metric == "risk" or lower_is_better(metric)
@@ -170,30 +151,6 @@ def _directed(metric: str) -> str:
 
 
 # ---- drawing
-
-
-def _draw_intervals(
-    figures: Sequence[tuple[str, records.Figure]], systems: Sequence[str], label: str
-) -> Markup:
-    with _style():
-        height = 0.65 + 0.29 * len(figures)
-        drawing = Figure(figsize=(_SIZE[0], height))
-        axes = drawing.add_axes((0.36, 0.36 / height, 0.59, 1 - 0.45 / height))
-        for y, (system, figure) in enumerate(figures):
-            look = _look(systems.index(system))
-            if figure.low is not None and figure.high is not None:
-                axes.plot([figure.low, figure.high], [y, y], color=look["color"], linewidth=2)
-            axes.plot(figure.value, y, linestyle="", **look)
-        axes.set_yticks(range(len(figures)), [_short(system) for system, _ in figures])
-        axes.invert_yaxis()
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(left=False, labelsize=11)
-        axes.grid(axis="x", linewidth=0.6)
-        ends = [end for _, f in figures for end in (f.low, f.value, f.high)]
-        if all(end is None or 0 <= end <= 1 for end in ends):
-            axes.set_xlim(-0.02, 1.02)
-        axes.locator_params(axis="x", nbins=5)
-        return _inline(drawing, label)
 
 
 def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label: str) -> Markup:
