@@ -1,6 +1,5 @@
 """The lists of a card as tables of words, for every form of the report."""
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -153,13 +152,3 @@ def glossary(card: Card) -> Rows:
     return Rows(
         columns, [(m.name, m.layer, m.better, m.unit, m.definition, m.source) for m in metrics]
     )
-
-
-def config(card: Card) -> str:
-    """Return the config as indented JSON."""
-    return json.dumps(card.config, ensure_ascii=False, indent=1, default=str)
-
-
-def command(card: Card) -> str:
-    """Return the command that repeats the card."""
-    return str(card.stamp.get("command", "python -m evals card --config FILE"))

@@ -3,6 +3,7 @@
 The page has no script and makes no request; it fits light and dark, phones and desktops.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
@@ -32,8 +33,13 @@ def markdown(card: Card) -> str:
 
 def _render(name: str, card: Card, finalize: Callable[[object], object] | None = None) -> str:
     figures = grids.index(card)
-    sentences = " ".join(verdict(card, figures))
-    return _template(name, finalize).render(card=card, figures=figures, verdict=sentences)
+    return _template(name, finalize).render(
+        card=card,
+        figures=figures,
+        verdict=" ".join(verdict(card, figures)),
+        command=str(card.stamp.get("command", "python -m evals card --config FILE")),
+        config=json.dumps(card.config, ensure_ascii=False, indent=1, default=str),
+    )
 
 
 @cache

@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -235,35 +236,16 @@ def _spread(heights: Sequence[float], gap: float) -> list[float]:
 
 # ---- SVG
 
-_INK, _FAINT = "#010101", "#020202"
-_FONT = "DejaVu Sans"  # part of matplotlib, and wider than the fonts of pages
-_STYLES: Mapping[str, str] = {
-    _INK: "currentColor",
-    _FAINT: "var(--rule)",
-    f"font-family: '{_FONT}'; ": "",
+_MPLSTYLE = Path(__file__).with_name("plots.mplstyle")
+_STYLES: Mapping[str, str] = {  # placeholder of plots.mplstyle or `_look` -> style of the page
+    "#010101": "currentColor",
+    "#020202": "var(--rule)",
+    "font-family: 'DejaVu Sans'; ": "",
     **{f"#0300{n:02x}": f"var(--s{n})" for n in range(_SERIES)},
 }
-_RC: Any = {  # matplotlib's stubs want their own literal keys
-    "svg.fonttype": "none",  # text is text: searchable, read aloud, and small
-    "text.parse_math": False,  # a system may be called "$x^$"
-    "font.family": _FONT,
-    "font.size": 12.0,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _FAINT,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-}
 _METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none of them
-_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-ElementTree.register_namespace("", _SVG)
-ElementTree.register_namespace("xlink", _XLINK)
+ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 def _look(number: int) -> Any:
@@ -280,7 +262,7 @@ def _short(name: str) -> str:
 @contextmanager
 def _style() -> Iterator[None]:
     """Draw in the style of the card, independent of the user's matplotlib settings."""
-    with warnings.catch_warnings(), rc_context(_RC):
+    with warnings.catch_warnings(), rc_context(fname=_MPLSTYLE):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's font has it
         yield
 
@@ -307,13 +289,7 @@ def _inline(drawing: Figure, label: str) -> Markup:
             style = style.replace(placeholder, final)
         if style:
             element.set("style", style)
-        element[:] = [child for part in element for child in (part if _is_bare(part) else [part])]
     del svg.attrib["width"], svg.attrib["height"]  # page.css sets them
     for name, value in {"class": "plot", "role": "img", "aria-label": printable(label)}.items():
         svg.set(name, value)
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
-
-
-def _is_bare(element: ElementTree.Element) -> bool:
-    """Return whether an element is a group without a purpose, which half of them are."""
-    return element.tag == f"{{{_SVG}}}g" and not element.attrib
