@@ -25,16 +25,12 @@ def audits(
 ) -> list[Audit]:
     """Return every audit of a card: of each data set, then of each system on it.
 
-    Args:
-        records: all of them.
-        data: the data sets by their names in the card.
-        train: texts by id that a system or model was trained or tuned on, where they are known.
+    `train` has the texts by id that a system or model was trained or tuned on, if they are known.
     """
-    of_data: list[Audit] = []
+    results: list[Audit] = []
     for name, data_set in data.items():
-        of_data += [*leakage.audits(name, data_set, train), evidence_in_time(name, data_set)]
-    of_data += leakage.apart(data)
-    return [*of_data, *violations(records), *closed_book(records)]
+        results += [*leakage.audits(name, data_set, train), evidence_in_time(name, data_set)]
+    return [*results, *leakage.apart(data), *violations(records), *closed_book(records)]
 
 
 def violations(records: Sequence[Record]) -> list[Audit]:

@@ -51,12 +51,6 @@ def compare_cards(
     non-inferiority: the 95 % interval of B − A has to end on the good side of it. With fewer than
     five conversations it is not run, because few may agree by chance. All checks have to pass, so
     they need no correction (Berger 1982); the differences are corrected by Holm.
-
-    Args:
-        a: the earlier card.
-        b: the later one.
-        thresholds: from `thresholds.read`; None: only differences.
-        seed: of the resampling.
     """
     data, settings = _data_mismatches(a, b), _setting_mismatches(a, b)
     summaries = [
@@ -187,7 +181,13 @@ def _differences(
 def show(verdict: Verdict, console: Console) -> None:
     """Print the checks, the significant differences, and what does not compare."""
     if verdict.checks:
-        console.print(_check_table(verdict))
+        table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
+        for result in verdict.checks:
+            optional = ", optional" if result.state == "not run" and result.optional else ""
+            state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
+            cells = map(escape, (result.label, result.data, result.regime))
+            table.add_row(*cells, state, escape(result.reason))
+        console.print(table)
     significant = [
         row for row in verdict.differences if row.p_holm is not None and row.p_holm < _LEVEL
     ]
@@ -204,16 +204,6 @@ def show(verdict: Verdict, console: Console) -> None:
     if verdict.registered:
         word = "[green]passed[/]" if verdict.passed else "[red]failed[/]"
         console.print(f"Card B {word} against {escape(verdict.registered)}")
-
-
-def _check_table(verdict: Verdict) -> Table:
-    table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
-    for result in verdict.checks:
-        optional = ", optional" if result.state == "not run" and result.optional else ""
-        state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
-        cells = map(escape, (result.label, result.data, result.regime))
-        table.add_row(*cells, state, escape(result.reason))
-    return table
 
 
 def _difference_table(significant: Sequence[Compared]) -> Table:

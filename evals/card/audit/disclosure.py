@@ -60,11 +60,8 @@ def disclose(
 ) -> dict[str, Any]:
     """Return the disclosure of a run, with unknown items and the reasons under "missing".
 
-    Args:
-        config: of the run. Its table `disclosure` gives items that the program does not know.
-        stamp: of the run: command, date, commit, versions, machine.
-        data: a description of each data set: name, format, file, sha256, counts, …
-        audits: all of them.
+    The table `disclosure` of the config gives items that the program does not know. The stamp has
+    command, date, commit, versions and machine; `data` describes each data set.
     """
     values = {
         **_of_run(config, stamp),

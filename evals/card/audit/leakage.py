@@ -82,12 +82,9 @@ def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
 
 
 def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Audit]:
-    """Return every leakage audit that a data set allows.
+    """Return every leakage audit that a data set of this name allows.
 
-    Args:
-        data: its name in the card.
-        data_set: its conversations.
-        train: texts by id that a system or model was trained or tuned on, where they are known.
+    `train` has the texts by id that a system or model was trained or tuned on, if they are known.
     """
     haystacks = data_set.haystacks
     results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]

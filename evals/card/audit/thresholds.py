@@ -6,6 +6,7 @@ Source: Zhang et al. 2025, section 5 (S4: pre-register and publish thresholds).
 """
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AllowInfNan, Strict
 
 from evals.card.audit.differences import Place
-from evals.card.records import REGIMES, Card, Compared, Figure, Record
+from evals.card.records import REGIMES, Card, Compared, Record
 from evals.card.validation import validate
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
@@ -185,24 +186,23 @@ def _checks(threshold: Threshold, text: str, results: Results, absent: str) -> l
 
 def _check_bounds(threshold: Threshold, cards: Cards) -> Results:
     """Check the bounds in every place where either card has the figure: B may not lose one."""
+    low = -math.inf if threshold.min is None else threshold.min
+    high = math.inf if threshold.max is None else threshold.max
     key = threshold.metric, threshold.system, threshold.group
-    results: Results = {}
-    for card in (cards.a, cards.b):
-        for figure in card.figures:
-            if key != (figure.metric, figure.system, figure.group):
-                continue
-            if threshold.applies_to(figure.data, figure.regime):
-                lost: Result = ("not run", "card A has this figure, B does not")
-                result = _compare_bounds(threshold, figure) if card is cards.b else lost
-                results[figure.data, figure.regime] = result
+    before, after = (
+        {
+            (figure.data, figure.regime): figure
+            for figure in card.figures
+            if (figure.metric, figure.system, figure.group) == key
+            and threshold.applies_to(figure.data, figure.regime)
+        }
+        for card in (cards.a, cards.b)
+    )
+    results: Results = dict.fromkeys(before, ("not run", "card A has this figure, B does not"))
+    for place, figure in after.items():
+        reason = f"{figure.value:.3f}{_range(figure.low, figure.high)}, n = {figure.n}"
+        results[place] = "passed" if low <= figure.value <= high else "failed", reason
     return results
-
-
-def _compare_bounds(threshold: Threshold, figure: Figure) -> Result:
-    low = threshold.min is None or figure.value >= threshold.min
-    high = threshold.max is None or figure.value <= threshold.max
-    reason = f"{figure.value:.3f}{_range(figure.low, figure.high)}, n = {figure.n}"
-    return ("passed" if low and high else "failed"), reason
 
 
 def _check_drops(threshold: Threshold, cards: Cards) -> Results:
