@@ -60,7 +60,7 @@ def test_the_judge_sees_question_answers_and_reply_as_one_line_each() -> None:
 
 def test_the_guard_is_twelve_wrong_replies_and_four_right_ones_all_different() -> None:
     assert (len(judge.WRONG), len(judge.RIGHT)) == (12, 4)
-    assert len({guard.reply for guard in (*judge.WRONG, *judge.RIGHT)}) == KNOWN
+    assert len({reply for _, _, reply in (*judge.WRONG, *judge.RIGHT)}) == KNOWN
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from evals.card.records import Audit
 from memkit.protocols import Model
@@ -32,33 +32,26 @@ _MOST_CHARACTERS = 2000  # of a reply: a longer one would push the question out 
 _VERDICT = re.compile(r"\W*(?:verdict\W+)?(right|wrong)(?:\W*$|[.!:*\"]*[.!:\n])", re.IGNORECASE)
 
 
-class Guard(NamedTuple):
-    """A reply with a known verdict."""
-
-    question: str
-    answer: str
-    reply: str
-
-
+# question, answer, and a reply with a known verdict
 WRONG = (
-    Guard("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
-    Guard("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
-    Guard("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
-    Guard("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
-    Guard("How many sisters has Mia?", "two", "Mia has three sisters."),
-    Guard("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
-    Guard("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
-    Guard("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
-    Guard("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
-    Guard("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
-    Guard("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
-    Guard("What colour is Nora's bike?", "red", "It is red, blue or green."),
+    ("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
+    ("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
+    ("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
+    ("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
+    ("How many sisters has Mia?", "two", "Mia has three sisters."),
+    ("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
+    ("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
+    ("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
+    ("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
+    ("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
+    ("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
+    ("What colour is Nora's bike?", "red", "It is red, blue or green."),
 )
 RIGHT = (  # they catch a judge that always says "wrong"
-    Guard("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
-    Guard("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
-    Guard("How many sisters has Mia?", "two", "Mia has 2 sisters."),
-    Guard("What instrument does Eva play?", "the cello", "Cello."),
+    ("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
+    ("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
+    ("How many sisters has Mia?", "two", "Mia has 2 sisters."),
+    ("What instrument does Eva play?", "the cello", "Cello."),
 )
 
 
@@ -102,7 +95,7 @@ def run_guard(model: Model, name: str) -> Audit:
     from scipy.stats import binomtest
 
     on_wrong, on_right = (
-        [verdict(model, guard.question, [guard.answer], guard.reply) for guard in guards]
+        [verdict(model, question, [answer], reply) for question, answer, reply in guards]
         for guards in (WRONG, RIGHT)
     )
     accepted, rejected = on_wrong.count("right"), len(RIGHT) - on_right.count("right")

@@ -153,34 +153,29 @@ class Cards:
 
 def check(threshold: Threshold, cards: Cards) -> list[Check]:
     """Return a check for each place of a threshold, or one that says that there is none."""
-    checks: list[Check] = []
+    parts = []  # label, results, and the reason if there are none
     if threshold.min is not None or threshold.max is not None:
         bounds = (("≥", threshold.min), ("≤", threshold.max))
         text = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
         group = "" if threshold.group == "all" else f" ({threshold.group})"
         results = _check_bounds(threshold, cards)
-        absent = "no figure of that name in card B"
-        checks += _checks(threshold, f"{threshold.metric}{group} {text}", results, absent)
+        parts.append((f"{group} {text}", results, "no figure of that name in card B"))
     if threshold.max_drop is not None:
-        text = f"{threshold.metric} worse by at most {threshold.max_drop:g}"
+        text = f" worse by at most {threshold.max_drop:g}"
         absent = cards.apart or "neither card has a score per question to pair"
-        checks += _checks(threshold, text, _check_drops(threshold, cards), absent)
-    return checks
-
-
-def _checks(threshold: Threshold, text: str, results: Results, absent: str) -> list[Check]:
-    """Return the results as checks; without any, one that gives the reason for the absence."""
-    by_place = results or {(threshold.data, threshold.regime): ("not run", absent)}
+        parts.append((text, _check_drops(threshold, cards), absent))
+    place = threshold.data, threshold.regime
     return [
         Check(
-            label=f"{threshold.system}: {text}",
+            label=f"{threshold.system}: {threshold.metric}{text}",
             data=data,
             regime=regime,
             state=state,
             reason=reason,
             optional=threshold.optional,
         )
-        for (data, regime), (state, reason) in by_place.items()
+        for text, results, absent in parts
+        for (data, regime), (state, reason) in (results or {place: ("not run", absent)}).items()
     ]
 
 

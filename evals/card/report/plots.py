@@ -170,22 +170,18 @@ def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label
             shift = (n - (len(lines) - 1) / 2) * 0.045 if ticks else 0.0
             xs = [(ticks[float(p["x"])] if ticks else float(p["x"])) + shift for p in points]
             number = systems.index(system)
-            _draw_line(axes, number, xs, points, bold=kind.highlight and number == 0)
+            bold, look = kind.highlight and number == 0, _look(number)
+            axes.plot(
+                xs, [float(point["y"]) for point in points], linewidth=2.4 if bold else 1.3,
+                zorder=3 if bold else 2, linestyle=_DASHES[number % len(_DASHES)],
+                markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1), **look,
+            )  # fmt: skip
+            ends = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
+            if ends:
+                axes.vlines(*zip(*ends, strict=True), color=look["color"], linewidth=1, alpha=0.45)
         _draw_frame(axes, kind, [printable(labels[x]) for x in ticks])
         _draw_names(axes, kind, lines, systems)
         return _inline(drawing, label)
-
-
-def _draw_line(axes: Axes, number: int, xs: Sequence[float], points: Points, *, bold: bool) -> None:
-    look = _look(number)
-    axes.plot(
-        xs, [float(point["y"]) for point in points], linewidth=2.4 if bold else 1.3,
-        zorder=3 if bold else 2, linestyle=_DASHES[number % len(_DASHES)],
-        markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1), **look,
-    )  # fmt: skip
-    intervals = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
-    if intervals:
-        axes.vlines(*zip(*intervals, strict=True), color=look["color"], linewidth=1, alpha=0.45)
 
 
 def _draw_frame(axes: Axes, kind: Kind, labels: Sequence[str]) -> None:

@@ -67,25 +67,22 @@ def _example(grid: Grid, leader: str, winners: Sequence[Sequence[str]]) -> str:
     won = [n for n, column in enumerate(winners) if leader in column]
     alone = [n for n in won if len(winners[n]) == 1]
     column = max(alone or won, key=lambda n: _n(row[n]))
-    rivals = [(name, cells[column]) for name, cells in grid.rows if name != leader]
-    scored = [(name, score) for name, score in rivals if score is not None]
     score = row[column]
+    rivals = {name: cells[column] for name, cells in grid.rows if name != leader}
+    scored = [(name, rival) for name, rival in rivals.items() if rival is not None]
     if score is None or not scored:
         return "nothing else was measured"
     sign = -1 if lower_is_better(score.figure.metric) else 1
     name, second = max(scored, key=lambda rival: sign * rival[1].figure.value)
+    best, next_best = (f"{s.value} {s.interval or '(no interval)'}" for s in (score, second))
     return (
-        f"on {grid.columns[column]} {leader} has {_with_interval(score)} against "
-        f"{_with_interval(second)} of {name} (n = {score.figure.n:,})"
+        f"on {grid.columns[column]} {leader} has {best} against {next_best} of {name} "
+        f"(n = {score.figure.n:,})"
     )
 
 
 def _n(score: Score | None) -> int:
     return score.figure.n if score else 0
-
-
-def _with_interval(score: Score) -> str:
-    return f"{score.value} {score.interval or '(no interval)'}"
 
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:
