@@ -152,10 +152,6 @@ def _template(name: str, finalize: Callable[[object], object] | None) -> Templat
     )  # fmt: skip
     environment.globals |= {"grids": grids, "lists": lists, "plots": plots}
     environment.filters |= {"words": formats.words, "printable": formats.printable}
-    environment.tests["table"] = lambda value: isinstance(value, Mapping) and len(value) > 0
-    environment.tests["table_list"] = lambda value: (
-        isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
-    )
     return environment.get_template(name)
 
 

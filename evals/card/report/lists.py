@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from evals.card.funnel import OF_REPLIES, STAGES
-from evals.card.records import Audit, Card, Cell, Compared, Curve, Funnel
+from evals.card.records import Audit, Card, Cell, Curve, Funnel
 from evals.card.report.formats import interval, number, words
 from evals.card.report.grids import ALL, MAIN, by_place, unique
 from evals.card.report.plots import KINDS
@@ -49,7 +49,10 @@ def compared(card: Card, data: Container[str]) -> Rows:
             "score": row.metric,
             "regime": row.regime,
             "systems": f"{row.ours} − {row.theirs}",
-            "difference [95 %]": _difference(row),
+            "difference [95 %]": (
+                f"{'+' if row.difference > 0 else ''}{number(row.difference)} "
+                f"{interval(row.low, row.high)}"
+            ).strip(),
             "shows": outcome(row),
             "p": _p(row.p),
             "p Holm": _p(row.p_holm),
@@ -60,11 +63,6 @@ def compared(card: Card, data: Container[str]) -> Rows:
         for row in card.compared
         if row.data in data and row.metric in MAIN
     )
-
-
-def _difference(row: Compared) -> str:
-    sign = "+" if row.difference > 0 else ""
-    return f"{sign}{number(row.difference)} {interval(row.low, row.high)}".strip()
 
 
 def _p(p: float | None) -> str:

@@ -286,6 +286,5 @@ def _inline(drawing: Figure, label: str) -> Markup:
         if style:
             element.set("style", style)
     del svg.attrib["width"], svg.attrib["height"]  # page.css sets them
-    for name, value in {"class": "plot", "role": "img", "aria-label": printable(label)}.items():
-        svg.set(name, value)
+    svg.attrib |= {"class": "plot", "role": "img", "aria-label": printable(label)}
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
