@@ -10,7 +10,7 @@ from openai_server import (  # noqa: F401 - some are fixtures
 )
 
 from evals.card.audit import judge
-from evals.card.audit.judge import GuardResult, audit, parse_verdict, run_guard, verdict
+from evals.card.audit.judge import parse_verdict, run_guard, verdict
 from memkit.models.openai import OpenAIModel
 from memkit.testing import ScriptedModel
 
@@ -60,44 +60,38 @@ def test_the_judge_sees_question_answers_and_reply_as_one_line_each() -> None:
 
 def test_the_guard_is_twelve_wrong_replies_and_four_right_ones_all_different() -> None:
     assert (len(judge.WRONG), len(judge.RIGHT)) == (12, 4)
-    assert len({guard.reply for guard in (*judge.WRONG, *judge.RIGHT)}) == KNOWN
+    assert len({reply for _, _, reply in (*judge.WRONG, *judge.RIGHT)}) == KNOWN
 
 
-def test_a_judge_that_accepts_everything_is_caught() -> None:
-    result = run_guard(ScriptedModel(["right"] * KNOWN))
+@pytest.mark.parametrize(
+    ("verdicts", "accepted", "passed"),
+    [
+        (["right"] * 16, 12, False),  # accepts everything
+        (["wrong"] * 16, 0, False),  # rejects everything
+        (["wrong"] * 12 + ["right"] * 4, 0, True),
+        (["right"] * 1 + ["wrong"] * 11 + ["right"] * 4, 1, True),
+        (["right"] * 2 + ["wrong"] * 10 + ["right"] * 4, 2, False),
+    ],
+)
+def test_a_judge_has_to_tell_wrong_replies_from_right_ones(
+    verdicts: list[str], accepted: int, passed: bool
+) -> None:
+    report = run_guard(ScriptedModel(verdicts), "judge")
 
-    assert result.false_acceptance == 1
-    assert not audit(result, "lenient").passed
+    assert (report.checked, report.violations, report.passed) == (12, accepted, passed)
 
 
-def test_a_judge_that_rejects_everything_is_caught_too() -> None:
-    result = run_guard(ScriptedModel(["wrong"] * KNOWN))
+def test_the_audit_of_a_judge_has_an_interval() -> None:
+    report = run_guard(ScriptedModel(["wrong"] * 12 + ["right"] * 4), "judge")
 
-    assert result.false_acceptance == 0
-    assert not audit(result, "grumpy").passed
-
-
-def test_a_judge_that_tells_them_apart_passes_with_its_interval() -> None:
-    result = run_guard(ScriptedModel(["wrong"] * 12 + ["right"] * 4))
-    report = audit(result, "good")
-
-    assert report.passed
     assert "accepts 0 of 12 wrong replies (95 %: 0 to 24 %)" in report.note
 
 
-def test_one_accepted_reply_of_twelve_is_borne_and_two_are_not() -> None:
-    passed = [
-        audit(GuardResult(wrong=12, accepted=n, right=4, rejected=0, unparseable=0), "j").passed
-        for n in (1, 2)
-    ]
-
-    assert passed == [True, False]
-
-
 def test_what_is_no_verdict_is_counted_and_neither_accepted_nor_right() -> None:
-    result = run_guard(ScriptedModel(["hm"] * KNOWN))
+    report = run_guard(ScriptedModel(["hm"] * KNOWN), "judge")
 
-    assert (result.accepted, result.rejected, result.unparseable) == (0, 4, KNOWN)
+    assert "accepts 0 of 12" in report.note
+    assert f"rejects 4 of 4 right ones; {KNOWN} verdicts cannot be read" in report.note
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

@@ -84,7 +84,7 @@ def _guard(config: Config) -> list[Audit]:
     if config.judge is None:
         return []
     name = f"{config.judge.kind} {config.judge.name}".strip()
-    return [judge.audit(judge.run_guard(answering.load(config.judge)), name)]
+    return [judge.run_guard(answering.load(config.judge), name)]
 
 
 def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:

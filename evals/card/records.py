@@ -180,13 +180,13 @@ class Card:
     def _repr_html_(self) -> str:
         from memkit.display.html import embed_document
 
-        return embed_document(str(_report("page").page(self)))
+        return embed_document(str(_report().page(self)))
 
     def __rich__(self) -> "RenderableType":
-        summary: RenderableType = _report("terminal").summary(self)
+        summary: RenderableType = _report().summary(self)
         return summary
 
 
-def _report(module: str) -> Any:
-    """Return a module of `evals.card.report`, which imports this one."""
-    return import_module(f"evals.card.report.{module}")
+def _report() -> Any:
+    """Return `evals.card.report`, which imports this module."""
+    return import_module("evals.card.report")

@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import binomtest
+
 from evals.card.audit import leakage
 from evals.card.records import Audit, Record
-from evals.data.haystack import DataSet, Haystack, Question
+from evals.data.haystack import DataSet
 
 VIOLATIONS: Mapping[str, str] = {  # key of `Record.audit` -> name of the audit
     "from the future": "temporal: nothing from the future of a question",
@@ -23,17 +25,12 @@ def audits(
 ) -> list[Audit]:
     """Return every audit of a card: of each data set, then of each system on it.
 
-    Args:
-        records: all of them.
-        data: the data sets by their names in the card.
-        train: texts by id that a system or model was trained or tuned on, where they are known.
+    `train` has the texts by id that a system or model was trained or tuned on, if they are known.
     """
-    of_data = []
+    results: list[Audit] = []
     for name, data_set in data.items():
-        of_data += leakage.audits(name, data_set, train)
-        of_data.append(evidence_in_time(name, data_set))
-    of_data += leakage.apart(data)
-    return [*of_data, *violations(records), *closed_book(records)]
+        results += [*leakage.audits(name, data_set, train), evidence_in_time(name, data_set)]
+    return [*results, *leakage.apart(data), *violations(records), *closed_book(records)]
 
 
 def violations(records: Sequence[Record]) -> list[Audit]:
@@ -62,25 +59,17 @@ def violations(records: Sequence[Record]) -> list[Audit]:
     return results
 
 
-def closed_book(
-    records: Sequence[Record], *, metric: str = "contains", threshold: float = CLOSED_BOOK
-) -> list[Audit]:
+def closed_book(records: Sequence[Record]) -> list[Audit]:
     """Return the audit of whether the model knows the test: right answers without any memory.
 
-    Args:
-        records: those of answerable questions in the parametric regime count.
-        metric: 1 where a reply is right, 0 where it is not.
-        threshold: share of right answers that guessing may reach. The audit fails if the whole
-            95 % interval (Wilson's) is above it.
-
+    Records of answerable questions in the parametric regime count. The audit fails if the whole
+    95 % interval (Wilson's) is above the share of right answers that guessing may reach.
     Source: Zhang et al. 2025, 4.1.2: the zero-injection baseline.
     """
-    from scipy.stats import binomtest
-
     scores_of = defaultdict(list)
     for record in records:
-        if record.regime == "parametric" and record.answerable and metric in record.scores:
-            scores_of[record.data, record.system].append(record.scores[metric])
+        if record.regime == "parametric" and record.answerable and "contains" in record.scores:
+            scores_of[record.data, record.system].append(record.scores["contains"])
     results = []
     for (data, system), scores in sorted(scores_of.items()):
         right = sum(score >= 1 for score in scores)
@@ -92,9 +81,9 @@ def closed_book(
                 system=system,
                 checked=len(scores),
                 violations=right,
-                threshold=threshold,
-                passed=bool(interval.low <= threshold),
-                note=f"{right / len(scores):.1%} right without a memory ({metric}), "
+                threshold=CLOSED_BOOK,
+                passed=bool(interval.low <= CLOSED_BOOK),
+                note=f"{right / len(scores):.1%} right without a memory (contains), "
                 f"{interval.low:.1%} to {interval.high:.1%}",
             )
         )
@@ -107,13 +96,20 @@ def evidence_in_time(data: str, data_set: DataSet) -> Audit:
     Checked are the questions with evidence and a time: a date, or a position among the turns.
     Source: Zhang et al. 2025, 4.1.2 (temporal governance) and table 4.3.
     """
-    timed = [
-        (haystack, question)
-        for haystack in data_set.haystacks
-        for question in haystack.questions
-        if (question.asked_at or question.after is not None) and _gold(question)
-    ]
-    late = [question.id for haystack, question in timed if _has_late_evidence(haystack, question)]
+    timed = []
+    for haystack in data_set.haystacks:
+        for question in haystack.questions:
+            gold = {turn for gold in question.golds.values() for turn in gold.turns}
+            asked_at, after = question.asked_at, question.after
+            if gold and (asked_at or after is not None):
+                is_late = any(
+                    (after is not None and n >= after)
+                    or bool(asked_at and turn.said_at and turn.said_at > asked_at)
+                    for n, turn in enumerate(haystack.turns)
+                    if turn.id in gold
+                )
+                timed.append((question.id, is_late))
+    late = [id for id, is_late in timed if is_late]
     note = "" if timed else "no question of this data set has a time and evidence"
     if late:
         note = f"said after it was asked: {', '.join(late[:5])}{' …' if len(late) > 5 else ''}"
@@ -125,18 +121,4 @@ def evidence_in_time(data: str, data_set: DataSet) -> Audit:
         violations=len(late),
         passed=not late,
         note=note,
-    )
-
-
-def _gold(question: Question) -> set[str]:
-    return {turn for gold in question.golds.values() for turn in gold.turns}
-
-
-def _has_late_evidence(haystack: Haystack, question: Question) -> bool:
-    gold, asked_at = _gold(question), question.asked_at
-    return any(
-        (question.after is not None and n >= question.after)
-        or bool(asked_at and turn.said_at and turn.said_at > asked_at)
-        for n, turn in enumerate(haystack.turns)
-        if turn.id in gold
     )

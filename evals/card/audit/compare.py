@@ -4,9 +4,9 @@ Differences of data, questions and settings are reported, and no drop is checked
 threshold is not met. A bound on a figure of B does not depend on A.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,9 +15,8 @@ from rich.table import Table
 from evals.card.audit import differences
 from evals.card.audit.differences import Place
 from evals.card.audit.thresholds import Cards, Check, Difference, Key, Registration, Systems, check
-from evals.card.records import Card, Compared, Figure, Record
+from evals.card.records import Card, Compared
 from evals.stats.testing import magnitude
-from memkit.errors import InvalidInput
 
 _LEVEL = 0.05  # significance level of the differences that are printed
 _MOST = 20  # mismatches that are printed
@@ -26,9 +25,6 @@ _SAME = ("format", "sha256", "golds", "notes")  # of a data set; notes have hash
 _DECIDING = ("budget", "embedder", "prompt_sha256", "model")  # settings that scores depend on
 _JUDGED = ("judge", "judge_prompt_sha256")  # settings that verdicts depend on
 _SAMPLES = ("model.questions", "model.recall")  # settings of which replies exist
-
-Json = Mapping[str, Any]
-Row = TypeVar("Row", Record, Figure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +43,7 @@ class Verdict:
 
 
 def compare_cards(
-    a: Card | Json, b: Card | Json, thresholds: Registration | None = None, *, seed: int = 0
+    a: Card, b: Card, thresholds: Registration | None = None, *, seed: int = 0
 ) -> Verdict:
     """Compare card B with card A on the same questions, and check the thresholds on B.
 
@@ -55,28 +51,17 @@ def compare_cards(
     non-inferiority: the 95 % interval of B − A has to end on the good side of it. With fewer than
     five conversations it is not run, because few may agree by chance. All checks have to pass, so
     they need no correction (Berger 1982); the differences are corrected by Holm.
-
-    Args:
-        a: the earlier card, or its JSON: `dataclasses.asdict` of it.
-        b: the later one.
-        thresholds: from `thresholds.read`; None: only differences.
-        seed: of the resampling.
-
-    Raises:
-        InvalidInput: one of them is no card of this version.
     """
-    first, second = _parts(a), _parts(b)
-    data, settings = _data_mismatches(first, second), _setting_mismatches(first, second)
-    summaries = _summaries(first, second)
-    before, after = (
-        differences.by_place(_rows(Record, card, "records", name))
-        for card, name in ((first, "A"), (second, "B"))
-    )
+    data, settings = _data_mismatches(a, b), _setting_mismatches(a, b)
+    summaries = [
+        f"card {name} was written without records; pass the card.json of the run"
+        for name, card in (("A", a), ("B", b))
+        if card.figures and not card.records
+    ]
+    before, after = differences.by_place(a.records), differences.by_place(b.records)
     cards = Cards(
-        figures={
-            name: _rows(Figure, card, "figures", name)
-            for name, card in (("A", first), ("B", second))
-        },
+        a=a,
+        b=b,
         before=before,
         after=after,
         differences=_differences(before, after, data, seed),
@@ -100,38 +85,9 @@ def compare_cards(
     )
 
 
-def _parts(card: Card | Json) -> Json:
-    """Return the parts of a card by name, as its JSON has them."""
-    if not isinstance(card, Card):
-        return card
-    return {name: getattr(card, name) for name in ("config", "data", "figures", "records")}
-
-
-def _rows(kind: type[Row], card: Json, part: str, name: str) -> list[Row]:
-    """Return the records or figures of a card."""
-    try:
-        return [row if isinstance(row, kind) else kind(**row) for row in card[part]]
-    except (KeyError, TypeError) as error:
-        raise InvalidInput(
-            f"card {name} has no {part} as this version writes them ({error}); make it again"
-        ) from error
-
-
-# ---- mismatches
-
-
-def _summaries(a: Json, b: Json) -> list[str]:
-    """Return which cards are summaries: figures without records to pair."""
-    return [
-        f"card {name} was written without records; pass the card.json of the run"
-        for name, card in (("A", a), ("B", b))
-        if card["figures"] and not card["records"]
-    ]
-
-
-def _setting_mismatches(a: Json, b: Json) -> dict[str, str]:
+def _setting_mismatches(a: Card, b: Card) -> dict[str, str]:
     """Return the settings that differ, by name; a setting that a card lacks is None."""
-    before, after = (_flatten(card.get("config", {})) for card in (a, b))
+    before, after = _flatten(a.config), _flatten(b.config)
     return {
         key: f"config: {key} is {before.get(key)!r} in A and {after.get(key)!r} in B"
         for key in sorted((before.keys() | after.keys()) - {"name", "data"})
@@ -139,7 +95,7 @@ def _setting_mismatches(a: Json, b: Json) -> dict[str, str]:
     }
 
 
-def _flatten(config: Json) -> dict[str, object]:
+def _flatten(config: Mapping[str, Any]) -> dict[str, object]:
     """Return settings with those of the model and the judge as "model.window"."""
     flat: dict[str, object] = {}
     for key, value in config.items():
@@ -154,12 +110,13 @@ def _select(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
     return [settings[key] for key in chosen]
 
 
-def _data_mismatches(a: Json, b: Json) -> dict[str, str]:
+def _data_mismatches(a: Card, b: Card) -> dict[str, str]:
     """Return the data sets that differ, with their first difference."""
-    before, after = ({str(row.get("name")): row for row in card.get("data", ())} for card in (a, b))
-    mismatches = {}
-    for name in sorted(before.keys() ^ after.keys()):
-        mismatches[name] = f"data {name} is in card {'A' if name in before else 'B'} only"
+    before, after = ({str(row.get("name")): row for row in card.data} for card in (a, b))
+    mismatches = {
+        name: f"data {name} is in card {'A' if name in before else 'B'} only"
+        for name in sorted(before.keys() ^ after.keys())
+    }
     for name in sorted(before.keys() & after.keys()):
         for key in _SAME:
             old, new = before[name].get(key), after[name].get(key)
@@ -177,52 +134,45 @@ def _question_mismatches(
     for place in dict.fromkeys((*before, *after)):
         old, new = before.get(place, {}), after.get(place, {})
         for system in dict.fromkeys((*old, *new)):
-            if why := data.get(place[0]):
-                mismatches[place, system] = why
-                continue
             a, b = (
                 {differences.key(record) for record in side.get(system, ()) if not record.probe}
                 for side in (old, new)
             )
-            if a != b:
-                counts = f"{len(a - b)} only in A, {len(b - a)} only in B, {len(a & b)} in both"
+            counts = f"{len(a - b)} only in A, {len(b - a)} only in B, {len(a & b)} in both"
+            if place[0] in data:
+                mismatches[place, system] = data[place[0]]
+            elif a != b:
                 mismatches[place, system] = f"other questions were asked: {counts}"
     return mismatches
-
-
-# ---- differences
 
 
 def _differences(
     before: Systems, after: Systems, data: Mapping[str, str], seed: int
 ) -> dict[Key, Difference]:
     """Return B − A of all metrics of both cards, on the questions of both."""
-    results: dict[Key, Compared] = {}
-    sizes: dict[Key, tuple[int, int]] = {}
-    for place, system, metric in _common(before, after, data):
-        pairs = differences.pair(after[place][system], before[place][system], metric)
-        if len(pairs.scores):
-            sizes[metric, place, system] = pairs.alone, len(set(pairs.clusters))
-            results[metric, place, system] = differences.difference(
-                pairs, metric, place, names=(f"{system}, B", f"{system}, A"), seed=seed
-            )
-    corrected = zip(results, differences.correct(list(results.values())), strict=True)
+    results: dict[Key, Difference] = {}
+    common = (
+        (place, system, old, after[place][system])
+        for place, systems in before.items()
+        for system, old in systems.items()
+        if place[0] not in data and system in after.get(place, {})
+    )
+    for place, system, old, new in common:
+        for metric in dict.fromkeys(name for record in new for name in record.scores):
+            pairs = differences.pair(new, old, metric)
+            if len(pairs.scores):
+                results[metric, place, system] = Difference(
+                    compared=differences.difference(
+                        pairs, metric, place, names=(f"{system}, B", f"{system}, A"), seed=seed
+                    ),
+                    alone=pairs.alone,
+                    tasks=len(set(pairs.clusters)),
+                )
+    corrected = differences.correct([result.compared for result in results.values()])
     return {
-        key: Difference(compared=compared, alone=sizes[key][0], tasks=sizes[key][1])
-        for key, compared in corrected
+        key: result._replace(compared=compared)
+        for (key, result), compared in zip(results.items(), corrected, strict=True)
     }
-
-
-def _common(
-    before: Systems, after: Systems, data: Mapping[str, str]
-) -> Iterator[tuple[Place, str, str]]:
-    """Yield place, system and metric of everything that both cards may have a score of."""
-    for place in before:
-        if place in after and place[0] not in data:
-            for system in before[place]:
-                records = after[place].get(system, ())
-                for metric in dict.fromkeys(name for record in records for name in record.scores):
-                    yield place, system, metric
 
 
 # ---- printing
@@ -231,11 +181,15 @@ def _common(
 def show(verdict: Verdict, console: Console) -> None:
     """Print the checks, the significant differences, and what does not compare."""
     if verdict.checks:
-        console.print(_check_table(verdict))
+        table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
+        for result in verdict.checks:
+            optional = ", optional" if result.state == "not run" and result.optional else ""
+            state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
+            cells = map(escape, (result.label, result.data, result.regime))
+            table.add_row(*cells, state, escape(result.reason))
+        console.print(table)
     significant = [
-        compared
-        for compared in verdict.differences
-        if compared.p_holm is not None and compared.p_holm < _LEVEL
+        row for row in verdict.differences if row.p_holm is not None and row.p_holm < _LEVEL
     ]
     if significant:
         console.print(_difference_table(significant))
@@ -252,23 +206,12 @@ def show(verdict: Verdict, console: Console) -> None:
         console.print(f"Card B {word} against {escape(verdict.registered)}")
 
 
-def _check_table(verdict: Verdict) -> Table:
-    table = Table("threshold", "data", "regime", "state", "why", title="Thresholds")
-    for result in verdict.checks:
-        optional = ", optional" if result.state == "not run" and result.optional else ""
-        state = f"[{_COLOURS[result.state]}]{result.state}{optional}[/]"
-        cells = [escape(cell) for cell in (result.label, result.data, result.regime)]
-        table.add_row(*cells, state, escape(result.reason))
-    return table
-
-
 def _difference_table(significant: Sequence[Compared]) -> Table:
     columns = ("metric", "data", "regime", "system", "B − A", "95 %", "Holm p", "effect", "n")
     table = Table(*columns, title="Differences that are more than chance")
     for row in sorted(significant, key=lambda row: (row.p_holm or 0, -abs(row.difference))):
-        interval = (
-            "" if row.low is None or row.high is None else f"{row.low:+.3f} … {row.high:+.3f}"
-        )
+        has_interval = row.low is not None and row.high is not None
+        interval = f"{row.low:+.3f} … {row.high:+.3f}" if has_interval else ""
         effect = "" if row.effect is None else f"{row.effect:+.2f} {magnitude(row.effect)}"
         words = (row.metric, row.data, row.regime, row.ours.removesuffix(", B"))
         figures = (f"{row.difference:+.3f}", interval, f"{row.p_holm:.4f}", effect, str(row.n))

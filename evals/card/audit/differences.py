@@ -1,8 +1,9 @@
 """Paired differences between two systems, or two cards, from records of the same questions."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,7 @@ Key = tuple[str, str, int]  # conversation, question, step
 Place = tuple[str, Regime]  # data set, regime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class Pairs(NamedTuple):
     """The scores of two sides on the questions that both have a score for."""
 
     scores: Floats
@@ -29,17 +29,17 @@ def key(record: Record) -> Key:
     return record.haystack, record.question, record.step
 
 
-def pair(records: Iterable[Record], baseline: Iterable[Record], metric: str) -> Pairs:
-    """Pair the scores of two sides on one data set; probes are left out.
-
-    Args:
-        records: of one system in one regime.
-        baseline: of another system, or of the same system in another card.
-        metric: a key of `Record.scores`.
-    """
-    records = list(records)
+def pair(records: Sequence[Record], baseline: Sequence[Record], metric: str) -> Pairs:
+    """Pair the scores of two sides on one data set in one regime; probes are left out."""
+    a, b = (
+        {
+            key(record): record.scores[metric]
+            for record in side
+            if metric in record.scores and not record.probe
+        }
+        for side in (records, baseline)
+    )
     task_of = {record.haystack: record.task for record in records}
-    a, b = _scores(records, metric), _scores(baseline, metric)
     both = sorted(a.keys() & b.keys())
     return Pairs(
         scores=np.array([a[key] for key in both], dtype=np.float64),
@@ -49,20 +49,11 @@ def pair(records: Iterable[Record], baseline: Iterable[Record], metric: str) -> 
     )
 
 
-def _scores(records: Iterable[Record], metric: str) -> dict[Key, float]:
-    return {
-        key(record): record.scores[metric]
-        for record in records
-        if metric in record.scores and not record.probe
-    }
-
-
 def by_place(records: Iterable[Record]) -> dict[Place, dict[str, list[Record]]]:
     """Return records by data set and regime, and inside by system, in their order."""
     places: dict[Place, dict[str, list[Record]]] = defaultdict(dict)
     for record in records:
-        place = places[record.data, record.regime]
-        place.setdefault(record.system, []).append(record)
+        places[record.data, record.regime].setdefault(record.system, []).append(record)
     return dict(places)
 
 
@@ -73,12 +64,6 @@ def compare_systems(
 
     All metrics and all other systems of a data set in a regime are one family for Holm's
     correction. A metric without a common question is left out.
-
-    Args:
-        records: all of them.
-        metrics: keys of `Record.scores`.
-        system: the one that the others are compared with.
-        seed: of the resampling.
     """
     results: list[Compared] = []
     for (data, regime), systems in by_place(records).items():
@@ -98,15 +83,7 @@ def compare_systems(
 def difference(
     pairs: Pairs, metric: str, place: Place, *, names: tuple[str, str], seed: int
 ) -> Compared:
-    """Return one paired difference, not corrected yet.
-
-    Args:
-        pairs: at least one.
-        metric: of the scores.
-        place: data set and regime.
-        names: of the system and of the baseline.
-        seed: of the resampling.
-    """
+    """Return one paired difference of a system and a baseline with these names, not corrected."""
     data, regime = place
     result = testing.compare(pairs.scores, pairs.baseline, pairs.clusters, seed)
     return Compared(
@@ -119,12 +96,12 @@ def difference(
 
 def correct(differences: Sequence[Compared]) -> list[Compared]:
     """Return differences with their p-values corrected by Holm within each family."""
-    families: Mapping[str, list[int]] = defaultdict(list)
+    families: dict[str, list[int]] = defaultdict(list)
     for n, compared in enumerate(differences):
         families[compared.family].append(n)
-    results = list(differences)
-    for numbers in families.values():
-        ps = testing.holm([differences[n].p for n in numbers])
-        for n, p in zip(numbers, ps, strict=True):
-            results[n] = replace(differences[n], p_holm=p)
-    return results
+    p_of = {
+        n: p
+        for numbers in families.values()
+        for n, p in zip(numbers, testing.holm([differences[n].p for n in numbers]), strict=True)
+    }
+    return [replace(compared, p_holm=p_of[n]) for n, compared in enumerate(differences)]

@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Literal
 
 from evals.card.records import Audit
@@ -33,77 +32,38 @@ _MOST_CHARACTERS = 2000  # of a reply: a longer one would push the question out 
 _VERDICT = re.compile(r"\W*(?:verdict\W+)?(right|wrong)(?:\W*$|[.!:*\"]*[.!:\n])", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """A reply with a known verdict."""
-
-    question: str
-    answer: str
-    reply: str
-
-
-WRONG: tuple[Guard, ...] = tuple(
-    Guard(question=question, answer=answer, reply=reply)
-    for question, answer, reply in (
-        ("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
-        ("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
-        ("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
-        ("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
-        ("How many sisters has Mia?", "two", "Mia has three sisters."),
-        ("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
-        ("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
-        ("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
-        ("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
-        ("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
-        ("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
-        ("What colour is Nora's bike?", "red", "It is red, blue or green."),
-    )
+# question, answer, and a reply with a known verdict
+WRONG = (
+    ("Where does Ann live now?", "Bergen", "Ann lives in Oslo, close to the harbour."),
+    ("Where does Ann live now?", "Bergen", "She lives in a city in Norway."),
+    ("When did Tom adopt his cat?", "3 May 2023", "Tom adopted his cat on 3 June 2023."),
+    ("When did Tom adopt his cat?", "3 May 2023", "He adopted her some time ago."),
+    ("How many sisters has Mia?", "two", "Mia has three sisters."),
+    ("What is Leo allergic to?", "peanuts", "Leo is allergic to a kind of nut: almonds."),
+    ("What instrument does Eva play?", "the cello", "Eva plays the viola in an orchestra."),
+    ("Who gave Ben the watch?", "his grandmother", "His grandfather gave him the watch."),
+    ("Does Ida still work at the bakery?", "no", "Yes, Ida works at the bakery."),
+    ("What did Max order?", "green tea", "Max ordered something to drink, as he often does."),
+    ("Which came first, the trip or the move?", "the trip", "The move came before the trip."),
+    ("What colour is Nora's bike?", "red", "It is red, blue or green."),
 )
-RIGHT: tuple[Guard, ...] = tuple(  # they catch a judge that always says "wrong"
-    Guard(question=question, answer=answer, reply=reply)
-    for question, answer, reply in (
-        ("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
-        ("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
-        ("How many sisters has Mia?", "two", "Mia has 2 sisters."),
-        ("What instrument does Eva play?", "the cello", "Cello."),
-    )
+RIGHT = (  # they catch a judge that always says "wrong"
+    ("Where does Ann live now?", "Bergen", "She has moved: Ann lives in Bergen now."),
+    ("When did Tom adopt his cat?", "3 May 2023", "On May 3rd, 2023."),
+    ("How many sisters has Mia?", "two", "Mia has 2 sisters."),
+    ("What instrument does Eva play?", "the cello", "Cello."),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardResult:
-    """The results of a judge on replies with known verdicts."""
-
-    wrong: int  # wrong replies
-    accepted: int  # of those, called right
-    right: int  # right replies
-    rejected: int  # of those, not called right
-    unparseable: int  # of both, without a verdict
-
-    @property
-    def false_acceptance(self) -> float:
-        """Return the share of wrong replies that the judge calls right."""
-        return self.accepted / self.wrong
 
 
 def verdict(model: Model, question: str, answers: Sequence[str], reply: str) -> Verdict:
-    """Ask the judge about one reply.
-
-    Args:
-        model: the judge, best with greedy decoding.
-        question: the text of the question.
-        answers: at least one; any of them is right.
-        reply: its first 2,000 characters are judged.
-
-    Returns:
-        "right" or "wrong", or None if the judge says neither clearly.
+    """Ask the judge whether a reply gives one of the answers; None if it does not say clearly.
 
     Raises:
         ModelError: the model failed.
     """
     prompt = ASK.format(
         question=_line(question),
-        answers=" / ".join(_line(answer) for answer in answers),
+        answers=" / ".join(map(_line, answers)),
         reply=_line(reply)[:_MOST_CHARACTERS],
     )
     messages = [
@@ -121,53 +81,39 @@ def parse_verdict(output: str) -> Verdict:
     ('right', None)
     """
     match = _VERDICT.match(output)
-    if match is None:
-        return None
-    return "right" if match[1].lower() == "right" else "wrong"
+    return match and ("right" if match[1].lower() == "right" else "wrong")
 
 
-def run_guard(model: Model) -> GuardResult:
-    """Ask a judge about the replies with known verdicts; 16 calls.
+def run_guard(model: Model, name: str) -> Audit:
+    """Return the audit of a judge: how many replies that are known to be wrong it accepts.
+
+    A judge that rejects more than half of the right ones fails too. It is called 16 times.
 
     Raises:
         ModelError: the model failed.
     """
-    wrong = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in WRONG]
-    right = [verdict(model, guard.question, [guard.answer], guard.reply) for guard in RIGHT]
-    return GuardResult(
-        wrong=len(wrong),
-        accepted=wrong.count("right"),
-        right=len(right),
-        rejected=len(right) - right.count("right"),
-        unparseable=[*wrong, *right].count(None),
-    )
-
-
-def audit(result: GuardResult, name: str) -> Audit:
-    """Return the audit of a judge: how many known wrong replies it accepts.
-
-    Args:
-        result: from `run_guard`.
-        name: of the judge's model.
-    """
     from scipy.stats import binomtest
 
-    interval = binomtest(result.accepted, result.wrong).proportion_ci(method="wilson")
-    low, high = 100 * interval.low, 100 * interval.high
+    on_wrong, on_right = (
+        [verdict(model, question, [answer], reply) for question, answer, reply in guards]
+        for guards in (WRONG, RIGHT)
+    )
+    accepted, rejected = on_wrong.count("right"), len(RIGHT) - on_right.count("right")
+    interval = binomtest(accepted, len(WRONG)).proportion_ci(method="wilson")
     note = (
-        f"accepts {result.accepted} of {result.wrong} wrong replies "
-        f"(95 %: {low:.0f} to {high:.0f} %), "
-        f"rejects {result.rejected} of {result.right} right ones; "
-        f"{result.unparseable} verdicts cannot be read"
+        f"accepts {accepted} of {len(WRONG)} wrong replies "
+        f"(95 %: {100 * interval.low:.0f} to {100 * interval.high:.0f} %), "
+        f"rejects {rejected} of {len(RIGHT)} right ones; "
+        f"{(on_wrong + on_right).count(None)} verdicts cannot be read"
     )
     return Audit(
         name="judge: wrong replies are rejected",
         data="",
         system=name,
-        checked=result.wrong,
-        violations=result.accepted,
+        checked=len(WRONG),
+        violations=accepted,
         threshold=MOST_ACCEPTED,
-        passed=result.false_acceptance < MOST_ACCEPTED and result.rejected <= result.right / 2,
+        passed=accepted / len(WRONG) < MOST_ACCEPTED and rejected <= len(RIGHT) / 2,
         note=note,
     )
 

@@ -7,17 +7,15 @@ Ullman, chapter 3.
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
 
 from evals.card.records import Audit
-from evals.data.haystack import DataSet, Haystack, Question
+from evals.data.haystack import DataSet, Haystack
 from memkit.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
 
 SHINGLE = 5  # words
 SIMILAR = 0.8  # Jaccard similarity of two texts that count as equal; the paper's example
@@ -33,14 +31,6 @@ Texts = Mapping[str, str]  # by id
 Shingles = frozenset[str]
 
 
-class Overlap(NamedTuple):
-    """Two texts that count as equal."""
-
-    left: str  # ids
-    right: str
-    jaccard: float
-
-
 def shingles(text: str) -> Shingles:
     """Return all runs of five words; a shorter text is one shingle, an empty text has none.
 
@@ -52,80 +42,53 @@ def shingles(text: str) -> Shingles:
     return frozenset(" ".join(words[n : n + SHINGLE]) for n in range(last + 1) if words)
 
 
-def overlap(left: Texts, right: Texts) -> list[Overlap]:
-    """Return the pairs of a left and a right text with a Jaccard similarity of `SIMILAR`."""
-    from datasketch import MinHashLSH
-
-    lefts, rights = _by_shingles(left), _by_shingles(right)
+def overlap(left: Texts, right: Texts) -> set[str]:
+    """Return the ids of right texts with a Jaccard similarity of `SIMILAR` to a left text."""
+    lefts = {shingles(text) for text in left.values()}  # of each distinct text: sketches are slow
+    rights = {id: shingled for id, text in right.items() if (shingled := shingles(text))}
     # the similarity of two sets is at most the ratio of their sizes
-    sizes = sorted(map(len, rights)) or [1]
-    lefts = {
-        a: ids for a, ids in lefts.items() if min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
+    sizes = sorted(map(len, rights.values())) or [1]
+    sketches = {
+        a: _sketch(a) for a in lefts if a and min(len(a) / sizes[0], sizes[-1] / len(a)) >= SIMILAR
     }
     index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS_AND_ROWS)
-    sketches = {a: _sketch(a) for a in lefts}
     for a, sketch in sketches.items():
         index.insert(a, sketch)
-    return sorted(
-        Overlap(left_id, right_id, jaccard)
-        for b, right_ids in rights.items()
+    similar = {
+        b
+        for b in set(rights.values())
         for a in index.query(sketches.get(b) or _sketch(b))
-        if (jaccard := len(a & b) / len(a | b)) >= SIMILAR
-        for left_id in lefts[a]
-        for right_id in right_ids
-    )
+        if len(a & b) / len(a | b) >= SIMILAR
+    }
+    return {id for id, shingled in rights.items() if shingled in similar}
 
 
-def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
-    """Return the audit of how many texts of `right` are in `left` as well.
-
-    Args:
-        name: of the two sets, such as "train ∩ test".
-        data: the name of the data set.
-        left: texts by id.
-        right: the texts that must not be known beforehand, by id.
-    """
-    affected = {pair.right for pair in overlap(left, right)}
-    method = f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}"
-    return _audit(name, data, len(right), len(affected), f"{method}; {len(left)} texts on the left")
-
-
-def _by_shingles(texts: Texts) -> dict[Shingles, list[str]]:
-    """Return the ids of each distinct text: sketches are slow, and dialogues repeat themselves."""
-    ids = defaultdict(list)
-    for id, text in texts.items():
-        if shingled := shingles(text):
-            ids[shingled].append(id)
-    return dict(ids)
-
-
-def _sketch(shingled: Shingles) -> "MinHash":
-    from datasketch import MinHash
-
+def _sketch(shingled: Shingles) -> MinHash:
     sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED)
     sketch.update_batch([shingle.encode() for shingle in sorted(shingled)])
     return sketch
+
+
+def between(name: str, data: str, left: Texts, right: Texts) -> Audit:
+    """Return the audit of how many texts of `right` are in `left`: "train ∩ test" of a data set."""
+    note = (
+        f"MinHash, then exact Jaccard of {SHINGLE}-word shingles ≥ {SIMILAR:g}; "
+        f"{len(left)} texts on the left"
+    )
+    return _audit(name, data, len(right), len(overlap(left, right)), note)
 
 
 # ---- audits of a data set
 
 
 def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Audit]:
-    """Return every leakage audit that a data set allows.
+    """Return every leakage audit that a data set of this name allows.
 
-    Args:
-        data: its name in the card.
-        data_set: its conversations.
-        train: texts that a system or model was trained or tuned on, where they are known.
+    `train` has the texts by id that a system or model was trained or tuned on, if they are known.
     """
-    haystacks = list(data_set.haystacks)
+    haystacks = data_set.haystacks
     results = [questions_in_dialogue(data, haystacks), answers_in_questions(data, haystacks)]
-    tuning, report = (
-        _questions(data_set.in_split("tuning")),
-        _questions(data_set.in_split("report")),
-    )
-    if tuning and report:
-        results.append(between("tuning ∩ report", data, tuning, report))
+    results += _tuning_and_report(data, data_set, [data_set])
     if train:
         index = {
             f"{haystack.name}/{turn.id}": turn.text
@@ -138,6 +101,26 @@ def audits(data: str, data_set: DataSet, train: Texts | None = None) -> list[Aud
     return results
 
 
+def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
+    """Return the audits of tuning against report parts of one file that are two data sets."""
+    results = []
+    for name, data_set in sets.items():
+        others = [
+            candidate
+            for title, candidate in sets.items()
+            if title != name and candidate.sha256 == data_set.sha256
+        ]
+        results += _tuning_and_report(name, data_set, others)
+    return results
+
+
+def _tuning_and_report(name: str, data_set: DataSet, sources: Iterable[DataSet]) -> list[Audit]:
+    """Return the audit of tuning questions of the sources that a data set reports on."""
+    tuning = _questions(haystack for source in sources for haystack in source.in_split("tuning"))
+    report = _questions(data_set.in_split("report"))
+    return [between("tuning ∩ report", name, tuning, report)] if tuning and report else []
+
+
 def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
     """Return the audit of questions that are in the dialogue themselves.
 
@@ -148,49 +131,31 @@ def questions_in_dialogue(data: str, haystacks: Sequence[Haystack]) -> Audit:
     for haystack in haystacks:
         turns = {str(turn.id): turn.text for turn in haystack.turns}
         questions = {question.id: question.text for question in haystack.questions}
-        dialogue = "\n".join(f" {' '.join(_words(text))} " for text in turns.values())
-        near = {pair.right for pair in overlap(turns, questions)}
-        for id, text in questions.items():
-            words = _words(text)
-            if len(words) >= SHINGLE and f" {' '.join(words)} " in dialogue:
-                near.add(id)
+        dialogue = "\n".join(map(_padded, turns.values()))
+        near = overlap(turns, questions) | {
+            id
+            for id, text in questions.items()
+            if len(_words(text)) >= SHINGLE and _padded(text) in dialogue
+        }
         checked, affected = checked + len(questions), affected + len(near)
-    return _audit(
-        "index ∩ test", data, checked, affected, "questions that were said in the dialogue"
-    )
+    note = "questions that were said in the dialogue"
+    return _audit("index ∩ test", data, checked, affected, note)
 
 
 def answers_in_questions(data: str, haystacks: Sequence[Haystack]) -> Audit:
     """Return the audit of questions that contain their own answer; a choice ("or") may."""
-    checked = [
-        question
+    contained = [
+        "or" not in _words(question.text)
+        and any(
+            _words(answer) and _padded(answer) in _padded(question.text)
+            for answer in question.expected.answers
+        )
         for haystack in haystacks
         for question in haystack.questions
         if question.answerable and question.expected.answers
     ]
-    affected = [question for question in checked if _contains_answer(question)]
     note = "questions that hold their own answer, other than those that offer a choice"
-    return _audit("answer in question", data, len(checked), len(affected), note)
-
-
-def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
-    """Return the audits of tuning against report parts of one file that are two data sets.
-
-    Args:
-        sets: the data sets by their names in the card.
-    """
-    results = []
-    for name, data_set in sets.items():
-        report = _questions(data_set.in_split("report"))
-        tuning = {
-            id: text
-            for title, candidate in sets.items()
-            if title != name and candidate.sha256 == data_set.sha256
-            for id, text in _questions(candidate.in_split("tuning")).items()
-        }
-        if tuning and report:
-            results.append(between("tuning ∩ report", name, tuning, report))
-    return results
+    return _audit("answer in question", data, len(contained), sum(contained), note)
 
 
 def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Audit:
@@ -207,7 +172,7 @@ def _audit(name: str, data: str, checked: int, violations: int, note: str) -> Au
     )
 
 
-def _questions(haystacks: Sequence[Haystack]) -> dict[str, str]:
+def _questions(haystacks: Iterable[Haystack]) -> dict[str, str]:
     """Return questions with their answers by id: the question alone may be a common one."""
     return {
         question.id: " ".join((question.text, *question.expected.answers[:1]))
@@ -220,11 +185,9 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _contains_answer(question: Question) -> bool:
-    words = _words(question.text)
-    answers = [" ".join(_words(answer)) for answer in question.expected.answers]
-    padded = f" {' '.join(words)} "
-    return "or" not in words and any(answer and f" {answer} " in padded for answer in answers)
+def _padded(text: str) -> str:
+    """Return the words of a text between spaces, so that it contains whole words only."""
+    return f" {' '.join(_words(text))} "
 
 
 # ---- training texts
@@ -267,19 +230,16 @@ def _texts(file: Path, n: int, line: str) -> Iterator[str]:
         raise InvalidInput(f"{file}, line {n}: not JSON: {error}") from error
 
 
-def _strings(value: object) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
+    """Yield every string of a JSON value, and a question together with its first answer."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield _question_with_answer(value)
-        for item in value.values():
-            yield from _strings(item)
+        answers = value.get("answer", value.get("answers"))
+        answer = answers[0] if isinstance(answers, list) and answers else answers
+        if "question" in value and answer:
+            yield f"{value['question']} {answer}"
+        yield from _strings([*value.values()])
     elif isinstance(value, list):
         for item in value:
             yield from _strings(item)
-
-
-def _question_with_answer(value: Mapping[str, Any]) -> str:
-    answers = value.get("answer", value.get("answers"))
-    answer = answers[0] if isinstance(answers, list) and answers else answers
-    return f"{value['question']} {answer}" if "question" in value and answer else ""

@@ -6,17 +6,18 @@ Source: Zhang et al. 2025, section 5 (S4: pre-register and publish thresholds).
 """
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AllowInfNan, Strict
 
 from evals.card.audit.differences import Place
-from evals.card.records import REGIMES, Compared, Figure, Record
+from evals.card.records import REGIMES, Card, Compared, Record
 from evals.card.validation import validate
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
@@ -29,6 +30,8 @@ Bound = Annotated[float, Strict(), AllowInfNan(False)]  # not "0.5", true, nor T
 State = Literal["passed", "failed", "not run"]
 Systems = Mapping[Place, Mapping[str, Sequence[Record]]]  # records by place and system
 Key = tuple[str, Place, str]  # metric, place, system
+Result = tuple[State, str]  # and the reason
+Results = dict[tuple[str, str], Result]  # by data set and regime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +129,7 @@ class Check:
         return self.state == "passed" or (self.state == "not run" and self.optional)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(NamedTuple):
     """B − A of one metric, with the size of its basis."""
 
     compared: Compared
@@ -139,7 +141,8 @@ class Difference:
 class Cards:
     """Two cards in the form that checks need."""
 
-    figures: Mapping[str, Sequence[Figure]]  # "A", "B"
+    a: Card
+    b: Card
     before: Systems
     after: Systems
     differences: Mapping[Key, Difference]
@@ -150,70 +153,68 @@ class Cards:
 
 def check(threshold: Threshold, cards: Cards) -> list[Check]:
     """Return a check for each place of a threshold, or one that says that there is none."""
-    checks: list[Check] = []
+    parts = []  # label, results, and the reason if there are none
     if threshold.min is not None or threshold.max is not None:
-        checks += _check_bounds(threshold, cards)
+        bounds = (("≥", threshold.min), ("≤", threshold.max))
+        text = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        group = "" if threshold.group == "all" else f" ({threshold.group})"
+        results = _check_bounds(threshold, cards)
+        parts.append((f"{group} {text}", results, "no figure of that name in card B"))
     if threshold.max_drop is not None:
-        checks += _check_drops(threshold, cards)
-    return checks
+        text = f" worse by at most {threshold.max_drop:g}"
+        absent = cards.apart or "neither card has a score per question to pair"
+        parts.append((text, _check_drops(threshold, cards), absent))
+    place = threshold.data, threshold.regime
+    return [
+        Check(
+            label=f"{threshold.system}: {threshold.metric}{text}",
+            data=data,
+            regime=regime,
+            state=state,
+            reason=reason,
+            optional=threshold.optional,
+        )
+        for text, results, absent in parts
+        for (data, regime), (state, reason) in (results or {place: ("not run", absent)}).items()
+    ]
 
 
-def _check_bounds(threshold: Threshold, cards: Cards) -> list[Check]:
+def _check_bounds(threshold: Threshold, cards: Cards) -> Results:
     """Check the bounds in every place where either card has the figure: B may not lose one."""
-    places: dict[Place, Figure | None] = {}
-    for card in ("A", "B"):
-        for figure in cards.figures[card]:
-            if (figure.metric, figure.system, figure.group) == (
-                threshold.metric, threshold.system, threshold.group,
-            ) and threshold.applies_to(figure.data, figure.regime):  # fmt: skip
-                places[figure.data, figure.regime] = figure if card == "B" else None
-    bounds = [("≥", threshold.min), ("≤", threshold.max)]
-    text = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
-    group = "" if threshold.group == "all" else f" ({threshold.group})"
-    label = f"{threshold.system}: {threshold.metric}{group} {text}"
-    if not places:
-        return [_result(threshold, label, None, "not run", "no figure of that name in card B")]
-    return [
-        _result(threshold, label, place, *_compare_bounds(threshold, figure))
-        for place, figure in places.items()
-    ]
+    low = -math.inf if threshold.min is None else threshold.min
+    high = math.inf if threshold.max is None else threshold.max
+    key = threshold.metric, threshold.system, threshold.group
+    before, after = (
+        {
+            (figure.data, figure.regime): figure
+            for figure in card.figures
+            if (figure.metric, figure.system, figure.group) == key
+            and threshold.applies_to(figure.data, figure.regime)
+        }
+        for card in (cards.a, cards.b)
+    )
+    results: Results = dict.fromkeys(before, ("not run", "card A has this figure, B does not"))
+    for place, figure in after.items():
+        reason = f"{figure.value:.3f}{_range(figure.low, figure.high)}, n = {figure.n}"
+        results[place] = "passed" if low <= figure.value <= high else "failed", reason
+    return results
 
 
-def _compare_bounds(threshold: Threshold, figure: Figure | None) -> tuple[State, str]:
-    if figure is None:
-        return "not run", "card A has this figure, B does not"
-    low = threshold.min is None or figure.value >= threshold.min
-    high = threshold.max is None or figure.value <= threshold.max
-    reason = f"{figure.value:.3f}{_range(figure.low, figure.high)}, n = {figure.n}"
-    return ("passed" if low and high else "failed"), reason
-
-
-def _check_drops(threshold: Threshold, cards: Cards) -> list[Check]:
+def _check_drops(threshold: Threshold, cards: Cards) -> Results:
     """Check non-inferiority in every place where either card has scores of the system."""
-    label = f"{threshold.system}: {threshold.metric} worse by at most {threshold.max_drop:g}"
-    places = [
-        place
+    return {
+        place: _compare_drop(threshold, place, cards)
         for place in dict.fromkeys((*cards.before, *cards.after))
-        if threshold.applies_to(*place) and _is_scored(threshold, place, cards)
-    ]
-    if not places:
-        why = cards.apart or "neither card has a score per question to pair"
-        return [_result(threshold, label, None, "not run", why)]
-    return [
-        _result(threshold, label, place, *_compare_drop(threshold, place, cards))
-        for place in places
-    ]
+        if threshold.applies_to(*place)
+        and any(
+            threshold.metric in record.scores
+            for side in (cards.before, cards.after)
+            for record in side.get(place, {}).get(threshold.system, ())
+        )
+    }
 
 
-def _is_scored(threshold: Threshold, place: Place, cards: Cards) -> bool:
-    records = [
-        *cards.before.get(place, {}).get(threshold.system, ()),
-        *cards.after.get(place, {}).get(threshold.system, ()),
-    ]
-    return any(threshold.metric in record.scores for record in records)
-
-
-def _compare_drop(threshold: Threshold, place: Place, cards: Cards) -> tuple[State, str]:
+def _compare_drop(threshold: Threshold, place: Place, cards: Cards) -> Result:
     why = cards.apart or cards.unlike.get((place, threshold.system))
     if why := why or (cards.rejudged if threshold.metric == _JUDGED else ""):
         return "not run", why
@@ -231,16 +232,6 @@ def _compare_drop(threshold: Threshold, place: Place, cards: Cards) -> tuple[Sta
     if difference.alone:
         reason += f"; {difference.alone} questions are scored in one card only"
     return ("passed" if worst <= threshold.max_drop else "failed"), reason
-
-
-def _result(
-    threshold: Threshold, label: str, place: Place | None, state: State, reason: str
-) -> Check:
-    data, regime = place or (threshold.data, threshold.regime)
-    return Check(
-        label=label, data=data, regime=regime, state=state, reason=reason,
-        optional=threshold.optional,
-    )  # fmt: skip
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -1,8 +1,6 @@
 """A card as JSON, as Markdown, as a page without requests, and as a summary for a terminal."""
 
-from evals.card.report.markdown import markdown
-from evals.card.report.page import page
-from evals.card.report.storage import dumps, load, without_run, write
-from evals.card.report.terminal import show
+from evals.card.report.files import dumps, load, markdown, page, without_run, write
+from evals.card.report.terminal import show, summary
 
-__all__ = ["dumps", "load", "markdown", "page", "show", "without_run", "write"]
+__all__ = ["dumps", "load", "markdown", "page", "show", "summary", "without_run", "write"]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 from evals.card.records import REGIMES, Card, Curve, Figure, Funnel
 from evals.card.report import formats
@@ -21,8 +23,7 @@ _FALLBACK = 5  # metrics of a headline without any main metric
 Key = tuple[str, str, str, str, str]  # data, group, regime, system, metric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Score(NamedTuple):
     """A figure as a cell of a table."""
 
     figure: Figure
@@ -39,8 +40,7 @@ class Score:
         return formats.interval(self.figure.low, self.figure.high)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class Grid(NamedTuple):
     """A table of scores; None is a cell without a figure."""
 
     title: str
@@ -64,11 +64,6 @@ class Index:
     systems: Sequence[str]
     data: Sequence[str]
 
-    def score(self, key: Key) -> Score | None:
-        """Return the cell of a key."""
-        figure = self.figures.get(key)
-        return Score(figure=figure, best=key in self.best) if figure else None
-
     def figures_of(self, data: str, regime: str) -> list[Figure]:
         """Return the figures over all questions of one data set and regime."""
         return [f for key, f in self.figures.items() if key[:3] == (data, ALL, regime)]
@@ -82,40 +77,57 @@ class Index:
         """Return whether any system has the metric over all questions."""
         return any((data, ALL, regime, name, metric) in self.figures for name in self.systems)
 
-    def by_system(self, columns: Iterable[tuple[str, str, str]]) -> dict[str, list[Score | None]]:
-        """Return a row of cells per system, from the data, regime and metric of each column."""
-        columns = list(columns)
-        return {
+    def grid(
+        self, title: str, corner: str, columns: Sequence[str], rows: Mapping[str, Iterable[Key]]
+    ) -> Grid:
+        """Return a table of the figures with these keys, without the rows that have none."""
+        scores = {
+            name: [
+                Score(self.figures[k], k in self.best) if k in self.figures else None for k in keys
+            ]
+            for name, keys in rows.items()
+        }
+        return Grid(title, corner, columns, [row for row in scores.items() if any(row[1])])
+
+    def by_system(self, title: str, columns: Mapping[str, tuple[str, str, str]]) -> Grid:
+        """Return a row per system, from the data, regime and metric of each column."""
+        rows = {
             system: [
-                self.score((data, ALL, regime, system, metric)) for data, regime, metric in columns
+                (data, ALL, regime, system, metric) for data, regime, metric in columns.values()
             ]
             for system in self.systems
         }
+        return self.grid(title, "system", [*columns], rows)
 
 
 def index(card: Card) -> Index:
     """Return the figures of a card, indexed."""
-    figures = {_key(figure): figure for figure in card.figures}
+    figures: dict[Key, Figure] = {
+        (f.data, f.group, f.regime, f.system, f.metric): f for f in card.figures
+    }
     parts: list[Figure | Curve | Funnel] = [*card.figures, *card.curves, *card.funnels]
     configured = [card.config.get("ours"), *(card.config.get("systems") or ())]  # ours is first
-    present = {part.system for part in parts}
+    present = unique(part.system for part in parts)
     return Index(
         figures=figures,
         best=frozenset(_best(figures)),
-        systems=unique(
-            [*(name for name in configured if name in present), *(part.system for part in parts)]
-        ),
+        systems=unique([*(name for name in configured if name in present), *present]),
         data=unique([str(row["name"]) for row in card.data] + [part.data for part in parts]),
     )
-
-
-def _key(figure: Figure) -> Key:
-    return figure.data, figure.group, figure.regime, figure.system, figure.metric
 
 
 def unique(names: Iterable[str]) -> list[str]:
     """Return each name once, in the order of first appearance."""
     return list(dict.fromkeys(names))
+
+
+def by_place(results: Iterable[Funnel]) -> dict[tuple[str, str], list[Funnel]]:
+    """Return the funnels over all questions by data set and regime."""
+    places: dict[tuple[str, str], list[Funnel]] = {}
+    for funnel in sorted(results, key=lambda funnel: PREFERRED.index(funnel.regime)):
+        if funnel.group == ALL:
+            places.setdefault((funnel.data, funnel.regime), []).append(funnel)
+    return places
 
 
 def lower_is_better(metric: str) -> bool:
@@ -128,9 +140,8 @@ def _best(figures: Mapping[Key, Figure]) -> Iterator[Key]:
     for key in figures:
         rivals.setdefault((*key[:3], key[4]), []).append(key)
     for keys in rivals.values():
-        values = {key: figures[key].value for key in keys}
-        top = min(values.values()) if lower_is_better(keys[0][4]) else max(values.values())
-        winners = [key for key in keys if formats.number(values[key]) == formats.number(top)]
+        top = (min if lower_is_better(keys[0][4]) else max)(figures[key].value for key in keys)
+        winners = [k for k in keys if formats.number(figures[k].value) == formats.number(top)]
         if len(winners) < len(keys):
             yield from winners
 
@@ -139,22 +150,18 @@ def glance(figures: Index) -> Iterator[Grid]:
     """Yield systems × data sets for retrieval and for replies, in the most telling regime."""
     present = {(key[4], key[2]) for key in figures.figures if key[1] == ALL}
     for title, metrics in (("Evidence found", FOUND), ("Questions answered", ANSWERED)):
-        candidates = (
-            (m, regime) for m in metrics for regime in PREFERRED if (m, regime) in present
-        )
-        metric, regime = next(candidates, ("", ""))
-        data = [name for name in figures.data if figures.has(name, regime, metric)]
-        if data:
-            cells = figures.by_system((name, regime, metric) for name in data)
-            yield _grid(f"{title} ({metric}, {regime})", "system", data, cells)
+        for metric, regime in [pair for pair in product(metrics, PREFERRED) if pair in present][:1]:
+            data = [name for name in figures.data if figures.has(name, regime, metric)]
+            columns = {name: (name, regime, metric) for name in data}
+            yield figures.by_system(f"{title} ({metric}, {regime})", columns)
 
 
 def headline(figures: Index, data: str, regime: str) -> Grid:
     """Return systems × main scores of one data set in one regime."""
     present = unique(figure.metric for figure in figures.figures_of(data, regime))
     metrics = [name for name in MAIN if name in present] or present[:_FALLBACK]
-    cells = figures.by_system((data, regime, metric) for metric in metrics)
-    return _grid(f"{data}, {regime}", "system", metrics, cells)
+    columns = {metric: (data, regime, metric) for metric in metrics}
+    return figures.by_system(f"{data}, {regime}", columns)
 
 
 def regimes(figures: Index, data: str) -> Iterator[Grid]:
@@ -163,8 +170,8 @@ def regimes(figures: Index, data: str) -> Iterator[Grid]:
         for metric in metrics:
             present = [name for name in figures.regimes(data) if figures.has(data, name, metric)]
             if len(present) > 1:
-                cells = figures.by_system((data, regime, metric) for regime in present)
-                yield _grid(f"{metric}, regimes side by side", "system", present, cells)
+                columns = {regime: (data, regime, metric) for regime in present}
+                yield figures.by_system(f"{metric}, regimes side by side", columns)
                 break
 
 
@@ -174,14 +181,12 @@ def layers(figures: Index, data: str, regime: str) -> Iterator[Grid]:
     for layer in LAYERS:
         in_layer = [figure for figure in present if figure.layer == layer]
         systems = unique(figure.system for figure in in_layer)
-        cells = {
-            _with_score(metric, present): [
-                figures.score((data, ALL, regime, system, metric)) for system in systems
-            ]
+        rows = {
+            _with_score(metric, in_layer): [(data, ALL, regime, name, metric) for name in systems]
             for metric in unique(figure.metric for figure in in_layer)
         }
-        if cells:
-            yield _grid(layer, "metric", systems, cells)
+        if rows:
+            yield figures.grid(layer, "metric", systems, rows)
 
 
 def _with_score(metric: str, figures: Iterable[Figure]) -> str:
@@ -195,21 +200,11 @@ def kinds(figures: Index, data: str, regime: str) -> Iterator[Grid]:
     groups = unique(key[1] for key in figures.figures if (key[0], key[2]) == (data, regime))
     for metrics in (FOUND, ANSWERED):
         metric = next((name for name in metrics if figures.has(data, regime, name)), "")
-        cells = {
-            group: [
-                figures.score((data, group, regime, system, metric)) for system in figures.systems
-            ]
+        rows = {
+            group: [(data, group, regime, system, metric) for system in figures.systems]
             for group in groups
             if group != ALL
         }
-        grid = _grid(f"by kind of question: {metric}", "kind", figures.systems, cells)
+        grid = figures.grid(f"by kind of question: {metric}", "kind", figures.systems, rows)
         if grid.rows:
             yield grid
-
-
-def _grid(
-    title: str, corner: str, columns: Sequence[str], cells: Mapping[str, Sequence[Score | None]]
-) -> Grid:
-    """Return a grid without the rows that have no score."""
-    rows = [(name, scores) for name, scores in cells.items() if any(scores)]
-    return Grid(title=title, corner=corner, columns=columns, rows=rows)

@@ -6,23 +6,23 @@ exchanges them for the custom properties of page.css, so that one drawing serves
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from evals.card import records
 from evals.card.funnel import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report.formats import printable
-from evals.card.report.grids import ALL, ANSWERED, FOUND, PREFERRED, Grid, lower_is_better
+from evals.card.report.grids import ALL, PREFERRED, by_place, lower_is_better
 
 LIMIT = 6  # plots of a kind; the others are in the JSON
 _SERIES = 10  # --s0 … --s9 of page.css
@@ -39,8 +39,7 @@ Points = Sequence[Mapping[str, float | str]]
 Line = tuple[str, Points]  # system and its points
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of curve: its question and the way it is drawn."""
 
     question: str
@@ -50,8 +49,7 @@ class Kind:
     highlight: bool = True  # the first name is ours, and is drawn bolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(NamedTuple):
     """A drawing with its caption."""
 
     title: str
@@ -60,24 +58,21 @@ class Plot:
 
 KINDS: Mapping[str, Kind] = {
     "position": Kind(
-        question="Does the place of the evidence matter?",
-        x="place of the evidence: 0 oldest, 1 newest",
+        "Does the place of the evidence matter?", "place of the evidence: 0 oldest, 1 newest"
     ),
     "position in prompt": Kind(
-        question="Does the place in the prompt matter?",
-        x="place in the prompt: 0 first, 1 last",
+        "Does the place in the prompt matter?", "place in the prompt: 0 first, 1 last"
     ),
-    "distance": Kind(question="How far back does it reach?", x="turns since the evidence"),
-    "distractors": Kind(question="What do irrelevant sessions do?", x="distractor sessions"),
-    "over time": Kind(question="Does it keep what it knew?", x="maintenance step"),
+    "distance": Kind("How far back does it reach?", "turns since the evidence"),
+    "distractors": Kind("What do irrelevant sessions do?", "distractor sessions"),
+    "over time": Kind("Does it keep what it knew?", "maintenance step"),
     "risk-coverage": Kind(
-        question="Does it know when it does not know?", x="coverage: share answered", bins=False
+        "Does it know when it does not know?", "coverage: share answered", bins=False
     ),
     "cost-quality": Kind(
-        question="What does quality cost?", x="tokens of memory a question, log scale", bins=False,
-        log=True,
+        "What does quality cost?", "tokens of memory a question, log scale", bins=False, log=True
     ),
-}  # fmt: skip
+}
 
 
 # ---- which plots there are
@@ -94,22 +89,21 @@ def curves(card: Card, systems: Sequence[str]) -> Iterator[tuple[str, list[Plot]
         kind = KINDS.get(name, Kind(question=name, x=name, bins=False))
         plots = []
         for regime, data, metric in keys[:LIMIT]:
-            lines = [
-                (curve.system, _thin([_known(p) for p in curve.points if p.get("y") is not None]))
-                for curve in groups[regime, data, metric]
-            ]
+            lines = [(curve.system, _points(curve)) for curve in groups[regime, data, metric]]
             label = " · ".join((kind.question, data, metric, regime))
-            title = " · ".join((data, directed(metric), regime))
-            plots.append(Plot(title=title, drawing=_draw_lines(kind, lines, systems, label)))
+            title = " · ".join((data, _directed(metric), regime))
+            plots.append(Plot(title, _draw_lines(kind, lines, systems, label)))
         if plots:
             yield kind.question, plots, len(keys) - len(plots)
 
 
-def _known(point: Mapping[str, object]) -> Mapping[str, float | str]:
-    return {key: v for key, v in point.items() if isinstance(v, float | int | str)}
-
-
-def _thin(points: Points) -> Points:
+def _points(curve: Curve) -> Points:
+    """Return the points of a line without empty values, and only as many as can be told apart."""
+    points = [
+        {key: value for key, value in point.items() if value is not None}
+        for point in curve.points
+        if point.get("y") is not None
+    ]
     step = -(-len(points) // _POINTS)
     return points if step < 2 else [*points[:-1:step], points[-1]]
 
@@ -147,62 +141,17 @@ def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str
         ends = dict.fromkeys(f"{n:,}" for n in (min(counts), max(counts)))
         title += f" · used and right: of the {'–'.join(ends)} answered"
     by_system = all(funnel.system == name for name, funnel in funnels.items())
-    kind = Kind(question="Where was evidence lost?", x="", highlight=by_system)
-    drawing = _draw_lines(kind, lines, names, f"{kind.question} {title}")
-    return Plot(title=title, drawing=drawing)
+    kind = Kind("Where was evidence lost?", "", highlight=by_system)
+    return Plot(title, _draw_lines(kind, lines, names, f"{kind.question} {title}"))
 
 
-def by_place(funnels: Iterable[Funnel]) -> dict[tuple[str, str], list[Funnel]]:
-    """Return the funnels over all questions by data set and regime."""
-    places: dict[tuple[str, str], list[Funnel]] = {}
-    for funnel in sorted(funnels, key=lambda funnel: PREFERRED.index(funnel.regime)):
-        if funnel.group == ALL:
-            places.setdefault((funnel.data, funnel.regime), []).append(funnel)
-    return places
-
-
-def forest(grid: Grid, systems: Sequence[str]) -> Iterator[Plot]:
-    """Yield scores of retrieval and replies as points with intervals, a system per line."""
-    for n, metric in enumerate(grid.columns):
-        scores = [(system, row[n]) for system, row in grid.rows]
-        figures = [(system, score.figure) for system, score in scores if score is not None]
-        if metric in (*FOUND, *ANSWERED) and len(figures) > 1:
-            title = directed(metric)
-            drawing = _draw_intervals(figures, systems, f"{grid.title} · {title}")
-            yield Plot(title=title, drawing=drawing)
-
-
-def directed(metric: str) -> str:
+def _directed(metric: str) -> str:
     """Return the name of a metric, with its direction if lower is better."""
     lower = metric == "risk" or lower_is_better(metric)
     return f"{metric}, lower is better" if lower else metric
 
 
 # ---- drawing
-
-
-def _draw_intervals(
-    figures: Sequence[tuple[str, records.Figure]], systems: Sequence[str], label: str
-) -> Markup:
-    with _style():
-        height = 0.65 + 0.29 * len(figures)
-        drawing = Figure(figsize=(_SIZE[0], height))
-        axes = drawing.add_axes((0.36, 0.36 / height, 0.59, 1 - 0.45 / height))
-        for y, (system, figure) in enumerate(figures):
-            colour, marker = _colour(systems.index(system)), _marker(systems.index(system))
-            if figure.low is not None and figure.high is not None:
-                axes.plot([figure.low, figure.high], [y, y], color=colour, linewidth=2)
-            axes.plot(figure.value, y, marker, color=colour)
-        axes.set_yticks(range(len(figures)), [_short(system) for system, _ in figures])
-        axes.invert_yaxis()
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(left=False, labelsize=11)
-        axes.grid(axis="x", linewidth=0.6)
-        ends = [end for _, f in figures for end in (f.low, f.value, f.high)]
-        if all(end is None or 0 <= end <= 1 for end in ends):
-            axes.set_xlim(-0.02, 1.02)
-        axes.locator_params(axis="x", nbins=5)
-        return _inline(drawing, label)
 
 
 def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label: str) -> Markup:
@@ -221,23 +170,18 @@ def _draw_lines(kind: Kind, lines: Sequence[Line], systems: Sequence[str], label
             shift = (n - (len(lines) - 1) / 2) * 0.045 if ticks else 0.0
             xs = [(ticks[float(p["x"])] if ticks else float(p["x"])) + shift for p in points]
             number = systems.index(system)
-            _draw_line(axes, number, xs, points, bold=kind.highlight and number == 0)
+            bold, look = kind.highlight and number == 0, _look(number)
+            axes.plot(
+                xs, [float(point["y"]) for point in points], linewidth=2.4 if bold else 1.3,
+                zorder=3 if bold else 2, linestyle=_DASHES[number % len(_DASHES)],
+                markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1), **look,
+            )  # fmt: skip
+            ends = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
+            if ends:
+                axes.vlines(*zip(*ends, strict=True), color=look["color"], linewidth=1, alpha=0.45)
         _draw_frame(axes, kind, [printable(labels[x]) for x in ticks])
         _draw_names(axes, kind, lines, systems)
         return _inline(drawing, label)
-
-
-def _draw_line(axes: Axes, number: int, xs: Sequence[float], points: Points, *, bold: bool) -> None:
-    ys = [float(point["y"]) for point in points]
-    axes.plot(
-        xs, ys, color=_colour(number), linewidth=2.4 if bold else 1.3, zorder=3 if bold else 2,
-        linestyle=_DASHES[number % len(_DASHES)], marker=_marker(number),
-        markersize=6 if bold else 4.5, markevery=max(len(xs) // 6, 1),
-    )  # fmt: skip
-    intervals = [(x, p["low"], p["high"]) for x, p in zip(xs, points, strict=True) if "low" in p]
-    if intervals:
-        at, low, high = zip(*intervals, strict=True)
-        axes.vlines(at, low, high, color=_colour(number), linewidth=1, alpha=0.45)
 
 
 def _draw_frame(axes: Axes, kind: Kind, labels: Sequence[str]) -> None:
@@ -272,68 +216,37 @@ def _draw_names(axes: Axes, kind: Kind, lines: Sequence[Line], systems: Sequence
     heights = _spread([(ends[name] - low) / (high - low) for name in names], gap)
     for name, y in zip(names, heights, strict=True):
         number = systems.index(name)
-        axes.plot(
-            [1.05], [y], color=_colour(number), marker=_marker(number), markersize=6,
-            transform=axes.transAxes, clip_on=False,
-        )  # fmt: skip
-        axes.text(
-            1.09, y, _short(name), transform=axes.transAxes, va="center", fontsize=11,
-            weight="bold" if kind.highlight and number == 0 else "normal",
-        )  # fmt: skip
+        weight = "bold" if kind.highlight and number == 0 else "normal"
+        place: Any = {"transform": axes.transAxes}
+        axes.plot([1.05], [y], markersize=6, clip_on=False, **_look(number), **place)
+        axes.text(1.09, y, _short(name), va="center", fontsize=11, weight=weight, **place)
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:
     """Return rising heights, moved as little as keeps them a gap apart and below 1."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else max(height, 0.0))
-    top = 1.0
-    for n in range(len(moved) - 1, -1, -1):
-        moved[n] = min(moved[n], top)
-        top = moved[n] - gap
-    return moved
+    gaps = gap * np.arange(len(heights))
+    raised = np.maximum.accumulate(np.maximum(heights - gaps, 0))
+    lowered: list[float] = (np.minimum(raised, 1 - gaps[-1:]) + gaps).tolist()
+    return lowered
 
 
 # ---- SVG
 
-_INK, _FAINT = "#010101", "#020202"
-_FONT = "DejaVu Sans"  # part of matplotlib, and wider than the fonts of pages
-_STYLES: Mapping[str, str] = {
-    _INK: "currentColor",
-    _FAINT: "var(--rule)",
-    f"font-family: '{_FONT}'; ": "",
+_MPLSTYLE = Path(__file__).with_name("plots.mplstyle")
+_STYLES: Mapping[str, str] = {  # placeholder of plots.mplstyle or `_look` -> style of the page
+    "#010101": "currentColor",
+    "#020202": "var(--rule)",
+    "font-family: 'DejaVu Sans'; ": "",
     **{f"#0300{n:02x}": f"var(--s{n})" for n in range(_SERIES)},
 }
-_RC: Any = {  # matplotlib's stubs want their own literal keys
-    "svg.fonttype": "none",  # text is text: searchable, read aloud, and small
-    "text.parse_math": False,  # a system may be called "$x^$"
-    "font.family": _FONT,
-    "font.size": 12.0,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _FAINT,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-}
 _METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none of them
-_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-ElementTree.register_namespace("", _SVG)
-ElementTree.register_namespace("xlink", _XLINK)
+ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
-def _colour(number: int) -> str:
-    """Return the placeholder colour of a system."""
-    return f"#0300{number % _SERIES:02x}"
-
-
-def _marker(number: int) -> str:
-    return _MARKERS[number % len(_MARKERS)]
+def _look(number: int) -> Any:
+    """Return the placeholder colour and the marker of a system."""
+    return {"color": f"#0300{number % _SERIES:02x}", "marker": _MARKERS[number % len(_MARKERS)]}
 
 
 def _short(name: str) -> str:
@@ -345,7 +258,7 @@ def _short(name: str) -> str:
 @contextmanager
 def _style() -> Iterator[None]:
     """Draw in the style of the card, independent of the user's matplotlib settings."""
-    with warnings.catch_warnings(), rc_context(_RC):
+    with warnings.catch_warnings(), rc_context(fname=_MPLSTYLE):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's font has it
         yield
 
@@ -372,13 +285,6 @@ def _inline(drawing: Figure, label: str) -> Markup:
             style = style.replace(placeholder, final)
         if style:
             element.set("style", style)
-        element[:] = [child for part in element for child in (part if _is_bare(part) else [part])]
     del svg.attrib["width"], svg.attrib["height"]  # page.css sets them
-    for name, value in {"class": "plot", "role": "img", "aria-label": printable(label)}.items():
-        svg.set(name, value)
+    svg.attrib |= {"class": "plot", "role": "img", "aria-label": printable(label)}
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
-
-
-def _is_bare(element: ElementTree.Element) -> bool:
-    """Return whether an element is a group without a purpose, which half of them are."""
-    return element.tag == f"{{{_SVG}}}g" and not element.attrib

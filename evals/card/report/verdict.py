@@ -12,20 +12,16 @@ LEAST = 5  # questions that a claim about the best system needs
 
 def verdict(card: Card, figures: Index) -> list[str]:
     """Return the findings of a card as sentences, the most general first."""
-    return [
-        _size(card, figures),
-        *(sentence for grid in glance(figures) for sentence in _leader(grid)),
-        *_differences(card.compared),
-        *_doubts(card),
-    ]
-
-
-def _size(card: Card, figures: Index) -> str:
     questions = {(record.data, record.question) for record in card.records if not record.probe}
     haystacks = {(record.data, record.haystack) for record in card.records}
     systems, data = _count(len(figures.systems), "system"), _count(len(figures.data), "data set")
     size = f": {len(questions):,} questions about {len(haystacks):,} conversations"
-    return f"{systems} on {data}{size if questions else ''}."
+    return [
+        f"{systems} on {data}{size if questions else ''}.",
+        *(sentence for grid in glance(figures) for sentence in _leader(grid)),
+        *_differences(card.compared),
+        *_doubts(card),
+    ]
 
 
 def _count(n: int, noun: str) -> str:
@@ -36,7 +32,10 @@ def _leader(grid: Grid) -> Iterator[str]:
     """Yield on how many data sets each system is best, with its margin on the largest."""
     if len(grid.rows) < 2:
         return
-    winners = _winners(grid)
+    winners = [  # of every column; none where all are equal
+        [system for system, row in grid.rows if (score := row[n]) is not None and score.best]
+        for n, _ in enumerate(grid.columns)
+    ]
     wins = Counter(system for column in winners for system in column)
     most = max(_n(score) for _, row in grid.rows for score in row)
     if most < LEAST:
@@ -46,56 +45,44 @@ def _leader(grid: Grid) -> Iterator[str]:
         yield f"{grid.title}: no system is better than another on any data set."
         return
     alone = Counter(column[0] for column in winners if len(column) == 1)
-    ranked = sorted(wins, key=lambda system: (-wins[system], -alone[system]))
     times = {
         system: f"{n} ({n - alone[system]} shared)" if n > alone[system] else f"{n}"
         for system, n in wins.items()
     }
-    leader, *followers = ranked
+    leader, *followers = sorted(wins, key=lambda system: (-wins[system], -alone[system]))
     after = "".join(f", {system} on {times[system]}" for system in followers[:2])
     data = _count(len(grid.columns), "data set")
     yield (
         f"{grid.title}: of {data} {leader} is best on {times[leader]}{after}; "
-        f"{_example(grid, leader)}."
+        f"{_example(grid, leader, winners)}."
     )
 
 
-def _winners(grid: Grid) -> list[list[str]]:
-    """Return the best systems of every column; none where all are equal."""
-    return [
-        [system for system, row in grid.rows if (score := row[n]) is not None and score.best]
-        for n, _ in enumerate(grid.columns)
-    ]
-
-
-def _example(grid: Grid, leader: str) -> str:
+def _example(grid: Grid, leader: str, winners: Sequence[Sequence[str]]) -> str:
     """Return the leader's figure and the next best, on the data set with the most questions.
 
     Of the data sets that the leader wins alone, if there are any.
     """
     row = dict(grid.rows)[leader]
-    won = [n for n, winners in enumerate(_winners(grid)) if leader in winners]
-    alone = [n for n in won if len(_winners(grid)[n]) == 1]
+    won = [n for n, column in enumerate(winners) if leader in column]
+    alone = [n for n in won if len(winners[n]) == 1]
     column = max(alone or won, key=lambda n: _n(row[n]))
-    rivals = [(name, cells[column]) for name, cells in grid.rows if name != leader]
-    scored = [(name, score) for name, score in rivals if score is not None]
     score = row[column]
+    rivals = {name: cells[column] for name, cells in grid.rows if name != leader}
+    scored = [(name, rival) for name, rival in rivals.items() if rival is not None]
     if score is None or not scored:
         return "nothing else was measured"
     sign = -1 if lower_is_better(score.figure.metric) else 1
     name, second = max(scored, key=lambda rival: sign * rival[1].figure.value)
+    best, next_best = (f"{s.value} {s.interval or '(no interval)'}" for s in (score, second))
     return (
-        f"on {grid.columns[column]} {leader} has {_with_interval(score)} against "
-        f"{_with_interval(second)} of {name} (n = {score.figure.n:,})"
+        f"on {grid.columns[column]} {leader} has {best} against {next_best} of {name} "
+        f"(n = {score.figure.n:,})"
     )
 
 
 def _n(score: Score | None) -> int:
     return score.figure.n if score else 0
-
-
-def _with_interval(score: Score) -> str:
-    return f"{score.value} {score.interval or '(no interval)'}"
 
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""A card as files: JSON in a fixed order and back, Markdown, and a page."""
+"""A card as files: JSON in a fixed order and back, and from templates Markdown and a page.
+
+The page has no script and makes no request; it fits light and dark, phones and desktops.
+"""
 
 import json
 import math
@@ -6,18 +9,27 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from pydantic import TypeAdapter, ValidationError
+
 from evals.card.records import Card
-from evals.card.report.markdown import markdown
-from evals.card.report.page import page
+from evals.card.report import formats, grids, lists, plots
+from evals.card.report.verdict import verdict
 from evals.metrics.catalogue import METRICS
 from memkit.errors import InvalidInput
 
 DIGITS = 6  # after the point; digits beyond differ between processors
 _NO_LISTS = ("name", "config", "stamp", "disclosure")  # fields of a card
 _LISTS = tuple(field.name for field in fields(Card) if field.name not in _NO_LISTS)
+_CARD = TypeAdapter(Card)
+
+
+# ---- JSON
 
 
 def dumps(card: Card) -> str:
@@ -47,10 +59,8 @@ def load(path: Path) -> Card:
     Raises:
         InvalidInput: there is no such file, or it is no card; the message names the wrong field.
     """
-    from pydantic import ValidationError
-
     try:
-        card: Card = _adapter().validate_json(path.read_bytes(), strict=True)
+        card = _CARD.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path} does not exist; `python -m evals card` writes one") from error
     except OSError as error:
@@ -65,13 +75,6 @@ def load(path: Path) -> Card:
     curves = tuple(replace(curve, points=tuple(curve.points)) for curve in card.curves)
     lists: dict[str, Any] = {name: tuple(getattr(card, name)) for name in _LISTS}
     return replace(card, **(lists | {"curves": curves}))
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Card)
 
 
 def _json(where: str, value: Any) -> str:
@@ -105,20 +108,59 @@ def without_run(card: Card) -> Card:
         card,
         stamp={},
         disclosure={},
-        figures=tuple(figure for figure in card.figures if figure.metric not in costs),
-        curves=tuple(
-            curve
-            for curve in card.curves
-            if curve.name != "cost-quality" and curve.metric not in costs
-        ),
+        figures=tuple(row for row in card.figures if row.metric not in costs),
+        curves=tuple(c for c in card.curves if c.name != "cost-quality" and c.metric not in costs),
         compared=tuple(row for row in card.compared if row.metric not in costs),
         records=tuple(replace(record, costs={}) for record in card.records),
     )
 
 
-_FORMS: Mapping[str, Callable[[Card], str]] = {
-    "card.json": dumps, "card.md": markdown, "card.html": page,
-}  # fmt: skip
+# ---- Markdown and the page
+
+
+def page(card: Card) -> str:
+    """Return a card as a self-contained page.
+
+    All text of the card is escaped, in the plots too, and a content security policy forbids
+    scripts and every request.
+    """
+    return _render("page.html.j2", card)
+
+
+def markdown(card: Card) -> str:
+    """Return a card as Markdown; text of the card cannot become markup."""
+    return _render("card.md.j2", card, _escape_markdown) + "\n"
+
+
+def _render(name: str, card: Card, finalize: Callable[[object], object] | None = None) -> str:
+    figures = grids.index(card)
+    return _template(name, finalize).render(
+        card=card,
+        figures=figures,
+        verdict=" ".join(verdict(card, figures)),
+        command=str(card.stamp.get("command", "python -m evals card --config FILE")),
+        config=json.dumps(card.config, ensure_ascii=False, indent=1, default=str),
+    )
+
+
+@cache
+def _template(name: str, finalize: Callable[[object], object] | None) -> Template:
+    """Return a template; `finalize` prepares the value of every expression."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=finalize,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals |= {"grids": grids, "lists": lists, "plots": plots}
+    environment.filters |= {"words": formats.words, "printable": formats.printable}
+    return environment.get_template(name)
+
+
+def _escape_markdown(value: object) -> Markup:
+    """Return a text as Markdown that shows it: on one line, no tag, no column, no link."""
+    if isinstance(value, Markup):  # the result of a macro
+        return value
+    safe = escape(formats.printable(" ".join(str(value).split())), quote=False)
+    return Markup(safe.replace("|", "\\|").replace("`", "'").replace("](", "]\\("))
 
 
 def write(card: Card, folder: Path) -> Mapping[str, Path]:
@@ -130,8 +172,9 @@ def write(card: Card, folder: Path) -> Mapping[str, Path]:
         InvalidInput: the card holds something that cannot be written; the message names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / name for name in _FORMS}
-    for name, form in _FORMS.items():
+    paths = {}
+    for name, form in (("card.json", dumps), ("card.md", markdown), ("card.html", page)):
+        paths[name] = folder / name
         unfinished = folder / f"{name}.part"
         unfinished.write_text(form(card), encoding="utf-8")
         os.replace(unfinished, paths[name])
