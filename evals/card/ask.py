@@ -13,8 +13,7 @@ from evals.card.state import Evidence, Places, QuestionState
 from evals.card.task import Task
 from evals.data.haystack import Haystack
 from evals.metrics.retrieval import SERVED, places, sessions
-from evals.systems.protocol import ScoredTurn
-from evals.systems.registry import System
+from evals.systems.protocol import ScoredTurn, System
 from memkit.protocols import Counter, Model
 
 _LEAST_WORDS = 4  # a shorter turn has no halves

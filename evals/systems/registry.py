@@ -9,7 +9,6 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import memkit
 from evals.systems.adapter import adapt
 from evals.systems.baselines import (
     Bm25Scorer,
@@ -20,27 +19,22 @@ from evals.systems.baselines import (
     RankingSystem,
     Scorer,
 )
-from evals.systems.compact import CompactMemory
 from evals.systems.langchain import LangChain
 from evals.systems.mem0 import Mem0
-from evals.systems.memkit import OURS, TOGETHER, Memkit, ReweightedMemkit, without
-from evals.systems.protocol import MakeSystem, NotSupported, PackedContext, System
-from evals.systems.thoughts import ThoughtSystem
+from evals.systems.memkit import (
+    NO_THOUGHTS,
+    OURS,
+    TOGETHER,
+    CompactMemory,
+    Memkit,
+    ReweightedMemkit,
+    ThoughtSystem,
+    without,
+)
+from evals.systems.protocol import MakeSystem
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 from memkit.retrieval import fusion
-
-__all__ = [
-    "ABLATIONS",
-    "CARD_SYSTEMS",
-    "OURS",
-    "SYSTEMS",
-    "MakeSystem",
-    "NotSupported",
-    "PackedContext",
-    "System",
-    "load_system",
-]
 
 _REQUIRED = ("remember", "ask", "close")  # methods of a third-party memory
 _ALL = (*_REQUIRED, "pack", "refusals", "forget", "stored", "footprint")  # methods of a `System`
@@ -57,20 +51,19 @@ SYSTEMS: Mapping[str, MakeSystem] = {
     "RRF": _rank_by(lambda embedder: FusionScorer([DenseScorer(embedder), Bm25Scorer()])),
     "last turns": _rank_by(lambda _: NewestScorer()),
 }
-_NO_THOUGHTS = memkit.Settings(background=False, thoughts=False)
 ABLATIONS: Mapping[str, MakeSystem] = {
     f"{OURS} without {part}": partial(ReweightedMemkit, without(part))
     for part in dict.fromkeys([*fusion.WEIGHTS, *TOGETHER])
-} | {f"{OURS} without thoughts": partial(Memkit, settings=_NO_THOUGHTS)}
+} | {f"{OURS} without thoughts": partial(Memkit, settings=NO_THOUGHTS)}
 CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     **SYSTEMS,
     OURS: partial(Memkit, thresholds=("auto",), on_disk=True),
     f"{OURS} without thoughts": partial(
-        Memkit, settings=_NO_THOUGHTS, thresholds=("auto",), on_disk=True
+        Memkit, settings=NO_THOUGHTS, thresholds=("auto",), on_disk=True
     ),
     f"{OURS} thoughts": ThoughtSystem,
     "compact only": CompactMemory,
-    "no memory": lambda _: NoMemory(),
+    "no memory": NoMemory,
     "full history": _rank_by(lambda _: NewestScorer(), whole=True),
     "mem0": adapt(Mem0),
     "LangChain": adapt(LangChain),
