@@ -9,6 +9,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,6 @@ SPLITS: tuple[Split, ...] = ("tuning", "report")
 PUBLISHED, AUDITED = "published", "audited"  # who decided on the evidence
 
 VersionName = Literal["current", "stale"]
-
 Counts = Mapping[Split, Counter[str]]  # how many records were dropped or odd, by reason
 Kind = TypeVar("Kind")
 _GZIP = b"\x1f\x8b"  # the first bytes of a gzip file
@@ -33,8 +33,8 @@ _BOM = b"\xef\xbb\xbf"  # a byte order mark, which some editors put before UTF-8
 class Gold:
     """The evidence that a search has to find."""
 
-    turns: tuple[str, ...]  # ids
-    sessions: tuple[str, ...]
+    turns: tuple[str, ...] = ()  # ids
+    sessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,9 @@ class Question:
     id: str
     text: str
     kind: str  # the data set's category
-    asked_at: datetime | None  # no system sees what was said later
+    asked_at: datetime | None = None  # no system sees what was said later
     golds: Mapping[str, Gold]  # by who decided on them; the published one is always there
-    answerable: bool
+    answerable: bool = True
     expected: ExpectedAnswer = ExpectedAnswer()
     axes: Mapping[str, float] = field(default_factory=dict)  # what the data set varies: see card
     after: int | None = None  # asked after so many turns; None: at the end, online with evidence
@@ -150,12 +150,13 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     A file that is one JSON list gives its items instead, all with the number 1.
 
     Raises:
-        InvalidInput: a line is not JSON, or the gzip file is damaged; the message names the line.
+        InvalidInput: a line is not JSON, the gzip file is damaged, or there is no such file; the
+            message names the line.
     """
-    with path.open("rb") as raw:
-        is_gzip = raw.read(len(_GZIP)) == _GZIP
-    with gzip.open(path) if is_gzip else path.open("rb") as file:
-        try:
+    try:
+        with path.open("rb") as raw:
+            is_gzip = raw.read(len(_GZIP)) == _GZIP
+        with gzip.open(path) if is_gzip else path.open("rb") as file:
             lines = ((n, line.removeprefix(_BOM)) for n, line in enumerate(file, start=1))
             lines = ((n, line) for n, line in lines if line.strip())
             for first, (n, line) in enumerate(lines):
@@ -163,8 +164,10 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
                     yield from ((n, item) for item in _parse(line + file.read(), n))
                 else:
                     yield n, _parse(line, n)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InvalidInput(f"damaged gzip file: {error}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidInput(f"damaged gzip file: {error}") from error
+    except OSError as error:
+        raise InvalidInput(f"{error.strerror}; give a file") from error
 
 
 def _parse(text: bytes, line: int) -> Any:
@@ -172,6 +175,15 @@ def _parse(text: bytes, line: int) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"line {line}: not JSON: {error}") from error
+
+
+@contextmanager
+def at(where: object) -> Iterator[None]:
+    """Prefix the message of an `InvalidInput` that is raised inside the block."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from error
 
 
 def member(record: object, key: str, kind: type[Kind], where: str) -> Kind:
@@ -206,19 +218,44 @@ def new_counts() -> Counts:
     return {split: Counter() for split in SPLITS}
 
 
-def keep_usable(haystacks: Iterable[Haystack], counts: Counts) -> list[Haystack]:
-    """Return the haystacks that have turns, with those of their questions that have text."""
+def make_data_set(
+    path: Path,
+    haystacks: Iterable[Haystack],
+    counts: Counts,
+    *,
+    format: str,
+    notes: tuple[str, ...] = (),
+    golds: tuple[str, ...] = (PUBLISHED,),
+) -> DataSet:
+    """Return a file's haystacks that have turns, with those of their questions that have text.
+
+    Raises:
+        InvalidInput: two haystacks have the same name.
+    """
     usable = []
+    names = set()
     for haystack in haystacks:
+        if haystack.name in names:
+            raise InvalidInput(
+                f"{path} has two conversations of the id {haystack.name!r}; make them unique"
+            )
+        names.add(haystack.name)
         questions = [question for question in haystack.questions if question.text.strip()]
         count = counts[haystack.split]
         count["questions without text, dropped"] += len(haystack.questions) - len(questions)
-        count["questions about conversations without turns, dropped"] += (
-            0 if haystack.turns else len(questions)
-        )
+        unusable = 0 if haystack.turns else len(questions)
+        count["questions about conversations without turns, dropped"] += unusable
         if haystack.turns and questions:
             usable.append(replace(haystack, questions=questions))
-    return usable
+    return DataSet(
+        format=format,
+        file=path.name,
+        sha256=sha256(path),
+        haystacks=usable,
+        golds=golds,
+        notes=notes,
+        counts=counts,
+    )
 
 
 def make_gold(turn_ids: Iterable[str], session_by_turn: Mapping[str, str]) -> Gold:

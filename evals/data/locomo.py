@@ -22,7 +22,7 @@ from evals.data.haystack import (
     Haystack,
     Question,
     Split,
-    keep_usable,
+    make_data_set,
     make_gold,
     make_unique,
     member,
@@ -57,7 +57,7 @@ class Erratum:
 Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both from 0
 
 
-def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> DataSet:
+def read(path: Path, *, audit: Path | None = None) -> DataSet:
     """Read a LoCoMo file; with `audit`, every question has a second gold, the audited.
 
     Expected answers are the audit's where it corrects them, and the file's elsewhere: to have both
@@ -65,15 +65,12 @@ def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> 
 
     Args:
         path: such as locomo10.json.
-        limit: only so many conversations, the first ones.
         audit: errata as dial481/locomo-audit writes them: `question_id`, `correct_evidence`.
 
     Raises:
         InvalidInput: a file cannot be read or has another shape.
     """
-    digest = sha256(path)
-    everything = read_locomo(path)
-    conversations = everything[:limit]
+    conversations = read_locomo(path)
     errata = {} if audit is None else read_audit(audit)
     counts = new_counts()
     haystacks = []
@@ -84,19 +81,14 @@ def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> 
         if audit is not None:
             haystack = _add_audited_gold(haystack, n, errata, counts[split])
         haystacks.append(haystack)
-    notes: tuple[str, ...] = _NOTES
-    if audit is not None:
-        beyond = sum(n >= len(everything) for n, _ in errata)
-        suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
-        notes = (*_NOTES, f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{suffix}")
-    return DataSet(
-        format="locomo",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        golds=(PUBLISHED,) if audit is None else (PUBLISHED, AUDITED),
-        notes=notes,
-        counts=counts,
+    if audit is None:
+        return make_data_set(path, haystacks, counts, format="locomo", notes=_NOTES)
+    beyond = sum(n >= len(conversations) for n, _ in errata)
+    suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
+    note = f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{suffix}"
+    golds = (PUBLISHED, AUDITED)
+    return make_data_set(
+        path, haystacks, counts, format="locomo", notes=(*_NOTES, note), golds=golds
     )
 
 
@@ -144,7 +136,6 @@ def _read_question(
         id=id,
         text=question.question,
         kind=KINDS.get(question.category, f"category {question.category}"),
-        asked_at=None,
         golds={PUBLISHED: make_gold(question.evidence, sessions)},
         answerable=answerable,
         expected=ExpectedAnswer(answers=(question.answer or "",) if has_answer else ()),

@@ -21,12 +21,12 @@ from evals.data.haystack import (
     Gold,
     Haystack,
     Question,
-    keep_usable,
+    at,
+    make_data_set,
     make_unique,
     member,
     new_counts,
     read_json_lines,
-    sha256,
     split_by_hash,
 )
 from memkit import Turn
@@ -62,25 +62,11 @@ def read(path: Path, *, limit: int | None = None) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
-    digest = sha256(path)
     counts = new_counts()
-    try:
-        haystacks = [
-            _read_haystack(record, f"question {n}", counts)
-            for n, (_, record) in enumerate(islice(read_json_lines(path), limit), start=1)
-        ]
-    except InvalidInput as error:
-        raise InvalidInput(f"{path} is not a LongMemEval file: {error}") from error
-    if len({haystack.name for haystack in haystacks}) != len(haystacks):
-        raise InvalidInput(f"{path} has two questions of one question_id; make them unique")
-    return DataSet(
-        format="longmemeval",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        notes=_NOTES,
-        counts=counts,
-    )
+    with at(f"{path} is not a LongMemEval file"):
+        records = enumerate(islice(read_json_lines(path), limit), start=1)
+        haystacks = [_read_haystack(record, f"question {n}", counts) for n, (_, record) in records]
+    return make_data_set(path, haystacks, counts, format="longmemeval", notes=_NOTES)
 
 
 def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack:
@@ -168,16 +154,15 @@ def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | No
     text = member(message, "content", str, where)
     if not text.strip():
         return None
-    try:
+    role = cast(Role, member(message, "role", str, where))
+    with at(where):
         return Turn(
             text=text,
-            role=cast(Role, member(message, "role", str, where)),
+            role=role,
             id=f"{session.unique}#{n}",
             said_at=session.began + timedelta(seconds=n),  # only sessions have a time in the file
             session_id=session.id,
         )
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from error
 
 
 def _read_time_of_asking(record: Any, where: str) -> datetime | None:

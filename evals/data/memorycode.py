@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,17 +23,16 @@ from evals.data.haystack import (
     Question,
     Split,
     VersionName,
-    keep_usable,
+    at,
+    make_data_set,
     make_gold,
     member,
     new_counts,
     read_json_lines,
     sessions_by_turn,
-    sha256,
     split_by_hash,
 )
 from memkit import Turn
-from memkit.errors import InvalidInput
 
 START = datetime(2024, 1, 8, 9, tzinfo=UTC)  # the file has no dates; sessions are a day apart
 # stripped from a value: "start names with 'a_'" sets a_
@@ -123,7 +121,6 @@ def read(path: Path) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read or has another shape.
     """
-    digest = sha256(path)
     counts = new_counts()
     haystacks = []
     for dialogue in read_dialogues(path):
@@ -131,38 +128,21 @@ def read(path: Path) -> DataSet:
         count["revised fillers whose values no literal tells apart, dropped"] += dialogue.unmarked
         count["dialogues in which nothing is revised, dropped"] += not dialogue.pivots
         questions = [_make_question(pivot, dialogue) for pivot in dialogue.pivots]
-        haystacks.append(
-            Haystack(
-                name=dialogue.id, split=dialogue.split, turns=dialogue.turns, questions=questions
-            )
-        )
-    if len({haystack.name for haystack in haystacks}) != len(haystacks):
-        raise InvalidInput(f"{path} has two dialogues of one dialogue_id; make them unique")
-    return DataSet(
-        format="memorycode",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        notes=("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",),
-        counts=counts,
-    )
+        turns, split = dialogue.turns, dialogue.split
+        haystacks.append(Haystack(name=dialogue.id, split=split, turns=turns, questions=questions))
+    notes = ("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",)
+    return make_data_set(path, haystacks, counts, format="memorycode", notes=notes)
 
 
-def read_dialogues(path: Path, *, limit: int | None = None) -> list[Dialogue]:
-    """Read a MemoryCode file, JSON lines, plain or gzipped.
-
-    Args:
-        path: such as dialogues.jsonl.gz.
-        limit: only so many dialogues, the first ones.
+def read_dialogues(path: Path) -> list[Dialogue]:
+    """Read a MemoryCode file, JSON lines, plain or gzipped, such as dialogues.jsonl.gz.
 
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
-    try:
-        records = islice(read_json_lines(path), limit)
-        return [_read_dialogue(record, n) for n, (_, record) in enumerate(records, start=1)]
-    except (OSError, InvalidInput) as error:
-        raise InvalidInput(f"{path} is not a MemoryCode file: {error}") from error
+    with at(f"{path} is not a MemoryCode file"):
+        records = enumerate(read_json_lines(path), start=1)
+        return [_read_dialogue(record, n) for n, (_, record) in records]
 
 
 def _read_dialogue(record: Any, n: int) -> Dialogue:
@@ -281,9 +261,7 @@ def _make_question(pivot: Pivot, dialogue: Dialogue) -> Question:
         id=f"{dialogue.id}/{pivot.id}",
         text=pivot.query,
         kind=pivot.kind,
-        asked_at=None,
         golds={PUBLISHED: make_gold(turns_with(pivot.current), session_of)},
-        answerable=True,
         expected=ExpectedAnswer(
             answers=(pivot.current.value,),
             stale=tuple(version.value for version in pivot.stale),

@@ -171,7 +171,7 @@ POOLED = ("locomo", "longmemeval")
 _POOL_SIZES = {"turns": 10_000, "questions": 100}
 FORMATS: Mapping[str, Format] = {
     "locomo": Format(
-        read=lambda spec: locomo.read(_path(spec), limit=spec.limit, audit=spec.audit),
+        read=lambda spec: locomo.read(_path(spec), audit=spec.audit),
         source="data/locomo10.json of https://github.com/snap-research/locomo (CC BY-NC 4.0), its "
         "audit errors.json of https://github.com/dial481/locomo-audit",
         audited=True,
@@ -186,9 +186,7 @@ FORMATS: Mapping[str, Format] = {
         "(Apache-2.0)",
     ),
     "gvd": Format(
-        read=lambda spec: gvd.read(
-            _path(spec), str(spec.options.get("language", "en")), limit=spec.limit
-        ),
+        read=lambda spec: gvd.read(_path(spec), str(spec.options.get("language", "en"))),
         options=("language",),  # "en" or "cn"
         source="the folder of memory_bank_en.json and probing_questions_en.jsonl of "
         "https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT)",

@@ -56,9 +56,7 @@ def plant_facts(size: int, seed: int, *, facts: int | None = None) -> Haystack:
                 id=f"q{n}",
                 text=f"Where does {who} keep {thing}?",
                 kind="fact",
-                asked_at=None,
-                golds={PUBLISHED: Gold(turns=(f"t{place}",), sessions=())},
-                answerable=True,
+                golds={PUBLISHED: Gold(turns=(f"t{place}",))},
                 axes={"distance": distance},
                 after=place + 1 + distance,
             )
