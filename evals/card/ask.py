@@ -114,7 +114,7 @@ class Evaluator:
             packed=packed,
             visible=state.visible,
             stored=system.stored(),
-            refuses=next(iter(system.refusals(query).values()), None),
+            refuses=system.refuses(query),
             gold_places=places(ids, state.gold) if ranks else (),
             session_places=places(sessions(ids, state.session_of), state.question.gold.sessions)
             if ranks

@@ -9,11 +9,12 @@ topics of all versions share; the other words are the value, which the query mus
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from evals.data.haystack import (
     PUBLISHED,
@@ -21,7 +22,6 @@ from evals.data.haystack import (
     ExpectedAnswer,
     Haystack,
     Question,
-    Split,
     VersionName,
     at,
     make_data_set,
@@ -51,8 +51,6 @@ _TARGETS: Mapping[str, re.Pattern[str]] = {
     "class": re.compile(r"\bclass(?:es)?\b(?! attribute)", re.IGNORECASE),
 }
 
-Kind = Literal["instruction", "filler"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
@@ -62,17 +60,41 @@ class Version:
     pattern: re.Pattern[str]
     sessions: frozenset[str]
 
+    def matches(self, text: str, sessions: Iterable[str]) -> bool:
+        """Return whether a text from these sessions gives the value, and one of them set it."""
+        return not self.sessions.isdisjoint(sessions) and self.pattern.search(text) is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pivot:
     """A revised instruction. The last version is the current one."""
 
     id: str
-    kind: Kind
+    kind: str  # "instruction" or "filler"
     target: str  # such as "function argument"; "" if it is no convention for names
     query: str
     current: Version
     stale: tuple[Version, ...]
+
+    def version_of(
+        self, session_of: Mapping[str, str], text: str, turn_ids: Sequence[str]
+    ) -> VersionName | None:
+        """Return the version that a derived statement gives; the current one if it gives both.
+
+        A statement that names kinds of names, but not the pivot's, is about another pivot.
+
+        Args:
+            session_of: the session of every turn id.
+            text: the statement.
+            turn_ids: its source turns.
+        """
+        kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
+        if self.target in _TARGETS and kinds and self.target not in kinds:
+            return None
+        sessions = [session_of[turn] for turn in turn_ids]
+        if self.current.matches(text, sessions):
+            return "current"
+        return "stale" if any(old.matches(text, sessions) for old in self.stale) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,36 +102,9 @@ class Dialogue:
     """The sessions of a mentor and a mentee, a day apart, and what was revised in them."""
 
     id: str
-    split: Split
     turns: Sequence[Turn]
     pivots: Sequence[Pivot]
     unmarked: int  # revised fillers with values that no literal tells apart
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PivotVersions:
-    """Recognises the versions of a pivot: by the literal value, from a session that set it."""
-
-    pivot: Pivot
-    session_of: Mapping[str, str]  # by turn id
-
-    def gives(self, version: Version, text: str, turn_ids: Sequence[str]) -> bool:
-        """Return whether a text from these turns gives a version."""
-        in_session = any(self.session_of[turn] in version.sessions for turn in turn_ids)
-        return in_session and version.pattern.search(text) is not None
-
-    def of_statement(self, text: str, turn_ids: Sequence[str]) -> VersionName | None:
-        """Return the version that a derived statement gives; the current one if it gives both.
-
-        A statement that names kinds of names, but not the pivot's, is about another pivot.
-        """
-        kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
-        if self.pivot.target in _TARGETS and kinds and self.pivot.target not in kinds:
-            return None
-        if self.gives(self.pivot.current, text, turn_ids):
-            return "current"
-        stale = any(self.gives(version, text, turn_ids) for version in self.pivot.stale)
-        return "stale" if stale else None
 
 
 def read(path: Path) -> DataSet:
@@ -124,12 +119,18 @@ def read(path: Path) -> DataSet:
     counts = new_counts()
     haystacks = []
     for dialogue in read_dialogues(path):
-        count = counts[dialogue.split]
+        split = split_by_hash(dialogue.id)
+        count = counts[split]
         count["revised fillers whose values no literal tells apart, dropped"] += dialogue.unmarked
         count["dialogues in which nothing is revised, dropped"] += not dialogue.pivots
-        questions = [_make_question(pivot, dialogue) for pivot in dialogue.pivots]
-        turns, split = dialogue.turns, dialogue.split
-        haystacks.append(Haystack(name=dialogue.id, split=split, turns=turns, questions=questions))
+        haystacks.append(
+            Haystack(
+                name=dialogue.id,
+                split=split,
+                turns=dialogue.turns,
+                questions=[_make_question(pivot, dialogue) for pivot in dialogue.pivots],
+            )
+        )
     notes = ("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",)
     return make_data_set(path, haystacks, counts, format="memorycode", notes=notes)
 
@@ -158,10 +159,8 @@ def _read_dialogue(record: Any, n: int) -> Dialogue:
         for versions in by_id.values()
         if len({version.topic for version in versions}) > 1
     ]
-    id = str(record.get("dialogue_id", n))
     return Dialogue(
-        id=id,
-        split=split_by_hash(id),
+        id=str(record.get("dialogue_id", n)),
         turns=[
             turn
             for m, session in enumerate(sessions)
@@ -225,12 +224,11 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
     sessions: dict[str, list[str]] = {}
     for instruction in instructions:
         sessions.setdefault(instruction.topic, []).append(instruction.session)
-    shared = common_words(list(sessions))
+    shared = reduce(common_words, map(str.split, sessions))
     values = {topic: extract_value(topic, shared) for topic in sessions}
-    kind: Kind = "instruction" if last.id.startswith("i") else "filler"
+    is_filler = last.id.startswith("f")
     if not all(values.values()) or (
-        kind == "filler"
-        and not all(value[0].isupper() or value[0].isdigit() for value in values.values())
+        is_filler and not all(value[0].isupper() or value[0].isdigit() for value in values.values())
     ):
         return None
     versions = {
@@ -241,7 +239,7 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
     }
     return Pivot(
         id=last.id,
-        kind=kind,
+        kind="filler" if is_filler else "instruction",
         target=last.target,
         query=make_query(shared),
         current=versions.pop(last.topic),
@@ -251,11 +249,13 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
 
 def _make_question(pivot: Pivot, dialogue: Dialogue) -> Question:
     session_of = sessions_by_turn(dialogue.turns)
-    versions = PivotVersions(pivot=pivot, session_of=session_of)
 
     def turns_with(version: Version) -> list[str]:
-        ids = [(turn.text, turn.id or "") for turn in dialogue.turns]
-        return [id for text, id in ids if versions.gives(version, text, [id])]
+        return [
+            turn.id or ""
+            for turn in dialogue.turns
+            if version.matches(turn.text, [turn.session_id or ""])
+        ]
 
     return Question(
         id=f"{dialogue.id}/{pivot.id}",
@@ -266,25 +266,17 @@ def _make_question(pivot: Pivot, dialogue: Dialogue) -> Question:
             answers=(pivot.current.value,),
             stale=tuple(version.value for version in pivot.stale),
             stale_turns=tuple(turn for version in pivot.stale for turn in turns_with(version)),
-            version_of=versions.of_statement,
+            version_of=partial(pivot.version_of, session_of),
         ),
     )
 
 
-def common_words(topics: Sequence[str]) -> list[str]:
-    """Return the words that all topics have, in order.
+def common_words(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """Return the longest common subsequence of two texts (difflib's is not always the longest).
 
-    >>> common_words(["use Skype for video calls", "use Google Meet for video calls"])
-    ['use', 'for', 'video', 'calls']
+    >>> common_words("use Skype for video calls".split(), "use Google Meet for calls".split())
+    ['use', 'for', 'calls']
     """
-    shared = topics[0].split()
-    for topic in topics[1:]:
-        shared = _common_subsequence(shared, topic.split())
-    return shared
-
-
-def _common_subsequence(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Return the longest common subsequence (difflib's is not always the longest)."""
     best: list[list[list[str]]] = [
         [[] for _ in range(len(right) + 1)] for _ in range(len(left) + 1)
     ]

@@ -5,7 +5,7 @@ without a model of its own. A system is asked in the state that it had at the qu
 """
 # ruff: noqa: D102  # the methods without a docstring are documented in `System`
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from evals.data.haystack import Query
@@ -53,10 +53,6 @@ class AdaptedSystem(System):
     """A third-party memory as a `System`; its results are packed as those of the baselines.
 
     What it returns of forgotten turns is in rankings and prompts, and the audits count it.
-
-    Args:
-        memory: the third-party memory.
-        embedder: counts a text's tokens, for packing.
     """
 
     def __init__(self, memory: ThirdPartyMemory, embedder: Embedder) -> None:
@@ -92,10 +88,8 @@ class AdaptedSystem(System):
     def pack(self, query: Query, budget: int) -> PackedContext:
         return self._lines.pack((hit.turn_id for hit in self.ask(query, DEPTH)), budget)
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:
-        if not hasattr(self._memory, "refuses"):
-            return {}
-        return {"refuses": bool(self._memory.refuses(query.text))}
+    def refuses(self, query: Query) -> bool | None:
+        return bool(self._memory.refuses(query.text)) if hasattr(self._memory, "refuses") else None
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         if not hasattr(self._memory, "forget"):

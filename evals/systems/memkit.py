@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 from unittest import mock
 
 import memkit
@@ -35,7 +34,6 @@ class Memkit:
     Args:
         embedder: as for `memkit.open`.
         settings: of the memory; summaries are made once, after all turns.
-        thresholds: values of `min_relevance` that serve as abstention rules.
         on_disk: keep it in a temporary folder, as a user does; else in RAM, where its size is
             not known.
     """
@@ -45,14 +43,12 @@ class Memkit:
         embedder: Embedder,
         *,
         settings: memkit.Settings | None = None,
-        thresholds: Sequence[float | Literal["auto"]] = (0.5, "auto"),
         on_disk: bool = False,
     ) -> None:
         settings = settings or memkit.Settings(background=False)
         self._folder = TemporaryDirectory(prefix="memkit-evals-") if on_disk else None
         url = str(Path(self._folder.name, "memory.db")) if self._folder else ":memory:"
         self.memory = memkit.open(url, embedder=embedder, settings=settings, clock=lambda: UNDATED)
-        self._thresholds = thresholds
         # the words of each turn, to see whether a hit quotes all of it
         self._words: dict[str, list[str]] = {}
 
@@ -89,14 +85,11 @@ class Memkit:
         )
         return PackedContext(text=block.text, turns=tuple(turns))
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:
-        """Return for each `min_relevance` whether nothing is recalled."""
-        return {
-            f"min_relevance={threshold!r}": not self.memory.recall(
-                query.text, user_id=USER, as_of=query.asked_at, min_relevance=threshold
-            )
-            for threshold in self._thresholds
-        }
+    def refuses(self, query: Query) -> bool | None:
+        """Return whether nothing is recalled at `min_relevance="auto"`."""
+        return not self.memory.recall(
+            query.text, user_id=USER, as_of=query.asked_at, min_relevance="auto"
+        )
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Forget turns, and derive again what other turns support too."""
@@ -121,14 +114,21 @@ class Memkit:
         )
 
 
-class ReweightedMemkit(Memkit):
+class _Variant(Memkit):
+    """memkit that ranks otherwise, for which `min_relevance` is no rule."""
+
+    def refuses(self, query: Query) -> bool | None:  # noqa: ARG002
+        return None
+
+
+class ReweightedMemkit(_Variant):
     """memkit with other weights of its signals, not renormalised.
 
     The candidates stay the same: both searches go on finding them.
     """
 
     def __init__(self, weights: Mapping[str, float], embedder: Embedder) -> None:
-        super().__init__(embedder, thresholds=())
+        super().__init__(embedder)
         self._weights = weights
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
@@ -151,11 +151,8 @@ def only(signal: str) -> dict[str, float]:
     return {name: float(name == signal) for name in fusion.WEIGHTS}
 
 
-class ThoughtSystem(Memkit):
+class ThoughtSystem(_Variant):
     """memkit asked for thoughts alone: statements with their sources instead of turns."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        super().__init__(embedder, thresholds=())
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
         """Recall thoughts; each names its first source turn, and all sources apart."""
@@ -182,7 +179,7 @@ def _statement(text: str, turn_ids: tuple[str, ...], relevance: float = 0.0) -> 
     return ScoredTurn(turn_id=turn_ids[0], score=relevance, statement=text, sources=turn_ids)
 
 
-class CompactMemory(Memkit):
+class CompactMemory(_Variant):
     """HEMA's Compact Memory: memkit's summaries alone; no turn is searched, and none is shown.
 
     A turn counts as found if the summaries have a clause of it word by word, as the extractive
@@ -191,7 +188,7 @@ class CompactMemory(Memkit):
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        super().__init__(embedder, settings=NO_THOUGHTS, thresholds=(), on_disk=True)
+        super().__init__(embedder, settings=NO_THOUGHTS, on_disk=True)
         self._count = embedder.count
         self._turns: list[Turn] = []  # in memkit's order
         self._clauses: dict[str, str] = {}  # what a clause is looked up in, by turn

@@ -1,6 +1,6 @@
 """The interface of every memory that is measured, memkit's own and any other."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class System(Protocol):
     """A memory of one conversation, made new for each; it keeps nothing for the next one.
 
     A query has the time at which it is asked: the system must not use what was said later.
-    A subclass inherits defaults for `refusals`, `forget`, `stored`, `footprint` and `close`.
+    A subclass inherits defaults for `refuses`, `forget`, `stored`, `footprint` and `close`.
     """
 
     def remember(self, turns: Sequence[Turn]) -> None:
@@ -50,12 +50,9 @@ class System(Protocol):
     def pack(self, query: Query, budget: int) -> PackedContext:
         """Return what it would put into a prompt, at most `budget` of the embedder's tokens."""
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return, for each abstention rule of the system, whether it finds nothing relevant.
-
-        A card uses the first of them.
-        """
-        return {}
+    def refuses(self, query: Query) -> bool | None:  # noqa: ARG002
+        """Return whether it finds nothing relevant; None: it has no rule for that."""
+        return None
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete these turns; an id that it does not have is no error.

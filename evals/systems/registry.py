@@ -37,7 +37,7 @@ from memkit.protocols import Embedder
 from memkit.retrieval import fusion
 
 _REQUIRED = ("remember", "ask", "close")  # methods of a third-party memory
-_ALL = (*_REQUIRED, "pack", "refusals", "forget", "stored", "footprint")  # methods of a `System`
+_ALL = (*_REQUIRED, "pack", "refuses", "forget", "stored", "footprint")  # methods of a `System`
 
 
 def _rank_by(scorer: Callable[[Embedder], Scorer], *, whole: bool = False) -> MakeSystem:
@@ -57,10 +57,8 @@ ABLATIONS: Mapping[str, MakeSystem] = {
 } | {f"{OURS} without thoughts": partial(Memkit, settings=NO_THOUGHTS)}
 CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     **SYSTEMS,
-    OURS: partial(Memkit, thresholds=("auto",), on_disk=True),
-    f"{OURS} without thoughts": partial(
-        Memkit, settings=NO_THOUGHTS, thresholds=("auto",), on_disk=True
-    ),
+    OURS: partial(Memkit, on_disk=True),
+    f"{OURS} without thoughts": partial(Memkit, settings=NO_THOUGHTS, on_disk=True),
     f"{OURS} thoughts": ThoughtSystem,
     "compact only": CompactMemory,
     "no memory": NoMemory,
