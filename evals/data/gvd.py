@@ -12,17 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evals.data.haystack import (
-    PUBLISHED,
-    DataSet,
-    Gold,
-    Haystack,
-    Question,
-    make_data_set,
-    member,
-    new_counts,
-    sha256,
-)
+from evals.data import files
+from evals.data.haystack import PUBLISHED, DataSet, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 
@@ -55,7 +46,7 @@ def read(folder: Path, language: str) -> DataSet:
         ) from error
     haystacks = []
     for n, (name, person) in enumerate(people.items(), start=1):
-        days = member(person, "history", dict, f"{bank.name}, person {n}")
+        days = files.member(person, "history", dict, f"{bank.name}, person {n}")
         haystacks.append(
             Haystack(
                 name=f"{language}-{n}",
@@ -72,15 +63,15 @@ def read(folder: Path, language: str) -> DataSet:
                 ],
             )
         )
-    counts = new_counts()
+    counts = files.new_counts()
     counts["report"]["questions without evidence, not scored"] = sum(
         len(haystack.questions) for haystack in haystacks
     )
     notes = (
         "the file has no answers and no evidence: only costs and refusals can be told",
-        f"questions: sha256 {sha256(probing)[:12]}…",
+        f"questions: sha256 {files.sha256(probing)[:12]}…",
     )
-    return make_data_set(bank, haystacks, counts, format="gvd", notes=notes)
+    return files.make_data_set(bank, haystacks, counts, format="gvd", notes=notes)
 
 
 def _read_turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:

@@ -20,17 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    model_validator,
-)
+import pydantic
 
+from evals.data import files
 from evals.data.haystack import (
     PUBLISHED,
     DataSet,
@@ -38,11 +30,7 @@ from evals.data.haystack import (
     Haystack,
     Question,
     Split,
-    at,
-    make_data_set,
     make_gold,
-    new_counts,
-    read_json_lines,
     sessions_by_turn,
 )
 from memkit import Turn
@@ -51,12 +39,12 @@ from memkit.ingest import parse_time
 from memkit.records import zoned
 
 
-class _Record(BaseModel):
+class _Record(pydantic.BaseModel):
     """A JSON object without unknown keys; null is as good as a missing key."""
 
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = pydantic.ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    @model_validator(mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
     def _drop_null(cls, record: Any) -> Any:
         if not isinstance(record, dict):
@@ -64,9 +52,9 @@ class _Record(BaseModel):
         return {key: value for key, value in record.items() if value is not None}
 
 
-_Text = Annotated[str, Field(min_length=1)]
+_Text = Annotated[str, pydantic.Field(min_length=1)]
 # a single string or number is a list of one
-_Texts = Annotated[list[str], BeforeValidator(lambda x: x if isinstance(x, list) else [x])]
+_Texts = Annotated[list[str], pydantic.BeforeValidator(lambda x: x if isinstance(x, list) else [x])]
 
 
 class _Turn(_Record):
@@ -89,8 +77,8 @@ class _Question(_Record):
     evidence: _Texts = []
     stale_evidence: _Texts = []
     steps: _Texts = []
-    unanswerable: StrictBool = False
-    after: StrictInt | None = None
+    unanswerable: pydantic.StrictBool = False
+    after: pydantic.StrictInt | None = None
 
 
 class _Conversation(_Record):
@@ -107,24 +95,24 @@ def read(path: Path) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read, or a line has another shape; the message names it.
     """
-    counts = new_counts()
+    counts = files.new_counts()
     haystacks = []
     ids: set[str] = set()
-    with at(path):
-        for n, record in read_json_lines(path):
-            with at(f"line {n}"):
+    with files.at(path):
+        for n, record in files.read_json_lines(path):
+            with files.at(f"line {n}"):
                 haystack = _read_haystack(record, f"conversation-{n}", ids)
             without_questions = not haystack.questions
             counts[haystack.split]["conversations without questions, dropped"] += without_questions
             haystacks.append(haystack)
-    return make_data_set(path, haystacks, counts, format="jsonl")
+    return files.make_data_set(path, haystacks, counts, format="jsonl")
 
 
 def _read_haystack(content: Any, name: str, ids: set[str]) -> Haystack:
     """Return a conversation, and add its ids to those of the file."""
     try:
         record = _Conversation.model_validate(content)
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the conversation"
         raise InvalidInput(f"{where}: {fault['msg']}, got {fault['input']!r}") from error
@@ -138,7 +126,7 @@ def _read_haystack(content: Any, name: str, ids: set[str]) -> Haystack:
     questions = []
     for n, question in enumerate(record.questions):
         id = question.id or f"{name}/q{n}"
-        with at(f"question {id}"):
+        with files.at(f"question {id}"):
             questions.append(_make_question(question, id, sessions, dated))
     for id in (name, *(question.id for question in questions)):
         if id in ids:
@@ -154,7 +142,7 @@ def _read_haystack(content: Any, name: str, ids: set[str]) -> Haystack:
 
 
 def _make_turn(record: _Turn, n: int) -> Turn:
-    with at(f"turn {n + 1}"):
+    with files.at(f"turn {n + 1}"):
         said_at = parse_time(record.said_at)
         return Turn(**{**record.model_dump(), "id": record.id or f"t{n}", "said_at": said_at})
 

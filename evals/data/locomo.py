@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evals.data import files
 from evals.data.haystack import (
     AUDITED,
     PUBLISHED,
@@ -22,13 +23,8 @@ from evals.data.haystack import (
     Haystack,
     Question,
     Split,
-    make_data_set,
     make_gold,
-    make_unique,
-    member,
-    new_counts,
     sessions_by_turn,
-    sha256,
 )
 from memkit.errors import InvalidInput
 from memkit.importers import LocomoConversation, LocomoQuestion, read_locomo
@@ -72,9 +68,9 @@ def read(path: Path, *, audit: Path | None = None) -> DataSet:
     """
     conversations = read_locomo(path)
     errata = {} if audit is None else read_audit(audit)
-    counts = new_counts()
+    counts = files.new_counts()
     haystacks = []
-    names = make_unique(conversation.sample_id for conversation in conversations)
+    names = files.make_unique(conversation.sample_id for conversation in conversations)
     for n, (name, conversation) in enumerate(zip(names, conversations, strict=True)):
         split: Split = "tuning" if conversation.sample_id in TUNING else "report"
         haystack = _read_haystack(conversation, name, split, counts[split])
@@ -82,12 +78,12 @@ def read(path: Path, *, audit: Path | None = None) -> DataSet:
             haystack = _add_audited_gold(haystack, n, errata, counts[split])
         haystacks.append(haystack)
     if audit is None:
-        return make_data_set(path, haystacks, counts, format="locomo", notes=_NOTES)
+        return files.make_data_set(path, haystacks, counts, format="locomo", notes=_NOTES)
     beyond = sum(n >= len(conversations) for n, _ in errata)
     suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
-    note = f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{suffix}"
+    note = f"audited gold: {audit.name}, sha256 {files.sha256(audit)[:12]}…{suffix}"
     golds = (PUBLISHED, AUDITED)
-    return make_data_set(
+    return files.make_data_set(
         path, haystacks, counts, format="locomo", notes=(*_NOTES, note), golds=golds
     )
 
@@ -151,7 +147,7 @@ def read_audit(path: Path) -> Audit:
     Raises:
         InvalidInput: the file is no list of errata; the message says where.
     """
-    sha256(path)  # raises if it cannot be read
+    files.sha256(path)  # raises if it cannot be read
     try:
         records = json.loads(path.read_bytes())
         if not isinstance(records, list):
@@ -167,15 +163,15 @@ def read_audit(path: Path) -> Audit:
 
 
 def _read_erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
-    id = member(record, "question_id", str, where)
+    id = files.member(record, "question_id", str, where)
     match = _ERRATUM.fullmatch(id)
     if match is None:
         raise InvalidInput(f"{where}: question_id {id!r} is not like locomo_0_qa12")
-    cited = member(record, "correct_evidence", list, where)
+    cited = files.member(record, "correct_evidence", list, where)
     evidence = (f"D{int(d)}:{int(n)}" for text in cited for d, n in _REFERENCE.findall(str(text)))
     answer = record.get("correct_answer")
     erratum = Erratum(
-        question=member(record, "question", str, where),
+        question=files.member(record, "question", str, where),
         evidence=tuple(dict.fromkeys(evidence)),
         answer=None if answer is None else str(answer).strip() or None,
     )

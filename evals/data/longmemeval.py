@@ -13,22 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from evals.data.haystack import (
-    PUBLISHED,
-    Counts,
-    DataSet,
-    ExpectedAnswer,
-    Gold,
-    Haystack,
-    Question,
-    at,
-    make_data_set,
-    make_unique,
-    member,
-    new_counts,
-    read_json_lines,
-    split_by_hash,
-)
+from evals.data import files
+from evals.data.haystack import PUBLISHED, Counts, DataSet, ExpectedAnswer, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 from memkit.records import Role
@@ -62,17 +48,17 @@ def read(path: Path, *, limit: int | None = None) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
-    counts = new_counts()
-    with at(f"{path} is not a LongMemEval file"):
-        records = enumerate(islice(read_json_lines(path), limit), start=1)
+    counts = files.new_counts()
+    with files.at(f"{path} is not a LongMemEval file"):
+        records = enumerate(islice(files.read_json_lines(path), limit), start=1)
         haystacks = [_read_haystack(record, f"question {n}", counts) for n, (_, record) in records]
-    return make_data_set(path, haystacks, counts, format="longmemeval", notes=_NOTES)
+    return files.make_data_set(path, haystacks, counts, format="longmemeval", notes=_NOTES)
 
 
 def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack:
-    id = member(record, "question_id", str, where)
+    id = files.member(record, "question_id", str, where)
     where = f"{where} ({id})"
-    split = split_by_hash(id)
+    split = files.split_by_hash(id)
     counts = counts_by_split[split]
     answerable = _ABSTAIN not in id
     sessions = _read_sessions(record, where, counts)
@@ -88,13 +74,13 @@ def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack
                 turns.append(turn)
                 evidence += [turn.id or ""] if is_evidence else []
     ids = {session.id for session in sessions}
-    cited = list(dict.fromkeys(map(str, member(record, "answer_session_ids", list, where))))
+    cited = list(dict.fromkeys(map(str, files.member(record, "answer_session_ids", list, where))))
     answer = record.get("answer")  # the file does not say which earlier answer no longer holds
     answers = (str(answer),) if answerable and answer is not None else ()
     question = Question(
         id=id,
-        text=member(record, "question", str, where),
-        kind=member(record, "question_type", str, where),
+        text=files.member(record, "question", str, where),
+        kind=files.member(record, "question_type", str, where),
         asked_at=_read_time_of_asking(record, where),
         golds={
             PUBLISHED: Gold(turns=tuple(evidence), sessions=tuple(id for id in cited if id in ids))
@@ -128,15 +114,15 @@ def _count_oddities(
 
 def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Session]:
     """Return the sessions in the order of their dates."""
-    ids = [str(id) for id in member(record, "haystack_session_ids", list, where)]
-    dates = member(record, "haystack_dates", list, where)
-    contents = member(record, "haystack_sessions", list, where)
+    ids = [str(id) for id in files.member(record, "haystack_session_ids", list, where)]
+    dates = files.member(record, "haystack_dates", list, where)
+    contents = files.member(record, "haystack_sessions", list, where)
     if not len(ids) == len(dates) == len(contents):
         raise InvalidInput(
             f"{where} has {len(contents)} sessions, {len(ids)} session ids and {len(dates)} dates"
         )
     sessions = []
-    for id, unique, date, turns in zip(ids, make_unique(ids), dates, contents, strict=True):
+    for id, unique, date, turns in zip(ids, files.make_unique(ids), dates, contents, strict=True):
         here = f"{where}, session {id}"
         if not isinstance(turns, list):
             raise InvalidInput(f"{here} is {type(turns).__name__}, not list")
@@ -151,11 +137,11 @@ def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Sessi
 
 def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | None:
     """Return a turn, or None for an empty message."""
-    text = member(message, "content", str, where)
+    text = files.member(message, "content", str, where)
     if not text.strip():
         return None
-    role = cast(Role, member(message, "role", str, where))
-    with at(where):
+    role = cast(Role, files.member(message, "role", str, where))
+    with files.at(where):
         return Turn(
             text=text,
             role=role,

@@ -16,6 +16,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evals.data import files
 from evals.data.haystack import (
     PUBLISHED,
     DataSet,
@@ -23,14 +24,8 @@ from evals.data.haystack import (
     Haystack,
     Question,
     VersionName,
-    at,
-    make_data_set,
     make_gold,
-    member,
-    new_counts,
-    read_json_lines,
     sessions_by_turn,
-    split_by_hash,
 )
 from memkit import Turn
 
@@ -116,10 +111,10 @@ def read(path: Path) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read or has another shape.
     """
-    counts = new_counts()
+    counts = files.new_counts()
     haystacks = []
     for dialogue in read_dialogues(path):
-        split = split_by_hash(dialogue.id)
+        split = files.split_by_hash(dialogue.id)
         count = counts[split]
         count["revised fillers whose values no literal tells apart, dropped"] += dialogue.unmarked
         count["dialogues in which nothing is revised, dropped"] += not dialogue.pivots
@@ -132,7 +127,7 @@ def read(path: Path) -> DataSet:
             )
         )
     notes = ("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",)
-    return make_data_set(path, haystacks, counts, format="memorycode", notes=notes)
+    return files.make_data_set(path, haystacks, counts, format="memorycode", notes=notes)
 
 
 def read_dialogues(path: Path) -> list[Dialogue]:
@@ -141,16 +136,16 @@ def read_dialogues(path: Path) -> list[Dialogue]:
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
-    with at(f"{path} is not a MemoryCode file"):
-        records = enumerate(read_json_lines(path), start=1)
+    with files.at(f"{path} is not a MemoryCode file"):
+        records = enumerate(files.read_json_lines(path), start=1)
         return [_read_dialogue(record, n) for n, (_, record) in records]
 
 
 def _read_dialogue(record: Any, n: int) -> Dialogue:
     where = f"dialogue {n}"
-    context = member(record, "context", dict, where)
-    people = [member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
-    sessions = member(record, "sessions", list, where)
+    context = files.member(record, "context", dict, where)
+    people = [files.member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
+    sessions = files.member(record, "sessions", list, where)
     by_id: dict[str, list[_Instruction]] = {}
     for instruction in _read_instructions(record, sessions, where):
         by_id.setdefault(instruction.id, []).append(instruction)
@@ -175,7 +170,9 @@ def _read_turns(session: Any, n: int, people: Sequence[str], where: str) -> Iter
     """Yield a session's paragraphs as turns; one without a speaker continues the one before."""
     speaker = re.compile(rf"\s*({'|'.join(map(re.escape, people))}):\s*")  # "Emma: "
     messages: list[list[str]] = []
-    for paragraph in _PARAGRAPHS.split(member(session, "text", str, f"{where}, session {n + 1}")):
+    for paragraph in _PARAGRAPHS.split(
+        files.member(session, "text", str, f"{where}, session {n + 1}")
+    ):
         match = speaker.match(paragraph)
         text = paragraph[match.end() if match else 0 :].strip()
         if match or not messages:
@@ -203,11 +200,11 @@ class _Instruction(NamedTuple):
 
 def _read_instructions(record: Any, sessions: Sequence[Any], where: str) -> Iterator[_Instruction]:
     """Yield all instructions in the order in which they are given."""
-    instructions = member(record, "instructions", list, where)
-    fillers = member(record, "fillers", list, where)
+    instructions = files.member(record, "instructions", list, where)
+    fillers = files.member(record, "fillers", list, where)
     for n, session in enumerate(sessions):
         here = f"{where}, session {n + 1}"
-        topics = list(zip(member(session, "type", list, here), session["topic"], strict=True))
+        topics = list(zip(files.member(session, "type", list, here), session["topic"], strict=True))
         new = [topic for kind, topic in topics if kind.startswith("instruction")]
         ids = [id for id in instructions[n] if id != -1]
         targets = [str(expression[0]) for expression in session["session_regex"]]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.data import locomo
-from evals.data.haystack import Haystack, sha256
+from evals.data.files import sha256
+from evals.data.haystack import Haystack
 from evals.stats.bootstrap import cells, share
 from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
 from evals.tables import Cell, Result, Table
