@@ -7,11 +7,10 @@ both roles are indexed, because the assistant said some of the answers.
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from evals.data import files
 from evals.data.haystack import PUBLISHED, Counts, DataSet, ExpectedAnswer, Gold, Haystack, Question
@@ -30,8 +29,7 @@ _NOTES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
+class _Session(NamedTuple):
     id: str  # as the file has it
     unique: str  # differs from `id` for a second session of the same id
     began: datetime
@@ -41,9 +39,7 @@ class _Session:
 def read(path: Path, *, limit: int | None = None) -> DataSet:
     """Read a LongMemEval file: a JSON list or JSON lines, plain or gzipped.
 
-    Args:
-        path: such as longmemeval_s_cleaned.json or s-dev.jsonl.gz.
-        limit: only so many questions, the first ones.
+    With `limit`, only so many questions, the first ones.
 
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
@@ -97,23 +93,17 @@ def _count_oddities(
 ) -> None:
     gold = question.golds[PUBLISHED]
     counts["answer sessions that are not in the haystack, dropped"] += cited - len(gold.sessions)
-    counts["answerable questions without evidence turns, scored by session only"] += bool(
-        question.answerable and not gold.turns and gold.sessions
-    )
-    counts["answerable questions without any evidence, not scored"] += bool(
-        question.answerable and not gold.turns and not gold.sessions
-    )
-    late = {
-        turn.id
-        for turn in turns
-        if question.asked_at and turn.said_at and turn.said_at > question.asked_at
-    }
+    odd, by_session = question.answerable and not gold.turns, bool(gold.sessions)
+    key = "answerable questions without evidence turns, scored by session only"
+    counts[key] += odd and by_session
+    counts["answerable questions without any evidence, not scored"] += odd and not by_session
+    asked_at = question.asked_at
+    late = {turn.id for turn in turns if asked_at and turn.said_at and turn.said_at > asked_at}
     counts["turns said after the question's day, hidden from every system"] += len(late)
     counts["evidence turns among them, which nothing can find"] += len(late & set(gold.turns))
 
 
 def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Session]:
-    """Return the sessions in the order of their dates."""
     ids = [str(id) for id in files.member(record, "haystack_session_ids", list, where)]
     dates = files.member(record, "haystack_dates", list, where)
     contents = files.member(record, "haystack_sessions", list, where)

@@ -199,7 +199,6 @@ class _Instruction(NamedTuple):
 
 
 def _read_instructions(record: Any, sessions: Sequence[Any], where: str) -> Iterator[_Instruction]:
-    """Yield all instructions in the order in which they are given."""
     instructions = files.member(record, "instructions", list, where)
     fillers = files.member(record, "fillers", list, where)
     for n, session in enumerate(sessions):

@@ -48,7 +48,6 @@ class LangChain:
 
 
 def _adapt_embedder(embedder: Embedder) -> "Embeddings":
-    """Return the embedder with LangChain's interface."""
     from langchain_core.embeddings import Embeddings
 
     class MemkitEmbeddings(Embeddings):

@@ -91,17 +91,14 @@ def _make_memory(vectors: "_EmbedderAdapter") -> Any:
                 "llm": unused,
             }
         )
-    memory.embedding_model, memory.llm = vectors, _NoModel()
+    failure = ModelError("mem0 called a language model, though infer=False needs none")
+    memory.llm = mock.Mock(**{"generate_response.side_effect": failure})
+    memory.embedding_model = vectors
     return memory
 
 
 def _import_memory_class() -> Any:
-    """Return mem0's `Memory`, imported without telemetry and without files in the home folder.
-
-    Raises:
-        MissingExtra: it is not installed.
-        InvalidInput: it was imported before with telemetry on.
-    """
+    """Return mem0's `Memory`, imported without telemetry and without files in the home folder."""
     with (
         TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, {"MEM0_TELEMETRY": "False", "MEM0_DIR": folder}),
@@ -151,10 +148,3 @@ class _EmbedderAdapter:
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         return [[float(value) for value in vector] for vector in self._embedder.embed(texts)]
-
-
-class _NoModel:
-    """A language model that must not be called: `infer=False` needs none."""
-
-    def generate_response(self, *_: object, **__: object) -> str:
-        raise ModelError("mem0 called a language model, though infer=False needs none")

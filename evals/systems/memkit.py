@@ -214,7 +214,6 @@ class CompactMemory(_Variant):
         return PackedContext(text=prompt.format_memory_block(summaries, []), turns=tuple(turns))
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Forget turns; the summaries that cover them are made again."""
         super().forget(turn_ids)
         self._load_turns()
 

@@ -85,11 +85,7 @@ def line(turn: Turn) -> str:
 
 
 class Lines:
-    """Turns in the order they were said, as lines of a prompt.
-
-    Args:
-        count: counts a text's tokens.
-    """
+    """Turns in the order they were said, as lines of a prompt; `count` counts a text's tokens."""
 
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count = count
@@ -124,17 +120,15 @@ class Lines:
     def pack(self, best: Iterable[str], budget: int, *, gaps: bool = True) -> PackedContext:
         """Return lines that fit into `budget` tokens, oldest first.
 
-        Args:
-            best: turn ids, best first; unknown ones are left out.
-            budget: most tokens of the text.
-            gaps: skip a line that is too long; else it ends the choice.
+        `best` are turn ids, best first. With `gaps`, a line that is too long is skipped; else it
+        ends the choice.
         """
         chosen: list[str] = []
         room = budget
         for turn_id in best:
-            if turn_id not in self._turns:
-                continue
-            if (cost := self._cost(turn_id)) <= room:
+            if turn_id not in self._costs:
+                self._costs[turn_id] = self._count(line(self._turns[turn_id]) + "\n")
+            if (cost := self._costs[turn_id]) <= room:
                 chosen.append(turn_id)
                 room -= cost
             elif not gaps:
@@ -149,8 +143,3 @@ class Lines:
         ordered = [turn_id for turn_id in self._turns if turn_id in ids]
         text = "\n".join(line(self._turns[turn_id]) for turn_id in ordered)
         return PackedContext(text=text, turns=tuple(ordered))
-
-    def _cost(self, turn_id: str) -> int:
-        if turn_id not in self._costs:
-            self._costs[turn_id] = self._count(line(self._turns[turn_id]) + "\n")
-        return self._costs[turn_id]

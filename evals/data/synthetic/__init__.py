@@ -64,7 +64,7 @@ def _make_data_set(
     haystacks = []
     for number in range(n):
         group, rotation = divmod(number, group_size)
-        script = Script(f"{seed}/{name}/{group}", rotation)
+        script = Script(f"{seed}/{name}/{group}", rotation, scale.turns)
         write(script, scale)
         cluster = f"{name}-group-{group}" if group_size > 1 else ""
         haystacks.append(script.make_haystack(f"{name}-{number}", cluster))

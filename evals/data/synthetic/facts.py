@@ -44,11 +44,7 @@ class ChangingFact:
 
 
 class Facts:
-    """The facts of one conversation: no value twice, and no kind twice of one person.
-
-    Args:
-        rng: chooses them.
-    """
+    """The facts of one conversation: no value twice, and no kind twice of one person."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng

@@ -24,7 +24,6 @@ from evals.data.synthetic.facts import (
     shuffle,
 )
 from evals.data.synthetic.talk import PEOPLE, START, Line, Moment, make_turns, scatter, schedule
-from memkit import Turn
 from memkit.records import day
 
 CONFLICT, AGREED = "conflict", "one claim"  # kinds of the questions of `conflicts`
@@ -64,14 +63,15 @@ class Script:
     Args:
         seed: of everything random.
         rotation: the number of the conversation in its group, which has the same seed.
+        turns: how many it has.
     """
 
-    def __init__(self, seed: str, rotation: int) -> None:
-        self.rng, self.rotation = random.Random(seed), rotation
+    def __init__(self, seed: str, rotation: int, turns: int) -> None:
+        self.rng, self.rotation, self.turns = random.Random(seed), rotation, turns
+        self.moments: Sequence[Moment] = ()  # of its turns; empty: scheduled at the end
         self.lines: dict[int, Line] = {}  # by turn number
         self.forgotten: list[str] = []
         self._probes: list[tuple[Question, Sequence[int]]] = []  # and the turns of the evidence
-        self._turns: Sequence[Turn] = ()
 
     def plant(self, fact: Fact, place: int, *, kind: str = "fact", **details: Any) -> None:
         """Add a fact's line and the question for it; `details` as for `ask`."""
@@ -95,22 +95,20 @@ class Script:
         )  # fmt: skip
         self._probes.append((question, evidence))
 
-    def free_places(self, n: int, turns: int) -> list[int]:
+    def free_places(self, n: int) -> list[int]:
         """Return n positions of user turns without a planted line, in no order."""
         return self.rng.sample(
-            [place for place in range(0, turns, 2) if place not in self.lines], n
+            [place for place in range(0, self.turns, 2) if place not in self.lines], n
         )
-
-    def write(self, moments: Sequence[Moment]) -> None:
-        """Make the turns: planted lines, and small talk elsewhere."""
-        self._turns = make_turns(self.rng, moments, self.lines)
 
     def make_haystack(self, name: str, cluster: str) -> Haystack:
         """Return the conversation; questions are asked half a minute after the turn before them."""
-        sessions = sessions_by_turn(self._turns)
+        moments = self.moments or schedule(self.rng, self.turns)
+        turns = make_turns(self.rng, moments, self.lines)
+        sessions = sessions_by_turn(turns)
         questions = []
         for n, (question, evidence) in enumerate(self._probes):
-            last = self._turns[(question.after or len(self._turns)) - 1].said_at
+            last = turns[(question.after or len(turns)) - 1].said_at
             assert last is not None  # every turn made here has a time
             gold = make_gold((f"t{place}" for place in evidence), sessions)
             questions.append(
@@ -124,7 +122,7 @@ class Script:
         return Haystack(
             name=name,
             split="report",
-            turns=self._turns,
+            turns=turns,
             questions=questions,
             forgotten=tuple(self.forgotten),
             cluster=cluster,
@@ -137,15 +135,14 @@ def distance(script: Script, scale: Scale) -> None:
     All questions are asked at the end, so that the length of the conversation is the same for all
     of them. Every fact has a rival of the same kind about somebody else.
     """
-    turns = max(scale.distances) + _BEFORE
+    turns = script.turns = max(scale.distances) + _BEFORE
     facts = Facts(script.rng)
     for axis, kind in zip(scale.distances, facts.kinds, strict=False):
         fact = facts.make(kind)
         script.plant(fact, turns - 1 - axis, axes={"distance": axis}, after=turns)
     kinds = facts.kinds[: len(scale.distances)]
-    for place, kind in zip(script.free_places(len(kinds), turns), kinds, strict=True):
+    for place, kind in zip(script.free_places(len(kinds)), kinds, strict=True):
         script.lines[place] = facts.make(kind).line
-    script.write(schedule(script.rng, turns))
 
 
 def position(script: Script, scale: Scale) -> None:
@@ -162,9 +159,8 @@ def position(script: Script, scale: Scale) -> None:
         fact = facts[(n + script.rotation) % len(facts)]
         place = round(depth * (scale.turns - 1) / 2) * 2
         script.plant(fact, place, axes={"depth": depth}, after=scale.turns)
-    for place, fact in zip(script.free_places(len(facts), scale.turns), facts, strict=True):
+    for place, fact in zip(script.free_places(len(facts)), facts, strict=True):
         script.lines[place] = pool.make(fact.kind).line
-    script.write(schedule(script.rng, scale.turns))
 
 
 def distractors(script: Script, scale: Scale) -> None:
@@ -186,7 +182,7 @@ def distractors(script: Script, scale: Scale) -> None:
     for n in range(1, sessions):
         place = n * _SESSION + rng.randrange(0, _SESSION, 2)
         script.lines[place] = facts.make(kinds[n % len(kinds)]).line
-    script.write(schedule(rng, sessions * _SESSION, _SESSION))
+    script.moments = schedule(rng, sessions * _SESSION, _SESSION)
 
 
 def unanswerable(script: Script, scale: Scale) -> None:
@@ -206,7 +202,6 @@ def unanswerable(script: Script, scale: Scale) -> None:
         kind = facts[(n + 1) % len(facts)].kind  # that only somebody else told
         text, foils = pool.ask(kind, fact.who), pool.foils(kind)
         script.ask(text, "near miss", ExpectedAnswer(foils=foils), answerable=False)
-    script.write(schedule(script.rng, scale.turns))
 
 
 def deletions(script: Script, scale: Scale) -> None:
@@ -222,7 +217,6 @@ def deletions(script: Script, scale: Scale) -> None:
         script.forgotten.append(f"t{place}")
         expected = ExpectedAnswer(stale=(fact.value,), stale_turns=(f"t{place}",), foils=fact.foils)
         script.ask(fact.question, DELETED, expected, answerable=False)
-    script.write(schedule(script.rng, scale.turns))
 
 
 def preferences(script: Script, scale: Scale) -> None:
@@ -233,7 +227,6 @@ def preferences(script: Script, scale: Scale) -> None:
         script.lines[place] = make_line(script.rng, preference["said"], about="that")
         expected = ExpectedAnswer(answers=(preference["answer"],), foils=tuple(preference["foils"]))
         script.ask(preference["asked"], "preference", expected, (place,))
-    script.write(schedule(script.rng, scale.turns))
 
 
 def conflicts(script: Script, scale: Scale) -> None:
@@ -257,7 +250,6 @@ def conflicts(script: Script, scale: Scale) -> None:
         expected = ExpectedAnswer(answers=tuple(values[: len(evidence)]), foils=tuple(values[-3:]))
         kind = CONFLICT if len(evidence) > 1 else AGREED
         script.ask(topic["asked"], kind, expected, evidence)
-    script.write(schedule(rng, scale.turns))
 
 
 def updates(script: Script, scale: Scale) -> None:
@@ -283,7 +275,6 @@ def updates(script: Script, scale: Scale) -> None:
             )
             after = scale.turns if n == len(fact.values) - 1 else (n + 1) * third
             script.ask(fact.question, _UPDATE_KINDS[n], expected, (places[n],), after=after)
-    script.write(schedule(rng, scale.turns))
 
 
 # ---- ordering
@@ -297,7 +288,7 @@ def ordering(script: Script, scale: Scale) -> None:
     rng = script.rng
     is_small = scale.questions < 2 * _EVENTS - 2
     size, questions = (_EVENTS - 1, 1) if is_small else (_EVENTS, 2)
-    moments = schedule(rng, scale.turns)
+    moments = script.moments = schedule(rng, scale.turns)
     places = shuffle(rng, scatter(rng, 2 * size + questions, scale.turns))
     gaps = [rng.randint(4, 25) for _ in range(size)]
     # one after another, all well before the conversation begins
@@ -308,7 +299,6 @@ def ordering(script: Script, scale: Scale) -> None:
     _tell_relative_dates(script, relative, when, dates)
     if not is_small:
         _tell_procedure(script, sorted(places[size + questions :]))
-    script.write(moments)
 
 
 def _tell_procedure(script: Script, places: Sequence[int]) -> None:
