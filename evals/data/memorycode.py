@@ -77,11 +77,7 @@ class Pivot:
         """Return the version that a derived statement gives; the current one if it gives both.
 
         A statement that names kinds of names, but not the pivot's, is about another pivot.
-
-        Args:
-            session_of: the session of every turn id.
-            text: the statement.
-            turn_ids: its source turns.
+        `session_of` gives the session of every turn id, `turn_ids` are the statement's sources.
         """
         kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
         if self.target in _TARGETS and kinds and self.target not in kinds:
@@ -131,11 +127,7 @@ def read(path: Path) -> DataSet:
 
 
 def read_dialogues(path: Path) -> list[Dialogue]:
-    """Read a MemoryCode file, JSON lines, plain or gzipped, such as dialogues.jsonl.gz.
-
-    Raises:
-        InvalidInput: the file cannot be read or has another shape; the message says where.
-    """
+    """Read a MemoryCode file, JSON lines, plain or gzipped; `InvalidInput` says what is wrong."""
     with files.at(f"{path} is not a MemoryCode file"):
         records = enumerate(files.read_json_lines(path), start=1)
         return [_read_dialogue(record, n) for n, (_, record) in records]

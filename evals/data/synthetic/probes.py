@@ -58,12 +58,9 @@ class Scale:
 
 
 class Script:
-    """A conversation while it is written: planted lines and the questions about them.
+    """A conversation of so many turns while it is written: planted lines, and questions.
 
-    Args:
-        seed: of everything random.
-        rotation: the number of the conversation in its group, which has the same seed.
-        turns: how many it has.
+    `rotation` is the number of the conversation in its group, which has the same seed.
     """
 
     def __init__(self, seed: str, rotation: int, turns: int) -> None:
