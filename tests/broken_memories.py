@@ -27,8 +27,8 @@ class _Broken:
     def pack(self, query: Query, budget: int) -> PackedContext:
         return self._inner.pack(query, budget)
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:
-        return self._inner.refusals(query)
+    def refuses(self, query: Query) -> bool | None:
+        return self._inner.refuses(query)
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         self._inner.forget(turn_ids)

@@ -105,8 +105,8 @@ class Scripted:
         self.done.append(("pack", budget))
         return self._packed
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        return self._tells.get("refusals", {})
+    def refuses(self, query: Query) -> bool | None:  # noqa: ARG002
+        return self._tells.get("refuses")
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         self.held = [one for one in self.held if one not in turn_ids]

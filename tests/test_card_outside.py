@@ -94,7 +94,7 @@ def test_three_methods_are_enough() -> None:
     assert [hit.turn_id for hit in memory.ask(asked, 2)] == ["a", "b"]
     assert memory.pack(asked, 16).turns == ("a", "c")  # b's eight words do not fit then
     assert memory.pack(asked, 16).text.startswith("[1 May 2024] Ann: Tulips grow")
-    assert memory.refusals(asked) == {}
+    assert memory.refuses(asked) is None
     assert (memory.stored(), memory.footprint()) == (None, None)
 
 
@@ -121,7 +121,7 @@ def test_a_memory_that_returns_something_else_is_told_what_is_expected(
 
 def test_a_memory_that_knows_when_to_say_nothing_is_asked() -> None:
     memory = load_system(f"{__name__}:Silent")(HashEmbedder())
-    assert memory.refusals(Query(text="tulips")) == {"refuses": True}
+    assert memory.refuses(Query(text="tulips")) is True
 
 
 def test_a_memory_that_cannot_forget_says_so() -> None:

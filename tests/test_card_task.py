@@ -174,7 +174,7 @@ def test_a_memory_that_does_not_tell_what_it_holds_has_no_such_stage() -> None:
 
 
 def test_its_own_rule_refuses_where_no_model_answers() -> None:
-    ruled = Scripted(refusals={"a rule of its own": True})
+    ruled = Scripted(refuses=True)
     (found,) = run(ruled, haystack(asked()))
     assert (found.refused, found.scores["system abstention"]) == (True, 1)
     (answered,) = run(ruled, haystack(asked()), model=ScriptedModel(["Rome."]))

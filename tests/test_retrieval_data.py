@@ -183,7 +183,7 @@ def test_a_longmemeval_file_of_another_shape_says_where(
         (b"\xff\xfe", "line 1: "),
         (b"\x1f\x8bnonsense", "damaged gzip"),
         (gzip.compress(b"{" * 1000, mtime=0)[:-9], "damaged gzip"),
-        (json.dumps([remembered("q"), remembered("q")]).encode(), "two questions of one"),
+        (json.dumps([remembered("q"), remembered("q")]).encode(), "two conversations of"),
     ],
 )
 def test_a_damaged_longmemeval_file_is_an_error(

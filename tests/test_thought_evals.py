@@ -16,10 +16,7 @@ from typer.testing import CliRunner
 from evals.__main__ import app
 from evals.data import memorycode
 from evals.data.memorycode import (
-    Dialogue,
-    Kind,
     Pivot,
-    PivotVersions,
     Version,
     literal_pattern,
 )
@@ -142,15 +139,7 @@ PIVOT = Pivot(
     id="i6", kind="instruction", target="function", query="q",
     current=version("b_", "s2"), stale=(version("a_", "s0"), version("c_", "s1")),
 )  # fmt: skip
-DIALOGUE = Dialogue(
-    id="1", split="tuning", pivots=[PIVOT], unmarked=0,
-    turns=[Turn(id=f"s{n}:0", text="x", session_id=f"s{n}", said_at=NOON) for n in range(3)],
-)  # fmt: skip
-
-
-VERSIONS = PivotVersions(
-    pivot=PIVOT, session_of={turn.id or "": turn.session_id or "" for turn in DIALOGUE.turns}
-)
+SESSION_OF = {f"s{n}:0": f"s{n}" for n in range(3)}
 
 
 @pytest.mark.parametrize(
@@ -167,12 +156,12 @@ VERSIONS = PivotVersions(
 def test_a_statement_gives_a_version_by_its_value_and_its_session(
     text: str, turn: str, version: str | None
 ) -> None:
-    assert VERSIONS.of_statement(text, [turn]) == version
+    assert PIVOT.version_of(SESSION_OF, text, [turn]) == version
 
 
 def test_a_statement_about_another_kind_of_name_gives_no_version() -> None:
-    assert VERSIONS.of_statement("Method names start with b_.", ["s2:0"]) is None
-    assert VERSIONS.gives(PIVOT.current, "Method names start with b_.", ["s2:0"])
+    assert PIVOT.version_of(SESSION_OF, "Method names start with b_.", ["s2:0"]) is None
+    assert PIVOT.current.matches("Method names start with b_.", ["s2"])
 
 
 def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thought:
@@ -186,7 +175,7 @@ def thought(id: str, text: str, *turns: str, slot: str | None = "names") -> Thou
 def test_memorycode_has_the_pivots_that_are_told_of() -> None:
     pivots = [pivot for one in memorycode.read_dialogues(REAL) for pivot in one.pivots]
 
-    kinds: list[Kind] = ["instruction", "filler"]
+    kinds = ["instruction", "filler"]
     assert [sum(one.kind == kind for one in pivots) for kind in kinds] == [280, 90]
     assert not [one for one in pivots if one.current.pattern.search(one.query)]
 

@@ -13,8 +13,7 @@ from evals.card.state import Evidence, Places, QuestionState
 from evals.card.task import Task
 from evals.data.haystack import Haystack
 from evals.metrics.retrieval import SERVED, places, sessions
-from evals.systems.protocol import ScoredTurn
-from evals.systems.registry import System
+from evals.systems.protocol import ScoredTurn, System
 from memkit.protocols import Counter, Model
 
 _LEAST_WORDS = 4  # a shorter turn has no halves
@@ -115,7 +114,7 @@ class Evaluator:
             packed=packed,
             visible=state.visible,
             stored=system.stored(),
-            refuses=next(iter(system.refusals(query).values()), None),
+            refuses=system.refuses(query),
             gold_places=places(ids, state.gold) if ranks else (),
             session_places=places(sessions(ids, state.session_of), state.question.gold.sessions)
             if ranks

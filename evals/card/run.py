@@ -30,7 +30,8 @@ from evals.data import registry as data
 from evals.data.haystack import DataSet, Haystack
 from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
-from evals.systems.registry import NotSupported, load_system
+from evals.systems.protocol import NotSupported
+from evals.systems.registry import load_system
 from memkit.errors import InvalidInput, MissingExtra
 from memkit.protocols import Embedder
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from evals.card.records import Regime
 from evals.card.state import QuestionState
 from evals.data.haystack import Haystack, Question
-from evals.systems.registry import System
+from evals.systems.protocol import System
 from memkit import Turn
 
 

@@ -86,8 +86,7 @@ def embed_texts(texts: Sequence[str], embedder: Embedder) -> Vectors:
 def derive_vectors(real: Vectors, n: int, seed: int) -> Vectors:
     """Return `n` unit vectors: the real ones, then real ones with noise of the same covariance.
 
-    Noise that is as wide in every direction as the real vectors are keeps them on the same few
-    hundred directions; plain Gaussian noise would make them easier to tell apart than they are.
+    Plain Gaussian noise would make them easier to tell apart than real vectors are.
     """
     rng = np.random.default_rng(seed)
     spread = np.linalg.cholesky(np.cov(real.T) + 1e-6 * np.eye(real.shape[1]))
@@ -110,7 +109,7 @@ def make_vectors(n: int, seed: int, *, real: bool) -> Vectors:
     return derive_vectors(base, n, seed)
 
 
-class PreparedEmbedder:
+class _PreparedEmbedder:
     """An embedder that returns prepared vectors in turn, under MiniLM's name."""
 
     fingerprint = MINILM
@@ -119,15 +118,12 @@ class PreparedEmbedder:
         self._vectors, self._next = vectors, 0
 
     def count(self, text: str) -> int:
-        """Return the number of words."""
         return len(text.split())
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:  # noqa: ARG002
-        """Return the whole text: one turn, one vector."""
-        return [(0, len(text))]
+        return [(0, len(text))]  # one turn, one vector
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return the next vectors, whatever the texts are."""
         first, self._next = self._next, self._next + len(texts)
         return self._vectors[first : self._next]
 
@@ -135,15 +131,10 @@ class PreparedEmbedder:
 def make_memory_file(folder: Path, size: int, seed: int, *, real: bool) -> Path:
     """Return a memory of one user with `size` turns in `folder`, made at the first call."""
     path = folder / f"{size}-{seed}.db"
-    if not path.exists():
-        _fill(path, make_texts(size, seed), make_vectors(size, seed, real=real))
-    return path
-
-
-def _fill(path: Path, texts: Sequence[str], vectors: Vectors) -> None:
-    """Write a memory with these texts and vectors, a minute between two turns."""
-    settings = memkit.Settings(background=False)
-    embedder = PreparedEmbedder(vectors)
+    if path.exists():
+        return path
+    texts, vectors = make_texts(size, seed), make_vectors(size, seed, real=real)
+    settings, embedder = memkit.Settings(background=False), _PreparedEmbedder(vectors)
     with memkit.open(str(path), embedder=embedder, settings=settings) as memory:
         for first in range(0, len(texts), _BATCH):
             turns = [
@@ -159,6 +150,7 @@ def _fill(path: Path, texts: Sequence[str], vectors: Vectors) -> None:
         # a search builds the index, which closing saves
         with memory.store.snapshot(Scope(user_id=USER)) as snapshot:
             snapshot.nearest(vectors[0], 1)
+    return path
 
 
 def exact_index(vectors: Vectors) -> Any:

@@ -12,17 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evals.data.haystack import (
-    PUBLISHED,
-    DataSet,
-    Gold,
-    Haystack,
-    Question,
-    keep_usable,
-    member,
-    new_counts,
-    sha256,
-)
+from evals.data import files
+from evals.data.haystack import PUBLISHED, DataSet, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 
@@ -30,7 +21,7 @@ LANGUAGES = ("en", "cn")
 _MORNING = timedelta(hours=9)  # the file has days without times; exchanges are seconds apart
 
 
-def read(folder: Path, language: str, *, limit: int | None = None) -> DataSet:
+def read(folder: Path, language: str) -> DataSet:
     """Read the virtual users of a language, "en" or "cn".
 
     Raises:
@@ -54,25 +45,33 @@ def read(folder: Path, language: str, *, limit: int | None = None) -> DataSet:
             f"{folder} has no MemoryBank files of language {language!r}: {error}"
         ) from error
     haystacks = []
-    for n, (name, person) in enumerate(list(people.items())[:limit], start=1):
-        days = member(person, "history", dict, f"{bank.name}, person {n}")
-        turns = [turn for date, exchanges in days.items() for turn in _read_turns(date, exchanges)]
-        haystacks.append(_make_haystack(f"{language}-{n}", turns, questions.get(name.strip(), [])))
-    counts = new_counts()
+    for n, (name, person) in enumerate(people.items(), start=1):
+        days = files.member(person, "history", dict, f"{bank.name}, person {n}")
+        haystacks.append(
+            Haystack(
+                name=f"{language}-{n}",
+                split="report",
+                turns=[turn for date, said in days.items() for turn in _read_turns(date, said)],
+                questions=[
+                    Question(
+                        id=f"{language}-{n}/q{m}",
+                        text=text,
+                        kind="probing",
+                        golds={PUBLISHED: Gold()},
+                    )
+                    for m, text in enumerate(questions.get(name.strip(), []))
+                ],
+            )
+        )
+    counts = files.new_counts()
     counts["report"]["questions without evidence, not scored"] = sum(
         len(haystack.questions) for haystack in haystacks
     )
-    return DataSet(
-        format="gvd",
-        file=bank.name,
-        sha256=sha256(bank),
-        haystacks=keep_usable(haystacks, counts),
-        notes=(
-            "the file has no answers and no evidence: only costs and refusals can be told",
-            f"questions: sha256 {sha256(probing)[:12]}…",
-        ),
-        counts=counts,
+    notes = (
+        "the file has no answers and no evidence: only costs and refusals can be told",
+        f"questions: sha256 {files.sha256(probing)[:12]}…",
     )
+    return files.make_data_set(bank, haystacks, counts, format="gvd", notes=notes)
 
 
 def _read_turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
@@ -85,18 +84,3 @@ def _read_turns(date: str, exchanges: Sequence[Mapping[str, str]]) -> Iterator[T
                     role="user" if role == "user" else "assistant",
                     said_at=began + timedelta(seconds=2 * n + m),
                 )  # fmt: skip
-
-
-def _make_haystack(name: str, turns: Sequence[Turn], texts: Sequence[str]) -> Haystack:
-    questions = [
-        Question(
-            id=f"{name}/q{n}",
-            text=text,
-            kind="probing",
-            asked_at=None,
-            golds={PUBLISHED: Gold(turns=(), sessions=())},
-            answerable=True,
-        )
-        for n, text in enumerate(texts)
-    ]
-    return Haystack(name=name, split="report", turns=turns, questions=questions)

@@ -10,10 +10,11 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from evals.data import files
 from evals.data.haystack import (
     AUDITED,
     PUBLISHED,
@@ -22,16 +23,11 @@ from evals.data.haystack import (
     Haystack,
     Question,
     Split,
-    keep_usable,
     make_gold,
-    make_unique,
-    member,
-    new_counts,
     sessions_by_turn,
-    sha256,
 )
 from memkit.errors import InvalidInput
-from memkit.importers import LocomoConversation, LocomoQuestion, read_locomo
+from memkit.importers import LocomoQuestion, read_locomo
 
 # Conversations for choosing anything; the others are for reporting.
 TUNING = ("conv-26", "conv-30", "conv-41")
@@ -45,8 +41,7 @@ _NOTES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erratum:
+class Erratum(NamedTuple):
     """The audit's evidence and answer for one question."""
 
     question: str
@@ -57,46 +52,41 @@ class Erratum:
 Audit = Mapping[tuple[int, int], Erratum]  # by conversation and question, both from 0
 
 
-def read(path: Path, *, limit: int | None = None, audit: Path | None = None) -> DataSet:
-    """Read a LoCoMo file; with `audit`, every question has a second gold, the audited.
+def read(path: Path, *, audit: Path | None = None) -> DataSet:
+    """Read a LoCoMo file, such as locomo10.json.
 
-    Expected answers are the audit's where it corrects them, and the file's elsewhere: to have both
-    answer keys, read the file twice.
-
-    Args:
-        path: such as locomo10.json.
-        limit: only so many conversations, the first ones.
-        audit: errata as dial481/locomo-audit writes them: `question_id`, `correct_evidence`.
+    With `audit`, errata as dial481/locomo-audit writes them, every question has a second gold, the
+    audited, and the audit's answer where it corrects the file's.
 
     Raises:
         InvalidInput: a file cannot be read or has another shape.
     """
-    digest = sha256(path)
-    everything = read_locomo(path)
-    conversations = everything[:limit]
-    errata = {} if audit is None else read_audit(audit)
-    counts = new_counts()
+    conversations = read_locomo(path)
+    errata = {} if audit is None else _read_audit(audit)
+    counts = files.new_counts()
     haystacks = []
-    names = make_unique(conversation.sample_id for conversation in conversations)
+    names = files.make_unique(conversation.sample_id for conversation in conversations)
     for n, (name, conversation) in enumerate(zip(names, conversations, strict=True)):
         split: Split = "tuning" if conversation.sample_id in TUNING else "report"
-        haystack = _read_haystack(conversation, name, split, counts[split])
+        sessions = sessions_by_turn(conversation.turns)
+        if len(sessions) != len(conversation.turns):
+            raise InvalidInput(f"conversation {name} has two turns of one dia_id; make them unique")
+        questions = [
+            _read_question(question, f"{name}/qa{m}", sessions, counts[split])
+            for m, question in enumerate(conversation.questions)
+        ]
+        haystack = Haystack(name=name, split=split, turns=conversation.turns, questions=questions)
         if audit is not None:
             haystack = _add_audited_gold(haystack, n, errata, counts[split])
         haystacks.append(haystack)
-    notes: tuple[str, ...] = _NOTES
-    if audit is not None:
-        beyond = sum(n >= len(everything) for n, _ in errata)
-        suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
-        notes = (*_NOTES, f"audited gold: {audit.name}, sha256 {sha256(audit)[:12]}…{suffix}")
-    return DataSet(
-        format="locomo",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        golds=(PUBLISHED,) if audit is None else (PUBLISHED, AUDITED),
-        notes=notes,
-        counts=counts,
+    if audit is None:
+        return files.make_data_set(path, haystacks, counts, format="locomo", notes=_NOTES)
+    beyond = sum(n >= len(conversations) for n, _ in errata)
+    suffix = f"; {beyond} errata name a conversation the file has not" if beyond else ""
+    note = f"audited gold: {audit.name}, sha256 {files.sha256(audit)[:12]}…{suffix}"
+    golds = (PUBLISHED, AUDITED)
+    return files.make_data_set(
+        path, haystacks, counts, format="locomo", notes=(*_NOTES, note), golds=golds
     )
 
 
@@ -120,19 +110,6 @@ def ask_along_the_way(haystack: Haystack, seed: int) -> Haystack:
     return replace(haystack, questions=questions)
 
 
-def _read_haystack(
-    conversation: LocomoConversation, name: str, split: Split, counts: Counter[str]
-) -> Haystack:
-    sessions = sessions_by_turn(conversation.turns)
-    if len(sessions) != len(conversation.turns):
-        raise InvalidInput(f"conversation {name} has two turns of one dia_id; make them unique")
-    questions = [
-        _read_question(question, f"{name}/qa{n}", sessions, counts)
-        for n, question in enumerate(conversation.questions)
-    ]
-    return Haystack(name=name, split=split, turns=conversation.turns, questions=questions)
-
-
 def _read_question(
     question: LocomoQuestion, id: str, sessions: Mapping[str, str], counts: Counter[str]
 ) -> Question:
@@ -144,7 +121,6 @@ def _read_question(
         id=id,
         text=question.question,
         kind=KINDS.get(question.category, f"category {question.category}"),
-        asked_at=None,
         golds={PUBLISHED: make_gold(question.evidence, sessions)},
         answerable=answerable,
         expected=ExpectedAnswer(answers=(question.answer or "",) if has_answer else ()),
@@ -154,13 +130,8 @@ def _read_question(
 # ---- the audit
 
 
-def read_audit(path: Path) -> Audit:
-    """Read errata; each names its question and the turns that answer it.
-
-    Raises:
-        InvalidInput: the file is no list of errata; the message says where.
-    """
-    sha256(path)  # raises if it cannot be read
+def _read_audit(path: Path) -> Audit:
+    files.sha256(path)  # raises if it cannot be read
     try:
         records = json.loads(path.read_bytes())
         if not isinstance(records, list):
@@ -176,15 +147,15 @@ def read_audit(path: Path) -> Audit:
 
 
 def _read_erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
-    id = member(record, "question_id", str, where)
+    id = files.member(record, "question_id", str, where)
     match = _ERRATUM.fullmatch(id)
     if match is None:
         raise InvalidInput(f"{where}: question_id {id!r} is not like locomo_0_qa12")
-    cited = member(record, "correct_evidence", list, where)
+    cited = files.member(record, "correct_evidence", list, where)
     evidence = (f"D{int(d)}:{int(n)}" for text in cited for d, n in _REFERENCE.findall(str(text)))
     answer = record.get("correct_answer")
     erratum = Erratum(
-        question=member(record, "question", str, where),
+        question=files.member(record, "question", str, where),
         evidence=tuple(dict.fromkeys(evidence)),
         answer=None if answer is None else str(answer).strip() or None,
     )
@@ -192,7 +163,6 @@ def _read_erratum(record: Any, where: str) -> tuple[tuple[int, int], Erratum]:
 
 
 def _add_audited_gold(haystack: Haystack, n: int, errata: Audit, counts: Counter[str]) -> Haystack:
-    """Return the haystack with the audited gold added to the published one."""
     sessions = sessions_by_turn(haystack.turns)
     beyond = sum(c == n and m >= len(haystack.questions) for c, m in errata)
     counts["errata that fit no question, not used"] += beyond
@@ -216,7 +186,6 @@ def _add_audited_gold(haystack: Haystack, n: int, errata: Audit, counts: Counter
 
 
 def _correct(question: Question, erratum: Erratum, counts: Counter[str]) -> ExpectedAnswer:
-    """Return the expected answer with the audit's correction, if it has one."""
     expected = question.expected
     if erratum.answer is None or not question.answerable or expected.answers == (erratum.answer,):
         return expected

@@ -7,28 +7,13 @@ both roles are indexed, because the assistant said some of the answers.
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from evals.data.haystack import (
-    PUBLISHED,
-    Counts,
-    DataSet,
-    ExpectedAnswer,
-    Gold,
-    Haystack,
-    Question,
-    keep_usable,
-    make_unique,
-    member,
-    new_counts,
-    read_json_lines,
-    sha256,
-    split_by_hash,
-)
+from evals.data import files
+from evals.data.haystack import PUBLISHED, Counts, DataSet, ExpectedAnswer, Gold, Haystack, Question
 from memkit import Turn
 from memkit.errors import InvalidInput
 from memkit.records import Role
@@ -44,8 +29,7 @@ _NOTES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
+class _Session(NamedTuple):
     id: str  # as the file has it
     unique: str  # differs from `id` for a second session of the same id
     began: datetime
@@ -55,38 +39,22 @@ class _Session:
 def read(path: Path, *, limit: int | None = None) -> DataSet:
     """Read a LongMemEval file: a JSON list or JSON lines, plain or gzipped.
 
-    Args:
-        path: such as longmemeval_s_cleaned.json or s-dev.jsonl.gz.
-        limit: only so many questions, the first ones.
+    With `limit`, only so many questions, the first ones.
 
     Raises:
         InvalidInput: the file cannot be read or has another shape; the message says where.
     """
-    digest = sha256(path)
-    counts = new_counts()
-    try:
-        haystacks = [
-            _read_haystack(record, f"question {n}", counts)
-            for n, (_, record) in enumerate(islice(read_json_lines(path), limit), start=1)
-        ]
-    except InvalidInput as error:
-        raise InvalidInput(f"{path} is not a LongMemEval file: {error}") from error
-    if len({haystack.name for haystack in haystacks}) != len(haystacks):
-        raise InvalidInput(f"{path} has two questions of one question_id; make them unique")
-    return DataSet(
-        format="longmemeval",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        notes=_NOTES,
-        counts=counts,
-    )
+    counts = files.new_counts()
+    with files.at(f"{path} is not a LongMemEval file"):
+        records = enumerate(islice(files.read_json_lines(path), limit), start=1)
+        haystacks = [_read_haystack(record, f"question {n}", counts) for n, (_, record) in records]
+    return files.make_data_set(path, haystacks, counts, format="longmemeval", notes=_NOTES)
 
 
 def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack:
-    id = member(record, "question_id", str, where)
+    id = files.member(record, "question_id", str, where)
     where = f"{where} ({id})"
-    split = split_by_hash(id)
+    split = files.split_by_hash(id)
     counts = counts_by_split[split]
     answerable = _ABSTAIN not in id
     sessions = _read_sessions(record, where, counts)
@@ -102,13 +70,13 @@ def _read_haystack(record: Any, where: str, counts_by_split: Counts) -> Haystack
                 turns.append(turn)
                 evidence += [turn.id or ""] if is_evidence else []
     ids = {session.id for session in sessions}
-    cited = list(dict.fromkeys(map(str, member(record, "answer_session_ids", list, where))))
+    cited = list(dict.fromkeys(map(str, files.member(record, "answer_session_ids", list, where))))
     answer = record.get("answer")  # the file does not say which earlier answer no longer holds
     answers = (str(answer),) if answerable and answer is not None else ()
     question = Question(
         id=id,
-        text=member(record, "question", str, where),
-        kind=member(record, "question_type", str, where),
+        text=files.member(record, "question", str, where),
+        kind=files.member(record, "question_type", str, where),
         asked_at=_read_time_of_asking(record, where),
         golds={
             PUBLISHED: Gold(turns=tuple(evidence), sessions=tuple(id for id in cited if id in ids))
@@ -125,32 +93,26 @@ def _count_oddities(
 ) -> None:
     gold = question.golds[PUBLISHED]
     counts["answer sessions that are not in the haystack, dropped"] += cited - len(gold.sessions)
-    counts["answerable questions without evidence turns, scored by session only"] += bool(
-        question.answerable and not gold.turns and gold.sessions
-    )
-    counts["answerable questions without any evidence, not scored"] += bool(
-        question.answerable and not gold.turns and not gold.sessions
-    )
-    late = {
-        turn.id
-        for turn in turns
-        if question.asked_at and turn.said_at and turn.said_at > question.asked_at
-    }
+    odd, by_session = question.answerable and not gold.turns, bool(gold.sessions)
+    key = "answerable questions without evidence turns, scored by session only"
+    counts[key] += odd and by_session
+    counts["answerable questions without any evidence, not scored"] += odd and not by_session
+    asked_at = question.asked_at
+    late = {turn.id for turn in turns if asked_at and turn.said_at and turn.said_at > asked_at}
     counts["turns said after the question's day, hidden from every system"] += len(late)
     counts["evidence turns among them, which nothing can find"] += len(late & set(gold.turns))
 
 
 def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Session]:
-    """Return the sessions in the order of their dates."""
-    ids = [str(id) for id in member(record, "haystack_session_ids", list, where)]
-    dates = member(record, "haystack_dates", list, where)
-    contents = member(record, "haystack_sessions", list, where)
+    ids = [str(id) for id in files.member(record, "haystack_session_ids", list, where)]
+    dates = files.member(record, "haystack_dates", list, where)
+    contents = files.member(record, "haystack_sessions", list, where)
     if not len(ids) == len(dates) == len(contents):
         raise InvalidInput(
             f"{where} has {len(contents)} sessions, {len(ids)} session ids and {len(dates)} dates"
         )
     sessions = []
-    for id, unique, date, turns in zip(ids, make_unique(ids), dates, contents, strict=True):
+    for id, unique, date, turns in zip(ids, files.make_unique(ids), dates, contents, strict=True):
         here = f"{where}, session {id}"
         if not isinstance(turns, list):
             raise InvalidInput(f"{here} is {type(turns).__name__}, not list")
@@ -165,19 +127,18 @@ def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Sessi
 
 def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | None:
     """Return a turn, or None for an empty message."""
-    text = member(message, "content", str, where)
+    text = files.member(message, "content", str, where)
     if not text.strip():
         return None
-    try:
+    role = cast(Role, files.member(message, "role", str, where))
+    with files.at(where):
         return Turn(
             text=text,
-            role=cast(Role, member(message, "role", str, where)),
+            role=role,
             id=f"{session.unique}#{n}",
             said_at=session.began + timedelta(seconds=n),  # only sessions have a time in the file
             session_id=session.id,
         )
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from error
 
 
 def _read_time_of_asking(record: Any, where: str) -> datetime | None:

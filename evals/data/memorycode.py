@@ -9,32 +9,25 @@ topics of all versions share; the other words are the value, which the query mus
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from evals.data import files
 from evals.data.haystack import (
     PUBLISHED,
     DataSet,
     ExpectedAnswer,
     Haystack,
     Question,
-    Split,
     VersionName,
-    keep_usable,
     make_gold,
-    member,
-    new_counts,
-    read_json_lines,
     sessions_by_turn,
-    sha256,
-    split_by_hash,
 )
 from memkit import Turn
-from memkit.errors import InvalidInput
 
 START = datetime(2024, 1, 8, 9, tzinfo=UTC)  # the file has no dates; sessions are a day apart
 # stripped from a value: "start names with 'a_'" sets a_
@@ -53,8 +46,6 @@ _TARGETS: Mapping[str, re.Pattern[str]] = {
     "class": re.compile(r"\bclass(?:es)?\b(?! attribute)", re.IGNORECASE),
 }
 
-Kind = Literal["instruction", "filler"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
@@ -64,17 +55,37 @@ class Version:
     pattern: re.Pattern[str]
     sessions: frozenset[str]
 
+    def matches(self, text: str, sessions: Iterable[str]) -> bool:
+        """Return whether a text from these sessions gives the value, and one of them set it."""
+        return not self.sessions.isdisjoint(sessions) and self.pattern.search(text) is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pivot:
     """A revised instruction. The last version is the current one."""
 
     id: str
-    kind: Kind
+    kind: str  # "instruction" or "filler"
     target: str  # such as "function argument"; "" if it is no convention for names
     query: str
     current: Version
     stale: tuple[Version, ...]
+
+    def version_of(
+        self, session_of: Mapping[str, str], text: str, turn_ids: Sequence[str]
+    ) -> VersionName | None:
+        """Return the version that a derived statement gives; the current one if it gives both.
+
+        A statement that names kinds of names, but not the pivot's, is about another pivot.
+        `session_of` gives the session of every turn id, `turn_ids` are the statement's sources.
+        """
+        kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
+        if self.target in _TARGETS and kinds and self.target not in kinds:
+            return None
+        sessions = [session_of[turn] for turn in turn_ids]
+        if self.current.matches(text, sessions):
+            return "current"
+        return "stale" if any(old.matches(text, sessions) for old in self.stale) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,36 +93,9 @@ class Dialogue:
     """The sessions of a mentor and a mentee, a day apart, and what was revised in them."""
 
     id: str
-    split: Split
     turns: Sequence[Turn]
     pivots: Sequence[Pivot]
     unmarked: int  # revised fillers with values that no literal tells apart
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PivotVersions:
-    """Recognises the versions of a pivot: by the literal value, from a session that set it."""
-
-    pivot: Pivot
-    session_of: Mapping[str, str]  # by turn id
-
-    def gives(self, version: Version, text: str, turn_ids: Sequence[str]) -> bool:
-        """Return whether a text from these turns gives a version."""
-        in_session = any(self.session_of[turn] in version.sessions for turn in turn_ids)
-        return in_session and version.pattern.search(text) is not None
-
-    def of_statement(self, text: str, turn_ids: Sequence[str]) -> VersionName | None:
-        """Return the version that a derived statement gives; the current one if it gives both.
-
-        A statement that names kinds of names, but not the pivot's, is about another pivot.
-        """
-        kinds = [kind for kind, pattern in _TARGETS.items() if pattern.search(text)]
-        if self.pivot.target in _TARGETS and kinds and self.pivot.target not in kinds:
-            return None
-        if self.gives(self.pivot.current, text, turn_ids):
-            return "current"
-        stale = any(self.gives(version, text, turn_ids) for version in self.pivot.stale)
-        return "stale" if stale else None
 
 
 def read(path: Path) -> DataSet:
@@ -123,53 +107,37 @@ def read(path: Path) -> DataSet:
     Raises:
         InvalidInput: the file cannot be read or has another shape.
     """
-    digest = sha256(path)
-    counts = new_counts()
+    counts = files.new_counts()
     haystacks = []
     for dialogue in read_dialogues(path):
-        count = counts[dialogue.split]
+        split = files.split_by_hash(dialogue.id)
+        count = counts[split]
         count["revised fillers whose values no literal tells apart, dropped"] += dialogue.unmarked
         count["dialogues in which nothing is revised, dropped"] += not dialogue.pivots
-        questions = [_make_question(pivot, dialogue) for pivot in dialogue.pivots]
         haystacks.append(
             Haystack(
-                name=dialogue.id, split=dialogue.split, turns=dialogue.turns, questions=questions
+                name=dialogue.id,
+                split=split,
+                turns=dialogue.turns,
+                questions=[_make_question(pivot, dialogue) for pivot in dialogue.pivots],
             )
         )
-    if len({haystack.name for haystack in haystacks}) != len(haystacks):
-        raise InvalidInput(f"{path} has two dialogues of one dialogue_id; make them unique")
-    return DataSet(
-        format="memorycode",
-        file=path.name,
-        sha256=digest,
-        haystacks=keep_usable(haystacks, counts),
-        notes=("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",),
-        counts=counts,
-    )
+    notes = ("tuning: dialogues with crc32(dialogue_id) divisible by 3; others are reported",)
+    return files.make_data_set(path, haystacks, counts, format="memorycode", notes=notes)
 
 
-def read_dialogues(path: Path, *, limit: int | None = None) -> list[Dialogue]:
-    """Read a MemoryCode file, JSON lines, plain or gzipped.
-
-    Args:
-        path: such as dialogues.jsonl.gz.
-        limit: only so many dialogues, the first ones.
-
-    Raises:
-        InvalidInput: the file cannot be read or has another shape; the message says where.
-    """
-    try:
-        records = islice(read_json_lines(path), limit)
-        return [_read_dialogue(record, n) for n, (_, record) in enumerate(records, start=1)]
-    except (OSError, InvalidInput) as error:
-        raise InvalidInput(f"{path} is not a MemoryCode file: {error}") from error
+def read_dialogues(path: Path) -> list[Dialogue]:
+    """Read a MemoryCode file, JSON lines, plain or gzipped; `InvalidInput` says what is wrong."""
+    with files.at(f"{path} is not a MemoryCode file"):
+        records = enumerate(files.read_json_lines(path), start=1)
+        return [_read_dialogue(record, n) for n, (_, record) in records]
 
 
 def _read_dialogue(record: Any, n: int) -> Dialogue:
     where = f"dialogue {n}"
-    context = member(record, "context", dict, where)
-    people = [member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
-    sessions = member(record, "sessions", list, where)
+    context = files.member(record, "context", dict, where)
+    people = [files.member(context, key, str, f"{where}, context") for key in ("mentor", "mentee")]
+    sessions = files.member(record, "sessions", list, where)
     by_id: dict[str, list[_Instruction]] = {}
     for instruction in _read_instructions(record, sessions, where):
         by_id.setdefault(instruction.id, []).append(instruction)
@@ -178,10 +146,8 @@ def _read_dialogue(record: Any, n: int) -> Dialogue:
         for versions in by_id.values()
         if len({version.topic for version in versions}) > 1
     ]
-    id = str(record.get("dialogue_id", n))
     return Dialogue(
-        id=id,
-        split=split_by_hash(id),
+        id=str(record.get("dialogue_id", n)),
         turns=[
             turn
             for m, session in enumerate(sessions)
@@ -196,7 +162,9 @@ def _read_turns(session: Any, n: int, people: Sequence[str], where: str) -> Iter
     """Yield a session's paragraphs as turns; one without a speaker continues the one before."""
     speaker = re.compile(rf"\s*({'|'.join(map(re.escape, people))}):\s*")  # "Emma: "
     messages: list[list[str]] = []
-    for paragraph in _PARAGRAPHS.split(member(session, "text", str, f"{where}, session {n + 1}")):
+    for paragraph in _PARAGRAPHS.split(
+        files.member(session, "text", str, f"{where}, session {n + 1}")
+    ):
         match = speaker.match(paragraph)
         text = paragraph[match.end() if match else 0 :].strip()
         if match or not messages:
@@ -223,12 +191,11 @@ class _Instruction(NamedTuple):
 
 
 def _read_instructions(record: Any, sessions: Sequence[Any], where: str) -> Iterator[_Instruction]:
-    """Yield all instructions in the order in which they are given."""
-    instructions = member(record, "instructions", list, where)
-    fillers = member(record, "fillers", list, where)
+    instructions = files.member(record, "instructions", list, where)
+    fillers = files.member(record, "fillers", list, where)
     for n, session in enumerate(sessions):
         here = f"{where}, session {n + 1}"
-        topics = list(zip(member(session, "type", list, here), session["topic"], strict=True))
+        topics = list(zip(files.member(session, "type", list, here), session["topic"], strict=True))
         new = [topic for kind, topic in topics if kind.startswith("instruction")]
         ids = [id for id in instructions[n] if id != -1]
         targets = [str(expression[0]) for expression in session["session_regex"]]
@@ -245,12 +212,11 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
     sessions: dict[str, list[str]] = {}
     for instruction in instructions:
         sessions.setdefault(instruction.topic, []).append(instruction.session)
-    shared = common_words(list(sessions))
+    shared = reduce(common_words, map(str.split, sessions))
     values = {topic: extract_value(topic, shared) for topic in sessions}
-    kind: Kind = "instruction" if last.id.startswith("i") else "filler"
+    is_filler = last.id.startswith("f")
     if not all(values.values()) or (
-        kind == "filler"
-        and not all(value[0].isupper() or value[0].isdigit() for value in values.values())
+        is_filler and not all(value[0].isupper() or value[0].isdigit() for value in values.values())
     ):
         return None
     versions = {
@@ -261,7 +227,7 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
     }
     return Pivot(
         id=last.id,
-        kind=kind,
+        kind="filler" if is_filler else "instruction",
         target=last.target,
         query=make_query(shared),
         current=versions.pop(last.topic),
@@ -271,42 +237,34 @@ def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
 
 def _make_question(pivot: Pivot, dialogue: Dialogue) -> Question:
     session_of = sessions_by_turn(dialogue.turns)
-    versions = PivotVersions(pivot=pivot, session_of=session_of)
 
     def turns_with(version: Version) -> list[str]:
-        ids = [(turn.text, turn.id or "") for turn in dialogue.turns]
-        return [id for text, id in ids if versions.gives(version, text, [id])]
+        return [
+            turn.id or ""
+            for turn in dialogue.turns
+            if version.matches(turn.text, [turn.session_id or ""])
+        ]
 
     return Question(
         id=f"{dialogue.id}/{pivot.id}",
         text=pivot.query,
         kind=pivot.kind,
-        asked_at=None,
         golds={PUBLISHED: make_gold(turns_with(pivot.current), session_of)},
-        answerable=True,
         expected=ExpectedAnswer(
             answers=(pivot.current.value,),
             stale=tuple(version.value for version in pivot.stale),
             stale_turns=tuple(turn for version in pivot.stale for turn in turns_with(version)),
-            version_of=versions.of_statement,
+            version_of=partial(pivot.version_of, session_of),
         ),
     )
 
 
-def common_words(topics: Sequence[str]) -> list[str]:
-    """Return the words that all topics have, in order.
+def common_words(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """Return the longest common subsequence of two texts (difflib's is not always the longest).
 
-    >>> common_words(["use Skype for video calls", "use Google Meet for video calls"])
-    ['use', 'for', 'video', 'calls']
+    >>> common_words("use Skype for video calls".split(), "use Google Meet for calls".split())
+    ['use', 'for', 'calls']
     """
-    shared = topics[0].split()
-    for topic in topics[1:]:
-        shared = _common_subsequence(shared, topic.split())
-    return shared
-
-
-def _common_subsequence(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Return the longest common subsequence (difflib's is not always the longest)."""
     best: list[list[list[str]]] = [
         [[] for _ in range(len(right) + 1)] for _ in range(len(left) + 1)
     ]

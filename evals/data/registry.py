@@ -69,7 +69,13 @@ def read(spec: Spec) -> DataSet:
     # a limit counts the conversations of the split that was chosen
     data = form.read(spec if spec.split is None else replace(spec, limit=None))
     if spec.split is not None:
-        data = _choose_split(data, spec.split, spec.name)
+        haystacks = data.in_split(spec.split)
+        if not haystacks:
+            raise InvalidInput(
+                f"{spec.name}: no conversation is of the {spec.split} split; leave it out"
+            )
+        counts = {split: n for split, n in data.counts.items() if split == spec.split}
+        data = replace(data, haystacks=haystacks, counts=counts)
     if spec.sha256 is not None and spec.sha256.lower() != data.sha256:
         raise InvalidInput(
             f"{spec.name}: {data.file} has sha256 {data.sha256}, and {spec.sha256.lower()} was "
@@ -78,21 +84,8 @@ def read(spec: Spec) -> DataSet:
     return replace(data, haystacks=list(data.haystacks[: spec.limit]))
 
 
-def _choose_split(data: DataSet, split: Split, name: str) -> DataSet:
-    haystacks = data.in_split(split)
-    if not haystacks:
-        raise InvalidInput(f"{name}: no conversation is of the {split} split; leave it out")
-    counts = {split: data.counts[split]} if split in data.counts else {}
-    return replace(data, haystacks=haystacks, counts=counts)
-
-
 def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
-    """Return what a card reports of a data set; none of its text.
-
-    Args:
-        data: as it was read.
-        spec: how it was requested.
-    """
+    """Return what a card reports of a data set that was read as `spec` says; none of its text."""
     questions = [question for haystack in data.haystacks for question in haystack.questions]
     turns = [turn for haystack in data.haystacks for turn in haystack.turns]
     days = [turn.said_at.date().isoformat() for turn in turns if turn.said_at is not None]
@@ -126,24 +119,21 @@ def describe(data: DataSet, spec: Spec) -> dict[str, Any]:
 
 def _path(spec: Spec) -> Path:
     if spec.path is None:
-        raise InvalidInput(
-            f"{spec.name} needs a path; {spec.format} is {FORMATS[spec.format].source}"
-        )
+        source = FORMATS[spec.format].source
+        raise InvalidInput(f"{spec.name} needs a path; {spec.format} is {source}")
     return spec.path
 
 
 def _make_synthetic(spec: Spec) -> DataSet:
-    options = {"probe": "", "conversations": None, "size": "default", **spec.options}
-    probe = str(options["probe"])
+    options = {"size": "default", **spec.options}
+    probe, n = str(options.get("probe", "")), options.get("conversations")
     if probe not in synthetic.PROBES:
         raise InvalidInput(
             f"{spec.name} has no probe {probe!r}; there are {', '.join(synthetic.PROBES)}"
         )
-    n = options["conversations"]
     if n is not None:
         _check_count(spec, "conversations", n)
-    make = synthetic.PROBES[probe]
-    return make(seed=spec.seed, conversations=n, size=str(options["size"]))
+    return synthetic.PROBES[probe](spec.seed, n, str(options["size"]))
 
 
 def _check_count(spec: Spec, key: str, value: object) -> int:
@@ -171,7 +161,7 @@ POOLED = ("locomo", "longmemeval")
 _POOL_SIZES = {"turns": 10_000, "questions": 100}
 FORMATS: Mapping[str, Format] = {
     "locomo": Format(
-        read=lambda spec: locomo.read(_path(spec), limit=spec.limit, audit=spec.audit),
+        read=lambda spec: locomo.read(_path(spec), audit=spec.audit),
         source="data/locomo10.json of https://github.com/snap-research/locomo (CC BY-NC 4.0), its "
         "audit errors.json of https://github.com/dial481/locomo-audit",
         audited=True,
@@ -182,13 +172,10 @@ FORMATS: Mapping[str, Format] = {
     ),
     "memorycode": Format(
         read=lambda spec: memorycode.read(_path(spec)),
-        source="JSON lines of the dialogues of https://github.com/apple/ml-memory-code "
-        "(Apache-2.0)",
+        source="JSON lines of dialogues of https://github.com/apple/ml-memory-code (Apache-2.0)",
     ),
     "gvd": Format(
-        read=lambda spec: gvd.read(
-            _path(spec), str(spec.options.get("language", "en")), limit=spec.limit
-        ),
+        read=lambda spec: gvd.read(_path(spec), str(spec.options.get("language", "en"))),
         options=("language",),  # "en" or "cn"
         source="the folder of memory_bank_en.json and probing_questions_en.jsonl of "
         "https://github.com/zhongwanjun/MemoryBank-SiliconFriend (MIT)",

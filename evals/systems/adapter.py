@@ -3,8 +3,9 @@
 Results are not filtered. A memory runs as its documentation says, but without a network and
 without a model of its own. A system is asked in the state that it had at the question's time.
 """
+# ruff: noqa: D102  # the methods without a docstring are documented in `System`
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from evals.data.haystack import Query
@@ -48,15 +49,10 @@ def content(turn: Turn) -> str:
     return f"{turn.name}: {turn.text}" if turn.name else turn.text
 
 
-class AdaptedSystem:
+class AdaptedSystem(System):
     """A third-party memory as a `System`; its results are packed as those of the baselines.
 
-    Results are not filtered: what it returns of forgotten turns is in rankings and prompts, and
-    the audits count it.
-
-    Args:
-        memory: the third-party memory.
-        embedder: counts a text's tokens, for packing.
+    What it returns of forgotten turns is in rankings and prompts, and the audits count it.
     """
 
     def __init__(self, memory: ThirdPartyMemory, embedder: Embedder) -> None:
@@ -64,7 +60,6 @@ class AdaptedSystem:
         self._lines = Lines(embedder.count)
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Add turns."""
         self._lines.add(turns)
         self._memory.remember(turns)
 
@@ -91,21 +86,12 @@ class AdaptedSystem:
         )
 
     def pack(self, query: Query, budget: int) -> PackedContext:
-        """Return lines of the best turns that fit, in the order they were said."""
         return self._lines.pack((hit.turn_id for hit in self.ask(query, DEPTH)), budget)
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:
-        """Return whether it would find nothing relevant, if it has a rule for that."""
-        if not hasattr(self._memory, "refuses"):
-            return {}
-        return {"refuses": bool(self._memory.refuses(query.text))}
+    def refuses(self, query: Query) -> bool | None:
+        return bool(self._memory.refuses(query.text)) if hasattr(self._memory, "refuses") else None
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Delete turns.
-
-        Raises:
-            NotSupported: it cannot.
-        """
         if not hasattr(self._memory, "forget"):
             raise NotSupported(
                 f"{type(self._memory).__name__} cannot delete: give it a forget(turn_ids), or "
@@ -114,22 +100,15 @@ class AdaptedSystem:
         self._memory.forget(turn_ids)
 
     def stored(self) -> frozenset[str] | None:
-        """Return the ids of the turns it holds, if it can list them."""
         return self._memory.stored() if hasattr(self._memory, "stored") else None
 
     def footprint(self) -> int | None:
-        """Return how many bytes it holds, if it can tell."""
         return self._memory.footprint() if hasattr(self._memory, "footprint") else None
 
     def close(self) -> None:
-        """Close it."""
         self._memory.close()
 
 
 def adapt(make: Callable[[Embedder], ThirdPartyMemory]) -> MakeSystem:
     """Return a function that makes a third-party memory and adapts it."""
-
-    def make_system(embedder: Embedder) -> System:
-        return AdaptedSystem(make(embedder), embedder)
-
-    return make_system
+    return lambda embedder: AdaptedSystem(make(embedder), embedder)

@@ -2,9 +2,10 @@
 
 A `Scorer` gives every turn a score; `RankingSystem` makes a system of it.
 """
+# ruff: noqa: D102  # the methods without a docstring are documented in `System` and `Scorer`
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,77 +52,50 @@ class RankingSystem(System):
     def __init__(self, scorer: Scorer, count: Callable[[str], int], *, whole: bool = False) -> None:
         self._scorer, self._whole = scorer, whole
         self._lines = Lines(count)
-        self._turns: list[Turn] = []
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Append turns and build the index again."""
         self._lines.add(turns)
-        self._index()
+        self._scorer.index(self._lines.turns)
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
-        """Return the k turns of the highest scores."""
-        if not self._turns:
+        turns = self._lines.turns
+        if not turns:
             return []
         scores = self._scorer.scores(query.text)
         if query.asked_at is not None:
-            late = [
-                turn.said_at is not None and turn.said_at > query.asked_at for turn in self._turns
-            ]
+            late = [turn.said_at is not None and turn.said_at > query.asked_at for turn in turns]
             scores = np.where(late, -np.inf, scores)
         order = np.argsort(-scores, kind="stable")[:k]  # stable: the earlier of equal turns first
         return [
-            ScoredTurn(turn_id=self._turns[n].id or "", score=float(scores[n]))
+            ScoredTurn(turn_id=turns[n].id or "", score=float(scores[n]))
             for n in order
             if scores[n] > -np.inf
         ]
 
     def pack(self, query: Query, budget: int) -> PackedContext:
-        """Return lines of the best turns that fit, in the order they were said."""
-        best = self.ask(query, len(self._turns) if self._whole else DEPTH)
+        best = self.ask(query, len(self._lines.ids) if self._whole else DEPTH)
         return self._lines.pack((hit.turn_id for hit in best), budget, gaps=not self._whole)
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Remove turns and build the index again."""
         self._lines.drop(turn_ids)
-        self._index()
+        self._scorer.index(self._lines.turns)
 
     def stored(self) -> frozenset[str]:
-        """Return the ids of all turns."""
         return self._lines.ids
 
     def footprint(self) -> int:
         """Return the bytes of the lines and of the index."""
         return self._lines.size + self._scorer.size()
 
-    def _index(self) -> None:
-        self._turns = self._lines.turns
-        self._scorer.index(self._turns)
 
-
-class NoMemory(System):
+class NoMemory(RankingSystem):
     """A system that stores nothing: what a model knows without a memory."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__(NewestScorer(), embedder.count)
 
     def remember(self, turns: Sequence[Turn]) -> None:
         """Do nothing."""
-
-    def ask(self, query: Query, k: int) -> list[ScoredTurn]:  # noqa: ARG002
-        """Return nothing."""
-        return []
-
-    def pack(self, query: Query, budget: int) -> PackedContext:  # noqa: ARG002
-        """Return nothing."""
-        return PackedContext()
-
-    def forget(self, turn_ids: Sequence[str]) -> None:
-        """Do nothing."""
-
-    def stored(self) -> frozenset[str]:
-        """Return nothing."""
-        return frozenset()
-
-    def footprint(self) -> int:
-        """Return 0."""
-        return 0
 
 
 def pieces(turn: Turn, embedder: Embedder) -> list[str]:
@@ -142,13 +116,16 @@ class DenseScorer:
 
     def index(self, turns: Sequence[Turn]) -> None:
         """Embed the pieces of new turns, in one call."""
-        ids = [turn.id or "" for turn in turns]
-        self._by_turn |= self._embed([turn for turn in turns if turn.id not in self._by_turn])
-        self._by_turn = {turn_id: self._by_turn[turn_id] for turn_id in ids}
+        if new := [turn for turn in turns if turn.id not in self._by_turn]:
+            texts = [pieces(turn, self._embedder) for turn in new]
+            vectors = self._embedder.embed(list(chain.from_iterable(texts)))
+            parts = np.split(vectors, np.cumsum([len(of_turn) for of_turn in texts])[:-1])
+            self._by_turn |= {turn.id or "": part for turn, part in zip(new, parts, strict=True)}
+        self._by_turn = {turn.id or "": self._by_turn[turn.id or ""] for turn in turns}
         sizes = [len(vectors) for vectors in self._by_turn.values()]
         # the first row of each turn's pieces, by which `scores` takes the best piece of a turn
         self._firsts = [0, *accumulate(sizes)][: len(sizes)]
-        if ids:
+        if turns:
             self._vectors = np.concatenate(list(self._by_turn.values()))
 
     def scores(self, question: str) -> Scores:
@@ -159,17 +136,7 @@ class DenseScorer:
         return np.asarray(np.maximum.reduceat(cosines, self._firsts), dtype=np.float64)
 
     def size(self) -> int:
-        """Return the bytes of the vectors."""
         return sum(vectors.nbytes for vectors in self._by_turn.values())
-
-    def _embed(self, turns: Sequence[Turn]) -> dict[str, Vectors]:
-        if not turns:
-            return {}
-        texts = [pieces(turn, self._embedder) for turn in turns]
-        ends = np.cumsum([len(of_turn) for of_turn in texts])
-        vectors = self._embedder.embed([text for of_turn in texts for text in of_turn])
-        parts = np.split(vectors, ends[:-1])
-        return {turn.id or "": part for turn, part in zip(turns, parts, strict=True)}
 
 
 class Bm25Scorer:
@@ -190,7 +157,6 @@ class Bm25Scorer:
         self._turns = 0
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Index all words."""
         self._turns = len(turns)
         self._index = self._make_index()
         if turns:
@@ -226,18 +192,20 @@ class FusionScorer:
     def __init__(self, scorers: Sequence[Scorer]) -> None:
         self._scorers = scorers
 
+    @classmethod
+    def of_dense_and_bm25(cls, embedder: Embedder) -> "FusionScorer":
+        """Return the fusion of exact dense search and BM25."""
+        return cls([DenseScorer(embedder), Bm25Scorer()])
+
     def index(self, turns: Sequence[Turn]) -> None:
-        """Index the turns with every scorer."""
         for scorer in self._scorers:
             scorer.index(turns)
 
     def scores(self, question: str) -> Scores:
-        """Return the sums, over whole rankings."""
         parts = [_reciprocal(scorer.scores(question)) for scorer in self._scorers]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
     def size(self) -> int:
-        """Return the bytes of all indexes."""
         return sum(scorer.size() for scorer in self._scorers)
 
 
@@ -254,13 +222,10 @@ class NewestScorer:
         self._turns = 0
 
     def index(self, turns: Sequence[Turn]) -> None:
-        """Count the turns."""
         self._turns = len(turns)
 
     def scores(self, question: str) -> Scores:  # noqa: ARG002
-        """Return 1 / (turns from the end)."""
         return 1 / np.arange(self._turns, 0, -1, dtype=np.float64)
 
     def size(self) -> int:
-        """Return 0."""
         return 0

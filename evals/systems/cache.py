@@ -4,17 +4,16 @@ Not safe to share between threads; several processes may use one file.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from sqlite_utils import Database
 
 from memkit.errors import InvalidInput
 from memkit.models.bundled import default_cache
-from memkit.protocols import Embedder, Fingerprint, Vectors
+from memkit.protocols import Embedder, Vectors
 
 FILE = "vectors.db"
 _BATCH = 512  # texts that are embedded and then written at once: an interruption loses no more
@@ -26,8 +25,10 @@ def default_folder() -> Path:
     return default_cache() / "evals"
 
 
-class CachedEmbedder:
+class CachedEmbedder(AbstractContextManager["CachedEmbedder"]):
     """An embedder that calls `inner` only for texts that are new, in this run and all before.
+
+    A context manager: leaving it releases the file.
 
     Args:
         inner: embeds new texts.
@@ -36,7 +37,9 @@ class CachedEmbedder:
 
     def __init__(self, inner: Embedder, folder: Path) -> None:
         self.embedded = 0  # texts that `inner` embedded
-        self._inner, self._use_cache = inner, True
+        self._use_cache = True
+        self.fingerprint = inner.fingerprint
+        self.count, self.split, self._inner = inner.count, inner.split, inner
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,33 +52,8 @@ class CachedEmbedder:
             {"key": bytes, "vector": bytes}, pk="key", if_not_exists=True
         )
 
-    def __enter__(self) -> "CachedEmbedder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
+    def __exit__(self, *_: object) -> None:
         self._db.close()
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the inner embedder."""
-        return self._inner.fingerprint
-
-    def count(self, text: str) -> int:
-        """Return how many tokens `inner` counts."""
-        return self._inner.count(text)
-
-    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
-        """Return the spans that `inner` would."""
-        return self._inner.split(text, header=header)
 
     @contextmanager
     def bypass(self) -> Iterator[None]:
@@ -90,55 +68,55 @@ class CachedEmbedder:
         """Return one row per text, shape (n, d); only new texts cost more than a look-up."""
         if not texts or not self._use_cache:
             return self._inner.embed(texts)
-        keys = [self._key(text) for text in texts]
-        vectors = self._look_up(keys)
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors}
-        vectors |= self._embed(new, lambda _: None)
-        return np.stack([vectors[key] for key in keys])
+        by_key = {self._key(text): text for text in texts}
+        vectors = {
+            key: np.frombuffer(vector, dtype=np.float32)
+            for key, vector in self._select("key, vector", by_key)
+        }
+        for batch in self._embed(by_key, vectors):
+            vectors |= batch
+        return np.stack([vectors[self._key(text)] for text in texts])
 
     def prepare(
         self, texts: Iterable[str], progress: Callable[[int, int], object] = lambda *_: None
     ) -> None:
         """Embed the new texts, similar lengths together; `progress` gets (done, total)."""
         by_key = {self._key(text): text for text in texts}
-        cached = {key for (key,) in self._select("key", list(by_key))}
-        new = {key: text for key, text in by_key.items() if key not in cached}
-        progress(0, len(new))
-        self._embed(new, lambda done: progress(done, len(new)), keep=False)
+        cached = {key for (key,) in self._select("key", by_key)}
+        done, total = 0, len(by_key) - len(cached)
+        progress(done, total)
+        for batch in self._embed(by_key, cached):
+            done += len(batch)
+            progress(done, total)
 
     def _embed(
-        self, new: dict[bytes, str], progress: Callable[[int], object], *, keep: bool = True
-    ) -> dict[bytes, Vectors]:
-        """Embed these texts and store their vectors; return them unless `keep` is off."""
-        shortest_first = sorted(new, key=lambda key: len(new[key]))  # little padding in a batch
-        embedded: dict[bytes, Vectors] = {}
-        for first in range(0, len(shortest_first), _BATCH):
-            keys = shortest_first[first : first + _BATCH]
-            vectors = self._inner.embed([new[key] for key in keys])
+        self, by_key: Mapping[bytes, str], cached: Collection[bytes]
+    ) -> Iterator[dict[bytes, Vectors]]:
+        """Embed the texts that are not cached, in batches, and yield each when it is stored."""
+        new = [key for key in by_key if key not in cached]
+        new.sort(key=lambda key: len(by_key[key]))  # shortest first: little padding in a batch
+        for first in range(0, len(new), _BATCH):
+            keys = new[first : first + _BATCH]
+            vectors = self._inner.embed([by_key[key] for key in keys])
             self.embedded += len(keys)
-            rows = zip(keys, vectors, strict=True)
+            batch = dict(zip(keys, vectors, strict=True))
             self._db.table("vectors").insert_all(
-                [{"key": key, "vector": vector.tobytes()} for key, vector in rows], replace=True
+                [{"key": key, "vector": vector.tobytes()} for key, vector in batch.items()],
+                replace=True,
             )
-            if keep:
-                embedded |= dict(zip(keys, vectors, strict=True))
-            progress(first + len(keys))
-        return embedded
+            yield batch
 
     def _key(self, text: str) -> bytes:
         fingerprint = self.fingerprint
         parts = (fingerprint.model, fingerprint.revision, str(fingerprint.dimension), text)
         return hashlib.sha256("\0".join(parts).encode()).digest()
 
-    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
-        rows = self._select("key, vector", list(dict.fromkeys(keys)))
-        return {key: np.frombuffer(vector, dtype=np.float32) for key, vector in rows}
-
-    def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    def _select(self, columns: str, keys: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
         """Yield rows of these keys except vectors of a wrong size, which are embedded again."""
         size = 4 * self.fingerprint.dimension  # bytes of float32
-        for first in range(0, len(keys), _KEYS_PER_QUERY):
-            some = list(keys[first : first + _KEYS_PER_QUERY])
+        all_keys = list(keys)
+        for first in range(0, len(all_keys), _KEYS_PER_QUERY):
+            some = all_keys[first : first + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
             yield from self._db.execute(
                 f"select {columns} from vectors where key in ({marks}) and length(vector) = ?",

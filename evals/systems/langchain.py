@@ -1,4 +1,5 @@
 """LangChain's in-memory vector store: one document per turn, cosine similarity."""
+# ruff: noqa: D102  # the methods are documented in `ThirdPartyMemory`
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,30 +30,24 @@ class LangChain:
         self._store = InMemoryVectorStore(_adapt_embedder(embedder))
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Add a document for each turn."""
         ids = [turn.id or "" for turn in turns]
         self._store.add_texts([content(turn) for turn in turns], ids=ids)
 
     def ask(self, text: str, k: int) -> list[tuple[str, float]]:
-        """Search by similarity."""
         results = self._store.similarity_search_with_score(text, k=k)
         return [(document.id or "", score) for document, score in results]
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Delete documents."""
         self._store.delete(list(turn_ids))
 
     def stored(self) -> frozenset[str]:
-        """Return the ids of all documents."""
         return frozenset(self._store.store)
 
     def close(self) -> None:
-        """Drop all documents."""
         self._store.delete(list(self._store.store))
 
 
 def _adapt_embedder(embedder: Embedder) -> "Embeddings":
-    """Return the embedder with LangChain's interface."""
     from langchain_core.embeddings import Embeddings
 
     class MemkitEmbeddings(Embeddings):

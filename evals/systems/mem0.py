@@ -4,6 +4,7 @@ It runs as `pip install mem0ai` leaves it. Its optional parts, spaCy and fastemb
 models at their first use and change the ranking where they happen to be installed, so the adapter
 hides them.
 """
+# ruff: noqa: D102  # the methods without a docstring are documented in `ThirdPartyMemory`
 
 import logging
 import os
@@ -38,7 +39,6 @@ class Mem0:
             self._memory: Any = _make_memory(self._vectors)
 
     def remember(self, turns: Sequence[Turn]) -> None:
-        """Add each turn as it is."""
         new = [turn for turn in turns if turn.id not in self._ids]
         self._vectors.prepare([content(turn) for turn in new])
         with _without_optional_parts():
@@ -60,19 +60,16 @@ class Mem0:
         return [(hit["metadata"]["turn"], float(hit["score"])) for hit in answer["results"]]
 
     def forget(self, turn_ids: Sequence[str]) -> None:
-        """Delete memories, one by one."""
         with _without_optional_parts():
             for turn_id in turn_ids:
                 if turn_id in self._ids:
                     self._memory.delete(self._ids.pop(turn_id))
 
     def stored(self) -> frozenset[str]:
-        """Return the ids of all memories that it lists."""
         memories = self._memory.get_all(filters={"user_id": USER}, top_k=_ALL)["results"]
         return frozenset(memory["metadata"]["turn"] for memory in memories)
 
     def close(self) -> None:
-        """Close it and its vector store."""
         self._memory.close()
         self._memory.vector_store.client.close()  # mem0 does not close it
 
@@ -94,17 +91,14 @@ def _make_memory(vectors: "_EmbedderAdapter") -> Any:
                 "llm": unused,
             }
         )
-    memory.embedding_model, memory.llm = vectors, _NoModel()
+    failure = ModelError("mem0 called a language model, though infer=False needs none")
+    memory.llm = mock.Mock(**{"generate_response.side_effect": failure})
+    memory.embedding_model = vectors
     return memory
 
 
 def _import_memory_class() -> Any:
-    """Return mem0's `Memory`, imported without telemetry and without files in the home folder.
-
-    Raises:
-        MissingExtra: it is not installed.
-        InvalidInput: it was imported before with telemetry on.
-    """
+    """Return mem0's `Memory`, imported without telemetry and without files in the home folder."""
     with (
         TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, {"MEM0_TELEMETRY": "False", "MEM0_DIR": folder}),
@@ -144,23 +138,13 @@ class _EmbedderAdapter:
         self._prepared: dict[str, list[float]] = {}
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Embed texts that mem0 is going to ask for."""
         self._prepared = dict(zip(texts, self._embed(texts), strict=True))
 
     def embed(self, text: str, memory_action: str | None = None) -> list[float]:  # noqa: ARG002
-        """Return a text's vector."""
         return self._prepared[text] if text in self._prepared else self._embed([text])[0]
 
     def embed_batch(self, texts: Sequence[str], memory_action: str = "add") -> list[list[float]]:
-        """Return the vectors of several texts."""
         return [self.embed(text, memory_action) for text in texts]
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         return [[float(value) for value in vector] for vector in self._embedder.embed(texts)]
-
-
-class _NoModel:
-    """A language model that must not be called: `infer=False` needs none."""
-
-    def generate_response(self, *_: object, **__: object) -> str:
-        raise ModelError("mem0 called a language model, though infer=False needs none")

@@ -1,6 +1,6 @@
 """The interface of every memory that is measured, memkit's own and any other."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class System(Protocol):
     """A memory of one conversation, made new for each; it keeps nothing for the next one.
 
     A query has the time at which it is asked: the system must not use what was said later.
-    A subclass inherits defaults for `refusals`, `forget`, `stored`, `footprint` and `close`.
+    A subclass inherits defaults for `refuses`, `forget`, `stored`, `footprint` and `close`.
     """
 
     def remember(self, turns: Sequence[Turn]) -> None:
@@ -50,12 +50,9 @@ class System(Protocol):
     def pack(self, query: Query, budget: int) -> PackedContext:
         """Return what it would put into a prompt, at most `budget` of the embedder's tokens."""
 
-    def refusals(self, query: Query) -> Mapping[str, bool]:  # noqa: ARG002
-        """Return, for each abstention rule of the system, whether it finds nothing relevant.
-
-        A card uses the first of them.
-        """
-        return {}
+    def refuses(self, query: Query) -> bool | None:  # noqa: ARG002
+        """Return whether it finds nothing relevant; None: it has no rule for that."""
+        return None
 
     def forget(self, turn_ids: Sequence[str]) -> None:
         """Delete these turns; an id that it does not have is no error.
@@ -88,11 +85,7 @@ def line(turn: Turn) -> str:
 
 
 class Lines:
-    """Turns in the order they were said, as lines of a prompt.
-
-    Args:
-        count: counts a text's tokens.
-    """
+    """Turns in the order they were said, as lines of a prompt; `count` counts a text's tokens."""
 
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count = count
@@ -127,17 +120,15 @@ class Lines:
     def pack(self, best: Iterable[str], budget: int, *, gaps: bool = True) -> PackedContext:
         """Return lines that fit into `budget` tokens, oldest first.
 
-        Args:
-            best: turn ids, best first; unknown ones are left out.
-            budget: most tokens of the text.
-            gaps: skip a line that is too long; else it ends the choice.
+        `best` are turn ids, best first. With `gaps`, a line that is too long is skipped; else it
+        ends the choice.
         """
         chosen: list[str] = []
         room = budget
         for turn_id in best:
-            if turn_id not in self._turns:
-                continue
-            if (cost := self._cost(turn_id)) <= room:
+            if turn_id not in self._costs:
+                self._costs[turn_id] = self._count(line(self._turns[turn_id]) + "\n")
+            if (cost := self._costs[turn_id]) <= room:
                 chosen.append(turn_id)
                 room -= cost
             elif not gaps:
@@ -152,8 +143,3 @@ class Lines:
         ordered = [turn_id for turn_id in self._turns if turn_id in ids]
         text = "\n".join(line(self._turns[turn_id]) for turn_id in ordered)
         return PackedContext(text=text, turns=tuple(ordered))
-
-    def _cost(self, turn_id: str) -> int:
-        if turn_id not in self._costs:
-            self._costs[turn_id] = self._count(line(self._turns[turn_id]) + "\n")
-        return self._costs[turn_id]

@@ -9,72 +9,46 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import memkit
+from evals.systems import baselines, memkit
 from evals.systems.adapter import adapt
-from evals.systems.baselines import (
-    Bm25Scorer,
-    DenseScorer,
-    FusionScorer,
-    NewestScorer,
-    NoMemory,
-    RankingSystem,
-    Scorer,
-)
-from evals.systems.compact import CompactMemory
 from evals.systems.langchain import LangChain
 from evals.systems.mem0 import Mem0
-from evals.systems.memkit import OURS, TOGETHER, Memkit, ReweightedMemkit, without
-from evals.systems.protocol import MakeSystem, NotSupported, PackedContext, System
-from evals.systems.thoughts import ThoughtSystem
+from evals.systems.memkit import OURS
+from evals.systems.protocol import MakeSystem
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 from memkit.retrieval import fusion
 
-__all__ = [
-    "ABLATIONS",
-    "CARD_SYSTEMS",
-    "OURS",
-    "SYSTEMS",
-    "MakeSystem",
-    "NotSupported",
-    "PackedContext",
-    "System",
-    "load_system",
-]
-
 _REQUIRED = ("remember", "ask", "close")  # methods of a third-party memory
-_ALL = (*_REQUIRED, "pack", "refusals", "forget", "stored", "footprint")  # methods of a `System`
+_ALL = (*_REQUIRED, "pack", "refuses", "forget", "stored", "footprint")  # methods of a `System`
 
 
-def _rank_by(scorer: Callable[[Embedder], Scorer], *, whole: bool = False) -> MakeSystem:
-    return lambda embedder: RankingSystem(scorer(embedder), embedder.count, whole=whole)
+def _rank_by(scorer: Callable[[Embedder], baselines.Scorer], *, whole: bool = False) -> MakeSystem:
+    return lambda embedder: baselines.RankingSystem(scorer(embedder), embedder.count, whole=whole)
 
 
 SYSTEMS: Mapping[str, MakeSystem] = {
-    OURS: Memkit,
-    "dense": _rank_by(DenseScorer),
-    "BM25": _rank_by(lambda _: Bm25Scorer()),
-    "RRF": _rank_by(lambda embedder: FusionScorer([DenseScorer(embedder), Bm25Scorer()])),
-    "last turns": _rank_by(lambda _: NewestScorer()),
+    OURS: memkit.Memkit,
+    "dense": _rank_by(baselines.DenseScorer),
+    "BM25": _rank_by(lambda _: baselines.Bm25Scorer()),
+    "RRF": _rank_by(baselines.FusionScorer.of_dense_and_bm25),
+    "last turns": _rank_by(lambda _: baselines.NewestScorer()),
 }
-_NO_THOUGHTS = memkit.Settings(background=False, thoughts=False)
 ABLATIONS: Mapping[str, MakeSystem] = {
-    f"{OURS} without {part}": partial(ReweightedMemkit, without(part))
-    for part in dict.fromkeys([*fusion.WEIGHTS, *TOGETHER])
-} | {f"{OURS} without thoughts": partial(Memkit, settings=_NO_THOUGHTS)}
+    f"{OURS} without {part}": partial(memkit.ReweightedMemkit, memkit.without(part))
+    for part in dict.fromkeys([*fusion.WEIGHTS, *memkit.TOGETHER])
+} | {f"{OURS} without thoughts": partial(memkit.Memkit, settings=memkit.NO_THOUGHTS)}
 CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     **SYSTEMS,
-    OURS: partial(Memkit, thresholds=("auto",), on_disk=True),
-    f"{OURS} without thoughts": partial(
-        Memkit, settings=_NO_THOUGHTS, thresholds=("auto",), on_disk=True
-    ),
-    f"{OURS} thoughts": ThoughtSystem,
-    "compact only": CompactMemory,
-    "no memory": lambda _: NoMemory(),
-    "full history": _rank_by(lambda _: NewestScorer(), whole=True),
+    **ABLATIONS,
+    OURS: partial(memkit.Memkit, on_disk=True),
+    f"{OURS} without thoughts": partial(memkit.Memkit, settings=memkit.NO_THOUGHTS, on_disk=True),
+    f"{OURS} thoughts": memkit.ThoughtSystem,
+    "compact only": memkit.CompactMemory,
+    "no memory": baselines.NoMemory,
+    "full history": _rank_by(lambda _: baselines.NewestScorer(), whole=True),
     "mem0": adapt(Mem0),
     "LangChain": adapt(LangChain),
-    **{name: make for name, make in ABLATIONS.items() if name != f"{OURS} without thoughts"},
 }
 
 

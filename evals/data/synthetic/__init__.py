@@ -10,12 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Protocol
 
-from evals.data.haystack import DataSet, Haystack
+from evals.data.haystack import DataSet
 from evals.data.synthetic import probes
-from evals.data.synthetic.ordering import ordering
-from evals.data.synthetic.talk import Draft, Scale, make_question
+from evals.data.synthetic.probes import Scale, Script
 from memkit.errors import InvalidInput
 
 SIZES: Mapping[str, Scale] = {
@@ -36,42 +34,28 @@ SIZES: Mapping[str, Scale] = {
         distractors=(0, 1, 2),
     ),
 }
-
-MakeDraft = Callable[[str, int, Scale], Draft]  # seed, number of the conversation, size
-_DRAFTS: Mapping[str, MakeDraft] = {
-    "distance": probes.distance,
-    "position": probes.position,
-    "updates": probes.updates,
-    "conflicts": probes.conflicts,
-    "ordering": ordering,
-    "unanswerable": probes.unanswerable,
-    "distractors": probes.distractors,
-    "deletions": probes.deletions,
-    "preferences": probes.preferences,
-}
-
-
-class MakeDataSet(Protocol):
-    """Makes the data set of a probe."""
-
-    def __call__(
-        self, seed: int = 0, conversations: int | None = None, size: str = "default"
-    ) -> DataSet:
-        """Return the data set; without `conversations`, as many as the size has.
-
-        Raises:
-            InvalidInput: there is no such size, or fewer than one conversation.
-        """
+_WRITERS = (
+    probes.distance, probes.position, probes.updates, probes.conflicts, probes.ordering,
+    probes.unanswerable, probes.distractors, probes.deletions, probes.preferences,
+)  # fmt: skip
 
 
 def _make_data_set(
-    name: str, seed: int = 0, conversations: int | None = None, size: str = "default"
+    write: Callable[[Script, Scale], None],
+    seed: int = 0,
+    conversations: int | None = None,
+    size: str = "default",
 ) -> DataSet:
+    """Return the data set of a probe; without `conversations`, as many as the size has.
+
+    Raises:
+        InvalidInput: there is no such size, or fewer than one conversation.
+    """
     if size not in SIZES:
         raise InvalidInput(f"no size {size!r} of synthetic sets; there are {', '.join(SIZES)}")
-    scale = SIZES[size]
+    name, scale = write.__name__, SIZES[size]
     # conversations of one group differ only in where the facts are
-    group_size = len(scale.depths) if name == "position" else 1
+    group_size = len(scale.depths) if write is probes.position else 1
     n = conversations
     if n is None:
         n = -(-scale.conversations // group_size) * group_size  # rounded up to whole groups
@@ -79,21 +63,11 @@ def _make_data_set(
         raise InvalidInput(f"conversations must be at least 1, got {n}")
     haystacks = []
     for number in range(n):
-        draft = _DRAFTS[name](f"{seed}/{name}", number, scale)
-        title = f"{name}-{number}"
-        haystacks.append(
-            Haystack(
-                name=title,
-                split="report",
-                turns=draft.turns,
-                questions=[
-                    make_question(f"{title}/q{m}", probe, draft.turns)
-                    for m, probe in enumerate(draft.probes)
-                ],
-                forgotten=draft.forgotten,
-                cluster=f"{name}-group-{number // group_size}" if group_size > 1 else "",
-            )
-        )
+        group, rotation = divmod(number, group_size)
+        script = Script(f"{seed}/{name}/{group}", rotation, scale.turns)
+        write(script, scale)
+        cluster = f"{name}-group-{group}" if group_size > 1 else ""
+        haystacks.append(script.make_haystack(f"{name}-{number}", cluster))
     content = [asdict(haystack) for haystack in haystacks]
     for haystack in content:
         for question in haystack["questions"]:
@@ -108,4 +82,7 @@ def _make_data_set(
     )
 
 
-PROBES: Mapping[str, MakeDataSet] = {name: partial(_make_data_set, name) for name in _DRAFTS}
+# each takes `seed`, `conversations` and `size`
+PROBES: Mapping[str, Callable[..., DataSet]] = {
+    write.__name__: partial(_make_data_set, write) for write in _WRITERS
+}

@@ -30,10 +30,7 @@ def plant_facts(size: int, seed: int, *, facts: int | None = None) -> Haystack:
     Questions are in the order in which they are asked; their axis "distance" is the number of
     turns since the fact.
 
-    Args:
-        size: turns, the user's and the assistant's.
-        seed: of everything random.
-        facts: how many are planted; a twentieth of the turns if left out, 400 at most.
+    So many `facts` are planted, at most 400; by default a twentieth of the turns.
     """
     rng = random.Random(seed)
     talk = small_talk(rng)
@@ -56,9 +53,7 @@ def plant_facts(size: int, seed: int, *, facts: int | None = None) -> Haystack:
                 id=f"q{n}",
                 text=f"Where does {who} keep {thing}?",
                 kind="fact",
-                asked_at=None,
-                golds={PUBLISHED: Gold(turns=(f"t{place}",), sessions=())},
-                answerable=True,
+                golds={PUBLISHED: Gold(turns=(f"t{place}",))},
                 axes={"distance": distance},
                 after=place + 1 + distance,
             )

@@ -12,7 +12,7 @@ from evals.data.synthetic.talk import PEOPLE, Line, small_talk
 
 TABLES: Mapping[str, Any] = tomllib.loads((Path(__file__).parent / "facts.toml").read_text())
 _AFTER_SMALL_TALK = 0.5  # share of the planted lines that follow a sentence of small talk
-_FOILS = 3  # wrong answers to every question
+FOILS = 3  # wrong answers to every question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,7 @@ class ChangingFact:
 
 
 class Facts:
-    """The facts of one conversation: no value twice, and no kind twice of one person.
-
-    Args:
-        rng: chooses them.
-    """
+    """The facts of one conversation: no value twice, and no kind twice of one person."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -83,7 +79,7 @@ class Facts:
 
     def foils(self, kind: str) -> tuple[str, ...]:
         """Return values of a kind that are never told."""
-        return tuple(self._values[kind][-_FOILS:])
+        return tuple(self._values[kind][-FOILS:])
 
 
 def make_changing_facts(rng: random.Random, changes: Sequence[int]) -> Iterator[ChangingFact]:
@@ -99,7 +95,7 @@ def make_changing_facts(rng: random.Random, changes: Sequence[int]) -> Iterator[
                 for wording, value in zip(wordings, values, strict=False)
             ],
             question=kind["asked"],
-            foils=tuple(values[-_FOILS:]),
+            foils=tuple(values[-FOILS:]),
         )
 
 

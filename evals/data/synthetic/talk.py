@@ -3,19 +3,12 @@
 import random
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from evals.data.haystack import (
-    PUBLISHED,
-    ExpectedAnswer,
-    Question,
-    make_gold,
-    sessions_by_turn,
-)
 from memkit import Turn
 
 START = datetime(2024, 1, 8, 9, tzinfo=UTC)
@@ -25,45 +18,11 @@ _SESSION = range(10, 22, 2)  # turns of a session, even: the assistant has the l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """The dimensions of the conversations of a size; a probe may use another number."""
-
-    conversations: int
-    turns: int  # of a conversation
-    questions: int  # about it
-    distances: Sequence[int]  # turns since the evidence
-    depths: Sequence[float]  # of the evidence: 0 the oldest turn, 1 the newest
-    distractors: Sequence[int]  # sessions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """The user's words at a planted position."""
 
     text: str
     about: str  # what the assistant's reply refers to, and never a value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """A question before it has an id and a time."""
-
-    text: str
-    kind: str
-    evidence: tuple[int, ...] = ()  # turn numbers
-    expected: ExpectedAnswer = field(default_factory=ExpectedAnswer)
-    answerable: bool = True
-    axes: Mapping[str, float] = field(default_factory=dict)
-    after: int | None = None  # asked after so many turns; None: at the end, or online when due
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A conversation before it has a name."""
-
-    turns: Sequence[Turn]
-    probes: Sequence[Probe]
-    forgotten: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,61 +67,30 @@ def make_turns(
 ) -> list[Turn]:
     """Return turns with ids "t0" and so on: planted lines at their positions, small talk elsewhere.
 
-    Args:
-        rng: of the small talk.
-        moments: of each turn.
-        lines: the user's words by turn number, which is even; the assistant's reply to a planted
-            line is about the same and repeats no value.
+    The planted lines are the user's, by turn number, which is even; the assistant's reply to one
+    is about the same and repeats no value.
     """
-    return [
-        Turn(
-            id=f"t{n}",
-            text=text,
-            role="assistant" if n % 2 else "user",
-            said_at=moments[n].at,
-            session_id=moments[n].session,
-        )
-        for n, text in zip(range(len(moments)), _make_texts(rng, lines), strict=False)
-    ]
-
-
-def _make_texts(rng: random.Random, lines: Mapping[int, Line]) -> Iterator[str]:
     talk = small_talk(rng)
-    position = 0
-    while True:
-        user, assistant = next(talk), next(talk)
-        if position in lines:
-            user = lines[position].text
-            assistant = f"About {lines[position].about}: {rng.choice(PHRASES['replies'])}"
-        yield user
-        yield assistant
-        position += 2
+    turns = []
+    for n, moment in enumerate(moments):
+        if n % 2 == 0:
+            text, reply = next(talk), next(talk)
+            if n in lines:
+                text = lines[n].text
+                reply = f"About {lines[n].about}: {rng.choice(PHRASES['replies'])}"
+        turns.append(
+            Turn(
+                id=f"t{n}",
+                text=reply if n % 2 else text,
+                role="assistant" if n % 2 else "user",
+                said_at=moment.at,
+                session_id=moment.session,
+            )
+        )
+    return turns
 
 
 def scatter(rng: random.Random, n: int, turns: int) -> list[int]:
     """Return n positions of user turns in order, one in each n-th part."""
     edges = [turns * part // n // 2 * 2 for part in range(n + 1)]
     return [rng.randrange(a, b, 2) for a, b in pairwise(edges)]
-
-
-def choose_free(rng: random.Random, n: int, turns: int, lines: Mapping[int, Line]) -> list[int]:
-    """Return n positions of user turns without a planted line, in no order."""
-    return rng.sample([position for position in range(0, turns, 2) if position not in lines], n)
-
-
-def make_question(id: str, probe: Probe, turns: Sequence[Turn]) -> Question:
-    """Return the question of a probe, asked half a minute after the last turn before it."""
-    last = turns[(len(turns) if probe.after is None else probe.after) - 1].said_at
-    assert last is not None  # every turn made here has a time
-    evidence = [turns[n].id or "" for n in probe.evidence]
-    return Question(
-        id=id,
-        text=probe.text,
-        kind=probe.kind,
-        asked_at=last + timedelta(seconds=30),
-        golds={PUBLISHED: make_gold(evidence, sessions_by_turn(turns))},
-        answerable=probe.answerable,
-        expected=probe.expected,
-        axes=probe.axes,
-        after=probe.after,
-    )
