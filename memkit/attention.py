@@ -26,12 +26,14 @@ from that module (a) and from htm-pytorch 0.0.4 (b), as tests/test_attention.py 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
+
+serve_old_names(__name__)
 
 
 class ChunkSelection(NamedTuple):
@@ -235,7 +237,3 @@ def _check_shapes(**tensors: tuple[Tensor | None, str]) -> dict[str, int]:
             raise ValueError(f"{name} must have shape {expected}{dimensions}; got {list(shape)}")
         sizes |= zip(form, shape, strict=True)
     return sizes
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

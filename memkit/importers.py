@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
 from memkit.ingest import parse_time
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
+
+serve_old_names(__name__)
 
 BATCH = 256  # turns in one write transaction
 
@@ -381,7 +383,3 @@ def _open(path: Path) -> BinaryIO:
         raise InvalidInput(
             f"{path} cannot be read: {error.strerror}; pass the path of a file"
         ) from error
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -7,12 +7,14 @@ is marked, so that `remember` removes it when it comes back inside a message.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Thought, Turn, day
+
+serve_old_names(__name__)
 
 Layout = Literal["cache", "hema"]
 Message = Mapping[str, str]
@@ -337,7 +339,3 @@ def alternate_roles(messages: Sequence[Message]) -> list[Message]:
         elif message["role"] != "assistant" or last_role == "user":
             joined.append(message)
     return joined
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
+
+serve_old_names(__name__)
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -389,7 +391,3 @@ class Judge(Protocol):
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

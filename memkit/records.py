@@ -12,11 +12,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+serve_old_names(__name__)
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -339,7 +341,3 @@ class Usage:
     def reused(self) -> float:
         """Share of the prompt that was reused, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

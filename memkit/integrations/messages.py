@@ -6,7 +6,7 @@ turn's metadata under "langchain", except what the turn's own fields say.
 
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from langchain_core.messages import (
     AIMessage,
@@ -16,11 +16,13 @@ from langchain_core.messages import (
     messages_from_dict,
 )
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidTurn
 from memkit.integrations.metadata import deserialise, serialise
 from memkit.prompt import strip_memory_block
 from memkit.records import Role, Turn
+
+serve_old_names(__name__)
 
 Content = str | list[str | dict[Any, Any]]
 
@@ -185,7 +187,3 @@ def _without_memory(content: Content) -> Content:
         else part
         for part in content
     ]  # fmt: skip
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import TYPE_CHECKING
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.models import fallback_template
 from memkit.models.generation import LastUsage
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
+
+serve_old_names(__name__)
 
 ReplyFunction = Callable[[list[dict[str, str]]], str | Iterable[str]]
 
@@ -98,7 +99,3 @@ class FunctionModel:
 
 def _is_asynchronous(function: object) -> bool:
     return iscoroutinefunction(function) or isasyncgenfunction(function)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import ModelError
+
+serve_old_names(__name__)
 
 Result = TypeVar("Result")
 
@@ -137,7 +139,3 @@ def _overlap(text: str, stop: str) -> int:
     3
     """
     return next((n for n in range(len(stop), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

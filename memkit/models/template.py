@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
+
+serve_old_names(__name__)
 
 PLAIN_STOPS = ("\nUser:", "\nAssistant:")  # end a reply of a model without a chat template
 _PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}
@@ -135,7 +137,3 @@ def _fold_system(messages: Messages) -> Messages:
     system, first, *later = messages
     content = f"{system['content']}\n\n{first['content']}"
     return [{"role": "user", "content": content}, *later]
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

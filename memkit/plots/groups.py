@@ -2,13 +2,12 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import FAINT, Picture, add_legend_below, hide_frame, to_label
@@ -16,6 +15,8 @@ from memkit.protocols import Integers, Vectors
 from memkit.records import Thought
 from memkit.retrieval.windows import Floats
 from memkit.thoughts.lsh import TABLES, Hash
+
+serve_old_names(__name__)
 
 _COLOURED = 7  # groups with their own colour; matplotlib's eighth colour is grey
 _MARKERS = "osD^vP*"
@@ -101,7 +102,3 @@ def _draw_positions(
     axes.set_yticks([])
     axes.set_xlabel("first principal component", fontsize="small")
     axes.set_ylabel("second principal component", fontsize="small")
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)
