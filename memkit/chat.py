@@ -54,15 +54,13 @@ class Chat:
         session_id: the conversation; an existing one is resumed.
         system: the system text.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
-        max_new_tokens: most tokens of a reply; the default is the model's generation config, or
-            else 256.
-        k: most hits in a prompt. The memory block changes every turn, so its tokens cannot be
-            reused: more hits cost time to the first token.
+        max_new_tokens: most tokens of a reply; by default that of the generation config, or 256.
+        k: most hits in a prompt. The memory block changes every turn, so more hits cost time to
+            the first token.
         layout: the position of the memory block, see `memkit.prompt.compose`.
 
     Raises:
-        InvalidInput: there is no memory; the model is of no supported kind; or a reply of that
-            length leaves no room for a prompt.
+        InvalidInput: there is no memory, no such kind of model, or no room for a prompt.
         ModelError: there is no model of that name.
     """
 
@@ -114,13 +112,9 @@ class Chat:
         return "".join(self.stream(text))
 
     def stream(self, text: str, *, stop: Sequence[str] = ()) -> Generator[str]:
-        """Answer piece by piece.
+        """Answer piece by piece, up to the first of the strings `stop`.
 
         The question is stored before generation, the reply after it, even if it was cut off.
-
-        Args:
-            text: the user's message.
-            stop: strings that end the reply and are not part of it.
 
         Raises:
             BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
@@ -178,13 +172,8 @@ class Chat:
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:
     """Answer one question in each of many sessions, in batches of the model; for evaluation.
 
-    All prompts are composed before any question is stored, so no session sees another's question
-    or reply. No chat gets a report, because the cost of a batch cannot be divided.
-
-    Args:
-        chats: chats of different sessions that share one `HuggingFaceModel`.
-        texts: a question for each.
-        batch_size: most prompts in one pass.
+    All prompts are composed before any question is stored. No chat gets a report, because the cost
+    of a batch cannot be divided. The chats share one `HuggingFaceModel`.
 
     Raises:
         InvalidInput: the chats cannot be answered together; nothing is stored.

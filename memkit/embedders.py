@@ -41,11 +41,8 @@ def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
 class SentenceTransformerEmbedder:
     """A sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
 
-    Args:
-        model: hub id or folder.
-        device: a torch device name; None chooses the GPU if there is one.
-        dtype: precision of the weights, such as "bfloat16"; None loads that of the files. Another
-            precision gives other vectors, and so another fingerprint.
+    `device` is a torch device, by default the GPU if there is one. `dtype` is the precision of the
+    weights, such as "bfloat16"; another precision gives other vectors, and so another fingerprint.
     """
 
     def __init__(self, model: str, *, device: str | None = None, dtype: str | None = None) -> None:

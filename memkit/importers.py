@@ -86,11 +86,7 @@ def import_turns(
 ) -> ImportCounts:
     """Remember the turns of a file, `BATCH` in a transaction; turns stored before are skipped.
 
-    Args:
-        memory: the memory.
-        source: the turns.
-        user_id: the owner of the memory.
-        progress: called with the turns read and the total.
+    `progress` is called with the turns read and the total.
 
     Raises:
         InvalidInput: a turn is invalid; the message has its location and the number of turns that
@@ -163,15 +159,10 @@ def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> Tu
     """Open a file of JSON lines, one turn each, as `memkit export` writes them.
 
     A turn without an id gets one from the hash of the file and the line's number, so that a second
-    import of the same file adds nothing.
-
-    Args:
-        path: the file.
-        user_id: the owner of the memory; a line of another user is an error.
-        session_id: the session of lines without one.
+    import of the same file adds nothing. `session_id` is the session of lines without one.
 
     Raises:
-        InvalidInput: the file cannot be read or, later, a line is invalid.
+        InvalidInput: the file cannot be read or, later, a line is invalid or of another user.
     """
     lines = 0
     digest = hashlib.sha256()

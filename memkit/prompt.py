@@ -129,17 +129,11 @@ def format_memory_block(derived: Sequence[Derived], hits: Sequence[Hit]) -> str:
 def select_within_budget(
     derived: Sequence[Derived], hits: Sequence[Hit], budget: int, count: Count
 ) -> tuple[list[Derived], list[Hit]]:
-    """Choose what fits into `budget` tokens: summaries and thoughts, then hits by relevance.
+    """Choose what fits into `budget` tokens: summaries and thoughts, then hits, best first.
 
     Thoughts get about a twentieth of the budget, because hits say the same in full. A hit that is
     too long is skipped and shorter ones after it still fit. A short answer brings the question
     before it along, if that is a hit too. The block of the result never exceeds `budget`.
-
-    Args:
-        derived: summaries and thoughts, most important first.
-        hits: best first.
-        budget: most tokens of the whole block.
-        count: counts the tokens of a text.
     """
     spent = count(format_memory_block([], [])) + count(f"{_OPEN}\n{_INTRODUCTION}\n{_CLOSE}")
     selected: list[Derived] = []
@@ -239,13 +233,8 @@ def compose(parts: Parts, model: Model, *, budget: int, layout: Layout = "cache"
     System text and question must fit. Then follow, in this order of precedence, the last exchange,
     memory in up to three quarters of the remaining room, and older history, newest first.
 
-    Args:
-        parts: the material.
-        model: counts tokens and knows its role markers.
-        budget: most tokens of the whole prompt.
-        layout: "cache" puts the memory block last, before the question, so that everything before
-            it can be reused from the model's KV cache; "hema" puts it after the system text
-            (HEMA, 3.4).
+    The layout "cache" puts the memory block last, before the question, so that everything before
+    it can be reused from the model's KV cache; "hema" puts it after the system text (HEMA, 3.4).
 
     Raises:
         BudgetExceeded: system text and question alone do not fit.

@@ -29,11 +29,7 @@ _MONTHS = ("January", "February", "March", "April", "May", "June",
 
 
 def zoned(time: datetime, name: str) -> datetime:
-    """Return `time` if it has a timezone.
-
-    Raises:
-        NaiveDatetime: it has none; the message names the argument and says how to add one.
-    """
+    """Return `time` if it has a timezone; raise NaiveDatetime if it has none."""
     if not isinstance(time, datetime):
         raise NaiveDatetime(f"{name} must be a datetime with a timezone, got {time!r}")
     if time.utcoffset() is None:
@@ -49,11 +45,7 @@ def day(time: datetime) -> str:
 
 
 def check_utf8(text: str, name: str) -> str:
-    """Return `text` if it can be encoded as UTF-8.
-
-    Raises:
-        InvalidInput: it holds half of a surrogate pair, such as U+D83D.
-    """
+    """Return `text` if it can be encoded as UTF-8; raise InvalidInput for half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

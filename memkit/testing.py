@@ -53,12 +53,8 @@ def open_memory(
 class HashEmbedder:
     """Embeds a text as a bag of hashed words, deterministic and without a model.
 
-    Texts that share words have near vectors.
-
-    Args:
-        dimension: length of the vectors.
-        reads: words of a piece, at most; longer texts are split.
-        name: the model name of the fingerprint.
+    Texts that share words have near vectors. A piece has at most `reads` words; longer texts are
+    split. `name` is the model name of the fingerprint.
     """
 
     def __init__(self, dimension: int = 64, *, reads: int = 64, name: str = "hash") -> None:

@@ -74,11 +74,7 @@ class _MemoryLike(Protocol):
 
 @singledispatch
 def view(item: object) -> View:
-    """Describe a memory or one of its records.
-
-    Raises:
-        TypeError: it is neither.
-    """
+    """Describe a memory or one of its records."""
     if isinstance(item, _MemoryLike):
         return _memory(item)
     raise TypeError(f"cannot display a {type(item).__name__}; it is no memory and no record")

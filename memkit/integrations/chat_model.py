@@ -31,11 +31,7 @@ class ChatMemkit(BaseChatModel):
     messages after the last reply are the question, and earlier messages are ignored. A system
     message replaces the chat's system text for one reply. The chat makes one reply at a time. An
     asynchronous reply is generated even if nobody reads it; read a synchronous stream to its end,
-    or close it.
-
-    Args:
-        chat: the chat.
-        model: the model's name in traces.
+    or close it. `model` is the name in traces.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -160,11 +156,7 @@ class ChatMemkit(BaseChatModel):
 
 
 def _question(messages: Sequence[BaseMessage]) -> str:
-    """Return the text of the question.
-
-    Raises:
-        InvalidInput: there is no question, or it has parts that are not text.
-    """
+    """Return the text of the question; raise InvalidInput if there is none."""
     question = [message for message in unanswered_messages(messages) if message.type != "system"]
     for message in question:
         if message.type != "human":

@@ -38,9 +38,6 @@ def scope_from_config(config: RunnableConfig | None) -> Scope:
     """Return user and session from `config={"configurable": {"user_id": …, "session_id": …}}`.
 
     LangGraph's `thread_id` is used as the session if there is no `session_id`.
-
-    Raises:
-        ScopeRequired: the config has no user_id.
     """
     values = (config or {}).get("configurable") or {}
     if not values.get("user_id"):
@@ -56,12 +53,7 @@ def scope_from_config(config: RunnableConfig | None) -> Scope:
 class MemoryStep:
     """Adds recalled text to a prompt's newest question, and remembers messages.
 
-    Args:
-        memory: the memory.
-        budget_tokens: most tokens that memory and history add to a prompt.
-        k: most hits in a prompt.
-        history: most messages of the session in a prompt.
-        count: counts a text's tokens; the embedder's counter if None.
+    The arguments are those of `with_memory`.
     """
 
     memory: Memory

@@ -44,11 +44,8 @@ def to_turn(message: BaseMessage) -> Turn:
     """Convert a message to a turn that can be remembered.
 
     The turn's text is the message's text, with placeholders for what is not text: "[image]",
-    "get_weather({…})". A field that JSON cannot hold, such as an open file as an artifact, is left
-    out, and a warning names it.
-
-    Raises:
-        InvalidTurn: the message says nothing (a `RemoveMessage`).
+    "get_weather({…})". A field that JSON cannot hold is left out, and a warning names it. Raises
+    InvalidTurn if the message says nothing (a `RemoveMessage`).
     """
     message, role = message_chunk_to_message(message), role_of(message)
     if role is None:

@@ -37,12 +37,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def estimate_prompt_tokens(messages: Messages, count: Callable[[str], int]) -> int:
-    """Return an upper estimate of a prompt's tokens under any common chat template.
-
-    Args:
-        messages: the prompt.
-        count: counts a text's tokens.
-    """
+    """Return an upper estimate of a prompt's tokens under any common chat template."""
     return _PROMPT_TOKENS + sum(MESSAGE_TOKENS + count(message["content"]) for message in messages)
 
 

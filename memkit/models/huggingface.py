@@ -22,8 +22,7 @@ class HuggingFaceModel:
 
     The keys and values of the last prompt are cached, so the next prompt computes only what
     follows the common prefix. In float32 the generated tokens are the same as without the cache;
-    in half precision rounding depends on the number of tokens computed at once, and they are
-    nearly always the same. `no_reuse` says why a model cannot do this.
+    in half precision they are nearly always the same. `no_reuse` says why a model cannot do this.
 
     The model's generation config applies except where an argument here replaces a setting.
 
@@ -32,16 +31,14 @@ class HuggingFaceModel:
         tokenizer: its tokenizer.
         reuse_prefix: False recomputes every prompt from its start.
         tools: functions or JSON schemas that the chat template shows to the model. A reply that
-            calls a tool contains the call as the model wrote it, special tokens included; the
-            caller runs it.
+            calls a tool contains the call as the model wrote it; the caller runs it.
         chat_template_kwargs: further arguments of the chat template: enable_thinking=False, …
         seed: the random state at the start of each sampled reply, which makes it repeatable.
         generate: arguments of `model.generate`: generation_config, or its settings such as
             do_sample and temperature, stop_strings (left out of the reply), stopping_criteria, …
 
     Raises:
-        InvalidInput: the chat template cannot show the tools, or the settings ask for more than
-            one reply.
+        InvalidInput: the template cannot show the tools, or the settings ask for several replies.
     """
 
     def __init__(
@@ -88,18 +85,13 @@ class HuggingFaceModel:
 
         Raises:
             ModelError: there is no such model.
-            MissingExtra: accelerate is not installed, and a device map or a GPU needs it.
         """
         model, tokenizer = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
         return cls(model, tokenizer, **options)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
-        """Take the model, the tokenizer and the generation options of a transformers pipeline.
-
-        Raises:
-            InvalidInput: the pipeline's task is not "text-generation".
-        """
+        """Take model, tokenizer and generation options of a text-generation pipeline."""
         model, tokenizer, defaults = loading.unpack(pipeline)
         return cls(model, tokenizer, **(defaults | options))
 
@@ -157,10 +149,7 @@ class HuggingFaceModel:
         """Yield the reply as it is generated; closing the iterator stops the model.
 
         The model generates one reply at a time for all threads. A slow reader does not block the
-        next reply: generation continues in the background.
-
-        Raises:
-            ModelError: the model failed; its cache of keys and values is dropped.
+        next reply. Raises ModelError if the model failed; its cache is dropped then.
         """
         started = time.perf_counter()
         ids = self.encode(messages)
@@ -210,9 +199,6 @@ class HuggingFaceModel:
 
         Prompts of similar length share a batch and are padded on the left. Greedy replies in
         float32 equal those of `stream`; sampled or half-precision replies may differ.
-
-        Raises:
-            ModelError: the model failed.
         """
         if batch_size < 1:
             raise InvalidInput(f"batch_size must be at least 1, got {batch_size}")

@@ -42,13 +42,11 @@ class OpenAIModel:
 
     Args:
         name: the model's name on the server.
-        base_url: the endpoint, such as "http://127.0.0.1:8000/v1"; the client's own default if
-            omitted.
+        base_url: the endpoint, such as "http://127.0.0.1:8000/v1"; by default the client's own.
         api_key: the server's key. If omitted, a server named by `base_url` gets a placeholder, and
             the client's default server the key that the client finds in the environment.
         client: an `openai.OpenAI`, with its own base_url, key, timeout and retries.
-        limit: the model's context window: most tokens of prompt and reply together. Servers do
-            not report it.
+        limit: the context window: most tokens of prompt and reply. Servers do not report it.
         count: counts a text's tokens, best with the model's tokenizer; see the method `count`.
         timeout_s: seconds of silence after which an attempt fails. The client repeats a request
             up to twice if it failed before the reply began.
@@ -127,9 +125,8 @@ class OpenAIModel:
         `max_new_tokens`.
 
         Raises:
-            ModelError: the server is unreachable, refused, failed, timed out, broke off or sent
-                something other than a chat completion with text; or its content filter ended the
-                reply, after the text that was already yielded.
+            ModelError: the server failed or sent no text; or its content filter ended the reply,
+                after the text that was already yielded.
         """
         started = time.perf_counter()
         request = {

@@ -14,13 +14,10 @@ from memkit.records import Usage
 def resolve_model(model: Any, tokenizer: Any = None) -> Model:
     """Turn a pipeline, model id or callable into a `Model`.
 
-    Args:
-        model: a transformers model, a "text-generation" pipeline, an id or path, a memkit
-            `Model`, or a function from messages to text.
-        tokenizer: the tokenizer of a transformers model; None for anything else.
+    A transformers model needs its tokenizer; nothing else takes one.
 
     Raises:
-        InvalidInput: the object is none of these, or its tokenizer is missing.
+        InvalidInput: the object is no model, or its tokenizer is missing.
         ModelError: there is no model with this id or path.
     """
     if hasattr(model, "generation_config") and hasattr(model, "config"):

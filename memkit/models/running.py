@@ -18,13 +18,9 @@ Result = TypeVar("Result")
 class GenerationThread(Generic[Result]):
     """A reply that one thread generates while another reads it.
 
-    Iterate over it for the reply's pieces, then call `finish` and `raise_failure`.
-
-    Args:
-        generate: generates the reply, given a streamer and a stopping criterion.
-        tokenizer: the model's tokenizer.
-        stops: strings that end the reply and are left out of it.
-        special: whether the reply contains special tokens.
+    Iterate over it for the reply's pieces, then call `finish` and `raise_failure`. `generate` gets
+    a streamer and a stopping criterion. The strings `stops` end the reply; `special` keeps its
+    special tokens.
     """
 
     def __init__(
@@ -95,11 +91,7 @@ def _result(future: "Future[Result]") -> Result:
 
 
 def stopping_criterion(has_stopped: Callable[[Any], list[bool]]) -> Any:
-    """Return a transformers stopping criterion.
-
-    Args:
-        has_stopped: takes token ids, shape (rows, tokens); returns whether each row has stopped.
-    """
+    """Return a transformers stopping criterion: token ids, shape (rows, tokens) -> has stopped."""
     import torch
     from transformers import StoppingCriteria
 

@@ -22,15 +22,10 @@ _PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
 class Template:
-    """Renders and encodes prompts for one tokenizer.
+    """Renders and encodes prompts for one tokenizer, with a chat template or without.
 
-    Args:
-        tokenizer: a transformers tokenizer, with a chat template or without.
-        tools: functions or JSON schemas that the template shows to the model.
-        options: further arguments of the template.
-
-    Raises:
-        InvalidInput: the template cannot show the tools.
+    `tools` are functions or JSON schemas that the template shows to the model; InvalidInput if it
+    cannot. `options` are further arguments of the template.
     """
 
     def __init__(self, tokenizer: Any, tools: Sequence[Any], options: Mapping[str, Any]) -> None:

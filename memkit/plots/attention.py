@@ -66,17 +66,8 @@ def attention(
 
     The picture covers the whole dialogue; `recall` attends to the chunks around its candidates
     only, which are usually the same. Attention is one of several signals (see `relevance`).
-    Cost: one embedding call, and the cosines with all of the user's turns.
-
-    Args:
-        memory: the memory.
-        query: a question or any text.
-        user_id: whose memory.
-        session_id: only this conversation.
-        as_of: only what had been said by this time.
-
-    Raises:
-        InvalidInput: the question is empty, or there are no turns yet.
+    `session_id` and `as_of` are those of `recall`. Cost: one embedding call, and the cosines with
+    all of the user's turns.
     """
     if not query.strip():
         raise InvalidInput("the question is empty; pass the text to look for")

@@ -15,11 +15,7 @@ def forgetting(policy: Forgetting | None = None) -> Picture:
     """Draw the weight of a chunk by age, retrieved lately or not, with both signs of the bonus.
 
     Pruning hides the lowest weights first. With `sign="intended"` recent retrieval raises a weight,
-    as the paper's text says; with `sign="printed"` it lowers the weight, as the paper's formula
-    says.
-
-    Args:
-        policy: the constants; HEMA's if omitted. Both signs are drawn, whatever its `sign`.
+    as the paper's text says; with `sign="printed"` it lowers the weight, as its formula says.
     """
     policy = policy or Forgetting()
     half_life = np.log(2) / policy.rate if policy.rate > 0 else 0.0  # 0: freshness never decays

@@ -25,17 +25,9 @@ _MARKERS = "osD^vP*"
 def groups(memory: Memory, *, user_id: str, table: int = 0) -> Picture:
     """Draw the hash groups of a user's thoughts: their sizes, and where the thoughts lie.
 
-    The thoughts that hold are embedded and hashed for the picture, with the seed of the store. The
-    store itself keeps the groups that were fitted when the thoughts last outgrew them. Positions
-    are the first two principal components of the vectors. Cost: one embedding call.
-
-    Args:
-        memory: the memory.
-        user_id: whose thoughts.
-        table: which of the hash's 16 tables.
-
-    Raises:
-        InvalidInput: there are no thoughts, or no such table.
+    The thoughts that hold are embedded and hashed for the picture, with the seed of the store,
+    which keeps the groups that were fitted when the thoughts last outgrew them. Positions are the
+    first two principal components. `table` is one of the hash's 16. Cost: one embedding call.
     """
     if not 0 <= table < TABLES:
         raise InvalidInput(f"table must be from 0 to {TABLES - 1}, got {table}")

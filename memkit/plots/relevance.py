@@ -20,14 +20,7 @@ _VISIBLE = 0.005  # the smallest share of a relevance that can be seen
 
 
 def relevance(hits: Sequence[Hit]) -> Picture:
-    """Draw each hit as a bar of its relevance, split by signal; the best hit is on top.
-
-    Args:
-        hits: result of `recall`; the first 30 are drawn.
-
-    Raises:
-        InvalidInput: there are no hits.
-    """
+    """Draw hits, at most 30, as bars of their relevance, split by signal; the best is on top."""
     if not hits:
         raise InvalidInput("there are no hits to draw; pass the result of memory.recall()")
     hits = hits[:MAX_ROWS]
@@ -56,10 +49,7 @@ def _row_label(hit: Hit) -> str:
 
 
 def _shares_by_signal(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:
-    """Return each signal's colour and its share per hit; small signals are added up.
-
-    A signal has the same colour in every picture.
-    """
+    """Return each signal's colour and its share per hit; small signals are added up."""
     explained = [hit.explain or {"relevance": hit.relevance} for hit in hits]
     signals = dict.fromkeys([*WEIGHTS, *(signal for shares in explained for signal in shares)])
     by_signal = {

@@ -29,18 +29,12 @@ _NO_SUBJECT = "about nobody in particular"
 
 
 def validity(thoughts: Iterable[Thought]) -> Picture:
-    """Draw when thoughts hold in the world, grouped by their subject, oldest first.
+    """Draw when thoughts hold in the world, grouped by their subject, oldest first, in 30 rows.
 
     `memory.thoughts` returns the thoughts that hold; `memory.history` adds those they replaced:
 
         [version for thought in memory.thoughts(user_id="ann")
          for version in memory.history(thought.id, user_id="ann")]
-
-    Args:
-        thoughts: each is drawn once; the first ones, if there are more than 30 rows.
-
-    Raises:
-        InvalidInput: there are no thoughts.
     """
     unique = list({thought.id: thought for thought in thoughts}.values())
     if not unique:

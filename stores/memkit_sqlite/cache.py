@@ -111,11 +111,9 @@ class UserCache:
 
 
 class IndexCache:
-    """The cached data of all users, and the files of their vector indexes.
+    """The cached data of all users, and the files of their vector indexes in `folder`, if any.
 
-    Args:
-        folder: of the index files; None: memory only.
-        store_id: identity of the memory, so that index files of another one are not used.
+    `store_id` identifies the memory, so that index files of another one are not used.
     """
 
     def __init__(self, folder: Path | None, store_id: str) -> None:

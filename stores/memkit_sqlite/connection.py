@@ -26,9 +26,7 @@ from memkit_sqlite import schema
 class Connection:
     """An open memory file, with its schema up to date.
 
-    Args:
-        url: a path or ":memory:".
-        busy_s: how long to wait for another process that has locked the file, in seconds.
+    `busy_s` is how long to wait for another process that has locked the file, in seconds.
     """
 
     def __init__(self, url: str, busy_s: float) -> None:

@@ -198,12 +198,7 @@ def is_ours(head: bytes) -> bool:
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
-    """Return whether every migration has been applied. Reads only.
-
-    Raises:
-        NotAMemory: the file is an SQLite database of another program.
-        NewerSchema: it has migrations that this version does not have.
-    """
+    """Return whether every migration has been applied. Reads only; raises for files of others."""
     db = Database(connection)
     tables = set(db.table_names())
     if tables and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

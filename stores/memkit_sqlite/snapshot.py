@@ -23,15 +23,8 @@ _POSTINGS = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts
 class SQLiteSnapshot:
     """A `memkit.protocols.Snapshot` over one open read transaction.
 
-    Args:
-        db: a connection with an open transaction.
-        scope: what to search.
-        view: the scope's chunks.
-        until: only thoughts as they were known then.
-        cache: the vector indexes.
-        open_vectors: returns the user's vectors; called only if vectors are needed, because it
-            checks that the memory still has the embedder that it was opened with.
-        open_lsh_index: returns the LSH index of the user's thoughts; called only if needed.
+    `view` has the scope's chunks; thoughts are as they were known at `until`. The user's vectors
+    and LSH index are opened only if needed: it checks that the memory still has its embedder.
     """
 
     def __init__(

@@ -41,10 +41,9 @@ from memkit_sqlite.turns import (
 class SQLiteStore:
     """One memory in a file, or in RAM for ":memory:". Threads and processes may share it.
 
-    Args:
-        url: a path, ":memory:" or "sqlite:///PATH".
-        fingerprint: of the embedder that will be used; None skips the check (for repairs).
-        busy_s: how long to wait for another process that has locked the file, in seconds.
+    The URL is a path, ":memory:" or "sqlite:///PATH". `fingerprint` is that of the embedder that
+    will be used; None skips the check (for repairs). `busy_s` is how long to wait for another
+    process that has locked the file, in seconds.
 
     Raises:
         EmbeddingMismatch: the file was embedded with another model.
@@ -264,10 +263,7 @@ def _write_batch(
     embedder: Callable[[], tuple[int, Fingerprint]],
     thoughts: SQLiteThoughtRows,
 ) -> int:
-    """Write a batch; return how many turns were ever stored, 0 if none is left.
-
-    `embedder` returns the key and the fingerprint of the current embedder.
-    """
+    """Write a batch; return how many turns were ever stored, 0 if none is left."""
     new = _new_turns(db, user_id, batch.turns)
     if new:
         current = embedder()

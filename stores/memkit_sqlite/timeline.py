@@ -179,10 +179,7 @@ def _order(table: Integers) -> Integers:
 
 
 def _comes_after(old: Integers, new: Integers, sessions: int) -> bool:
-    """Return whether all of `new` certainly belongs after all of `old`; both are in order.
-
-    `sessions` is the number of sessions in `old`: they have the codes below it.
-    """
+    """Return whether all of `new` certainly belongs after `old`, which has this many sessions."""
     if not old.shape[1] or not new.shape[1]:
         return True
     last = old[:, -1]

@@ -203,11 +203,8 @@ def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
 class SQLiteThoughtRows:
     """One user's thoughts inside a write transaction; a `memkit.protocols.ThoughtRows`.
 
-    Args:
-        db: a connection with an open transaction.
-        user_id: the user.
-        open_index: returns the LSH index of the thoughts before the transaction. It is called
-            before the first thought is written, and only if thoughts are added.
+    `open_index` returns the LSH index of the thoughts before the transaction. It is called before
+    the first thought is written, and only if thoughts are added.
     """
 
     def __init__(
