@@ -6,7 +6,6 @@ does not read it. A module that moved is served by an alias module; a module tha
 """
 
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
@@ -19,6 +18,8 @@ from types import ModuleType
 @cache
 def tables() -> dict[str, dict[str, str]]:
     """Return the tables "modules" and "names": what it was in 0.4.0 -> what it is now."""
+    import tomllib
+
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 

@@ -135,10 +135,7 @@ class SentenceTransformerEmbedder:
         try:
             with self._lock:
                 vectors = self._model.encode(
-                    list(texts),
-                    batch_size=_BATCH,
-                    convert_to_numpy=True,
-                    show_progress_bar=False,
+                    list(texts), batch_size=_BATCH, convert_to_numpy=True, show_progress_bar=False
                 )
         except RuntimeError as error:  # from torch, usually out of memory
             raise ModelError(f"the embedder {self._name} failed: {error}") from error

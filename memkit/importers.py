@@ -141,18 +141,11 @@ def guess_format(path: Path) -> Literal["jsonl", "locomo"]:
 def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     """Return a turn as the JSON object that `read_lines` reads."""
     assert turn.said_at is not None
-    line = {
-        "role": turn.role,
-        "content": turn.text,
-        "name": turn.name,
-        "timestamp": turn.said_at.isoformat(),
-        "id": turn.id,
-        "session_id": turn.session_id,
-        "agent_id": turn.agent_id,
-        "user_id": user_id,
-        "metadata": dict(turn.metadata) or None,
-    }
-    return {key: value for key, value in line.items() if value is not None}
+    values = (
+        turn.role, turn.text, turn.name, turn.said_at.isoformat(), turn.id, turn.session_id,
+        turn.agent_id, user_id, dict(turn.metadata) or None,
+    )  # fmt: skip
+    return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 
 
 def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> TurnSource:
@@ -256,10 +249,10 @@ def select_conversation(
                 "memory; choose one with --conversation"
             )
         return conversations[0]
-    for conversation in conversations:
-        if conversation.sample_id == sample_id:
-            return conversation
-    raise InvalidInput(f"no conversation {sample_id!r} in the file; it holds {ids}")
+    by_id = {conversation.sample_id: conversation for conversation in conversations}
+    if sample_id not in by_id:
+        raise InvalidInput(f"no conversation {sample_id!r} in the file; it holds {ids}")
+    return by_id[sample_id]
 
 
 def locomo_source(conversation: LocomoConversation) -> TurnSource:
@@ -276,17 +269,16 @@ def _conversation(record: object, n: int) -> LocomoConversation:
     conversation = _field(record, "conversation", dict, where)
     turns = tuple(_turns(conversation, where))
     turn_ids = {turn.id or "" for turn in turns}
+    questions = tuple(
+        _question(question, turn_ids, f"{where}, question {m}")
+        for m, question in enumerate(_field(record, "qa", list, where), start=1)
+    )
+    first, second = (_field(conversation, f"speaker_{x}", str, where) for x in "ab")
     return LocomoConversation(
         sample_id=_field(record, "sample_id", str, where),
-        speakers=(
-            _field(conversation, "speaker_a", str, where),
-            _field(conversation, "speaker_b", str, where),
-        ),
+        speakers=(first, second),
         turns=turns,
-        questions=tuple(
-            _question(question, turn_ids, f"{where}, question {m}")
-            for m, question in enumerate(_field(record, "qa", list, where), start=1)
-        ),
+        questions=questions,
     )
 
 

@@ -9,15 +9,7 @@ import numpy as np
 
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory, open
-from memkit.protocols import (
-    Embedder,
-    Fingerprint,
-    Judge,
-    Messages,
-    Summariser,
-    Thinker,
-    Vectors,
-)
+from memkit.protocols import Embedder, Fingerprint, Judge, Messages, Summariser, Thinker, Vectors
 from memkit.records import Usage
 
 _WORD = re.compile(r"\S+")

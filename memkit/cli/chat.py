@@ -69,8 +69,7 @@ def demo(
         list[Path] | None, typer.Option(help="A LoCoMo file; repeat the option for several.")
     ] = None,
     store: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the demo's memory. Default: a temporary one."),
+        Path | None, typer.Option(help="Folder for the demo's memory. Default: a temporary one.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic dialogue.")] = 0,
     json_: AsJson = False,

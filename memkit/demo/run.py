@@ -134,13 +134,9 @@ def _answer(memory: Memory, model: Model, system: str, question: Question) -> An
 
 def contains_answer(text: str, answers: Sequence[str]) -> bool:
     """Return whether a text has an answer as whole words (HEMA's factual recall, 4.3)."""
-    words = _words(text)
-    return any(span.strip() and span in words for span in map(_words, answers))
-
-
-def _words(text: str) -> str:
-    """Return the words between single spaces: " the blue flowerpot "."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    # words between single spaces: " the blue flowerpot "
+    words, *spans = (f" {' '.join(_WORD.findall(part.casefold()))} " for part in (text, *answers))
+    return any(span.strip() and span in words for span in spans)
 
 
 def _oldest_known(answers: Sequence[Answer], dialogue: Dialogue) -> Question:

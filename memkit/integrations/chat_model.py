@@ -92,7 +92,13 @@ class ChatMemkit(BaseChatModel):
                         run_manager.on_llm_new_token(piece, chunk=chunk)
                     yield chunk
             usage = self.chat.report.usage if self.chat.report else None
-            yield ChatGenerationChunk(message=self._last_chunk(usage))
+            last = AIMessageChunk(
+                content="",
+                usage_metadata=_usage_metadata(usage) if usage else None,
+                response_metadata={"model_name": self.model},
+                chunk_position="last",
+            )
+            yield ChatGenerationChunk(message=last)
 
     async def _astream(
         self,
@@ -144,15 +150,6 @@ class ChatMemkit(BaseChatModel):
         finally:
             self.chat.system = before
             self._lock.release()
-
-    def _last_chunk(self, usage: Usage | None) -> AIMessageChunk:
-        """Return the chunk that ends a reply, with the model's name and the cost."""
-        return AIMessageChunk(
-            content="",
-            usage_metadata=_usage_metadata(usage) if usage else None,
-            response_metadata={"model_name": self.model},
-            chunk_position="last",
-        )
 
 
 def _question(messages: Sequence[BaseMessage]) -> str:

@@ -251,13 +251,8 @@ class MemkitRetriever(BaseRetriever):
 
 def _document(hit: Hit) -> Document:
     metadata = {
-        "turn_ids": list(hit.turn_ids),
-        "said_at": hit.said_at.isoformat(),
-        "role": hit.role,
-        "speaker": hit.speaker,
-        "session_id": hit.session_id,
-        "kind": hit.kind,
-        "relevance": hit.relevance,
-        "explain": dict(hit.explain),
-    }
+        "turn_ids": list(hit.turn_ids), "said_at": hit.said_at.isoformat(), "role": hit.role,
+        "speaker": hit.speaker, "session_id": hit.session_id, "kind": hit.kind,
+        "relevance": hit.relevance, "explain": dict(hit.explain),
+    }  # fmt: skip
     return Document(id=hit.turn_ids[0], page_content=hit.text, metadata=metadata)

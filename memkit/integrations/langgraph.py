@@ -119,9 +119,7 @@ class MemkitStore(BaseStore):
     def _versions(self, namespace: Namespace, key: str) -> list[Turn]:
         """Return the versions of an item, oldest first; there are several only after a crash."""
         turns = self._memory.turns(
-            user_id=self._user(namespace),
-            agent_id=_AGENT,
-            session_id=_session_id(namespace, key),
+            user_id=self._user(namespace), agent_id=_AGENT, session_id=_session_id(namespace, key)
         )
         return sorted(turns, key=lambda turn: turn.position or 0)
 

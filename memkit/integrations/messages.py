@@ -155,29 +155,22 @@ def _replace_surrogates(text: str) -> str:
 
 def _other_fields(message: BaseMessage) -> dict[str, Any]:
     """Return the fields that a turn has no place for and that differ from their defaults."""
-    declared = type(message).model_fields
+    fields = type(message).model_fields.items()
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields}
     return {
         name: value
         for name, value in message
         if name not in ("content", "name", "type", "id")
-        and not (
-            name in declared
-            and _equals(value, declared[name].get_default(call_default_factory=True))
-        )
+        # the types first: comparing an array, say, gives an array and not a truth value
+        and (type(value), value) != (type(defaults.get(name, ...)), defaults.get(name, ...))
     }
-
-
-def _equals(value: object, default: object) -> bool:
-    # the types first: comparing an array, say, gives an array and not a truth value
-    return type(value) is type(default) and value == default
 
 
 def _without_memory(content: Content) -> Content:
     """Return content without memory blocks, which are not remembered again."""
     if isinstance(content, str):
-        return (
-            strip_memory_block(content) or content
-        )  # `remember` drops a message that is only a block
+        # `remember` drops a message that is only a block
+        return strip_memory_block(content) or content
     return [
         strip_memory_block(part) if isinstance(part, str)
         else part | {"text": strip_memory_block(part["text"])} if isinstance(part.get("text"), str)

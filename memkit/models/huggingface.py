@@ -62,7 +62,9 @@ class HuggingFaceModel:
         why = why_no_reuse(model, self._generation.setting)
         self._prefix = PrefixCache(why if reuse_prefix else "switched off")
         self._lock = threading.Lock()  # held while a reply is generated, not while it is read
-        self._count_message = lru_cache(maxsize=4096)(self._encoded_length)
+        self._count_message = lru_cache(maxsize=4096)(
+            lambda role, content: len(self.encode([{"role": role, "content": content}]))
+        )
 
     @classmethod
     def from_pretrained(
@@ -139,9 +141,6 @@ class HuggingFaceModel:
         if len(messages) == 1:  # packing counts the same single messages again and again
             return self._count_message(messages[0]["role"], messages[0]["content"])
         return len(self.encode(messages))
-
-    def _encoded_length(self, role: str, content: str) -> int:
-        return len(self.encode([{"role": role, "content": content}]))
 
     # ---- replies
 

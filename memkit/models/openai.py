@@ -8,13 +8,11 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.models import fallback_template
-from memkit.models.generation import LastUsage
+from memkit.models.fallback_template import EstimatingModel
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
@@ -37,7 +35,7 @@ _ADVICE = {
 }
 
 
-class OpenAIModel:
+class OpenAIModel(EstimatingModel):
     """A model behind an OpenAI-compatible endpoint, through the client `openai`.
 
     Args:
@@ -76,11 +74,8 @@ class OpenAIModel:
             raise InvalidInput(
                 "the API key has characters that an HTTP header cannot carry, such as a line break"
             )
-        self.name, self.limit = name, limit
-        self._last = LastUsage()
-        # packing a prompt counts the same texts again and again
-        self._count_text = lru_cache(maxsize=4096)(count or fallback_template.estimate_tokens)
-        self._options = options
+        super().__init__(limit, count)
+        self.name, self._options = name, options
         url = urlsplit(str(self._client.base_url))
         host = url.netloc.rpartition("@")[2]  # without a password
         self.endpoint = f"{url.scheme}://{host}{url.path}".rstrip("/")
@@ -91,32 +86,9 @@ class OpenAIModel:
         return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
 
     @property
-    def usage(self) -> Usage | None:
-        """The cost of the last reply that this thread read."""
-        return self._last.usage
-
-    @property
     def estimated(self) -> bool:
         """Whether the tokens in `usage` are estimates, because the server reported none."""
         return self._last.estimated
-
-    def count(self, messages: Messages) -> int:
-        """Return an upper estimate of the prompt's tokens, chat template included.
-
-        Without the argument `count` a text's tokens are estimated
-        (`memkit.models.fallback_template`) so that a budget is never exceeded; an English prompt
-        then fills about half of it.
-        """
-        return fallback_template.estimate_prompt_tokens(messages, self._count_text)
-
-    def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside each role marker of the common chat templates.
-
-        The server does not reveal which template it uses.
-        """
-        return fallback_template.escape_role_markers(text)
-
-    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.

@@ -36,16 +36,16 @@ def relevance(hits: Sequence[Hit]) -> Picture:
             f"{hit.relevance:.2f}", (end, row), (4, 0), textcoords="offset points", va="center",
             fontsize="small",
         )  # fmt: skip
-    label_rows(axes, map(_row_label, hits))
+    speakers = [to_label(hit.speaker, SPEAKER_LENGTH) for hit in hits]
+    labels = [
+        to_label(f"{hit.said_at:%Y-%m-%d}, {speaker}: {hit.text}")
+        for hit, speaker in zip(hits, speakers, strict=True)
+    ]
+    label_rows(axes, labels)
     axes.set_xlim(0, max(*ends, 0.05) * 1.1)
     axes.set_xlabel("relevance, and how much each signal adds")
     add_legend_below(figure, axes, columns=5)
     return figure
-
-
-def _row_label(hit: Hit) -> str:
-    speaker = to_label(hit.speaker, SPEAKER_LENGTH)
-    return to_label(f"{hit.said_at:%Y-%m-%d}, {speaker}: {hit.text}")
 
 
 def _shares_by_signal(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:

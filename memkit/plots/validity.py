@@ -87,11 +87,6 @@ def _draw_bar(axes: Axes, row: int, thought: Thought) -> None:
     start = to_axis_number(thought.valid_from)
     end = last if thought.valid_to is None else to_axis_number(thought.valid_to)
     width = max(end - start, (last - first) * _MIN_BAR)
-    colour, alpha = _STYLES[_style(thought)]
+    style = "may contradict another" if thought.conflicts else "holds"
+    colour, alpha = _STYLES[style if thought.valid_to is None else "no longer holds"]
     axes.barh(row, width, left=start, height=0.6, color=colour, alpha=alpha)
-
-
-def _style(thought: Thought) -> str:
-    if thought.valid_to is not None:
-        return "no longer holds"
-    return "may contradict another" if thought.conflicts else "holds"

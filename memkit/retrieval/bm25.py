@@ -44,9 +44,7 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
         window[matched] += scores
         chunk[rows] += scores[np.searchsorted(matched, rows)] / count[rows]
     return LexicalScores(
-        window=window,
-        chunk=chunk,
-        session=_score_sessions(timeline, weights, row_lists),
+        window=window, chunk=chunk, session=_score_sessions(timeline, weights, row_lists)
     )
 
 

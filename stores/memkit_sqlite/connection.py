@@ -12,14 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import (
-    NotAMemory,
-    StoreClosed,
-    StoreError,
-    StoreFull,
-    StoreLocked,
-    StoreReadOnly,
-)
+from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from memkit_sqlite import schema
 
 
@@ -188,7 +181,7 @@ _MEANING: dict[int, tuple[type[StoreError], str]] = {
 
 # extended result codes that mean something else than their low byte
 _EXTENDED_MEANING: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL],  # no room for the -shm file
+    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL]  # no room for the -shm file
 }
 
 

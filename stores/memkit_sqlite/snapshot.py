@@ -126,12 +126,12 @@ class SQLiteSnapshot:
     def _current(self, thought: Thought) -> Thought | None:
         """Return the thought that holds in place of this one, None if it is out of scope."""
         while thought.closed_by is not None:
-            closers = thought_rows.read_by_id(
-                self._fetch, self._scope, [thought.closed_by], self._until
+            closer = thought_rows.read_by_id(
+                self._fetch, self._scope, thought.closed_by, self._until
             )
-            if not closers:
+            if closer is None:
                 return None
-            thought = closers[0]
+            thought = closer
         return thought
 
     def _rows_of_sources(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:

@@ -119,7 +119,8 @@ class UserTimeline:
                 table[n] = parse_integers(column)
             all_codes = self._sessions, self._agents, self._speakers
             for n, column, codes in zip(_NAMES, columns[len(_INTEGERS) :], all_codes, strict=True):
-                table[n] = _encode(column.split("\0"), codes)
+                # a new name gets the next code
+                table[n] = [codes.setdefault(name, len(codes)) for name in column.split("\0")]
         return table
 
     def view(self, scope: Scope, until: datetime | None) -> ScopeView:
@@ -137,13 +138,6 @@ class UserTimeline:
         if scope.agent_id is not None:  # another agent's turn may have been the first of a session
             table = table[:, _order(table)]
         return ScopeView(table, tuple(self._speakers), whole=False)
-
-
-def _encode(values: Sequence[str], codes: Codes) -> list[int]:
-    """Return the codes of values; new values get the next codes."""
-    for value in dict.fromkeys(values):
-        codes.setdefault(value, len(codes))
-    return [codes[value] for value in values]
 
 
 def _first_indexes(codes: Integers, n: int) -> Integers:
