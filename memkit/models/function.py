@@ -33,7 +33,8 @@ class FunctionModel(EstimatingModel):
     def __init__(
         self, function: ReplyFunction, *, limit: int | None = None, count: Counter | None = None
     ) -> None:
-        if any(map(_is_asynchronous, (function, getattr(function, "__call__", None)))):  # noqa: B004 - an object's own code
+        methods = (function, getattr(function, "__call__", None))  # noqa: B004 - an object's code
+        if any(iscoroutinefunction(method) or isasyncgenfunction(method) for method in methods):
             raise InvalidInput(
                 "FunctionModel takes a synchronous function, got an asynchronous one; wrap it: "
                 "lambda messages: asyncio.run(answer(messages))"
@@ -77,7 +78,3 @@ class FunctionModel(EstimatingModel):
                     "text, or an iterable of its pieces"
                 )
             yield piece
-
-
-def _is_asynchronous(function: object) -> bool:
-    return iscoroutinefunction(function) or isasyncgenfunction(function)

@@ -82,7 +82,9 @@ class Template:
             lines = [_PLAIN_PREFIX[message["role"]] + message["content"] for message in messages]
             return "\n".join([*lines, "Assistant:"])
         if messages and messages[0]["role"] == "system" and not self.has_system_role:
-            messages = _fold_system(messages)
+            system, first, *later = messages  # the system text goes before the first question
+            content = f"{system['content']}\n\n{first['content']}"
+            messages = [{"role": "user", "content": content}, *later]
         return self._apply(messages, self._tools)
 
     def encode(self, messages: Messages) -> list[int]:
@@ -125,10 +127,3 @@ class Template:
 
 def _probe(*roles: str) -> Messages:
     return [{"role": role, "content": _PROBES[role]} for role in roles]
-
-
-def _fold_system(messages: Messages) -> Messages:
-    """Put the system text in front of the first user message, for templates without the role."""
-    system, first, *later = messages
-    content = f"{system['content']}\n\n{first['content']}"
-    return [{"role": "user", "content": content}, *later]

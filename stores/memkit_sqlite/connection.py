@@ -157,8 +157,10 @@ def _refuse_other_files(path: Path) -> None:
 # ---- errors
 
 # SQLite's primary result codes and the errors they mean
+_FULL = (StoreFull, "no space is left for {url}; free some and try again")
 _MEANING: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_FULL: (StoreFull, "no space is left for {url}; free some and try again"),
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # no room for the -shm file
     sqlite3.SQLITE_READONLY: (
         StoreReadOnly,
         "{url} is read-only; make the file and its folder writable, or copy it to a disk that is",
@@ -179,11 +181,6 @@ _MEANING: dict[int, tuple[type[StoreError], str]] = {
     ),
 }
 
-# extended result codes that mean something else than their low byte
-_EXTENDED_MEANING: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL]  # no room for the -shm file
-}
-
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
@@ -195,7 +192,6 @@ def translate_errors(url: str) -> Iterator[None]:
         if code is None and "closed" in str(error):
             raise StoreClosed(f"{url} is closed; open it again with memkit.open") from error
         unknown = (StoreError, "{url}: {error}")
-        kind, message = _EXTENDED_MEANING.get(code or 0) or _MEANING.get(
-            (code or 0) & 0xFF, unknown
-        )
+        # an extended code means what its low byte means, except for those in the table
+        kind, message = _MEANING.get(code or 0) or _MEANING.get((code or 0) & 0xFF, unknown)
         raise kind(message.format(url=url, error=error)) from error

@@ -8,8 +8,6 @@ import json
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,17 +37,6 @@ class State:
     user_id: str
     layout: int
     newest: int  # highest key (`seq`) of a chunk
-
-
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """Make FAISS use this thread alone: on busy cores, waiting for others takes far longer."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 class DamagedIndex(Exception):
@@ -129,10 +116,14 @@ class VectorIndex:
         """Return up to `k` (key, cosine) pairs, best first, only from `allowed` if given."""
         if not len(self):
             return []
-        with _single_thread():
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)  # on busy cores, waiting for other threads takes far longer
+        try:
             scores, ids = self._index.search(
                 vector.reshape(1, -1), min(k, len(self)), params=self._params(k, allowed)
             )
+        finally:
+            faiss.omp_set_num_threads(threads)
         pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
         return [(seq, score) for seq, score in pairs if seq >= 0]
 

@@ -46,7 +46,8 @@ class ScopeView:
 
     def __init__(self, table: Integers, names: Sequence[str], *, whole: bool) -> None:
         speakers, used = _renumber(table[_SPEAKER], len(names))
-        sessions = _number_runs(table[_SESSION])
+        # the runs of equal sessions, numbered from 0
+        sessions = np.cumsum(np.diff(table[_SESSION], prepend=table[_SESSION, :1]) != 0)
         for array in (table, sessions, speakers):
             array.flags.writeable = False  # shared by all readers
         self.whole = whole  # whether it has all of the user's searchable chunks
@@ -155,13 +156,6 @@ def _renumber(codes: Integers, n: int) -> tuple[Integers, list[int]]:
     new = np.zeros(n, dtype=np.int64)
     new[used] = np.arange(len(used))
     return new[codes], used.tolist()
-
-
-def _number_runs(codes: Integers) -> Integers:
-    """Number the runs of equal codes from 0."""
-    runs = np.zeros(len(codes), dtype=np.int64)
-    np.cumsum(codes[1:] != codes[:-1], out=runs[1:])
-    return runs
 
 
 def _order(table: Integers) -> Integers:
