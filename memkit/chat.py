@@ -48,11 +48,9 @@ class Chat:
             "text-generation" pipeline, a Hugging Face id or path, a memkit model such as
             `OpenAIModel`, or a function from messages to text. For generation options, tools or
             precision pass a `memkit.models.huggingface.HuggingFaceModel`.
-        tokenizer: the tokenizer of a transformers model.
         memory: stores the conversation; required.
         user_id: the user who talks.
         session_id: the conversation; an existing one is resumed.
-        system: the system text.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
         max_new_tokens: most tokens of a reply; by default that of the generation config, or 256.
         k: most hits in a prompt. The memory block changes every turn, so more hits cost time to
@@ -89,9 +87,8 @@ class Chat:
             max_new_tokens = getattr(self.model, "max_new_tokens", None) or _REPLY_TOKENS
         self.memory, self.system, self.layout = memory, system, layout
         limit = self.model.limit
-        self.budget_tokens = (
-            budget_tokens if limit is None else min(budget_tokens, limit - max_new_tokens)
-        )
+        room = budget_tokens if limit is None else limit - max_new_tokens
+        self.budget_tokens = min(budget_tokens, room)
         if self.budget_tokens < 1:
             raise InvalidInput(
                 f"a reply of {max_new_tokens} tokens leaves no room for a prompt: the budget is "
@@ -143,14 +140,11 @@ class Chat:
             text, user_id=self.scope.user_id, k=self.k, without=self._turn_ids[self._oldest :]
         )
         history = self.history[self._oldest :]
+        summaries = self.memory.summaries(user_id=self.scope.user_id)
         parts = Parts(
-            question=text,
-            system=self.system,
-            history=history,
-            summaries=self.memory.summaries(user_id=self.scope.user_id),
-            thoughts=result.thoughts,
-            hits=result.hits,
-        )
+            question=text, system=self.system, history=history, summaries=summaries,
+            thoughts=result.thoughts, hits=result.hits,
+        )  # fmt: skip
         prompt = compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
         if prompt.history < len(history):
             # drop twice as much as needed, which leaves room for the next turns
@@ -159,11 +153,8 @@ class Chat:
         return prompt
 
     def _remember(self, role: str, text: str) -> None:
-        ids = self.memory.remember(
-            [{"role": role, "content": text}],
-            user_id=self.scope.user_id,
-            session_id=self.scope.session_id,
-        )
+        scope, message = self.scope, {"role": role, "content": text}
+        ids = self.memory.remember(message, user_id=scope.user_id, session_id=scope.session_id)
         if ids:
             self._turn_ids += ids
             self.history.append({"role": role, "content": strip_memory_block(text)})

@@ -56,13 +56,10 @@ def _to_turn(message: object) -> Turn:
     if missing := sorted({"role", "content"} - set(message)):
         raise InvalidTurn(f"a message dict needs {' and '.join(missing)}")
     return Turn(
-        text=message["content"],
-        role=message["role"],
-        name=message.get("name"),
-        id=message.get("id"),
-        said_at=parse_time(message.get("timestamp")),
+        text=message["content"], role=message["role"], name=message.get("name"),
+        id=message.get("id"), said_at=parse_time(message.get("timestamp")),
         metadata=message.get("metadata", {}),
-    )
+    )  # fmt: skip
 
 
 def parse_time(value: object) -> datetime | None:

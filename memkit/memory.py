@@ -194,22 +194,13 @@ class Memory(Displayable):
         without: Sequence[str] = (),
         kind: Literal["turn", "thought"] = "turn",
     ) -> list[Hit]:
-        """Return the turns most relevant to `query`, best first; may be empty.
+        """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
 
         A turn that states a current fact precedes the turn that states the fact it replaced.
-
-        Args:
-            query: a question or any text.
-            user_id: the owner of the memory.
-            k: most hits to return.
-            session_id: only turns of this conversation.
-            agent_id: only turns with this agent.
-            as_of: only turns that had been said by then.
-            min_relevance: leave out hits below this relevance, 0 to 1; "auto" leaves out hits
-                that are probably irrelevant.
-            without: ids of turns to leave out.
-            kind: "thought" returns thoughts instead of turns; only valid ones, or those that were
-                believed to be valid at `as_of`.
+        `as_of` leaves out turns that were said later, `without` turns with these ids, and
+        `min_relevance` hits below it, 0 to 1; "auto" leaves out what is probably irrelevant.
+        `kind="thought"` returns thoughts instead of turns: the valid ones, or those that were
+        believed to be valid at `as_of`.
         """
         if kind not in ("turn", "thought"):
             raise InvalidInput(f'kind must be "turn" or "thought", got {kind!r}')

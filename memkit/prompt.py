@@ -162,11 +162,13 @@ def _select_hits(hits: Sequence[Hit], room: int, count: Count) -> list[Hit]:
     questions = {(hit.session_id, hit.position): hit for hit in hits if hit.text.endswith("?")}
     for hit in hits:
         for group in _groups(hit, questions, count):
-            new = [member for member in group if member not in selected]
-            if len(group) == 1:  # two questions may have the same answer: that one is no duplicate
-                new = [
-                    member for member in new if (member.speaker, member.text) not in selected_texts
-                ]
+            # two questions may have the same answer: only a hit by itself can be a duplicate
+            known_texts = selected_texts if len(group) == 1 else set()
+            new = [
+                member
+                for member in group
+                if member not in selected and (member.speaker, member.text) not in known_texts
+            ]
             cost = _cost(new, days, count)
             if hit in new and cost <= room:
                 selected += new

@@ -248,16 +248,12 @@ def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
         for thought in thoughts:
             output.print_json(output.thought_to_dict(thought))
     elif thoughts:
-        rows = [
-            [
-                f"{thought.valid_from:%Y-%m-%d}",
-                f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else "",
-                str(thought.support),
-                thought.id,
-                f"{thought.text} (may contradict another)" if thought.conflicts else thought.text,
-            ]
-            for thought in thoughts
-        ]
+        rows = []
+        for thought in thoughts:
+            until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
+            text = thought.text + (" (may contradict another)" if thought.conflicts else "")
+            since, said = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
+            rows.append([since, until, said, thought.id, text])
         output.print_table(["since", "until", "said", "id", "thought"], rows)
 
 

@@ -87,22 +87,13 @@ def _to_json_value(value: Any) -> object:
 
 def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
     """Print hits as a table, best first; `explain` adds each signal's share of the relevance."""
-    rows = [
-        [
-            f"{hit.relevance:.3f}",
-            f"{hit.said_at:%Y-%m-%d}",
-            hit.speaker,
-            f"{hit.text}\n({_shares(hit)})" if explain else hit.text,
-        ]
-        for hit in hits
-    ]
+    rows = []
+    for hit in hits:
+        largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
+        shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
+        text = f"{hit.text}\n({' + '.join(shares)})" if explain else hit.text
+        rows.append([f"{hit.relevance:.3f}", f"{hit.said_at:%Y-%m-%d}", hit.speaker, text])
     print_table(["relevance", "date", "speaker", "text"], rows)
-
-
-def _shares(hit: "Hit") -> str:
-    """Return each signal's share of a hit's relevance, largest first."""
-    shares = sorted(hit.explain.items(), key=lambda share: -share[1])
-    return " + ".join(f"{share:.3f} {signal}" for signal, share in shares if share >= 0.0005)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -135,17 +126,14 @@ def spinner(label: str) -> Iterator[None]:
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on stderr, if it is a terminal; yield `update(done, total)`."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
 
     console = _console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    columns = (
+        progress.TextColumn(label), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -48,8 +48,8 @@ def run_demo(
     `dialogue` are LoCoMo files to replay instead of the synthetic dialogue; `store` is a folder for
     the memories, a temporary one if None.
     """
-    dialogues = [replay for path in dialogue for replay in from_locomo(path, seed)]
-    dialogues = dialogues or [synthetic(seed)]
+    replays = [replay for path in dialogue for replay in from_locomo(path, seed)]
+    dialogues = replays or [synthetic(seed)]
     with ExitStack() as stack:
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)

@@ -203,11 +203,8 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Remember messages, all of them or none."""
-        self._memory.remember(
-            [to_turn(message) for message in messages],
-            user_id=self._scope.user_id,
-            session_id=self._scope.session_id,
-        )
+        turns, scope = [to_turn(message) for message in messages], self._scope
+        self._memory.remember(turns, user_id=scope.user_id, session_id=scope.session_id)
 
     def clear(self) -> None:
         """Delete this session's turns and everything derived from them, permanently."""

@@ -27,8 +27,6 @@ class HuggingFaceModel:
     The model's generation config applies except where an argument here replaces a setting.
 
     Args:
-        model: a loaded causal LM.
-        tokenizer: its tokenizer.
         reuse_prefix: False recomputes every prompt from its start.
         tools: functions or JSON schemas that the chat template shows to the model. A reply that
             calls a tool contains the call as the model wrote it; the caller runs it.
@@ -76,17 +74,11 @@ class HuggingFaceModel:
         device_map: Any = None,
         **options: Any,
     ) -> "HuggingFaceModel":
-        """Load a model and its tokenizer.
+        """Load a model and its tokenizer by folder or Hugging Face id; `options` are the class's.
 
-        Args:
-            name: a folder, or a Hugging Face id.
-            revision: a commit, tag or branch of the id.
-            dtype: precision of the weights, such as "bfloat16"; "auto" is that of the files.
-            device_map: where the weights go, see transformers; "auto" if there is a GPU.
-            options: arguments of the class.
-
-        Raises:
-            ModelError: there is no such model.
+        `revision` is a commit, tag or branch of the id. `dtype` is the precision of the weights,
+        such as "bfloat16", or "auto" for that of the files. `device_map` is transformers': where
+        the weights go, "auto" if there is a GPU. Raises ModelError if there is no such model.
         """
         model, tokenizer = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
         return cls(model, tokenizer, **options)
@@ -152,13 +144,10 @@ class HuggingFaceModel:
         """
         started = time.perf_counter()
         ids = self.encode(messages)
-        generation = self._generation
         thread = GenerationThread(
-            partial(self._continue, ids, max_new_tokens),
-            self.tokenizer,
-            stops=generation.stops,
-            special=generation.special,
-        )
+            partial(self._continue, ids, max_new_tokens), self.tokenizer,
+            stops=self._generation.stops, special=self._generation.special,
+        )  # fmt: skip
         try:
             yield from thread
         finally:

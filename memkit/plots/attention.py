@@ -87,11 +87,11 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
     weights = np.bincount(chunks, shares).astype(float)
     best = np.argsort(-weights, kind="stable")[:_OPENED].tolist()
-    opened = []
-    for chunk in best:
-        inside = np.flatnonzero(chunks == chunk)
-        matches = snapshot.chunks(inside)
-        opened.append(_Chunk(weight=weights[chunk], matches=matches, shares=shares[inside]))
+    rows = [np.flatnonzero(chunks == chunk) for chunk in best]
+    opened = [
+        _Chunk(weight=weights[chunk], matches=snapshot.chunks(inside), shares=shares[inside])
+        for chunk, inside in zip(best, rows, strict=True)
+    ]
     times = snapshot.timeline.said_us[first].astype("datetime64[us]")
     return _Attention(times=times, weights=weights, best=best, opened=opened)
 

@@ -134,8 +134,8 @@ def current_thoughts(
 
 def current_rows(thoughts: Sequence[RecalledThought]) -> Integers:
     """Return the rows from which the valid thoughts were derived."""
-    rows = [recalled.current_rows for recalled in thoughts]
-    return np.concatenate([np.empty(0, dtype=np.int64), *rows])
+    none = np.empty(0, dtype=np.int64)
+    return np.concatenate([none, *(recalled.current_rows for recalled in thoughts)])
 
 
 def supersession_boost(

@@ -21,13 +21,10 @@ def _queries() -> dict[str, dict[str, str]]:
 
 def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int]:
     """Count rows, of one user or of all; `bytes` is the whole memory on disk."""
-    counts = {}
+    counts, values = {}, [] if user_id is None else [user_id]
     for name, sql in _queries()["counts"].items():
-        if user_id is None:
-            counts[name] = int(fetch(sql, ())[0][0])
-        else:
-            clause = " AND user_id = ?" if "WHERE" in sql else " WHERE user_id = ?"
-            counts[name] = int(fetch(sql + clause, (user_id,))[0][0])
+        clause = f" {'AND' if 'WHERE' in sql else 'WHERE'} user_id = ?" if values else ""
+        counts[name] = int(fetch(sql + clause, values)[0][0])
     files = [] if path is None else [path, *Path(f"{path}.index").glob("*"), Path(f"{path}-wal")]
     counts["bytes"] = sum(file.stat().st_size for file in files if file.is_file())
     return counts

@@ -1,5 +1,6 @@
 """The default store: one SQLite file has the truth, FAISS files next to it are a cache."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,12 @@ from memkit_sqlite.turns import (
     scope_tokens,
     turn_filter,
 )
+
+# the newest summary before a turn count, with its sources as JSON
+_SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_id
+    FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
+    FROM summaries WHERE user_id = ? AND level = ? AND through < ?
+    ORDER BY through DESC LIMIT 1"""
 
 
 class SQLiteStore:
@@ -130,24 +137,13 @@ class SQLiteStore:
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
         before = 2**62
-        while True:
-            with self._connection.snapshot() as db:
-                row = db.execute(
-                    "SELECT * FROM summaries WHERE user_id = ? AND level = ? AND through < ?"
-                    " ORDER BY through DESC LIMIT 1",
-                    (scope.user_id, level, before),
-                ).fetchone()
-                if row is None:
-                    return
-                sources = db.execute(
-                    "SELECT source_id FROM summary_sources WHERE summary_seq = ? ORDER BY n",
-                    (row["seq"],),
-                ).fetchall()
+        while rows := self._connection.fetch(_SUMMARY, (scope.user_id, level, before)):
+            (row,) = rows
             before = row["through"]
             yield Summary(
                 id=row["id"], text=row["text"], level=cast(Literal[1, 2], row["level"]),
                 through=row["through"], tokens=row["tokens"],
-                sources=tuple(source[0] for source in sources),
+                sources=tuple(json.loads(row["sources"])),
                 created_at=datetime.fromisoformat(row["created_at"]),
             )  # fmt: skip
 
