@@ -13,25 +13,19 @@ boolean, true for visible turns; scope, session and `as_of` are masks. A masked 
 exactly 0 and any content. If one query may see it and another may not, it must be finite.
 
 Source: Lampinen, Chan, Banino and Hill, NeurIPS 2021 (arXiv 2105.14039), as DeepMind's published
-module computes it: the softmax is over the k selected logits, not over all. On purpose it differs
-from that module (a) and from htm-pytorch 0.0.4 (b), as tests/test_attention.py shows for (b):
-
-* If every chunk is masked the result is 0. In (a) and (b) k equal logits give weights of 1/k, so
-  masked turns are read: their contents, or with (b)'s turn mask the position code.
-* A key is the mean of exactly the turns that a query may see. In (b) it is sum / (count + 1e-5),
-  and no mask is per query and turn; in (a) keys are an input and a mask hides whole chunks only.
-* The caller cuts the chunks, which may differ in length. (b) cuts them itself, counting from the
-  newest turn, and pads the oldest with zeros, which are attended to unless a mask is passed.
-* k may exceed M. Selected chunks are gathered by index; (b) copies all of M for every query.
+module computes it: the softmax is over the k selected logits, not over all. docs/concepts/hcam.md
+lists where this module differs from that one and from htm-pytorch 0.0.4, on purpose.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
+
+serve_old_names(__name__)
 
 
 class ChunkSelection(NamedTuple):
@@ -235,7 +229,3 @@ def _check_shapes(**tensors: tuple[Tensor | None, str]) -> dict[str, int]:
             raise ValueError(f"{name} must have shape {expected}{dimensions}; got {list(shape)}")
         sizes |= zip(form, shape, strict=True)
     return sizes
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

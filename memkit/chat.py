@@ -48,21 +48,17 @@ class Chat:
             "text-generation" pipeline, a Hugging Face id or path, a memkit model such as
             `OpenAIModel`, or a function from messages to text. For generation options, tools or
             precision pass a `memkit.models.huggingface.HuggingFaceModel`.
-        tokenizer: the tokenizer of a transformers model.
         memory: stores the conversation; required.
         user_id: the user who talks.
         session_id: the conversation; an existing one is resumed.
-        system: the system text.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
-        max_new_tokens: most tokens of a reply; the default is the model's generation config, or
-            else 256.
-        k: most hits in a prompt. The memory block changes every turn, so its tokens cannot be
-            reused: more hits cost time to the first token.
+        max_new_tokens: most tokens of a reply; by default that of the generation config, or 256.
+        k: most hits in a prompt. The memory block changes every turn, so more hits cost time to
+            the first token.
         layout: the position of the memory block, see `memkit.prompt.compose`.
 
     Raises:
-        InvalidInput: there is no memory; the model is of no supported kind; or a reply of that
-            length leaves no room for a prompt.
+        InvalidInput: there is no memory, no such kind of model, or no room for a prompt.
         ModelError: there is no model of that name.
     """
 
@@ -91,9 +87,8 @@ class Chat:
             max_new_tokens = getattr(self.model, "max_new_tokens", None) or _REPLY_TOKENS
         self.memory, self.system, self.layout = memory, system, layout
         limit = self.model.limit
-        self.budget_tokens = (
-            budget_tokens if limit is None else min(budget_tokens, limit - max_new_tokens)
-        )
+        room = budget_tokens if limit is None else limit - max_new_tokens
+        self.budget_tokens = min(budget_tokens, room)
         if self.budget_tokens < 1:
             raise InvalidInput(
                 f"a reply of {max_new_tokens} tokens leaves no room for a prompt: the budget is "
@@ -114,13 +109,9 @@ class Chat:
         return "".join(self.stream(text))
 
     def stream(self, text: str, *, stop: Sequence[str] = ()) -> Generator[str]:
-        """Answer piece by piece.
+        """Answer piece by piece, up to the first of the strings `stop`.
 
         The question is stored before generation, the reply after it, even if it was cut off.
-
-        Args:
-            text: the user's message.
-            stop: strings that end the reply and are not part of it.
 
         Raises:
             BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
@@ -149,14 +140,11 @@ class Chat:
             text, user_id=self.scope.user_id, k=self.k, without=self._turn_ids[self._oldest :]
         )
         history = self.history[self._oldest :]
+        summaries = self.memory.summaries(user_id=self.scope.user_id)
         parts = Parts(
-            question=text,
-            system=self.system,
-            history=history,
-            summaries=self.memory.summaries(user_id=self.scope.user_id),
-            thoughts=result.thoughts,
-            hits=result.hits,
-        )
+            question=text, system=self.system, history=history, summaries=summaries,
+            thoughts=result.thoughts, hits=result.hits,
+        )  # fmt: skip
         prompt = compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
         if prompt.history < len(history):
             # drop twice as much as needed, which leaves room for the next turns
@@ -165,11 +153,8 @@ class Chat:
         return prompt
 
     def _remember(self, role: str, text: str) -> None:
-        ids = self.memory.remember(
-            [{"role": role, "content": text}],
-            user_id=self.scope.user_id,
-            session_id=self.scope.session_id,
-        )
+        scope, message = self.scope, {"role": role, "content": text}
+        ids = self.memory.remember(message, user_id=scope.user_id, session_id=scope.session_id)
         if ids:
             self._turn_ids += ids
             self.history.append({"role": role, "content": strip_memory_block(text)})
@@ -178,13 +163,8 @@ class Chat:
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:
     """Answer one question in each of many sessions, in batches of the model; for evaluation.
 
-    All prompts are composed before any question is stored, so no session sees another's question
-    or reply. No chat gets a report, because the cost of a batch cannot be divided.
-
-    Args:
-        chats: chats of different sessions that share one `HuggingFaceModel`.
-        texts: a question for each.
-        batch_size: most prompts in one pass.
+    All prompts are composed before any question is stored. No chat gets a report, because the cost
+    of a batch cannot be divided. The chats share one `HuggingFaceModel`.
 
     Raises:
         InvalidInput: the chats cannot be answered together; nothing is stored.

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import MissingExtra, ModelError
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
+
+serve_old_names(__name__)
 
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
@@ -39,11 +41,8 @@ def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
 class SentenceTransformerEmbedder:
     """A sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
 
-    Args:
-        model: hub id or folder.
-        device: a torch device name; None chooses the GPU if there is one.
-        dtype: precision of the weights, such as "bfloat16"; None loads that of the files. Another
-            precision gives other vectors, and so another fingerprint.
+    `device` is a torch device, by default the GPU if there is one. `dtype` is the precision of the
+    weights, such as "bfloat16"; another precision gives other vectors, and so another fingerprint.
     """
 
     def __init__(self, model: str, *, device: str | None = None, dtype: str | None = None) -> None:
@@ -122,7 +121,10 @@ class SentenceTransformerEmbedder:
         while len(offsets) - first > room:
             last = first + room
             # a piece cut inside a word may have more tokens than the same characters in the text
-            while last > first + 1 and self.count(_piece(text, offsets[first:last])) > room:
+            while (
+                last > first + 1
+                and self.count(text[offsets[first][0] : offsets[last - 1][1]]) > room
+            ):
                 last -= 1
             spans.append((offsets[first][0], offsets[last - 1][1]))
             first = max(last - overlap, first + 1)
@@ -136,10 +138,7 @@ class SentenceTransformerEmbedder:
         try:
             with self._lock:
                 vectors = self._model.encode(
-                    list(texts),
-                    batch_size=_BATCH,
-                    convert_to_numpy=True,
-                    show_progress_bar=False,
+                    list(texts), batch_size=_BATCH, convert_to_numpy=True, show_progress_bar=False
                 )
         except RuntimeError as error:  # from torch, usually out of memory
             raise ModelError(f"the embedder {self._name} failed: {error}") from error
@@ -181,17 +180,9 @@ class MiniLM(SentenceTransformerEmbedder):
         return self._load(str(MODEL_DIR), local=True)
 
 
-def _piece(text: str, offsets: Sequence[tuple[int, int]]) -> str:
-    return text[offsets[0][0] : offsets[-1][1]]
-
-
 def _bytes(tensor: Any) -> bytes:
     """Return the raw bytes of a tensor of any dtype (NumPy has no bfloat16)."""
     import torch
 
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return bytes(data.numpy().tobytes())
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

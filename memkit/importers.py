@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
 from memkit.ingest import parse_time
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
+
+serve_old_names(__name__)
 
 BATCH = 256  # turns in one write transaction
 
@@ -84,11 +86,7 @@ def import_turns(
 ) -> ImportCounts:
     """Remember the turns of a file, `BATCH` in a transaction; turns stored before are skipped.
 
-    Args:
-        memory: the memory.
-        source: the turns.
-        user_id: the owner of the memory.
-        progress: called with the turns read and the total.
+    `progress` is called with the turns read and the total.
 
     Raises:
         InvalidInput: a turn is invalid; the message has its location and the number of turns that
@@ -143,33 +141,21 @@ def guess_format(path: Path) -> Literal["jsonl", "locomo"]:
 def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     """Return a turn as the JSON object that `read_lines` reads."""
     assert turn.said_at is not None
-    line = {
-        "role": turn.role,
-        "content": turn.text,
-        "name": turn.name,
-        "timestamp": turn.said_at.isoformat(),
-        "id": turn.id,
-        "session_id": turn.session_id,
-        "agent_id": turn.agent_id,
-        "user_id": user_id,
-        "metadata": dict(turn.metadata) or None,
-    }
-    return {key: value for key, value in line.items() if value is not None}
+    values = (
+        turn.role, turn.text, turn.name, turn.said_at.isoformat(), turn.id, turn.session_id,
+        turn.agent_id, user_id, dict(turn.metadata) or None,
+    )  # fmt: skip
+    return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 
 
 def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> TurnSource:
     """Open a file of JSON lines, one turn each, as `memkit export` writes them.
 
     A turn without an id gets one from the hash of the file and the line's number, so that a second
-    import of the same file adds nothing.
-
-    Args:
-        path: the file.
-        user_id: the owner of the memory; a line of another user is an error.
-        session_id: the session of lines without one.
+    import of the same file adds nothing. `session_id` is the session of lines without one.
 
     Raises:
-        InvalidInput: the file cannot be read or, later, a line is invalid.
+        InvalidInput: the file cannot be read or, later, a line is invalid or of another user.
     """
     lines = 0
     digest = hashlib.sha256()
@@ -263,10 +249,10 @@ def select_conversation(
                 "memory; choose one with --conversation"
             )
         return conversations[0]
-    for conversation in conversations:
-        if conversation.sample_id == sample_id:
-            return conversation
-    raise InvalidInput(f"no conversation {sample_id!r} in the file; it holds {ids}")
+    by_id = {conversation.sample_id: conversation for conversation in conversations}
+    if sample_id not in by_id:
+        raise InvalidInput(f"no conversation {sample_id!r} in the file; it holds {ids}")
+    return by_id[sample_id]
 
 
 def locomo_source(conversation: LocomoConversation) -> TurnSource:
@@ -283,17 +269,16 @@ def _conversation(record: object, n: int) -> LocomoConversation:
     conversation = _field(record, "conversation", dict, where)
     turns = tuple(_turns(conversation, where))
     turn_ids = {turn.id or "" for turn in turns}
+    questions = tuple(
+        _question(question, turn_ids, f"{where}, question {m}")
+        for m, question in enumerate(_field(record, "qa", list, where), start=1)
+    )
+    first, second = (_field(conversation, f"speaker_{x}", str, where) for x in "ab")
     return LocomoConversation(
         sample_id=_field(record, "sample_id", str, where),
-        speakers=(
-            _field(conversation, "speaker_a", str, where),
-            _field(conversation, "speaker_b", str, where),
-        ),
+        speakers=(first, second),
         turns=turns,
-        questions=tuple(
-            _question(question, turn_ids, f"{where}, question {m}")
-            for m, question in enumerate(_field(record, "qa", list, where), start=1)
-        ),
+        questions=questions,
     )
 
 
@@ -381,7 +366,3 @@ def _open(path: Path) -> BinaryIO:
         raise InvalidInput(
             f"{path} cannot be read: {error.strerror}; pass the path of a file"
         ) from error
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -23,11 +23,8 @@ _NAME_LENGTH = 40  # characters of a speaker's name in front of a chunk
 def to_turns(messages: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
     """Return checked, complete turns for anything that `remember` takes.
 
-    Memory blocks that memkit put into a prompt are removed. A message that is nothing but a memory
-    block is left out.
-
-    Raises:
-        InvalidInput: one of its kinds, with the number of the message.
+    Memory blocks that memkit put into a prompt are removed. Raises InvalidInput, with the number of
+    the message.
     """
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
@@ -59,13 +56,10 @@ def _to_turn(message: object) -> Turn:
     if missing := sorted({"role", "content"} - set(message)):
         raise InvalidTurn(f"a message dict needs {' and '.join(missing)}")
     return Turn(
-        text=message["content"],
-        role=message["role"],
-        name=message.get("name"),
-        id=message.get("id"),
-        said_at=parse_time(message.get("timestamp")),
+        text=message["content"], role=message["role"], name=message.get("name"),
+        id=message.get("id"), said_at=parse_time(message.get("timestamp")),
         metadata=message.get("metadata", {}),
-    )
+    )  # fmt: skip
 
 
 def parse_time(value: object) -> datetime | None:
@@ -128,9 +122,7 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
 def build_write_batch(turns: list[Turn], embedder: Embedder) -> WriteBatch:
     """Return the turns with their chunks and vectors, for one transaction. One embedding call.
 
-    Raises:
-        TurnConflict: two of the turns have the same id and different texts.
-        ModelError: the embedder did not return one finite row per text.
+    Raises TurnConflict if two turns have the same id and different texts.
     """
     by_id: dict[str | None, Turn] = {}
     for turn in turns:

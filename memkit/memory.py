@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
-from types import TracebackType
 from typing import Literal
 
 from memkit import embedders, ingest, prompt
@@ -50,12 +49,7 @@ def utc_now() -> datetime:
 
 
 def open_store(url: str, fingerprint: Fingerprint | None) -> Backend:
-    """Open the store that the scheme of `url` names; a plain path is SQLite.
-
-    Raises:
-        InvalidInput: the URL is empty or not a string.
-        StoreError: no installed store has this scheme, or the store cannot be opened.
-    """
+    """Open the store that the scheme of `url` names; a plain path is SQLite."""
     if not isinstance(url, str) or not url:
         raise InvalidInput(f'give a path, ":memory:" or a store URL, got {url!r}')
     scheme = url.split("://", 1)[0] if "://" in url else "sqlite"
@@ -127,7 +121,9 @@ class Memory(Displayable):
     """A long-term memory of many users' turns. Safe to share between threads.
 
     Every method takes the `user_id` whose memory it means; no method ever reads another user's.
-    Async code calls a method through `await asyncio.to_thread(memory.recall, …)`.
+    `session_id` and `agent_id` limit it to one conversation and to one agent. Methods raise
+    `InvalidInput` for arguments and `StoreError` for files they cannot use. Async code calls a
+    method through `await asyncio.to_thread(memory.recall, …)`.
     """
 
     def __init__(
@@ -154,12 +150,7 @@ class Memory(Displayable):
     def __enter__(self) -> "Memory":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ---- in
@@ -174,18 +165,9 @@ class Memory(Displayable):
     ) -> list[str]:
         """Store messages, all of them or none, and return the turns' ids in order.
 
-        The same id with the same text again is a no-op. Memory blocks that memkit put into a
-        prompt are left out. Turns are searchable when this returns. Cost: one embedding call.
-
-        Args:
-            messages: a string, a message dict, a `Turn`, or many of them.
-            user_id: the owner of the memory.
-            session_id: the conversation that the messages belong to.
-            agent_id: the agent that takes part in it.
-
-        Raises:
-            InvalidInput: one of its kinds; nothing was stored.
-            StoreError: one of its kinds; nothing was stored.
+        A message is a string, a message dict or a `Turn`. The same id with the same text again is a
+        no-op. Memory blocks that memkit put into a prompt are left out. Turns are searchable when
+        this returns. Cost: one embedding call.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         turns = ingest.to_turns(messages, scope, self.clock())
@@ -212,26 +194,13 @@ class Memory(Displayable):
         without: Sequence[str] = (),
         kind: Literal["turn", "thought"] = "turn",
     ) -> list[Hit]:
-        """Return the turns most relevant to `query`, best first; may be empty.
+        """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
 
         A turn that states a current fact precedes the turn that states the fact it replaced.
-
-        Args:
-            query: a question or any text.
-            user_id: the owner of the memory.
-            k: most hits to return.
-            session_id: only turns of this conversation.
-            agent_id: only turns with this agent.
-            as_of: only turns that had been said by then.
-            min_relevance: leave out hits below this relevance, 0 to 1; "auto" leaves out hits
-                that are probably irrelevant.
-            without: ids of turns to leave out.
-            kind: "thought" returns thoughts instead of turns; only valid ones, or those that were
-                believed to be valid at `as_of`.
-
-        Raises:
-            InvalidInput: the query is empty, or an argument is out of its range.
-            StoreError: one of its kinds, if the file cannot be read.
+        `as_of` leaves out turns that were said later, `without` turns with these ids, and
+        `min_relevance` hits below it, 0 to 1; "auto" leaves out what is probably irrelevant.
+        `kind="thought"` returns thoughts instead of turns: the valid ones, or those that were
+        believed to be valid at `as_of`.
         """
         if kind not in ("turn", "thought"):
             raise InvalidInput(f'kind must be "turn" or "thought", got {kind!r}')
@@ -275,20 +244,9 @@ class Memory(Displayable):
     ) -> Context:
         """Return the memory block for a prompt about `query`, in at most `budget_tokens` tokens.
 
-        Args:
-            query: a question or any text.
-            user_id: the owner of the memory.
-            budget_tokens: most tokens of the block.
-            count: counts a text's tokens; the default is the embedder's tokenizer. Pass the
-                model's own counter where the budget is close to the model's limit.
-            session_id: only turns of this conversation.
-            agent_id: only turns with this agent.
-            as_of: only turns that had been said by then; leaves summaries out, which have no
-                versions by time.
-
-        Raises:
-            InvalidInput: the query is empty, or an argument is out of its range.
-            StoreError: one of its kinds, if the file cannot be read.
+        `count` counts a text's tokens; the default is the embedder's tokenizer. Pass the model's
+        own counter where the budget is close to the model's limit. `as_of` leaves out turns that
+        were said later, and summaries, which have no versions by time.
         """
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
@@ -305,7 +263,7 @@ class Memory(Displayable):
             [*summaries, *result.thoughts], result.hits, budget_tokens, count
         )
         # only chunks that the block shows count as retrieved
-        chunk_ids = [found.chunk_id for found in result.chunk_hits if found.hit in hits]
+        chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in hits]
         self._maintenance.record_retrieval(scope, chunk_ids)
         text = prompt.format_memory_block(derived, hits)
         return Context(
@@ -355,24 +313,13 @@ class Memory(Displayable):
         agent_id: str | None = None,
         as_of: datetime | None = None,
     ) -> list[Thought]:
-        """Return the valid thoughts in the order they were recorded.
-
-        Args:
-            user_id: the owner of the memory.
-            session_id: only thoughts from turns of this conversation.
-            agent_id: only thoughts from turns with this agent.
-            as_of: thoughts that were valid at that time, by today's knowledge.
-        """
+        """Return the valid thoughts, or those that were valid at `as_of` by today's knowledge."""
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         at = None if as_of is None else zoned(as_of, "as_of")
         return Thoughts(self.store.thoughts(scope, at))
 
     def history(self, thought_id: str, *, user_id: str) -> list[Thought]:
-        """Return a thought with all that it replaced and that replaced it, oldest first.
-
-        Raises:
-            InvalidInput: the user has no such thought.
-        """
+        """Return a thought with all that it replaced and that replaced it, oldest first."""
         thoughts = self.store.history(Scope(user_id=user_id), thought_id)
         if not thoughts:
             raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
@@ -382,9 +329,6 @@ class Memory(Displayable):
         """Mark a thought as wrong; a thought that it replaced is valid again.
 
         The turns it came from stay. Thinking about them again does not restore it.
-
-        Raises:
-            InvalidInput: the user has no such thought.
         """
         self.history(thought_id, user_id=user_id)
         self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
@@ -394,11 +338,7 @@ class Memory(Displayable):
     def think(self, *, user_id: str, retry: bool = False) -> None:
         """Bring a user's summaries and thoughts up to date now, and prune what is due.
 
-        Turns that failed before are tried until they are given up; `doctor` lists those.
-
-        Args:
-            user_id: the owner of the memory.
-            retry: try the turns that were given up once more.
+        Turns that failed before are tried until they are given up; `retry` tries those once more.
 
         Raises:
             ModelError: the summariser or the thinker returned nothing usable. Errors that these
@@ -419,10 +359,7 @@ class Memory(Displayable):
         return len(hidden)
 
     def flush(self) -> None:
-        """Return when all turns of all users are summarised and thought about.
-
-        Failures do not raise; `doctor` shows them.
-        """
+        """Summarise and think about all turns of all users; `doctor` shows failures."""
         for user_id in self.store.pending():
             self._think_quietly(user_id)
 
@@ -434,18 +371,10 @@ class Memory(Displayable):
         everything: bool = False,
         dry_run: bool = False,
     ) -> Receipt:
-        """Delete turns and everything derived from them: chunks, vectors, summaries, thoughts.
+        """Delete turns, or everything, with all that is derived from them.
 
-        A thought with further sources is deleted too; its other turns are queued again.
-
-        Args:
-            user_id: the owner of the memory.
-            turn_ids: the turns to delete, or
-            everything: delete all turns of this user.
-            dry_run: only report what would be deleted.
-
-        Raises:
-            InvalidInput: neither `turn_ids` nor `everything` is given, or both are.
+        Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
+        well; its other turns are queued again. `dry_run` only reports what would be deleted.
         """
         scope = Scope(user_id=user_id)
         if turn_ids is not None:

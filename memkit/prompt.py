@@ -7,12 +7,14 @@ is marked, so that `remember` removes it when it comes back inside a message.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Thought, Turn, day
+
+serve_old_names(__name__)
 
 Layout = Literal["cache", "hema"]
 Message = Mapping[str, str]
@@ -127,17 +129,11 @@ def format_memory_block(derived: Sequence[Derived], hits: Sequence[Hit]) -> str:
 def select_within_budget(
     derived: Sequence[Derived], hits: Sequence[Hit], budget: int, count: Count
 ) -> tuple[list[Derived], list[Hit]]:
-    """Choose what fits into `budget` tokens: summaries and thoughts, then hits by relevance.
+    """Choose what fits into `budget` tokens: summaries and thoughts, then hits, best first.
 
     Thoughts get about a twentieth of the budget, because hits say the same in full. A hit that is
     too long is skipped and shorter ones after it still fit. A short answer brings the question
     before it along, if that is a hit too. The block of the result never exceeds `budget`.
-
-    Args:
-        derived: summaries and thoughts, most important first.
-        hits: best first.
-        budget: most tokens of the whole block.
-        count: counts the tokens of a text.
     """
     spent = count(format_memory_block([], [])) + count(f"{_OPEN}\n{_INTRODUCTION}\n{_CLOSE}")
     selected: list[Derived] = []
@@ -166,11 +162,13 @@ def _select_hits(hits: Sequence[Hit], room: int, count: Count) -> list[Hit]:
     questions = {(hit.session_id, hit.position): hit for hit in hits if hit.text.endswith("?")}
     for hit in hits:
         for group in _groups(hit, questions, count):
-            new = [member for member in group if member not in selected]
-            if len(group) == 1:  # two questions may have the same answer: that one is no duplicate
-                new = [
-                    member for member in new if (member.speaker, member.text) not in selected_texts
-                ]
+            # two questions may have the same answer: only a hit by itself can be a duplicate
+            known_texts = selected_texts if len(group) == 1 else set()
+            new = [
+                member
+                for member in group
+                if member not in selected and (member.speaker, member.text) not in known_texts
+            ]
             cost = _cost(new, days, count)
             if hit in new and cost <= room:
                 selected += new
@@ -237,13 +235,8 @@ def compose(parts: Parts, model: Model, *, budget: int, layout: Layout = "cache"
     System text and question must fit. Then follow, in this order of precedence, the last exchange,
     memory in up to three quarters of the remaining room, and older history, newest first.
 
-    Args:
-        parts: the material.
-        model: counts tokens and knows its role markers.
-        budget: most tokens of the whole prompt.
-        layout: "cache" puts the memory block last, before the question, so that everything before
-            it can be reused from the model's KV cache; "hema" puts it after the system text
-            (HEMA, 3.4).
+    The layout "cache" puts the memory block last, before the question, so that everything before
+    it can be reused from the model's KV cache; "hema" puts it after the system text (HEMA, 3.4).
 
     Raises:
         BudgetExceeded: system text and question alone do not fit.
@@ -337,7 +330,3 @@ def alternate_roles(messages: Sequence[Message]) -> list[Message]:
         elif message["role"] != "assistant" or last_role == "user":
             joined.append(message)
     return joined
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
+
+serve_old_names(__name__)
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -226,10 +228,8 @@ class ThoughtRows(Protocol):
     def take(self, reflection: ReflectionResult) -> bool:
         """Remove the reflection's turns from the queue and count its rejected claims.
 
-        Returns False, and changes nothing, unless all of the turns are queued.
-
-        Raises:
-            ValueError: there is not one finite vector of the right dimension per thought.
+        Returns False, and changes nothing, unless all of the turns are queued. Raises ValueError
+        unless there is one finite vector of the right dimension per thought.
         """
 
     def find(
@@ -242,14 +242,9 @@ class ThoughtRows(Protocol):
     ) -> list[Thought]:
         """Return the thoughts that meet the one given condition, in the order recorded.
 
-        Closed and retracted thoughts are included. Their `sources` are left empty, because a
-        thought may have thousands.
-
-        Args:
-            ids: thoughts with one of these ids.
-            attribute: thoughts about this single-valued attribute (`Thought.slot`).
-            turn_ids: thoughts drawn from any of these turns.
-            closed_by: thoughts closed by any of these thoughts.
+        Closed and retracted thoughts are included; `sources` are left empty, because a thought
+        may have thousands. `attribute` is a single-valued one (`Thought.slot`); `turn_ids` finds
+        thoughts drawn from any of these turns, `closed_by` those closed by these thoughts.
         """
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
@@ -279,15 +274,10 @@ class ThoughtRows(Protocol):
         """Write the differences between two versions of one thought, and nothing else.
 
         Stored sources and conflicts stay as they are if both versions have them or neither has. A
-        conflict is a property of both thoughts: removing it from one removes it from the other.
-
-        Args:
-            before: the stored version, or a part of it.
-            after: the new version.
-            vector: of the new text; given if the text differs. Sources of `before` then no
-                longer count as having the thought's words.
-            verbatim: the sources that `after` gains have the thought's words. A scope that
-                contains part of a user's turns sees a thought only through such sources.
+        conflict is a property of both thoughts: removing it from one removes it from the other. A
+        `vector` is given if the text differs; sources of `before` then no longer count as having
+        the thought's words. `verbatim`: the sources that `after` gains have the thought's words. A
+        scope that contains part of a user's turns sees a thought only through such sources.
         """
 
     def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
@@ -376,11 +366,8 @@ class Thinker(Protocol):
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return the claims of these turns, each with its source.
 
+        The turns are neighbours in one session, oldest first; those `before` them are context only.
         May raise any exception: the turns are queued for another attempt.
-
-        Args:
-            turns: neighbours in one session, oldest first.
-            before: the turns before them in the session, as context only.
         """
 
 
@@ -389,7 +376,3 @@ class Judge(Protocol):
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -12,11 +12,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+serve_old_names(__name__)
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -27,11 +29,7 @@ _MONTHS = ("January", "February", "March", "April", "May", "June",
 
 
 def zoned(time: datetime, name: str) -> datetime:
-    """Return `time` if it has a timezone.
-
-    Raises:
-        NaiveDatetime: it has none; the message names the argument and says how to add one.
-    """
+    """Return `time` if it has a timezone; raise NaiveDatetime if it has none."""
     if not isinstance(time, datetime):
         raise NaiveDatetime(f"{name} must be a datetime with a timezone, got {time!r}")
     if time.utcoffset() is None:
@@ -47,11 +45,7 @@ def day(time: datetime) -> str:
 
 
 def check_utf8(text: str, name: str) -> str:
-    """Return `text` if it can be encoded as UTF-8.
-
-    Raises:
-        InvalidInput: it holds half of a surrogate pair, such as U+D83D.
-    """
+    """Return `text` if it can be encoded as UTF-8; raise InvalidInput for half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -339,7 +333,3 @@ class Usage:
     def reused(self) -> float:
         """Share of the prompt that was reused, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

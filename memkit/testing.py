@@ -4,20 +4,13 @@ import hashlib
 import re
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory, open
-from memkit.protocols import (
-    Embedder,
-    Fingerprint,
-    Judge,
-    Messages,
-    Summariser,
-    Thinker,
-    Vectors,
-)
+from memkit.protocols import Embedder, Fingerprint, Messages, Vectors
 from memkit.records import Usage
 
 _WORD = re.compile(r"\S+")
@@ -28,37 +21,24 @@ def open_memory(
     url: str = ":memory:",
     *,
     embedder: Embedder | None = None,
-    summariser: Summariser | None = None,
-    thinker: Thinker | None = None,
-    judge: Judge | None = None,
     settings: Settings | None = None,
     clock: Callable[[], datetime] = lambda: NOON,
+    **options: Any,
 ) -> Memory:
     """Open a memory that behaves the same in every run: no model, no thread, a clock at noon.
 
     Summaries and thoughts wait for `think()` or `flush()`. The arguments are those of
     `memkit.open`.
     """
-    return open(
-        url,
-        embedder=embedder or HashEmbedder(),
-        summariser=summariser,
-        thinker=thinker,
-        judge=judge,
-        settings=settings or Settings(background=False),
-        clock=clock,
-    )
+    settings = settings or Settings(background=False)
+    return open(url, embedder=embedder or HashEmbedder(), settings=settings, clock=clock, **options)
 
 
 class HashEmbedder:
     """Embeds a text as a bag of hashed words, deterministic and without a model.
 
-    Texts that share words have near vectors.
-
-    Args:
-        dimension: length of the vectors.
-        reads: words of a piece, at most; longer texts are split.
-        name: the model name of the fingerprint.
+    Texts that share words have near vectors. A piece has at most `reads` words; longer texts are
+    split. `name` is the model name of the fingerprint.
     """
 
     def __init__(self, dimension: int = 64, *, reads: int = 64, name: str = "hash") -> None:

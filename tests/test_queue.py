@@ -177,7 +177,7 @@ def test_a_turn_that_fails_is_tried_again_alone_after_growing_pauses_and_then_gi
     thinking = post(memory, thinker, clock)
 
     def due() -> bool:
-        return thinking.step(ANN, patient=True, stopped=lambda: False) is not None
+        return thinking.step(ANN, patient=True, stopped=lambda: False) is not False
 
     memory.remember(many(3), user_id="ann")
     assert due()

@@ -34,10 +34,7 @@ _RECHECK_S = 30.0  # seconds until postponed turns are checked again; as long as
 
 
 class Maintenance:
-    """Brings each user's derived data up to date, in one background thread or on request.
-
-    The store holds the queue, so a crash loses no work and repeats none.
-    """
+    """Brings each user's derived data up to date, in one background thread or on request."""
 
     def __init__(
         self, store: Backend, summariser: Summariser, reflection: PostThinking, settings: Settings,
@@ -47,7 +44,10 @@ class Maintenance:
         self._settings, self._clock = settings, clock
         self.summary_lock = threading.RLock()  # held while a user's summaries change
         self._thought_lock = threading.RLock()
-        self._retrievals = RetrievalLog()
+        # of each user: the turn count, and the recalled chunks with the turn count at the time
+        self._turn_counts: dict[str, int] = {}
+        self._retrievals: dict[str, dict[str, int]] = {}
+        self._retrieval_lock = threading.Lock()
         self._worker = Worker(self._run_due, self._record_failure)
         # stops the worker when a memory is garbage-collected without close()
         self._finalizer = weakref.finalize(self, Worker.stop, self._worker)
@@ -63,8 +63,8 @@ class Maintenance:
         if self._finalizer.detach() is None:
             return False
         self._worker.stop()
-        for user_id in self._retrievals.users():
-            retrieved = self._retrievals.take(user_id)
+        for user_id in list(self._retrievals):
+            retrieved = self.take_retrievals(user_id)
             self._store.write(Scope(user_id=user_id), WriteBatch(retrieved=retrieved))
         return True
 
@@ -91,24 +91,19 @@ class Maintenance:
             self._reflect(scope, patient=True)
 
     def _reflect(self, scope: Scope, *, patient: bool) -> list[Exception]:
-        """Turn the user's queued turns into thoughts; return the errors of thinker and judge.
-
-        Args:
-            scope: the user.
-            patient: leave turns that failed before until their pause is over.
-        """
+        """Turn the user's queued turns into thoughts; return the errors of thinker and judge."""
         errors: list[Exception] = []
         with self._thought_lock:
             while self._settings.thoughts and not self._is_stopped():
-                attempt = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
-                if attempt is None:
+                outcome = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
+                if isinstance(outcome, Exception):
+                    errors.append(outcome)
+                elif not outcome:
                     error = self._reflection.resolve_conflicts(scope, self._is_stopped)
                     if error is not None:
                         self._record_failure(scope.user_id, error)
                         errors.append(error)
                     break
-                if attempt.error is not None:
-                    errors.append(attempt.error)
         # another process may have postponed turns, even one that has ended: check again later
         active = self._settings.thoughts and self._settings.background and not self._is_stopped()
         if patient and active and self._store.next_batch(scope, 1):
@@ -134,7 +129,7 @@ class Maintenance:
         )  # fmt: skip
         if update is None:
             return False
-        if retrieved := self._retrievals.take(scope.user_id):
+        if retrieved := self.take_retrievals(scope.user_id):
             self._store.write(scope, WriteBatch(retrieved=retrieved))
         hide: list[str] = []
         if forgetting is not None and update.through // interval > update.since // interval:
@@ -148,41 +143,19 @@ class Maintenance:
         """Note that these chunks were recalled; the next write stores it."""
         if self._settings.forgetting is None or not chunk_ids:
             return
-        now = self._retrievals.turn_counts.get(scope.user_id)
-        if now is None:
-            chunks = self._store.chunks(Scope(user_id=scope.user_id))
-            now = max((chunk.position for chunk in chunks), default=0)
-            self._retrievals.turn_counts[scope.user_id] = now
-        self._retrievals.add(scope.user_id, dict.fromkeys(chunk_ids, now))
+        user_id = scope.user_id
+        if user_id not in self._turn_counts:
+            chunks = self._store.chunks(Scope(user_id=user_id))
+            self._turn_counts[user_id] = max((chunk.position for chunk in chunks), default=0)
+        with self._retrieval_lock:
+            retrieved = self._retrievals.setdefault(user_id, {})
+            retrieved.update(dict.fromkeys(chunk_ids, self._turn_counts[user_id]))
 
     def take_retrievals(self, user_id: str) -> dict[str, int]:
         """Return the retrievals that are not stored yet, for the caller to store."""
-        return self._retrievals.take(user_id)
+        with self._retrieval_lock:
+            return self._retrievals.pop(user_id, {})
 
     def set_turn_count(self, user_id: str, turns: int) -> None:
         """Note how many turns a user has."""
-        self._retrievals.turn_counts[user_id] = turns
-
-
-class RetrievalLog:
-    """Which chunks were recalled, and at which of the user's turns; shared between threads."""
-
-    def __init__(self) -> None:
-        self.turn_counts: dict[str, int] = {}  # of each user
-        self._chunks: dict[str, dict[str, int]] = {}
-        self._lock = threading.Lock()
-
-    def users(self) -> list[str]:
-        """Return the users with retrievals."""
-        with self._lock:
-            return list(self._chunks)
-
-    def add(self, user_id: str, chunks: dict[str, int]) -> None:
-        """Add chunk ids with the turn count at their retrieval."""
-        with self._lock:
-            self._chunks.setdefault(user_id, {}).update(chunks)
-
-    def take(self, user_id: str) -> dict[str, int]:
-        """Remove and return a user's retrievals."""
-        with self._lock:
-            return self._chunks.pop(user_id, {})
+        self._turn_counts[user_id] = turns

@@ -38,15 +38,10 @@ class Forgetting:
 def retention_weights(
     chunks: Sequence[ChunkAge], now: int, policy: Forgetting
 ) -> NDArray[np.float64]:
-    """Return each chunk's weight w = λ·exp(-γ(t - i)) + β·δ, shape (n,).
+    """Return each chunk's weight w = λ·exp(-γ(now - i)) + β·δ, shape (n,).
 
     δ is 1 for a chunk that was retrieved in the last `interval` turns. The paper's text means this
     ("bonus for recent retrievals"); its formula prints β(1 - δ), which `sign="printed"` computes.
-
-    Args:
-        chunks: the chunks with their position i and last retrieval.
-        now: t, the user's turn count.
-        policy: the constants.
     """
     ages = np.array([now - chunk.position for chunk in chunks], dtype=float)
     is_recent = np.array(
@@ -63,8 +58,7 @@ def retention_weights(
 def select_prunable(chunks: Sequence[ChunkAge], now: int, policy: Forgetting) -> list[str]:
     """Return the ids of the visible chunks to hide at turn `now`: the lowest `fraction` by weight.
 
-    Chunks of later turns do not count, so the result is the same however many turns came in at
-    once.
+    Later turns do not count, so it does not matter how many turns came in at once.
     """
     visible = [chunk for chunk in chunks if not chunk.hidden and chunk.position <= now]
     count = int(policy.fraction * len(visible) + 0.5)

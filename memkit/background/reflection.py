@@ -27,13 +27,6 @@ _SPEAKING_ROLES = ("user", "assistant")  # whose turns make claims about the wor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """The outcome of thinking about a batch."""
-
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PostThinking:
     """Draws thoughts from a user's queued turns, one batch at a time."""
 
@@ -44,28 +37,24 @@ class PostThinking:
     seconds: float  # time limit of a call to the thinker or judge
     judge: Judge | None = None
 
-    def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> Attempt | None:
-        """Think about the next batch; return None if the queue is empty.
+    def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> bool | Exception:
+        """Think about the next batch; return False if the queue is empty, or the thinker's error.
 
-        An error of the thinker is recorded in the queue and returned, not raised.
-
-        Args:
-            scope: the user.
-            patient: skip turns whose next attempt is not due yet.
-            stopped: polled while the thinker works; if it returns True, the batch stays queued.
+        A `patient` call skips turns whose next attempt is not due. `stopped` is polled meanwhile.
         """
         now = self.clock()
         queued = self.store.next_batch(scope, _MOST_TURNS, now if patient else None)
         if not queued:
-            return None
+            return False
         batch = _cut_to_size([entry.turn for entry in queued])
         turns = [turn for turn in batch if turn.role in _SPEAKING_ROLES]
         context = self._read_context(scope, batch[0])
         result = run_with_timeout(self.seconds, lambda: self._think(turns, context, now), stopped)
         if result is None:
-            return None
+            return False
         ids = [turn.id or "" for turn in batch]
-        pause = _pause(queued[0].attempts)
+        failed = queued[0].attempts
+        pause = None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed  # None: park the turn
         if isinstance(result, Exception):
             return self._record_failure(scope, ids, result, pause, now)
         thoughts, rejected = result
@@ -77,7 +66,7 @@ class PostThinking:
             turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected
         )
         self.store.write(scope, WriteBatch(reflection=reflection))
-        return Attempt()
+        return True
 
     def _read_context(self, scope: Scope, first: Turn) -> list[Turn]:
         """Return the turns before a batch in its session, so that batch limits do not matter."""
@@ -107,20 +96,17 @@ class PostThinking:
     def _record_failure(
         self, scope: Scope, ids: Sequence[str], error: Exception, pause: timedelta | None,
         now: datetime,
-    ) -> Attempt:  # fmt: skip
+    ) -> Exception:  # fmt: skip
         failure = ReflectionResult(
             turns=ids,
             failure=f"{type(error).__name__}: {error}",
             again_at=None if pause is None else now + pause,
         )
         self.store.write(scope, WriteBatch(reflection=failure))
-        return Attempt(error=error)
+        return error
 
     def resolve_conflicts(self, scope: Scope, stopped: Callable[[], bool]) -> Exception | None:
-        """Let the judge, if there is one, decide about thoughts that may contradict each other.
-
-        Returns the last error of the judge; undecided conflicts stay for the next call.
-        """
+        """Let the judge decide about the open conflicts; return its last error."""
         if self.judge is None:
             return None
         error: Exception | None = None
@@ -176,11 +162,6 @@ def _listener(turn: Turn, names: AbstractSet[str]) -> str | None:
     """Return the name of the person spoken to, if there is exactly one other speaker."""
     listeners = names - {turn.name}
     return next(iter(listeners)) if len(listeners) == 1 else None
-
-
-def _pause(failed: int) -> timedelta | None:
-    """Return the pause after one more failed attempt, or None to park the turn."""
-    return None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed
 
 
 def _to_thought(claim: Claim, turn: Turn, now: datetime) -> Thought:

@@ -47,10 +47,7 @@ def summarise_next_turns(
     """Return the next version of a user's summaries, or None if no turn waits.
 
     The new turns never reach across a hundredth turn or a multiple of `stop_every`, so that what
-    is due there happens there, however many turns were remembered at once.
-
-    Raises:
-        ModelError: the summariser returned nothing, or too much.
+    is due there happens there. Raises ModelError if the summariser returned nothing, or too much.
     """
     previous = next(store.summaries(scope, 1), None)
     since = previous.through if previous else 0
@@ -180,10 +177,7 @@ def _split_clauses(sentence: str) -> list[str]:
 
 
 def _informativeness(clause: str) -> float:
-    """Return the number of names, numbers and long words; half of it for an assistant's reply.
-
-    A question has 0.
-    """
+    """Return the number of names, numbers and long words: half for a reply, 0 for a question."""
     speaker, _, text = clause.partition(": ")
     if text.endswith("?"):
         return 0.0

@@ -13,23 +13,17 @@ _POLL_S = 0.1  # seconds between two checks of `is_stopped`
 
 
 class Worker:
-    """Runs `job(user_id)` in one background thread, each user at most once at a time.
+    """Runs the bound method `job(user_id)` in one background thread, one user at a time.
 
     The store holds the work that waits, so a crash loses nothing. Both methods are weakly
     referenced: a memory that is dropped without close() can be collected.
-
-    Args:
-        job: a bound method that does a user's work.
-        report_failure: a bound method that records an error of the job.
     """
 
     def __init__(
         self, job: Callable[[str], None], report_failure: Callable[[str, Exception], None]
     ) -> None:
-        self._job, self._report_failure = (
-            weakref.WeakMethod(job),
-            weakref.WeakMethod(report_failure),
-        )
+        self._job = weakref.WeakMethod(job)
+        self._report_failure = weakref.WeakMethod(report_failure)
         self._due: dict[str, float] = {}  # when to run the job of a user, on the monotonic clock
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -96,14 +90,9 @@ def result_or_error(call: Callable[[], _T]) -> _T | Exception:
 def run_with_timeout(
     seconds: float, call: Callable[[], _T], is_stopped: Callable[[], bool]
 ) -> _T | Exception | None:
-    """Return the result of `call`, or its exception, or a `ModelError` after `seconds`.
+    """Return the result of `call`, its exception, a `ModelError` after `seconds`, None if stopped.
 
     A call that hangs cannot be ended; it is abandoned in its daemon thread.
-
-    Args:
-        seconds: the time limit.
-        call: any code, such as a model of the caller.
-        is_stopped: polled while the call runs; None is returned as soon as it is true.
     """
     done = threading.Event()
     outcome: list[_T | Exception] = []

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import typer
 
-from memkit.cli import chat, maintenance, memory, output, thoughts, transfer
+from memkit.cli import chat, commands, output
 from memkit.errors import MemkitError
 
 app = typer.Typer(
@@ -23,18 +23,18 @@ app = typer.Typer(
 
 app.command()(chat.chat)
 app.command()(chat.demo)
-app.command()(memory.add)
-app.command("import")(transfer.import_)
-app.command()(memory.recall)
-app.command()(memory.context)
-app.command()(memory.summary)
-app.command()(thoughts.thoughts)
-app.command()(thoughts.history)
-app.command()(thoughts.think)
-app.command()(maintenance.stats)
-app.command()(transfer.export)
-app.command()(maintenance.reembed)
-app.command()(maintenance.doctor)
+app.command()(commands.add)
+app.command("import")(commands.import_)
+app.command()(commands.recall)
+app.command()(commands.context)
+app.command()(commands.summary)
+app.command()(commands.thoughts)
+app.command()(commands.history)
+app.command()(commands.think)
+app.command()(commands.stats)
+app.command()(commands.export)
+app.command()(commands.reembed)
+app.command()(commands.doctor)
 
 
 def _print_version(requested: bool) -> None:

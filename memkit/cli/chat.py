@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,6 @@ from memkit.cli.options import (
     User,
     disable_progress_bars,
     open_memory,
-    require_user,
 )
 from memkit.errors import MemkitError
 
@@ -50,15 +49,15 @@ def chat(
     /why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply.
     """
     from memkit.chat import Chat
+    from memkit.models import bundled, loading
 
-    require_user(user)
     disable_progress_bars(embedder, model)
     with open_memory(store, embedder, create=True, background=True) as memory:
         with output.spinner("loading the model"):
+            loaded = loading.load(model) if model else bundled.smollm2()
             chat = Chat(
-                *_load_model(model), memory, user_id=user, session_id=session,
-                max_new_tokens=max_tokens,
-            )  # fmt: skip
+                *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens
+            )
         failed = _run_chat(chat, as_json=json_)
     if failed:
         raise typer.Exit(2)
@@ -70,8 +69,7 @@ def demo(
         list[Path] | None, typer.Option(help="A LoCoMo file; repeat the option for several.")
     ] = None,
     store: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the demo's memory. Default: a temporary one."),
+        Path | None, typer.Option(help="Folder for the demo's memory. Default: a temporary one.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic dialogue.")] = 0,
     json_: AsJson = False,
@@ -81,12 +79,6 @@ def demo(
 
     disable_progress_bars()
     run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_)
-
-
-def _load_model(model: str | None) -> tuple[Any, Any]:
-    from memkit.models import bundled, loading
-
-    return loading.load(model) if model else bundled.smollm2()
 
 
 def _run_chat(chat: "Chat", *, as_json: bool) -> bool:

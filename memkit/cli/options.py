@@ -15,8 +15,20 @@ if TYPE_CHECKING:
     from memkit.memory import Memory
     from memkit.protocols import Backend
 
+
+def _require_user(user: str) -> str:
+    if not user:
+        raise ScopeRequired("this command needs a user, for example --user ann")
+    return user
+
+
 StorePath = Annotated[str, typer.Option("--store", help="The memory: a file, or a store's URL.")]
-User = Annotated[str, typer.Option("--user", help="Whose memory. Required.", show_default=False)]
+User = Annotated[
+    str,
+    typer.Option(
+        "--user", help="Whose memory. Required.", show_default=False, callback=_require_user
+    ),
+]
 MaybeUser = Annotated[
     str | None, typer.Option("--user", help="Only this user's part.", show_default=False)
 ]
@@ -34,17 +46,6 @@ Embedder = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 DEFAULT_STORE = "memkit.db"
-
-
-def require_user(user: str) -> str:
-    """Return the user.
-
-    Raises:
-        ScopeRequired: the user is empty.
-    """
-    if not user:
-        raise ScopeRequired("this command needs a user, for example --user ann")
-    return user
 
 
 def parse_time(text: str | None, option: str) -> datetime | None:
@@ -76,6 +77,7 @@ def open_memory(
     from memkit import memory
     from memkit.background.maintenance import Settings
 
+    disable_progress_bars(embedder)
     if not create:
         _check_exists(url)
     settings = Settings(background=background)

@@ -4,7 +4,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,7 +15,7 @@ from memkit.text.sanitise import HARMFUL, one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memkit.records import Hit
+    from memkit.records import Hit, Thought
 
 
 def strip_controls(text: str) -> str:
@@ -47,39 +49,51 @@ def print_json(value: object) -> None:
     typer.echo(to_json(value).encode())
 
 
+def print_result(data: object, text: str, *, as_json: bool) -> None:
+    """Print a command's result as JSON or as text."""
+    if as_json:
+        print_json(data)
+    else:
+        print_text(text)
+
+
+_HIT_FIELDS = (
+    "text", "relevance", "kind", "said_at", "turn_ids", "role", "name", "session_id", "explain",
+)  # fmt: skip
+_THOUGHT_FIELDS = (
+    "id", "text", "head", "relation", "tail", "slot", "said_by", "role", "sources", "support",
+    "said_at", "repeated_at", "valid_from", "valid_to", "closed_at", "recorded_at", "closed_by",
+    "conflicts",
+)  # fmt: skip
+
+
 def hit_to_dict(hit: "Hit") -> dict[str, object]:
     """Return a hit as a JSON object."""
-    return {
-        "text": hit.text,
-        "relevance": hit.relevance,
-        "kind": hit.kind,
-        "said_at": hit.said_at.isoformat(),
-        "turn_ids": list(hit.turn_ids),
-        "role": hit.role,
-        "name": hit.name,
-        "session_id": hit.session_id,
-        "explain": dict(hit.explain),
-    }
+    return {name: _to_json_value(getattr(hit, name)) for name in _HIT_FIELDS}
+
+
+def thought_to_dict(thought: "Thought") -> dict[str, object]:
+    """Return a thought as a JSON object."""
+    return {name: _to_json_value(getattr(thought, name)) for name in _THOUGHT_FIELDS}
+
+
+def _to_json_value(value: Any) -> object:
+    if isinstance(value, tuple):  # of ids, or of sources
+        return [item if isinstance(item, str) else asdict(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
     """Print hits as a table, best first; `explain` adds each signal's share of the relevance."""
-    rows = [
-        [
-            f"{hit.relevance:.3f}",
-            f"{hit.said_at:%Y-%m-%d}",
-            hit.speaker,
-            f"{hit.text}\n({_shares(hit)})" if explain else hit.text,
-        ]
-        for hit in hits
-    ]
+    rows = []
+    for hit in hits:
+        largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
+        shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
+        text = f"{hit.text}\n({' + '.join(shares)})" if explain else hit.text
+        rows.append([f"{hit.relevance:.3f}", f"{hit.said_at:%Y-%m-%d}", hit.speaker, text])
     print_table(["relevance", "date", "speaker", "text"], rows)
-
-
-def _shares(hit: "Hit") -> str:
-    """Return each signal's share of a hit's relevance, largest first."""
-    shares = sorted(hit.explain.items(), key=lambda share: -share[1])
-    return " + ".join(f"{share:.3f} {signal}" for signal, share in shares if share >= 0.0005)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -97,12 +111,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     _console().print(grid)
 
 
-def print_counts(counts: Mapping[str, int]) -> None:
-    """Print named numbers as a table."""
-    rows = [[name.replace("_", " "), f"{count:,}"] for name, count in counts.items()]
-    print_table(["what", "number"], rows)
-
-
 def count_noun(n: int, noun: str) -> str:
     """Return a number with its noun: "1 turn", "2,000 turns"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
@@ -118,17 +126,14 @@ def spinner(label: str) -> Iterator[None]:
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on stderr, if it is a terminal; yield `update(done, total)`."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
 
     console = _console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    columns = (
+        progress.TextColumn(label), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )  # fmt: skip
+    with progress.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -43,10 +43,10 @@ class Dialogue:
 
 
 def synthetic(seed: int, *, turns: int = TURNS) -> Dialogue:
-    """Return a dialogue of `turns` turns with every fact planted once.
+    """Return a dialogue with every fact planted once, spread evenly over `DISTANCES`.
 
-    The facts are spread evenly over `DISTANCES`. Those of one distance are in neighbouring user
-    turns, the nearest exactly that many turns before the end. Equal seeds give equal dialogues.
+    The facts of one distance are in neighbouring user turns, the nearest exactly that far from
+    the end. Equal seeds give equal dialogues.
     """
     rng = random.Random(seed)
     facts = rng.sample(TEXTS["facts"], k=len(TEXTS["facts"]))
@@ -77,13 +77,7 @@ def synthetic(seed: int, *, turns: int = TURNS) -> Dialogue:
 
 
 def from_locomo(path: Path, seed: int, *, questions: int = QUESTIONS) -> list[Dialogue]:
-    """Return a LoCoMo file's conversations, each with a sample of its answerable questions.
-
-    Args:
-        path: the file.
-        seed: seed of the sample.
-        questions: most questions per conversation.
-    """
+    """Return a LoCoMo file's conversations, each with a sample of its answerable questions."""
     return [_from_conversation(conversation, seed, questions) for conversation in read_locomo(path)]
 
 

@@ -110,17 +110,17 @@ def print_table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget
 
 
 def _row(system: str, answers: Sequence[Answer], spans: Sequence[Range]) -> list[str]:
-    correct = sum(answer.correct for answer in answers)
-    low, high = wilson(correct, len(answers))
+    figures = _figures(answers)
+    low, high = wilson(sum(answer.correct for answer in answers), len(answers))
     groups = [_inside(answers, span) for span in spans]
     return [
         system,
         *(f"{sum(answer.correct for answer in group)}/{len(group)}" for group in groups),
-        f"{correct / len(answers):.2f}",
+        f"{figures['recall']:.2f}",
         f"{low:.2f}–{high:.2f}",
-        f"{sum(answer.evidence for answer in answers) / len(answers):.0%}",
-        f"≤ {max(answer.prompt_tokens for answer in answers)}",
-        f"{median(answer.first_token_s for answer in answers):.2f}",
+        f"{figures['evidence_in_prompt']:.0%}",
+        f"≤ {figures['prompt_tokens_max']}",
+        f"{figures['first_token_s_median']:.2f}",
     ]
 
 

@@ -45,14 +45,11 @@ def run_demo(
 ) -> None:
     """Run the experiment, print its table, then ask once more from a new process.
 
-    Args:
-        dialogue: LoCoMo files to replay; the synthetic dialogue if empty.
-        store: folder for the memories; a temporary one if None.
-        seed: seed of the synthetic dialogue, or of the sample of questions.
-        as_json: print one JSON object instead of tables.
+    `dialogue` are LoCoMo files to replay instead of the synthetic dialogue; `store` is a folder for
+    the memories, a temporary one if None.
     """
-    dialogues = [replay for path in dialogue for replay in from_locomo(path, seed)]
-    dialogues = dialogues or [synthetic(seed)]
+    replays = [replay for path in dialogue for replay in from_locomo(path, seed)]
+    dialogues = replays or [synthetic(seed)]
     with ExitStack() as stack:
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,17 +133,10 @@ def _answer(memory: Memory, model: Model, system: str, question: Question) -> An
 
 
 def contains_answer(text: str, answers: Sequence[str]) -> bool:
-    """Return whether a text contains an answer as whole words, in upper or lower case.
-
-    HEMA's factual recall: exact match against predefined spans (section 4.3).
-    """
-    words = _words(text)
-    return any(span.strip() and span in words for span in map(_words, answers))
-
-
-def _words(text: str) -> str:
-    """Return the words between single spaces: " the blue flowerpot "."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    """Return whether a text has an answer as whole words (HEMA's factual recall, 4.3)."""
+    # words between single spaces: " the blue flowerpot "
+    words, *spans = (f" {' '.join(_WORD.findall(part.casefold()))} " for part in (text, *answers))
+    return any(span.strip() and span in words for span in spans)
 
 
 def _oldest_known(answers: Sequence[Answer], dialogue: Dialogue) -> Question:

@@ -72,13 +72,10 @@ def _table(table: Table) -> _Html:
 
 def _cell(cell: Cell, nowrap: bool = False) -> _Html:
     if isinstance(cell, Bar):
-        return _tag("td", _bar(cell), style=_STYLES["nowrap"])
+        filled = _tag("span", style=f"{_FILL}{cell.filled:.0%}")
+        bar = _tag("span", _tag("span", filled, style=_STYLES["bar"]), cell.label)
+        return _tag("td", bar, style=_STYLES["nowrap"])
     return _tag("td", cell, style=_STYLES["nowrap" if nowrap else "cell"])
-
-
-def _bar(bar: Bar) -> _Html:
-    filled = _tag("span", style=f"{_FILL}{bar.filled:.0%}")
-    return _tag("span", _tag("span", filled, style=_STYLES["bar"]), bar.label)
 
 
 def _tag(name: str, *children: str, style: str = "") -> _Html:

@@ -45,10 +45,8 @@ def _table(table: Table) -> RenderableType:
 
 
 def _cell(cell: Cell) -> Text:
-    return _bar(cell) if isinstance(cell, Bar) else Text(harmless(cell))
-
-
-def _bar(bar: Bar) -> Text:
-    filled = round(bar.filled * _WIDTH)
+    if not isinstance(cell, Bar):
+        return Text(harmless(cell))
+    filled = round(cell.filled * _WIDTH)
     line = Text().append("━" * filled, "cyan").append("━" * (_WIDTH - filled), "dim")
-    return line.append(f" {harmless(bar.label)}")
+    return line.append(f" {harmless(cell.label)}")

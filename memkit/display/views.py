@@ -74,11 +74,7 @@ class _MemoryLike(Protocol):
 
 @singledispatch
 def view(item: object) -> View:
-    """Describe a memory or one of its records.
-
-    Raises:
-        TypeError: it is neither.
-    """
+    """Describe a memory or one of its records."""
     if isinstance(item, _MemoryLike):
         return _memory(item)
     raise TypeError(f"cannot display a {type(item).__name__}; it is no memory and no record")
@@ -194,12 +190,9 @@ def _shares(explain: Mapping[str, float], most: int | None = None) -> str:
 
 
 def _validity(thought: Thought) -> str:
-    since = f"since {day(thought.valid_from)}"
-    if thought.valid_to is not None:
-        since = f"{day(thought.valid_from)} to {day(thought.valid_to)}"
-    if thought.retracted_at is not None:
-        return f"retracted on {day(thought.retracted_at)}; was {since}"
-    return since
+    first, last, retracted_at = thought.valid_from, thought.valid_to, thought.retracted_at
+    since = f"since {day(first)}" if last is None else f"{day(first)} to {day(last)}"
+    return since if retracted_at is None else f"retracted on {day(retracted_at)}; was {since}"
 
 
 def _plural(n: int, noun: str) -> str:

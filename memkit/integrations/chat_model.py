@@ -31,11 +31,7 @@ class ChatMemkit(BaseChatModel):
     messages after the last reply are the question, and earlier messages are ignored. A system
     message replaces the chat's system text for one reply. The chat makes one reply at a time. An
     asynchronous reply is generated even if nobody reads it; read a synchronous stream to its end,
-    or close it.
-
-    Args:
-        chat: the chat.
-        model: the model's name in traces.
+    or close it. `model` is the name in traces.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -96,7 +92,13 @@ class ChatMemkit(BaseChatModel):
                         run_manager.on_llm_new_token(piece, chunk=chunk)
                     yield chunk
             usage = self.chat.report.usage if self.chat.report else None
-            yield ChatGenerationChunk(message=self._last_chunk(usage))
+            last = AIMessageChunk(
+                content="",
+                usage_metadata=_usage_metadata(usage) if usage else None,
+                response_metadata={"model_name": self.model},
+                chunk_position="last",
+            )
+            yield ChatGenerationChunk(message=last)
 
     async def _astream(
         self,
@@ -149,22 +151,9 @@ class ChatMemkit(BaseChatModel):
             self.chat.system = before
             self._lock.release()
 
-    def _last_chunk(self, usage: Usage | None) -> AIMessageChunk:
-        """Return the chunk that ends a reply, with the model's name and the cost."""
-        return AIMessageChunk(
-            content="",
-            usage_metadata=_usage_metadata(usage) if usage else None,
-            response_metadata={"model_name": self.model},
-            chunk_position="last",
-        )
-
 
 def _question(messages: Sequence[BaseMessage]) -> str:
-    """Return the text of the question.
-
-    Raises:
-        InvalidInput: there is no question, or it has parts that are not text.
-    """
+    """Return the text of the question; raise InvalidInput if there is none."""
     question = [message for message in unanswered_messages(messages) if message.type != "system"]
     for message in question:
         if message.type != "human":

@@ -68,9 +68,8 @@ def with_memory(
     called, and the reply after it, even if its stream was closed early. System messages are not
     remembered.
 
-    The question is remembered as the model reads it. If a template writes documents into it
-    ("Context: {docs} Question: {question}"), they are remembered as the user's words; write them
-    into a system message instead. For retries wrap the model and not the result,
+    The question is remembered as the model reads it. Write documents into a system message, or they
+    are remembered as the user's words. For retries wrap the model and not the result,
     `with_memory(model.with_retry(), memory)`: a question without an id would be remembered at each
     attempt.
 
@@ -81,8 +80,7 @@ def with_memory(
         k: most hits in a prompt.
         history: most messages of the session in a prompt. A prompt that contains replies has its
             own history, and none is added.
-        count: counts a text's tokens, best with the model's tokenizer; the embedder's counter if
-            omitted.
+        count: counts a text's tokens, best with the model's tokenizer.
     """
     step = MemoryStep(memory=memory, budget_tokens=budget_tokens, k=k, history=history, count=count)
     return WithMemory(model, step)
@@ -108,10 +106,8 @@ class WithMemory(Runnable[LanguageModelInput, Any]):
     ) -> Any:
         """Answer; remember the question and the reply.
 
-        Raises:
-            ScopeRequired: the config has no user_id.
-            InvalidInput: the model returned neither a message nor a text; the question is
-                remembered.
+        Raises ScopeRequired if the config has no user_id, and InvalidInput if the model returned
+        neither a message nor a text; the question is remembered then.
         """
         config = ensure_config(config)
         prompt, scope = self._prepare(input, config)
@@ -191,11 +187,6 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
     """The messages of one session, stored in a memory and recalled in every other session.
 
     Messages of every kind come back as they were added. `a…` methods run in a thread.
-
-    Args:
-        memory: the memory.
-        user_id: whose messages.
-        session_id: the conversation.
     """
 
     def __init__(self, memory: Memory, *, user_id: str, session_id: str) -> None:
@@ -212,17 +203,11 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Remember messages, all of them or none."""
-        self._memory.remember(
-            [to_turn(message) for message in messages],
-            user_id=self._scope.user_id,
-            session_id=self._scope.session_id,
-        )
+        turns, scope = [to_turn(message) for message in messages], self._scope
+        self._memory.remember(turns, user_id=scope.user_id, session_id=scope.session_id)
 
     def clear(self) -> None:
-        """Delete this session's turns and everything derived from them, permanently.
-
-        The user's other sessions stay.
-        """
+        """Delete this session's turns and everything derived from them, permanently."""
         scope = self._scope
         turns = self._memory.turns(user_id=scope.user_id, session_id=scope.session_id)
         self._memory.forget(user_id=scope.user_id, turn_ids=[turn.id or "" for turn in turns])
@@ -263,13 +248,8 @@ class MemkitRetriever(BaseRetriever):
 
 def _document(hit: Hit) -> Document:
     metadata = {
-        "turn_ids": list(hit.turn_ids),
-        "said_at": hit.said_at.isoformat(),
-        "role": hit.role,
-        "speaker": hit.speaker,
-        "session_id": hit.session_id,
-        "kind": hit.kind,
-        "relevance": hit.relevance,
-        "explain": dict(hit.explain),
-    }
+        "turn_ids": list(hit.turn_ids), "said_at": hit.said_at.isoformat(), "role": hit.role,
+        "speaker": hit.speaker, "session_id": hit.session_id, "kind": hit.kind,
+        "relevance": hit.relevance, "explain": dict(hit.explain),
+    }  # fmt: skip
     return Document(id=hit.turn_ids[0], page_content=hit.text, metadata=metadata)

@@ -54,14 +54,9 @@ class MemkitStore(BaseStore):
     """LangGraph's store in a memory. Items are turns; a label of the namespace is the user.
 
     A namespace without a user, or a search across users, is an error. Search is by meaning and by
-    words, in the fields of a value that `index` names (all fields if omitted, none if False).
-    `a…` methods run in a thread.
-
-    Args:
-        memory: the memory. Searches here do not return what the user said in chats, but chats
-            recall the items.
-        user_label: position of the user in a namespace: 0 for ("ann", "notes"), 1 for
-            ("notes", "ann").
+    words, in the fields of a value that `index` names (all fields if omitted, none if False); it
+    does not return what the user said in chats, but chats recall the items. `a…` methods run in a
+    thread. `user_label` is the user's position in a namespace: 1 for ("notes", "ann").
     """
 
     __slots__ = ("_memory", "_user_label")
@@ -72,11 +67,7 @@ class MemkitStore(BaseStore):
         self._memory, self._user_label = memory, user_label
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run operations one after the other.
-
-        Raises:
-            ScopeRequired: a namespace has no user.
-        """
+        """Run operations one by one; raise ScopeRequired for a namespace without a user."""
         return [self._run(op) for op in ops]
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -128,9 +119,7 @@ class MemkitStore(BaseStore):
     def _versions(self, namespace: Namespace, key: str) -> list[Turn]:
         """Return the versions of an item, oldest first; there are several only after a crash."""
         turns = self._memory.turns(
-            user_id=self._user(namespace),
-            agent_id=_AGENT,
-            session_id=_session_id(namespace, key),
+            user_id=self._user(namespace), agent_id=_AGENT, session_id=_session_id(namespace, key)
         )
         return sorted(turns, key=lambda turn: turn.position or 0)
 

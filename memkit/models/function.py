@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import TYPE_CHECKING
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
-from memkit.models import fallback_template
-from memkit.models.generation import LastUsage
+from memkit.models.fallback_template import EstimatingModel
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
+
+serve_old_names(__name__)
 
 ReplyFunction = Callable[[list[dict[str, str]]], str | Iterable[str]]
 
 
-class FunctionModel:
+class FunctionModel(EstimatingModel):
     """A model made from a function, such as a service's client.
 
     The function decides how long its reply is. Its exceptions are not wrapped.
@@ -34,29 +33,14 @@ class FunctionModel:
     def __init__(
         self, function: ReplyFunction, *, limit: int | None = None, count: Counter | None = None
     ) -> None:
-        if any(map(_is_asynchronous, (function, getattr(function, "__call__", None)))):  # noqa: B004 - an object's own code
+        methods = (function, getattr(function, "__call__", None))  # noqa: B004 - an object's code
+        if any(iscoroutinefunction(method) or isasyncgenfunction(method) for method in methods):
             raise InvalidInput(
                 "FunctionModel takes a synchronous function, got an asynchronous one; wrap it: "
                 "lambda messages: asyncio.run(answer(messages))"
             )
-        self.function, self.limit = function, limit
-        self._last = LastUsage()
-        self._count_text = lru_cache(maxsize=4096)(count or fallback_template.estimate_tokens)
-
-    @property
-    def usage(self) -> Usage | None:
-        """The cost of the last reply that this thread read."""
-        return self._last.usage
-
-    def count(self, messages: Messages) -> int:
-        """Return an upper estimate of the prompt's tokens, chat template included."""
-        return fallback_template.estimate_prompt_tokens(messages, self._count_text)
-
-    def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside each role marker of the common chat templates."""
-        return fallback_template.escape_role_markers(text)
-
-    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
+        super().__init__(limit, count)
+        self.function = function
 
     def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:  # noqa: ARG002
         """Yield the function's reply: a string whole, an iterable piece by piece.
@@ -94,11 +78,3 @@ class FunctionModel:
                     "text, or an iterable of its pieces"
                 )
             yield piece
-
-
-def _is_asynchronous(function: object) -> bool:
-    return iscoroutinefunction(function) or isasyncgenfunction(function)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

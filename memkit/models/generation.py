@@ -21,16 +21,9 @@ class LastUsage(threading.local):
 class Generation:
     """Continues token sequences with a causal LM.
 
-    Args:
-        model: a loaded causal LM.
-        tokenizer: its tokenizer.
-        options: arguments of `model.generate`, with or without a `generation_config`.
-        seed: the random state at the start of each sampled reply; None leaves torch's as it is.
-        special: whether replies contain special tokens.
-        stops: strings that end a reply, in addition to the settings' own.
-
-    Raises:
-        InvalidInput: the model cannot generate, or not with these options.
+    `options` are arguments of `model.generate`; `seed` is the random state at the start of each
+    sampled reply; `special` keeps special tokens in replies; `stops` end a reply too. Raises
+    InvalidInput if the model cannot generate, or not with these options.
     """
 
     def __init__(

@@ -22,26 +22,21 @@ class HuggingFaceModel:
 
     The keys and values of the last prompt are cached, so the next prompt computes only what
     follows the common prefix. In float32 the generated tokens are the same as without the cache;
-    in half precision rounding depends on the number of tokens computed at once, and they are
-    nearly always the same. `no_reuse` says why a model cannot do this.
+    in half precision they are nearly always the same. `no_reuse` says why a model cannot do this.
 
     The model's generation config applies except where an argument here replaces a setting.
 
     Args:
-        model: a loaded causal LM.
-        tokenizer: its tokenizer.
         reuse_prefix: False recomputes every prompt from its start.
         tools: functions or JSON schemas that the chat template shows to the model. A reply that
-            calls a tool contains the call as the model wrote it, special tokens included; the
-            caller runs it.
+            calls a tool contains the call as the model wrote it; the caller runs it.
         chat_template_kwargs: further arguments of the chat template: enable_thinking=False, …
         seed: the random state at the start of each sampled reply, which makes it repeatable.
         generate: arguments of `model.generate`: generation_config, or its settings such as
             do_sample and temperature, stop_strings (left out of the reply), stopping_criteria, …
 
     Raises:
-        InvalidInput: the chat template cannot show the tools, or the settings ask for more than
-            one reply.
+        InvalidInput: the template cannot show the tools, or the settings ask for several replies.
     """
 
     def __init__(
@@ -65,7 +60,9 @@ class HuggingFaceModel:
         why = why_no_reuse(model, self._generation.setting)
         self._prefix = PrefixCache(why if reuse_prefix else "switched off")
         self._lock = threading.Lock()  # held while a reply is generated, not while it is read
-        self._count_message = lru_cache(maxsize=4096)(self._encoded_length)
+        self._count_message = lru_cache(maxsize=4096)(
+            lambda role, content: len(self.encode([{"role": role, "content": content}]))
+        )
 
     @classmethod
     def from_pretrained(
@@ -77,29 +74,18 @@ class HuggingFaceModel:
         device_map: Any = None,
         **options: Any,
     ) -> "HuggingFaceModel":
-        """Load a model and its tokenizer.
+        """Load a model and its tokenizer by folder or Hugging Face id; `options` are the class's.
 
-        Args:
-            name: a folder, or a Hugging Face id.
-            revision: a commit, tag or branch of the id.
-            dtype: precision of the weights, such as "bfloat16"; "auto" is that of the files.
-            device_map: where the weights go, see transformers; "auto" if there is a GPU.
-            options: arguments of the class.
-
-        Raises:
-            ModelError: there is no such model.
-            MissingExtra: accelerate is not installed, and a device map or a GPU needs it.
+        `revision` is a commit, tag or branch of the id. `dtype` is the precision of the weights,
+        such as "bfloat16", or "auto" for that of the files. `device_map` is transformers': where
+        the weights go, "auto" if there is a GPU. Raises ModelError if there is no such model.
         """
         model, tokenizer = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
         return cls(model, tokenizer, **options)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
-        """Take the model, the tokenizer and the generation options of a transformers pipeline.
-
-        Raises:
-            InvalidInput: the pipeline's task is not "text-generation".
-        """
+        """Take model, tokenizer and generation options of a text-generation pipeline."""
         model, tokenizer, defaults = loading.unpack(pipeline)
         return cls(model, tokenizer, **(defaults | options))
 
@@ -148,29 +134,20 @@ class HuggingFaceModel:
             return self._count_message(messages[0]["role"], messages[0]["content"])
         return len(self.encode(messages))
 
-    def _encoded_length(self, role: str, content: str) -> int:
-        return len(self.encode([{"role": role, "content": content}]))
-
     # ---- replies
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it is generated; closing the iterator stops the model.
 
         The model generates one reply at a time for all threads. A slow reader does not block the
-        next reply: generation continues in the background.
-
-        Raises:
-            ModelError: the model failed; its cache of keys and values is dropped.
+        next reply. Raises ModelError if the model failed; its cache is dropped then.
         """
         started = time.perf_counter()
         ids = self.encode(messages)
-        generation = self._generation
         thread = GenerationThread(
-            partial(self._continue, ids, max_new_tokens),
-            self.tokenizer,
-            stops=generation.stops,
-            special=generation.special,
-        )
+            partial(self._continue, ids, max_new_tokens), self.tokenizer,
+            stops=self._generation.stops, special=self._generation.special,
+        )  # fmt: skip
         try:
             yield from thread
         finally:
@@ -210,9 +187,6 @@ class HuggingFaceModel:
 
         Prompts of similar length share a batch and are padded on the left. Greedy replies in
         float32 equal those of `stream`; sampled or half-precision replies may differ.
-
-        Raises:
-            ModelError: the model failed.
         """
         if batch_size < 1:
             raise InvalidInput(f"batch_size must be at least 1, got {batch_size}")

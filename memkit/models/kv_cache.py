@@ -14,10 +14,7 @@ class PrefixCache:
     """A model's keys and values of the last prompt, and the tokens they belong to.
 
     Sliding-window layers are cached in full, like all others, so that they can be cropped at any
-    token. The attention mask applies the window, and the generated tokens are the same.
-
-    Args:
-        no_reuse: why the model cannot reuse a prefix; "" if it can.
+    token: the attention mask applies the window. `no_reuse` is why the model cannot reuse a prefix.
     """
 
     def __init__(self, no_reuse: str) -> None:
@@ -49,12 +46,7 @@ class PrefixCache:
 
 
 def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
-    """Return why a model's keys and values cannot be cropped at any token, or "" if they can.
-
-    Args:
-        model: a causal LM.
-        setting: returns the value of a generation setting.
-    """
+    """Return why a model's keys and values cannot be cropped at any token, or "" if they can."""
     if setting("use_cache") is False:
         return "no cache: use_cache is False"
     if setting("cache_implementation") not in (None, "hybrid"):  # "hybrid": old name of the default

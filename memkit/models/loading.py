@@ -36,11 +36,7 @@ def load(
 
 
 def unpack(pipeline: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Return a pipeline's model, tokenizer and arguments of `model.generate`.
-
-    Raises:
-        InvalidInput: the pipeline's task is not "text-generation".
-    """
+    """Return a text-generation pipeline's model, tokenizer and arguments of `model.generate`."""
     if pipeline.task != "text-generation":
         raise InvalidInput(
             f'a pipeline for {pipeline.task!r} cannot chat; use pipeline("text-generation", …)'

@@ -8,13 +8,11 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.models import fallback_template
-from memkit.models.generation import LastUsage
+from memkit.models.fallback_template import EstimatingModel
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
 
@@ -37,18 +35,16 @@ _ADVICE = {
 }
 
 
-class OpenAIModel:
+class OpenAIModel(EstimatingModel):
     """A model behind an OpenAI-compatible endpoint, through the client `openai`.
 
     Args:
         name: the model's name on the server.
-        base_url: the endpoint, such as "http://127.0.0.1:8000/v1"; the client's own default if
-            omitted.
+        base_url: the endpoint, such as "http://127.0.0.1:8000/v1"; by default the client's own.
         api_key: the server's key. If omitted, a server named by `base_url` gets a placeholder, and
             the client's default server the key that the client finds in the environment.
         client: an `openai.OpenAI`, with its own base_url, key, timeout and retries.
-        limit: the model's context window: most tokens of prompt and reply together. Servers do
-            not report it.
+        limit: the context window: most tokens of prompt and reply. Servers do not report it.
         count: counts a text's tokens, best with the model's tokenizer; see the method `count`.
         timeout_s: seconds of silence after which an attempt fails. The client repeats a request
             up to twice if it failed before the reply began.
@@ -78,11 +74,8 @@ class OpenAIModel:
             raise InvalidInput(
                 "the API key has characters that an HTTP header cannot carry, such as a line break"
             )
-        self.name, self.limit = name, limit
-        self._last = LastUsage()
-        # packing a prompt counts the same texts again and again
-        self._count_text = lru_cache(maxsize=4096)(count or fallback_template.estimate_tokens)
-        self._options = options
+        super().__init__(limit, count)
+        self.name, self._options = name, options
         url = urlsplit(str(self._client.base_url))
         host = url.netloc.rpartition("@")[2]  # without a password
         self.endpoint = f"{url.scheme}://{host}{url.path}".rstrip("/")
@@ -93,32 +86,9 @@ class OpenAIModel:
         return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
 
     @property
-    def usage(self) -> Usage | None:
-        """The cost of the last reply that this thread read."""
-        return self._last.usage
-
-    @property
     def estimated(self) -> bool:
         """Whether the tokens in `usage` are estimates, because the server reported none."""
         return self._last.estimated
-
-    def count(self, messages: Messages) -> int:
-        """Return an upper estimate of the prompt's tokens, chat template included.
-
-        Without the argument `count` a text's tokens are estimated
-        (`memkit.models.fallback_template`) so that a budget is never exceeded; an English prompt
-        then fills about half of it.
-        """
-        return fallback_template.estimate_prompt_tokens(messages, self._count_text)
-
-    def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside each role marker of the common chat templates.
-
-        The server does not reveal which template it uses.
-        """
-        return fallback_template.escape_role_markers(text)
-
-    neutralise = escape_role_markers  # the name in 0.4.0; until 1.0
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:
         """Yield the reply as it arrives; closing the iterator closes the connection.
@@ -127,9 +97,8 @@ class OpenAIModel:
         `max_new_tokens`.
 
         Raises:
-            ModelError: the server is unreachable, refused, failed, timed out, broke off or sent
-                something other than a chat completion with text; or its content filter ended the
-                reply, after the text that was already yielded.
+            ModelError: the server failed or sent no text; or its content filter ended the reply,
+                after the text that was already yielded.
         """
         started = time.perf_counter()
         request = {

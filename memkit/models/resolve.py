@@ -1,26 +1,21 @@
 """Turn a pipeline, model id or callable into a `Model`."""
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import InvalidInput
 from memkit.models.function import FunctionModel
 from memkit.models.huggingface import HuggingFaceModel
-from memkit.protocols import Messages, Model
-from memkit.records import Usage
+from memkit.protocols import Model
 
 
 def resolve_model(model: Any, tokenizer: Any = None) -> Model:
     """Turn a pipeline, model id or callable into a `Model`.
 
-    Args:
-        model: a transformers model, a "text-generation" pipeline, an id or path, a memkit
-            `Model`, or a function from messages to text.
-        tokenizer: the tokenizer of a transformers model; None for anything else.
+    A transformers model needs its tokenizer; nothing else takes one.
 
     Raises:
-        InvalidInput: the object is none of these, or its tokenizer is missing.
+        InvalidInput: the object is no model, or its tokenizer is missing.
         ModelError: there is no model with this id or path.
     """
     if hasattr(model, "generation_config") and hasattr(model, "config"):
@@ -41,7 +36,8 @@ def resolve_model(model: Any, tokenizer: Any = None) -> Model:
         resolved: Model = model
         return resolved
     if _has_methods(model, "count", "neutralise", "stream"):
-        return _ModelOf040(model)
+        adapted: Model = _ModelOf040(model)
+        return adapted
     if hasattr(model, "task") and hasattr(model, "tokenizer"):
         return HuggingFaceModel.from_pipeline(model)
     if callable(model):
@@ -58,26 +54,9 @@ class _ModelOf040:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.max_new_tokens: int | None = getattr(model, "max_new_tokens", None)
 
-    @property
-    def limit(self) -> int | None:
-        limit: int | None = self._model.limit
-        return limit
-
-    @property
-    def usage(self) -> Usage | None:
-        usage: Usage | None = self._model.usage
-        return usage
-
-    def count(self, messages: Messages) -> int:
-        return int(self._model.count(messages))
-
-    def escape_role_markers(self, text: str) -> str:
-        return str(self._model.neutralise(text))
-
-    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
-        yield from self._model.stream(messages, max_new_tokens=max_new_tokens)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, "neutralise" if name == "escape_role_markers" else name)
 
 
 def _has_methods(model: object, *names: str) -> bool:

@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import ModelError
+
+serve_old_names(__name__)
 
 Result = TypeVar("Result")
 
@@ -16,13 +18,9 @@ Result = TypeVar("Result")
 class GenerationThread(Generic[Result]):
     """A reply that one thread generates while another reads it.
 
-    Iterate over it for the reply's pieces, then call `finish` and `raise_failure`.
-
-    Args:
-        generate: generates the reply, given a streamer and a stopping criterion.
-        tokenizer: the model's tokenizer.
-        stops: strings that end the reply and are left out of it.
-        special: whether the reply contains special tokens.
+    Iterate over it for the reply's pieces, then call `finish` and `raise_failure`. `generate` gets
+    a streamer and a stopping criterion. The strings `stops` end the reply; `special` keeps its
+    special tokens.
     """
 
     def __init__(
@@ -93,11 +91,7 @@ def _result(future: "Future[Result]") -> Result:
 
 
 def stopping_criterion(has_stopped: Callable[[Any], list[bool]]) -> Any:
-    """Return a transformers stopping criterion.
-
-    Args:
-        has_stopped: takes token ids, shape (rows, tokens); returns whether each row has stopped.
-    """
+    """Return a transformers stopping criterion: token ids, shape (rows, tokens) -> has stopped."""
     import torch
     from transformers import StoppingCriteria
 
@@ -137,7 +131,3 @@ def _overlap(text: str, stop: str) -> int:
     3
     """
     return next((n for n in range(len(stop), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
+
+serve_old_names(__name__)
 
 PLAIN_STOPS = ("\nUser:", "\nAssistant:")  # end a reply of a model without a chat template
 _PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}
@@ -20,15 +22,10 @@ _PROBES = {"system": "aXsYsTeMx", "user": "aXuSeRx", "assistant": "aXaSsIsTx"}
 
 
 class Template:
-    """Renders and encodes prompts for one tokenizer.
+    """Renders and encodes prompts for one tokenizer, with a chat template or without.
 
-    Args:
-        tokenizer: a transformers tokenizer, with a chat template or without.
-        tools: functions or JSON schemas that the template shows to the model.
-        options: further arguments of the template.
-
-    Raises:
-        InvalidInput: the template cannot show the tools.
+    `tools` are functions or JSON schemas that the template shows to the model; InvalidInput if it
+    cannot. `options` are further arguments of the template.
     """
 
     def __init__(self, tokenizer: Any, tools: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -85,7 +82,9 @@ class Template:
             lines = [_PLAIN_PREFIX[message["role"]] + message["content"] for message in messages]
             return "\n".join([*lines, "Assistant:"])
         if messages and messages[0]["role"] == "system" and not self.has_system_role:
-            messages = _fold_system(messages)
+            system, first, *later = messages  # the system text goes before the first question
+            content = f"{system['content']}\n\n{first['content']}"
+            messages = [{"role": "user", "content": content}, *later]
         return self._apply(messages, self._tools)
 
     def encode(self, messages: Messages) -> list[int]:
@@ -128,14 +127,3 @@ class Template:
 
 def _probe(*roles: str) -> Messages:
     return [{"role": role, "content": _PROBES[role]} for role in roles]
-
-
-def _fold_system(messages: Messages) -> Messages:
-    """Put the system text in front of the first user message, for templates without the role."""
-    system, first, *later = messages
-    content = f"{system['content']}\n\n{first['content']}"
-    return [{"role": "user", "content": content}, *later]
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -13,18 +13,7 @@ from numpy.typing import NDArray
 
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
-from memkit.plots.picture import (
-    FAINT,
-    MAX_ROWS,
-    ROW_INCHES,
-    SPEAKER_LENGTH,
-    Picture,
-    disable_math,
-    hide_frame,
-    label_rows,
-    set_date_axis,
-    to_label,
-)
+from memkit.plots import picture
 from memkit.protocols import RetrievedChunk, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
 from memkit.retrieval import fusion
@@ -61,22 +50,13 @@ def attention(
     user_id: str,
     session_id: str | None = None,
     as_of: datetime | None = None,
-) -> Picture:
+) -> picture.Picture:
     """Draw how much attention a question pays to each chunk of dialogue, and to its turns.
 
     The picture covers the whole dialogue; `recall` attends to the chunks around its candidates
     only, which are usually the same. Attention is one of several signals (see `relevance`).
-    Cost: one embedding call, and the cosines with all of the user's turns.
-
-    Args:
-        memory: the memory.
-        query: a question or any text.
-        user_id: whose memory.
-        session_id: only this conversation.
-        as_of: only what had been said by this time.
-
-    Raises:
-        InvalidInput: the question is empty, or there are no turns yet.
+    `session_id` and `as_of` are those of `recall`. Cost: one embedding call, and the cosines with
+    all of the user's turns.
     """
     if not query.strip():
         raise InvalidInput("the question is empty; pass the text to look for")
@@ -89,12 +69,12 @@ def attention(
             raise InvalidInput(f"{user_id!r} has no turns to attend to; call remember() first")
         attended = _attend(snapshot, vector)
     rows = _rows(attended)
-    height = 1.0 + ROW_INCHES * len(rows)
-    figure = Picture(9, 2.8 + height)
+    height = 1.0 + picture.ROW_INCHES * len(rows)
+    figure = picture.Picture(9, 2.8 + height)
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(2.8, height))[:, 0]
-    _draw_chunks(hide_frame(top.subplots()), attended)
-    _draw_turns(hide_frame(bottom.subplots()), rows)
-    disable_math([top.suptitle(to_label(query, _TITLE_LENGTH), fontsize="medium")])
+    _draw_chunks(picture.hide_frame(top.subplots()), attended)
+    _draw_turns(picture.hide_frame(bottom.subplots()), rows)
+    picture.disable_math([top.suptitle(picture.to_label(query, _TITLE_LENGTH), fontsize="medium")])
     return figure
 
 
@@ -107,11 +87,11 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
     weights = np.bincount(chunks, shares).astype(float)
     best = np.argsort(-weights, kind="stable")[:_OPENED].tolist()
-    opened = []
-    for chunk in best:
-        inside = np.flatnonzero(chunks == chunk)
-        matches = snapshot.chunks(inside)
-        opened.append(_Chunk(weight=weights[chunk], matches=matches, shares=shares[inside]))
+    rows = [np.flatnonzero(chunks == chunk) for chunk in best]
+    opened = [
+        _Chunk(weight=weights[chunk], matches=snapshot.chunks(inside), shares=shares[inside])
+        for chunk, inside in zip(best, rows, strict=True)
+    ]
     times = snapshot.timeline.said_us[first].astype("datetime64[us]")
     return _Attention(times=times, weights=weights, best=best, opened=opened)
 
@@ -119,12 +99,12 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
 def _draw_chunks(axes: Axes, attended: _Attention) -> None:
     """Draw each chunk's weight at the time it was said."""
     times, weights = attended.times, attended.weights
-    axes.vlines(times, 0, weights, color="grey", alpha=FAINT)
-    axes.plot(times, weights, ".", color="grey", alpha=FAINT, clip_on=False)
+    axes.vlines(times, 0, weights, color="grey", alpha=picture.FAINT)
+    axes.plot(times, weights, ".", color="grey", alpha=picture.FAINT, clip_on=False)
     for n, chunk in enumerate(attended.best):
         axes.vlines(times[chunk], 0, weights[chunk], color=f"C{n}")
         axes.plot(times[chunk], weights[chunk], _MARKERS[n], color=f"C{n}", clip_on=False)
-    set_date_axis(axes, *axes.dataLim.intervalx)
+    picture.set_date_axis(axes, *axes.dataLim.intervalx)
     axes.set_ylim(0, weights.max() * 1.1)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("attention")
@@ -143,17 +123,17 @@ def _rows(attended: _Attention) -> list[_Row]:
         when = f"{day(said_at)}, {said_at:%H:%M}" if said_at else ""
         rows.append((f"{when}: {chunk.weight:.0%} of the attention", None, f"C{n}"))
         for match, share in zip(chunk.matches, chunk.shares, strict=True):
-            speaker = to_label(match.turn.speaker, SPEAKER_LENGTH)
+            speaker = picture.to_label(match.turn.speaker, picture.SPEAKER_LENGTH)
             text = match.turn.text[match.start : match.end]
             rows.append((f"{speaker}: {text}", float(share), f"C{n}"))
-    return rows[:MAX_ROWS]
+    return rows[: picture.MAX_ROWS]
 
 
 def _draw_turns(axes: Axes, rows: list[_Row]) -> None:
     """Draw each turn's share of all attention, below the title of its chunk."""
     for n, (_, share, colour) in enumerate(rows):
         axes.barh(n, share or 0.0, height=0.7, color=colour)
-    label_rows(axes, (to_label(text) for text, _, _ in rows))
+    picture.label_rows(axes, (picture.to_label(text) for text, _, _ in rows))
     for (_, share, colour), label in zip(rows, axes.get_yticklabels(), strict=True):
         if share is None:
             label.set(fontweight="bold", color=colour)

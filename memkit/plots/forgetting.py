@@ -15,11 +15,7 @@ def forgetting(policy: Forgetting | None = None) -> Picture:
     """Draw the weight of a chunk by age, retrieved lately or not, with both signs of the bonus.
 
     Pruning hides the lowest weights first. With `sign="intended"` recent retrieval raises a weight,
-    as the paper's text says; with `sign="printed"` it lowers the weight, as the paper's formula
-    says.
-
-    Args:
-        policy: the constants; HEMA's if omitted. Both signs are drawn, whatever its `sign`.
+    as the paper's text says; with `sign="printed"` it lowers the weight, as its formula says.
     """
     policy = policy or Forgetting()
     half_life = np.log(2) / policy.rate if policy.rate > 0 else 0.0  # 0: freshness never decays
@@ -30,7 +26,10 @@ def forgetting(policy: Forgetting | None = None) -> Picture:
     signs = (replace(policy, sign="intended"), replace(policy, sign="printed"))
     for axes, signed in zip(panels, signs, strict=True):
         for lately, style in ((True, "-"), (False, "--")):
-            chunks = [_chunk_of_age(age, lately) for age in ages]
+            chunks = [
+                ChunkAge(id="", position=-age, retrieved=0 if lately else None, hidden=False)
+                for age in ages  # a chunk that was said so many turns before turn 0
+            ]
             label = "retrieved lately" if lately else "not retrieved lately"
             hide_frame(axes).plot(ages, retention_weights(chunks, 0, signed), style, label=label)
         if half_life:
@@ -41,8 +40,3 @@ def forgetting(policy: Forgetting | None = None) -> Picture:
     panels[0].set_ylim(bottom=0)
     add_legend_below(figure, panels[0], columns=2)
     return figure
-
-
-def _chunk_of_age(turns: int, lately: bool) -> ChunkAge:
-    """Return a chunk that was said `turns` turns before turn 0."""
-    return ChunkAge(id="", position=-turns, retrieved=0 if lately else None, hidden=False)

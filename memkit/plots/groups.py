@@ -2,13 +2,12 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import FAINT, Picture, add_legend_below, hide_frame, to_label
@@ -17,6 +16,8 @@ from memkit.records import Thought
 from memkit.retrieval.windows import Floats
 from memkit.thoughts.lsh import TABLES, Hash
 
+serve_old_names(__name__)
+
 _COLOURED = 7  # groups with their own colour; matplotlib's eighth colour is grey
 _MARKERS = "osD^vP*"
 
@@ -24,17 +25,9 @@ _MARKERS = "osD^vP*"
 def groups(memory: Memory, *, user_id: str, table: int = 0) -> Picture:
     """Draw the hash groups of a user's thoughts: their sizes, and where the thoughts lie.
 
-    The thoughts that hold are embedded and hashed for the picture, with the seed of the store. The
-    store itself keeps the groups that were fitted when the thoughts last outgrew them. Positions
-    are the first two principal components of the vectors. Cost: one embedding call.
-
-    Args:
-        memory: the memory.
-        user_id: whose thoughts.
-        table: which of the hash's 16 tables.
-
-    Raises:
-        InvalidInput: there are no thoughts, or no such table.
+    The thoughts that hold are embedded and hashed for the picture, with the seed of the store,
+    which keeps the groups that were fitted when the thoughts last outgrew them. Positions are the
+    first two principal components. `table` is one of the hash's 16. Cost: one embedding call.
     """
     if not 0 <= table < TABLES:
         raise InvalidInput(f"table must be from 0 to {TABLES - 1}, got {table}")
@@ -101,7 +94,3 @@ def _draw_positions(
     axes.set_yticks([])
     axes.set_xlabel("first principal component", fontsize="small")
     axes.set_ylabel("second principal component", fontsize="small")
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
@@ -12,8 +11,10 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
-from memkit._moved import old_names
+from memkit._moved import serve_old_names
 from memkit.text.sanitise import harmless, one_line
+
+serve_old_names(__name__)
 
 MAX_ROWS = 30  # of a picture; more are unreadable
 ROW_INCHES = 0.26
@@ -96,7 +97,3 @@ def set_date_axis(axes: Axes, first: float, last: float) -> None:
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-
-
-if not TYPE_CHECKING:
-    __getattr__ = old_names(__name__)

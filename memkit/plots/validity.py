@@ -6,54 +6,40 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from memkit.errors import InvalidInput
-from memkit.plots.picture import (
-    FAINT,
-    MAX_ROWS,
-    ROW_INCHES,
-    Picture,
-    hide_frame,
-    label_rows,
-    set_date_axis,
-    to_axis_number,
-    to_label,
-)
+from memkit.plots import picture
 from memkit.records import Thought
 
 _STYLES: Mapping[str, tuple[str, float]] = {  # colour and opacity
     "holds": ("C0", 1.0),
-    "no longer holds": ("C0", FAINT),
+    "no longer holds": ("C0", picture.FAINT),
     "may contradict another": ("C1", 1.0),
 }
 _MIN_BAR = 0.004  # share of the axis; a shorter bar is invisible
 _NO_SUBJECT = "about nobody in particular"
 
 
-def validity(thoughts: Iterable[Thought]) -> Picture:
-    """Draw when thoughts hold in the world, grouped by their subject, oldest first.
+def validity(thoughts: Iterable[Thought]) -> picture.Picture:
+    """Draw when thoughts hold in the world, grouped by their subject, oldest first, in 30 rows.
 
     `memory.thoughts` returns the thoughts that hold; `memory.history` adds those they replaced:
 
         [version for thought in memory.thoughts(user_id="ann")
          for version in memory.history(thought.id, user_id="ann")]
-
-    Args:
-        thoughts: each is drawn once; the first ones, if there are more than 30 rows.
-
-    Raises:
-        InvalidInput: there are no thoughts.
     """
     unique = list({thought.id: thought for thought in thoughts}.values())
     if not unique:
         raise InvalidInput("there are no thoughts to draw; call memory.think() first")
-    rows = _rows(unique)[:MAX_ROWS]
+    rows = _rows(unique)[: picture.MAX_ROWS]
     visible = [row for row in rows if isinstance(row, Thought)]
-    figure = Picture(9, 1.5 + ROW_INCHES * len(rows))
-    axes = hide_frame(figure.subplots())
-    set_date_axis(axes, *_time_range(visible))
+    figure = picture.Picture(9, 1.5 + picture.ROW_INCHES * len(rows))
+    axes = picture.hide_frame(figure.subplots())
+    picture.set_date_axis(axes, *_time_range(visible))
     for n, row in enumerate(rows):
         if isinstance(row, Thought):
             _draw_bar(axes, n, row)
-    label_rows(axes, (to_label(row if isinstance(row, str) else row.text) for row in rows))
+    picture.label_rows(
+        axes, (picture.to_label(row if isinstance(row, str) else row.text) for row in rows)
+    )
     for row, label in zip(rows, axes.get_yticklabels(), strict=True):
         if isinstance(row, str):
             label.set_fontweight("bold")
@@ -81,23 +67,18 @@ def _rows(thoughts: Sequence[Thought]) -> list[str | Thought]:
 
 def _time_range(thoughts: Sequence[Thought]) -> tuple[float, float]:
     """Return the first and the last time to draw."""
-    starts = [to_axis_number(thought.valid_from) for thought in thoughts]
-    ends = [to_axis_number(thought.repeated_at) for thought in thoughts]
-    ends += [to_axis_number(thought.valid_to) for thought in thoughts if thought.valid_to]
+    starts = [picture.to_axis_number(thought.valid_from) for thought in thoughts]
+    ends = [picture.to_axis_number(thought.repeated_at) for thought in thoughts]
+    ends += [picture.to_axis_number(thought.valid_to) for thought in thoughts if thought.valid_to]
     return min(starts), max(starts + ends)
 
 
 def _draw_bar(axes: Axes, row: int, thought: Thought) -> None:
     """Draw when a thought holds; the bar of one that still holds reaches the edge."""
     first, last = axes.get_xlim()
-    start = to_axis_number(thought.valid_from)
-    end = last if thought.valid_to is None else to_axis_number(thought.valid_to)
+    start = picture.to_axis_number(thought.valid_from)
+    end = last if thought.valid_to is None else picture.to_axis_number(thought.valid_to)
     width = max(end - start, (last - first) * _MIN_BAR)
-    colour, alpha = _STYLES[_style(thought)]
+    style = "may contradict another" if thought.conflicts else "holds"
+    colour, alpha = _STYLES[style if thought.valid_to is None else "no longer holds"]
     axes.barh(row, width, left=start, height=0.6, color=colour, alpha=alpha)
-
-
-def _style(thought: Thought) -> str:
-    if thought.valid_to is not None:
-        return "no longer holds"
-    return "may contradict another" if thought.conflicts else "holds"

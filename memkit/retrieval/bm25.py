@@ -26,12 +26,7 @@ class LexicalScores:
 
 
 def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]) -> LexicalScores:
-    """Score every row by the words of a question.
-
-    Args:
-        timeline: the searched rows.
-        windows: the timeline's windows.
-        postings: each word of the question with the rows that have it, ascending, maybe none.
+    """Score every row by the words of a question, given the rows of each word, ascending.
 
     Source: Robertson and Zaragoza 2009 (BM25). Dividing by the theoretical maximum, as Bruch, Gai
     and Ingber 2023 do, makes the scores of different questions comparable.
@@ -43,24 +38,14 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
     counts = [windows.counts(rows) for rows in row_lists]
     matched = np.flatnonzero(sum(counts, np.zeros(n)))  # all other rows score 0
     damping = _damping(windows.lengths())[matched]
-    window, in_chunk = np.zeros(len(matched)), np.zeros(len(matched))
+    window, chunk = np.zeros(n), np.zeros(n)
     for weight, count, rows in zip(weights, counts, row_lists, strict=True):
         scores = weight / maximum * _saturate(count[matched], damping)
-        window += scores
-        index = np.searchsorted(matched, rows)
-        in_chunk[index] += scores[index] / count[rows]
+        window[matched] += scores
+        chunk[rows] += scores[np.searchsorted(matched, rows)] / count[rows]
     return LexicalScores(
-        window=_scatter(window, matched, n),
-        chunk=_scatter(in_chunk, matched, n),
-        session=_score_sessions(timeline, weights, row_lists),
+        window=window, chunk=chunk, session=_score_sessions(timeline, weights, row_lists)
     )
-
-
-def _scatter(scores: Floats, rows: Integers, n: int) -> Floats:
-    """Return `n` scores: these at `rows`, 0 elsewhere."""
-    scattered = np.zeros(n)
-    scattered[rows] = scores
-    return scattered
 
 
 def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:

@@ -44,19 +44,13 @@ _MARGIN = 0.001  # lead in score of a current fact over the fact it replaced
 
 
 def attention_scores(chunks: Integers, cosines: Floats) -> Floats:
-    """Attend to chunks, then inside the best ones (HCAM); return one score per row.
+    """Attend to chunks, then inside the best ones (HCAM); return one score per row, shape (m,).
 
-    Attention weights depend on vectors only through their products with the question, and the
-    product of a mean is the mean of the products. So the cosines can take the place of the
-    vectors: one dimension instead of hundreds, and the same weights.
-
-    Args:
-        chunks: the number of each row's attention chunk, ascending; shape (m,).
-        cosines: of the question and each row; shape (m,).
-
-    Returns:
-        Chunk weight x weight inside the chunk, divided by the maximum; shape (m,). Rows outside
-        the opened chunks have 0.
+    `chunks` are the ascending numbers of the rows' attention chunks, `cosines` those with the
+    question. A score is chunk weight x weight inside the chunk, divided by the maximum; it is 0
+    outside the opened chunks. Attention weights depend on vectors only through their products with
+    the question, and the product of a mean is the mean of the products. So the cosines can take the
+    place of the vectors: one dimension instead of hundreds, and the same weights.
 
     Source: Lampinen et al. 2021, section 3.
     """
@@ -78,14 +72,10 @@ def attention_scores(chunks: Integers, cosines: Floats) -> Floats:
 
 
 def time_scores(said_us: Integers, spans: Sequence[tuple[int | None, int | None]]) -> Floats:
-    """Return how well times agree with the best of some time spans, from 0 to 1.
+    """Return how well times (in microseconds) agree with the best of some spans, from 0 to 1.
 
     People talk about an event in the days after it. So the score halves with every two weeks after
-    a span, and with every week before it.
-
-    Args:
-        said_us: microseconds since 1970.
-        spans: start and end of each in the same unit; None is open.
+    a span, and with every week before it. An end of a span that is None is open.
     """
     scores = np.zeros(len(said_us))
     for since, until in spans:
@@ -130,11 +120,9 @@ def weigh_signals(signals: Mapping[str, Floats]) -> dict[str, Floats]:
 def current_thoughts(
     thoughts: Sequence[RecalledThought], *, without: Collection[str]
 ) -> list[RecalledThought]:
-    """Return the recalled thoughts that have a valid successor or are valid, each text once.
+    """Return the recalled thoughts that are valid or have a valid successor, each text once.
 
-    Args:
-        thoughts: recalled thoughts, superseded ones too.
-        without: turn ids; a thought that only comes from these is left out.
+    A thought that only comes from the turns `without` is left out.
     """
     by_text: dict[str, RecalledThought] = {}
     for recalled in thoughts:
@@ -146,8 +134,8 @@ def current_thoughts(
 
 def current_rows(thoughts: Sequence[RecalledThought]) -> Integers:
     """Return the rows from which the valid thoughts were derived."""
-    rows = [recalled.current_rows for recalled in thoughts]
-    return np.concatenate([np.empty(0, dtype=np.int64), *rows])
+    none = np.empty(0, dtype=np.int64)
+    return np.concatenate([none, *(recalled.current_rows for recalled in thoughts)])
 
 
 def supersession_boost(
@@ -184,23 +172,15 @@ def thought_hit(thought: Thought, cosine: float) -> Hit:
 
 
 def is_said_by_another(lexical: Floats, by_named_speaker: Floats) -> bool:
-    """Return whether a speaker the question does not name has most of its words, among ten hits.
-
-    Args:
-        lexical: score of each hit's own words, best hit first.
-        by_named_speaker: 1 where a speaker that the question names said it, else 0.
-    """
+    """Return whether a speaker not named in the question has most of its words, among ten hits."""
     top_scores, named = lexical[:_TENTH], by_named_speaker[:_TENTH] > 0
     return float(top_scores[named].max(initial=0)) < float(top_scores[~named].max(initial=0))
 
 
 def estimate_relevance(scores: Floats, *, doubtful: bool) -> Floats:
-    """Return the probability that each hit answers the question, from 0 to 1.
+    """Return the probability that each hit answers the question, from 0 to 1; best hit first.
 
-    Args:
-        scores: of the hits, greatest first.
-        doubtful: somebody whom the question does not name said its words.
-
+    It is `doubtful` if somebody whom the question does not name said its words.
     Source: Platt 1999, fitted on the tuning part; evals/LOG.md has the calibration.
     """
     tenth = min(scores[_TENTH - 1], _MAX_TENTH) if len(scores) >= _TENTH else _UNRELATED

@@ -44,41 +44,31 @@ class RecallQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkHit:
-    """A hit, and the chunk that matched."""
-
-    hit: Hit
-    chunk_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecallResult:
     """The hits and the thoughts that one question recalls."""
 
-    chunk_hits: list[ChunkHit]  # best first
+    chunk_hits: list[tuple[str, Hit]]  # id of the chunk that matched, and the hit; best first
     recalled_thoughts: list[RecalledThought]  # nearest first; only valid ones, each text once
 
     @property
     def hits(self) -> list[Hit]:
         """Return the hits, best first."""
-        return [chunk_hit.hit for chunk_hit in self.chunk_hits]
+        return [hit for _, hit in self.chunk_hits]
 
     @property
     def chunk_ids(self) -> list[str]:
         """Return the ids of the chunks that matched, best first."""
-        return [chunk_hit.chunk_id for chunk_hit in self.chunk_hits]
+        return [chunk_id for chunk_id, _ in self.chunk_hits]
 
     @property
     def thoughts(self) -> list[Thought]:
         """Return the valid thoughts near the question for a prompt, nearest first."""
-        near = self._near(fusion.RELATED)
-        return [thought for thought, _ in near][:_PROMPT_THOUGHTS]
+        return [thought for thought, _ in self._near(fusion.RELATED)][:_PROMPT_THOUGHTS]
 
     def thought_hits(self, query: RecallQuery) -> list[Hit]:
         """Return the valid thoughts as hits, nearest first."""
         least = fusion.RELATED if query.min_relevance == "auto" else query.min_relevance
-        near = self._near(least)
-        return [fusion.thought_hit(thought, cosine) for thought, cosine in near][: query.k]
+        return [fusion.thought_hit(*near) for near in self._near(least)][: query.k]
 
     def _near(self, least: float) -> list[tuple[Thought, float]]:
         """Return the thoughts with a cosine of at least `least`; 0 returns all of them."""
@@ -107,10 +97,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
         relevant = int((ranking.relevance >= least).sum())  # these come first
         matches = snapshot.chunks(ranking.rows[: min(relevant, query.k + len(query.without))])
     chunk_hits = [
-        ChunkHit(
-            hit=_hit(match, float(ranking.relevance[n]), ranking.explain(n)),
-            chunk_id=match.chunk_id,
-        )
+        (match.chunk_id, _hit(match, float(ranking.relevance[n]), ranking.explain(n)))
         for n, match in enumerate(matches)
         if match.turn.id not in query.without
     ]
@@ -173,7 +160,10 @@ def _rank(
         _candidates(snapshot, windows, lexical, vector, least_turns), fusion.current_rows(thoughts)
     )
     cosines = (snapshot.vectors(rows) @ vector).astype(float)
-    people = [n for n in named(query.text, timeline.names) if timeline.names[n] not in ROLES]
+    names = timeline.names
+    people = speakers = [n for n in named(query.text, names) if names[n] not in ROLES]
+    if not people and asks_of_oneself(query.text):
+        speakers = [n for n, name in enumerate(names) if name == "user"]
     signals = {
         "dense": cosines,
         "dense window": windows.means(rows, cosines),
@@ -182,7 +172,7 @@ def _rank(
         "attention": fusion.attention_scores(windows.chunks(rows), cosines),
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
-        "speaker": _is_by(timeline, rows, people or _asker(query.text, timeline)),
+        "speaker": _is_by(timeline, rows, speakers),
         "time": fusion.time_scores(
             timeline.said_us[rows], _time_spans(query, timeline, windows, postings)
         ),
@@ -232,15 +222,7 @@ def _candidates(
 def _top(scores: Floats, k: int) -> Integers:
     """Return the rows of the `k` greatest scores above 0."""
     rows = np.flatnonzero(scores)
-    if len(rows) <= k:
-        return rows
-    return rows[np.argpartition(-scores[rows], k)[:k]]
-
-
-def _asker(text: str, timeline: Timeline) -> list[int]:
-    """Return the nameless user as a speaker's index, if the question is about the asker."""
-    about_asker = asks_of_oneself(text)
-    return [n for n, name in enumerate(timeline.names) if about_asker and name == "user"]
+    return rows if len(rows) <= k else rows[np.argpartition(-scores[rows], k)[:k]]
 
 
 _Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
@@ -270,12 +252,9 @@ def _time_spans(
         scores = bm25.score(timeline, windows, event_postings).chunk
         if scores.any():
             time = int(timeline.said_us[scores.argmax()])
-            spans.append(
-                (
-                    None if preposition in ("before", "until") else time,
-                    None if preposition in ("after", "since") else time,
-                )
-            )
+            since = None if preposition in ("before", "until") else time
+            until = None if preposition in ("after", "since") else time
+            spans.append((since, until))
     return spans
 
 

@@ -22,9 +22,7 @@ _PAUSE_US = 12 * 3600 * 10**6  # half a day in microseconds
 
 
 class Windows:
-    """The windows of one timeline: a positional kernel over tokens.
-
-    A row is an index into the timeline's arrays, and `n` is their length.
+    """The windows of one timeline of n rows: a positional kernel over tokens.
 
     Source of kernels over positions: Lv and Zhai, SIGIR 2009 (positional language models).
     """
@@ -59,12 +57,7 @@ class Windows:
         return np.maximum(self._tokens, _TYPICAL_LENGTH).astype(float)
 
     def means(self, rows: Integers, values: Floats) -> Floats:
-        """Return the weighted mean of `values` over the part of each window that is in `rows`.
-
-        Args:
-            rows: ascending and distinct; shape (m,).
-            values: one for each of `rows`; shape (m,).
-        """
+        """Return the mean of `values` by weight, over the part of each window that is in `rows`."""
         sums, weight_sums = values.copy(), np.ones(len(rows))
         middle = self._middle[rows]
         for step in range(1, _REACH + 1):  # rows in reach are at most this many entries apart

@@ -53,11 +53,6 @@ class VectorRows:
         )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def count(self) -> int:
-        """Count the searchable chunks."""
-        sql = "SELECT count(*) FROM chunks WHERE user_id = ? AND hidden = 0"
-        return int(self.db.execute(sql, (self.user_id,)).fetchone()[0])
-
     def checksum(self, seq: int) -> int:
         """Return the CRC-32 of one chunk's vector, 0 if there is no such chunk."""
         row = self.db.execute(
@@ -111,11 +106,9 @@ class UserCache:
 
 
 class IndexCache:
-    """The cached data of all users, and the files of their vector indexes.
+    """The cached data of all users, and the files of their vector indexes in `folder`, if any.
 
-    Args:
-        folder: of the index files; None: memory only.
-        store_id: identity of the memory, so that index files of another one are not used.
+    `store_id` identifies the memory, so that index files of another one are not used.
     """
 
     def __init__(self, folder: Path | None, store_id: str) -> None:
@@ -175,7 +168,7 @@ class IndexCache:
         same = replace(index.state, newest=target.newest) == target
         if same and newest <= target.newest and rows.checksum(newest) == index.checksum:
             _bring_up_to_date(index, rows, target)
-            if len(index) == rows.count():
+            if len(index) == len(rows.ids()):
                 return index
         self.rebuilt += 1
         return empty

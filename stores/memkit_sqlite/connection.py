@@ -12,23 +12,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import (
-    NotAMemory,
-    StoreClosed,
-    StoreError,
-    StoreFull,
-    StoreLocked,
-    StoreReadOnly,
-)
+from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from memkit_sqlite import schema
 
 
 class Connection:
     """An open memory file, with its schema up to date.
 
-    Args:
-        url: a path or ":memory:".
-        busy_s: how long to wait for another process that has locked the file, in seconds.
+    `busy_s` is how long to wait for another process that has locked the file, in seconds.
     """
 
     def __init__(self, url: str, busy_s: float) -> None:
@@ -166,8 +157,10 @@ def _refuse_other_files(path: Path) -> None:
 # ---- errors
 
 # SQLite's primary result codes and the errors they mean
+_FULL = (StoreFull, "no space is left for {url}; free some and try again")
 _MEANING: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_FULL: (StoreFull, "no space is left for {url}; free some and try again"),
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # no room for the -shm file
     sqlite3.SQLITE_READONLY: (
         StoreReadOnly,
         "{url} is read-only; make the file and its folder writable, or copy it to a disk that is",
@@ -188,11 +181,6 @@ _MEANING: dict[int, tuple[type[StoreError], str]] = {
     ),
 }
 
-# extended result codes that mean something else than their low byte
-_EXTENDED_MEANING: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_IOERR_SHMSIZE: _MEANING[sqlite3.SQLITE_FULL],  # no room for the -shm file
-}
-
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
@@ -204,7 +192,6 @@ def translate_errors(url: str) -> Iterator[None]:
         if code is None and "closed" in str(error):
             raise StoreClosed(f"{url} is closed; open it again with memkit.open") from error
         unknown = (StoreError, "{url}: {error}")
-        kind, message = _EXTENDED_MEANING.get(code or 0) or _MEANING.get(
-            (code or 0) & 0xFF, unknown
-        )
+        # an extended code means what its low byte means, except for those in the table
+        kind, message = _MEANING.get(code or 0) or _MEANING.get((code or 0) & 0xFF, unknown)
         raise kind(message.format(url=url, error=error)) from error

@@ -8,8 +8,6 @@ import json
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,17 +39,6 @@ class State:
     newest: int  # highest key (`seq`) of a chunk
 
 
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """Make FAISS use this thread alone: on busy cores, waiting for others takes far longer."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
-
-
 class DamagedIndex(Exception):
     """An index file cannot be used; the index is rebuilt from the rows."""
 
@@ -65,9 +52,7 @@ class VectorIndex:
         self.unsaved = 0  # vectors changed since the file was written
         self.checksum = 0  # of the newest chunk's vector, when the index was saved
         self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._trained_at = (
-            0  # number of vectors the inverted lists were trained on; 0: exact search
-        )
+        self._trained_at = 0  # vectors the inverted lists were trained on; 0: exact search
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -131,15 +116,16 @@ class VectorIndex:
         """Return up to `k` (key, cosine) pairs, best first, only from `allowed` if given."""
         if not len(self):
             return []
-        with _single_thread():
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)  # on busy cores, waiting for other threads takes far longer
+        try:
             scores, ids = self._index.search(
                 vector.reshape(1, -1), min(k, len(self)), params=self._params(k, allowed)
             )
-        return [
-            (int(seq), float(score))
-            for seq, score in zip(ids[0], scores[0], strict=True)
-            if seq >= 0
-        ]
+        finally:
+            faiss.omp_set_num_threads(threads)
+        pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+        return [(seq, score) for seq, score in pairs if seq >= 0]
 
     def _params(self, k: int, allowed: Ids | None) -> Any:
         # A filtered search probes every list, because the few allowed chunks may be in any of them.
@@ -166,14 +152,10 @@ class VectorIndex:
     def save(self, path: Path) -> None:
         """Write the index to its file, whole or not at all."""
         payload = memoryview(faiss.serialize_index(self._index))
-        head = json.dumps(
-            asdict(self.state)
-            | {
-                "dimension": self.dimension,
-                "trained_at": self._trained_at,
-                "mark": self.checksum,
-            }
-        ).encode()
+        own = {
+            "dimension": self.dimension, "trained_at": self._trained_at, "mark": self.checksum,
+        }  # fmt: skip
+        head = json.dumps(asdict(self.state) | own).encode()
         fixed = _FIXED.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(head)), len(head))
         path.parent.mkdir(exist_ok=True)
         unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")

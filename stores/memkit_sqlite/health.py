@@ -1,6 +1,8 @@
 """Count a memory's rows and find faults in them. Read-only."""
 
 import sqlite3
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,66 +13,18 @@ from memkit_sqlite.turns import Fetch
 
 _DAMAGED = "SQLite finds the file damaged"
 
-_COUNTS = {
-    "users": "SELECT count(*) FROM users",
-    "turns": "SELECT count(*) FROM turns",
-    "chunks": "SELECT count(*) FROM chunks",
-    "hidden_chunks": "SELECT count(*) FROM chunks WHERE hidden = 1",
-    "summaries": "SELECT count(*) FROM summaries",
-    "thoughts": "SELECT count(*) FROM thoughts WHERE retracted_at IS NULL",
-    "waiting_turns": "SELECT count(*) FROM thinking WHERE again_us IS NOT NULL",
-    "parked_turns": "SELECT count(*) FROM thinking WHERE again_us IS NULL",
-    "rejected_claims": "SELECT coalesce(sum(rejected), 0) FROM users",
-}
 
-# each query returns one number, which is 0 in a healthy memory
-_MUST_BE_ZERO = {
-    "turns without a chunk": "SELECT count(*) FROM turns WHERE seq NOT IN"
-    " (SELECT turn_seq FROM chunks)",
-    "chunks without their turn": "SELECT count(*) FROM chunks WHERE turn_seq NOT IN"
-    " (SELECT seq FROM turns)",
-    "chunks without a vector of the current embedder": "SELECT count(*) FROM chunks WHERE seq"
-    " NOT IN (SELECT chunk_seq FROM vectors JOIN embedders ON embedders.id = embedder"
-    " WHERE current)",
-    "summaries with deleted sources": "SELECT count(DISTINCT s.seq) FROM summaries s"
-    " JOIN summary_sources o ON o.summary_seq = s.seq"
-    " WHERE NOT EXISTS (SELECT 1 FROM turns t WHERE t.user_id = s.user_id AND t.id = o.source_id)"
-    " AND NOT EXISTS (SELECT 1 FROM summaries e WHERE e.user_id = s.user_id"
-    " AND e.id = o.source_id)",
-    "turns of an unknown user": "SELECT count(*) FROM turns WHERE user_id NOT IN"
-    " (SELECT user_id FROM users)",
-    "chunks of another user than their turn": "SELECT count(*) FROM chunks c JOIN turns t"
-    " ON t.seq = c.turn_seq WHERE c.user_id != t.user_id",
-    "thoughts without a source": "SELECT count(*) FROM thoughts WHERE seq NOT IN"
-    " (SELECT thought_seq FROM thought_sources)",
-    "thoughts without a vector of the current embedder": "SELECT count(*) FROM thoughts WHERE seq"
-    " NOT IN (SELECT thought_seq FROM thought_vectors JOIN embedders ON embedders.id = embedder"
-    " WHERE current)",
-    "thoughts in no group": "SELECT count(*) FROM thought_vectors WHERE groups IS NULL"
-    " AND embedder IN (SELECT id FROM embedders WHERE current)",
-    "thoughts of another user than their turns": "SELECT count(*) FROM thoughts t"
-    " JOIN thought_sources s ON s.thought_seq = t.seq JOIN turns ON turns.seq = s.turn_seq"
-    " WHERE turns.user_id != t.user_id",
-    "thoughts closed by a deleted thought": "SELECT count(*) FROM thoughts t"
-    " WHERE closed_by IS NOT NULL"
-    " AND NOT EXISTS (SELECT 1 FROM thoughts o WHERE o.user_id = t.user_id AND o.id = t.closed_by)",
-    "single-valued attributes with more than one open thought": "SELECT count(*) FROM ("
-    "SELECT 1 FROM thoughts WHERE slot IS NOT NULL AND closed_by IS NULL AND retracted_at IS NULL"
-    " GROUP BY user_id, slot HAVING count(*) > 1)",
-    "visible chunks missing from full text, or extra rows in it": "SELECT abs((SELECT count(*)"
-    " FROM searchable) - (SELECT count(*) FROM searchable_fts_docsize))",
-}
+@cache
+def _queries() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int]:
     """Count rows, of one user or of all; `bytes` is the whole memory on disk."""
-    counts = {}
-    for name, sql in _COUNTS.items():
-        if user_id is None:
-            counts[name] = int(fetch(sql, ())[0][0])
-        else:
-            clause = " AND user_id = ?" if "WHERE" in sql else " WHERE user_id = ?"
-            counts[name] = int(fetch(sql + clause, (user_id,))[0][0])
+    counts, values = {}, [] if user_id is None else [user_id]
+    for name, sql in _queries()["counts"].items():
+        clause = f" {'AND' if 'WHERE' in sql else 'WHERE'} user_id = ?" if values else ""
+        counts[name] = int(fetch(sql + clause, values)[0][0])
     files = [] if path is None else [path, *Path(f"{path}.index").glob("*"), Path(f"{path}-wal")]
     counts["bytes"] = sum(file.stat().st_size for file in files if file.is_file())
     return counts
@@ -97,7 +51,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
             " JOIN turns ON turns.seq = q.turn_seq WHERE again_us IS NULL ORDER BY turns.seq"
         )
     ]
-    for fault, sql in _MUST_BE_ZERO.items():
+    for fault, sql in _queries()["must_be_zero"].items():
         count = db.execute(sql).fetchone()[0]
         if count:
             faults.append(f"{count} {fault}")

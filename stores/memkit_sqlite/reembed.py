@@ -11,14 +11,12 @@ from memkit_sqlite.thoughts.lsh_index import LSHIndex
 
 _BATCH = 128
 # tables with text to embed: the table, the table of its vectors, and the column that joins them
-_EMBEDDED = (
-    ("chunks", "vectors", "chunk_seq"),
-    ("thoughts", "thought_vectors", "thought_seq"),
-)
+_EMBEDDED = (("chunks", "vectors", "chunk_seq"), ("thoughts", "thought_vectors", "thought_seq"))
 _MISSING = (
     "SELECT seq, text FROM {0} WHERE seq > ? AND NOT EXISTS"
     " (SELECT 1 FROM {1} WHERE {2} = {0}.seq AND embedder = ?) ORDER BY seq LIMIT ?"
 )
+_DONE = "SELECT count(*) FROM {1} WHERE embedder = {3}"
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Progress = Callable[[int, int], None]
@@ -39,7 +37,7 @@ def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int
             if not any(db.execute(_MISSING.format(*names), (0, number, 1)).fetchone()
                        for names in _EMBEDDED):  # fmt: skip
                 _switch(db, number, embedder.fingerprint.dimension)
-                return _counts(db, number)[0]
+                return _counts(db, _DONE, number)[0]
 
 
 def _embed(
@@ -51,9 +49,11 @@ def _embed(
     last = 0
     while True:
         with transaction() as db:
-            counts = _progress(db, number)
+            done, total = _counts(db, _DONE, number), _counts(db, "SELECT count(*) FROM {0}")
             batch = db.execute(_MISSING.format(*names), (last, number, _BATCH)).fetchall()
-        progress(*counts)  # outside a transaction: the callback may take its time or write
+        progress(
+            sum(done), sum(total)
+        )  # outside a transaction: the callback may take its time or write
         if not batch:
             return
         vectors = embed_whole(embedder, [row["text"] for row in batch])
@@ -66,15 +66,9 @@ def _embed(
         last = batch[-1]["seq"]
 
 
-def _counts(db: sqlite3.Connection, number: int) -> list[int]:
-    """Count the vectors of this embedder in each table."""
-    sql = "SELECT count(*) FROM {} WHERE embedder = ?"
-    return [db.execute(sql.format(names[1]), (number,)).fetchone()[0] for names in _EMBEDDED]
-
-
-def _progress(db: sqlite3.Connection, number: int) -> tuple[int, int]:
-    totals = [db.execute(f"SELECT count(*) FROM {names[0]}").fetchone()[0] for names in _EMBEDDED]
-    return sum(_counts(db, number)), sum(totals)
+def _counts(db: sqlite3.Connection, sql: str, number: int = 0) -> list[int]:
+    """Run a query that counts rows, for each table with text to embed."""
+    return [db.execute(sql.format(*names, number)).fetchone()[0] for names in _EMBEDDED]
 
 
 def embed_whole(embedder: Embedder, texts: list[str]) -> Vectors:

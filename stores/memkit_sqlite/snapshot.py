@@ -23,15 +23,8 @@ _POSTINGS = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts
 class SQLiteSnapshot:
     """A `memkit.protocols.Snapshot` over one open read transaction.
 
-    Args:
-        db: a connection with an open transaction.
-        scope: what to search.
-        view: the scope's chunks.
-        until: only thoughts as they were known then.
-        cache: the vector indexes.
-        open_vectors: returns the user's vectors; called only if vectors are needed, because it
-            checks that the memory still has the embedder that it was opened with.
-        open_lsh_index: returns the LSH index of the user's thoughts; called only if needed.
+    `view` has the scope's chunks; thoughts are as they were known at `until`. The user's vectors
+    and LSH index are opened only if needed: it checks that the memory still has its embedder.
     """
 
     def __init__(
@@ -133,12 +126,12 @@ class SQLiteSnapshot:
     def _current(self, thought: Thought) -> Thought | None:
         """Return the thought that holds in place of this one, None if it is out of scope."""
         while thought.closed_by is not None:
-            closers = thought_rows.read_by_id(
-                self._fetch, self._scope, [thought.closed_by], self._until
+            closer = thought_rows.read_by_id(
+                self._fetch, self._scope, thought.closed_by, self._until
             )
-            if not closers:
+            if closer is None:
                 return None
-            thought = closers[0]
+            thought = closer
         return thought
 
     def _rows_of_sources(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:

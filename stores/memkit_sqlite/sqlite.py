@@ -1,5 +1,6 @@
 """The default store: one SQLite file has the truth, FAISS files next to it are a cache."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,14 +38,19 @@ from memkit_sqlite.turns import (
     turn_filter,
 )
 
+# the newest summary before a turn count, with its sources as JSON
+_SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_id
+    FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
+    FROM summaries WHERE user_id = ? AND level = ? AND through < ?
+    ORDER BY through DESC LIMIT 1"""
+
 
 class SQLiteStore:
     """One memory in a file, or in RAM for ":memory:". Threads and processes may share it.
 
-    Args:
-        url: a path, ":memory:" or "sqlite:///PATH".
-        fingerprint: of the embedder that will be used; None skips the check (for repairs).
-        busy_s: how long to wait for another process that has locked the file, in seconds.
+    The URL is a path, ":memory:" or "sqlite:///PATH". `fingerprint` is that of the embedder that
+    will be used; None skips the check (for repairs). `busy_s` is how long to wait for another
+    process that has locked the file, in seconds.
 
     Raises:
         EmbeddingMismatch: the file was embedded with another model.
@@ -131,24 +137,13 @@ class SQLiteStore:
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
         before = 2**62
-        while True:
-            with self._connection.snapshot() as db:
-                row = db.execute(
-                    "SELECT * FROM summaries WHERE user_id = ? AND level = ? AND through < ?"
-                    " ORDER BY through DESC LIMIT 1",
-                    (scope.user_id, level, before),
-                ).fetchone()
-                if row is None:
-                    return
-                sources = db.execute(
-                    "SELECT source_id FROM summary_sources WHERE summary_seq = ? ORDER BY n",
-                    (row["seq"],),
-                ).fetchall()
+        while rows := self._connection.fetch(_SUMMARY, (scope.user_id, level, before)):
+            (row,) = rows
             before = row["through"]
             yield Summary(
                 id=row["id"], text=row["text"], level=cast(Literal[1, 2], row["level"]),
                 through=row["through"], tokens=row["tokens"],
-                sources=tuple(source[0] for source in sources),
+                sources=tuple(json.loads(row["sources"])),
                 created_at=datetime.fromisoformat(row["created_at"]),
             )  # fmt: skip
 
@@ -264,10 +259,7 @@ def _write_batch(
     embedder: Callable[[], tuple[int, Fingerprint]],
     thoughts: SQLiteThoughtRows,
 ) -> int:
-    """Write a batch; return how many turns were ever stored, 0 if none is left.
-
-    `embedder` returns the key and the fingerprint of the current embedder.
-    """
+    """Write a batch; return how many turns were ever stored, 0 if none is left."""
     new = _new_turns(db, user_id, batch.turns)
     if new:
         current = embedder()

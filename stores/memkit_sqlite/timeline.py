@@ -46,7 +46,8 @@ class ScopeView:
 
     def __init__(self, table: Integers, names: Sequence[str], *, whole: bool) -> None:
         speakers, used = _renumber(table[_SPEAKER], len(names))
-        sessions = _number_runs(table[_SESSION])
+        # the runs of equal sessions, numbered from 0
+        sessions = np.cumsum(np.diff(table[_SESSION], prepend=table[_SESSION, :1]) != 0)
         for array in (table, sessions, speakers):
             array.flags.writeable = False  # shared by all readers
         self.whole = whole  # whether it has all of the user's searchable chunks
@@ -119,7 +120,8 @@ class UserTimeline:
                 table[n] = parse_integers(column)
             all_codes = self._sessions, self._agents, self._speakers
             for n, column, codes in zip(_NAMES, columns[len(_INTEGERS) :], all_codes, strict=True):
-                table[n] = _encode(column.split("\0"), codes)
+                # a new name gets the next code
+                table[n] = [codes.setdefault(name, len(codes)) for name in column.split("\0")]
         return table
 
     def view(self, scope: Scope, until: datetime | None) -> ScopeView:
@@ -139,13 +141,6 @@ class UserTimeline:
         return ScopeView(table, tuple(self._speakers), whole=False)
 
 
-def _encode(values: Sequence[str], codes: Codes) -> list[int]:
-    """Return the codes of values; new values get the next codes."""
-    for value in dict.fromkeys(values):
-        codes.setdefault(value, len(codes))
-    return [codes[value] for value in values]
-
-
 def _first_indexes(codes: Integers, n: int) -> Integers:
     """Return the first index of each code below `n`, or `len(codes)` if it does not occur."""
     first = np.full(n, len(codes), dtype=np.int64)
@@ -163,13 +158,6 @@ def _renumber(codes: Integers, n: int) -> tuple[Integers, list[int]]:
     return new[codes], used.tolist()
 
 
-def _number_runs(codes: Integers) -> Integers:
-    """Number the runs of equal codes from 0."""
-    runs = np.zeros(len(codes), dtype=np.int64)
-    np.cumsum(codes[1:] != codes[:-1], out=runs[1:])
-    return runs
-
-
 def _order(table: Integers) -> Integers:
     """Return the order in which a table's chunks form a timeline."""
     by_time = np.lexsort((table[_START], table[_POSITION], table[_SAID]))
@@ -179,10 +167,7 @@ def _order(table: Integers) -> Integers:
 
 
 def _comes_after(old: Integers, new: Integers, sessions: int) -> bool:
-    """Return whether all of `new` certainly belongs after all of `old`; both are in order.
-
-    `sessions` is the number of sessions in `old`: they have the codes below it.
-    """
+    """Return whether all of `new` certainly belongs after `old`, which has this many sessions."""
     if not old.shape[1] or not new.shape[1]:
         return True
     last = old[:, -1]

@@ -135,10 +135,8 @@ def read_turns(fetch: Fetch, scope: Scope, window: Window) -> Iterator[Turn]:
         where, values = turn_filter(scope, window)
         sql = f"SELECT * FROM turns WHERE {where} ORDER BY said_us DESC, position DESC LIMIT ?"
         rows = reversed(fetch(sql, [*values, window.last]))
-    elif window.after is not None:
-        rows = _read_by_position(fetch, scope, window)
     else:
-        rows = _read_by_time(fetch, scope, window)
+        rows = _read_pages(fetch, scope, window)
     return map(to_turn, rows)
 
 
@@ -146,41 +144,27 @@ def _read_by_id(
     fetch: Fetch, scope: Scope, window: Window, ids: Iterable[str]
 ) -> list[sqlite3.Row]:
     where, values = turn_filter(scope, window)
-    rows: list[sqlite3.Row] = []
-    unique = list(dict.fromkeys(ids))
-    for first in range(0, len(unique), _PAGE):
-        page = unique[first : first + _PAGE]
-        marks = ", ".join("?" * len(page))
-        rows += fetch(f"SELECT * FROM turns WHERE {where} AND id IN ({marks})", [*values, *page])
-    rows.sort(key=lambda row: (row["said_us"], row["position"]))
+    sql = f"SELECT * FROM turns WHERE {where} AND id IN (SELECT value FROM json_each(?))"
+    rows = fetch(f"{sql} ORDER BY said_us, position", [*values, json.dumps(list(ids))])
     return rows if window.last is None else rows[max(len(rows) - window.last, 0) :]
 
 
-# Both read page by page, each after the key of the last row. No lock is held between pages, and no
-# row is skipped or read twice whatever other threads write meanwhile.
+def _read_pages(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
+    """Yield rows page by page, each after the key of the last row.
 
-
-def _read_by_position(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
-    while True:
-        where, values = turn_filter(scope, window)
-        sql = f"SELECT * FROM turns WHERE {where} ORDER BY position LIMIT ?"
-        page = fetch(sql, [*values, _PAGE])
-        yield from page
-        if len(page) < _PAGE:
-            return
-        window = replace(window, after=page[-1]["position"])
-
-
-def _read_by_time(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
+    No lock is held between pages, and no row is skipped or read twice whatever is written then.
+    """
+    columns = ("said_us", "position") if window.after is None else ("position",)
+    order = ", ".join(columns)
     beyond = ""
-    key: tuple[int, ...] = ()
+    key: list[int] = []
     while True:
         where, values = turn_filter(scope, window)
-        sql = f"SELECT * FROM turns WHERE {where}{beyond} ORDER BY said_us, position LIMIT ?"
+        sql = f"SELECT * FROM turns WHERE {where}{beyond} ORDER BY {order} LIMIT ?"
         page = fetch(sql, [*values, *key, _PAGE])
         yield from page
         if len(page) < _PAGE:
             return
-        beyond = " AND (said_us, position) > (?, ?)"
-        key = page[-1]["said_us"], page[-1]["position"]
-        window = replace(window, since=None)  # the key is the narrower end
+        beyond = f" AND ({order}) > ({', '.join('?' * len(columns))})"
+        key = [page[-1][column] for column in columns]
+        window = replace(window, since=None, after=None)  # the key is the narrower end

@@ -54,7 +54,11 @@ class LSHIndex:
         if stored is None:
             return
         if self._hash is None or self._groups is None:
-            self._hash = self._to_hash(stored)
+            self._hash = Hash(
+                seed=stored["seed"], dimension=self.dimension, groups=stored["groups"],
+                tables=stored["tables"], probes=stored["probes"],
+                centre=np.frombuffer(stored["centre"], dtype=np.float32),
+            )  # fmt: skip
             self._groups = Groups(tables=self._hash.tables, groups=self._hash.groups)
         newest = int(self._seqs[-1]) if len(self._seqs) else 0
         added = db.execute(_NEW_THOUGHTS, (user_id, newest, self.embedder)).fetchall()
@@ -66,13 +70,6 @@ class LSHIndex:
             groups = np.frombuffer(b"".join(row[2] for row in added), dtype=np.int32)
             rows = np.arange(first, len(self._seqs))
             self._groups.add(rows, groups.reshape(len(added), -1).astype(np.int64))
-
-    def _to_hash(self, stored: sqlite3.Row) -> Hash:
-        return Hash(
-            seed=stored["seed"], dimension=self.dimension, groups=stored["groups"],
-            tables=stored["tables"], probes=stored["probes"],
-            centre=np.frombuffer(stored["centre"], dtype=np.float32),
-        )  # fmt: skip
 
     def nearest(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
         """Return the keys and cosines of at most `k` thoughts, nearest first.

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from memkit.protocols import Integers, ReflectionResult, Vectors, Window
+from memkit.protocols import ReflectionResult, Vectors, Window
 from memkit.records import Role, Scope, Source, Thought, Turn
 from memkit.thoughts.lsh import minhash_bands
 from memkit.thoughts.merging import close
@@ -129,11 +129,11 @@ def read_by_seq(
 
 
 def read_by_id(
-    fetch: Fetch, scope: Scope, ids: Sequence[str], until: datetime | None = None
-) -> list[Thought]:
-    """Return the thoughts with these ids that the scope sees, in the order recorded."""
-    rows = _select_said_by(fetch, scope, "t.id", ids, until)
-    return [_to_thought(row, until) for row in rows]
+    fetch: Fetch, scope: Scope, thought_id: str, until: datetime | None
+) -> Thought | None:
+    """Return the thought with this id, if the scope sees it."""
+    rows = _select_said_by(fetch, scope, "t.id", [thought_id], until)
+    return _to_thought(rows[0], until) if rows else None
 
 
 def _select_said_by(
@@ -203,11 +203,8 @@ def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
 class SQLiteThoughtRows:
     """One user's thoughts inside a write transaction; a `memkit.protocols.ThoughtRows`.
 
-    Args:
-        db: a connection with an open transaction.
-        user_id: the user.
-        open_index: returns the LSH index of the thoughts before the transaction. It is called
-            before the first thought is written, and only if thoughts are added.
+    `open_index` returns the LSH index of the thoughts before the transaction. It is called before
+    the first thought is written, and only if thoughts are added.
     """
 
     def __init__(
@@ -263,7 +260,11 @@ class SQLiteThoughtRows:
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts without attribute and their cosines, nearest first."""
         cosines = dict(self._index.nearest(vector, k))
-        cosines |= self._index.cosines(self._sharing_a_band(text), vector)
+        sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
+        keys = [(self._user_id, band) for band in minhash_bands(text)]
+        sharing_a_band = {row[0] for key in keys for row in self._db.execute(sql, key)}
+        seqs = np.array(sorted(sharing_a_band), dtype=np.int64)
+        cosines |= self._index.cosines(seqs, vector)
         cosines |= {seq: float(inserted @ vector) for seq, inserted in self._inserted}
         open_seqs = self._db.execute(
             "SELECT seq FROM thoughts WHERE seq IN (SELECT value FROM json_each(?))"
@@ -275,19 +276,9 @@ class SQLiteThoughtRows:
         thoughts = {row["seq"]: _to_thought(row) for row in rows}
         return [(thoughts[seq], cosines[seq]) for seq in best]
 
-    def _sharing_a_band(self, text: str) -> Integers:
-        """Return the keys of the thoughts that share a MinHash band with a text."""
-        sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
-        seqs = {
-            row[0]
-            for band in minhash_bands(text)
-            for row in self._db.execute(sql, (self._user_id, band))
-        }
-        return np.array(sorted(seqs), dtype=np.int64)
-
     def sources(self, ids: Sequence[str]) -> dict[str, list[tuple[Source, Turn]]]:
         """Return the sources of these thoughts with their turns, in the order said, by id."""
-        rows = self._fetch(
+        rows = self._db.execute(
             'SELECT ids.value AS thought_id, s.start, s."end", turns.* FROM json_each(?) AS ids'
             " CROSS JOIN thoughts t ON t.user_id = ? AND t.id = ids.value"
             " CROSS JOIN thought_sources s ON s.thought_seq = t.seq"
@@ -350,12 +341,11 @@ class SQLiteThoughtRows:
                 " WHERE user_id = :user_id AND id = :id",
                 new,
             )
-        if vector is None and (before.sources, before.conflicts) == (
-            after.sources,
-            after.conflicts,
-        ):
+        old_links, new_links = (before.sources, before.conflicts), (after.sources, after.conflicts)
+        if vector is None and old_links == new_links:
             return
-        seq = self._seq_of(after.id)
+        sql = "SELECT seq FROM thoughts WHERE user_id = ? AND id = ?"
+        seq = int(self._db.execute(sql, (self._user_id, after.id)).fetchone()[0])
         if vector is not None:
             self._reindex(seq, after, vector)
         lost = set(before.sources) - set(after.sources)
@@ -370,15 +360,10 @@ class SQLiteThoughtRows:
             "DELETE FROM conflicts WHERE ?1 IN (older_seq, newer_seq)"
             " AND (SELECT seq FROM thoughts WHERE user_id = ?2 AND id = ?3)"
             " IN (older_seq, newer_seq)",
-            [
-                (seq, self._user_id, rival)
-                for rival in before.conflicts
-                if rival not in after.conflicts
-            ],
+            [(seq, self._user_id, rival) for rival in set(before.conflicts) - set(after.conflicts)],
         )
-        self._insert_conflicts(
-            seq, after, [rival for rival in after.conflicts if rival not in before.conflicts]
-        )
+        new_rivals = set(after.conflicts) - set(before.conflicts)
+        self._insert_conflicts(seq, after, new_rivals)
 
     def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
         """Delete thoughts, and queue the turns `requeue` for reflection again."""
@@ -395,15 +380,9 @@ class SQLiteThoughtRows:
 
     # ---- helpers
 
-    def _fetch(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        return self._db.execute(sql, values).fetchall()
-
     def _select(self, condition: str, values: Sequence[object]) -> list[sqlite3.Row]:
-        return self._fetch(_COLUMNS.format(sources="'[]'") + f" {condition}", values)
-
-    def _seq_of(self, thought_id: str) -> int:
-        sql = "SELECT seq FROM thoughts WHERE user_id = ? AND id = ?"
-        return int(self._db.execute(sql, (self._user_id, thought_id)).fetchone()[0])
+        sql = _COLUMNS.format(sources="'[]'")
+        return self._db.execute(f"{sql} {condition}", values).fetchall()
 
     def _reindex(self, seq: int, thought: Thought, vector: Vectors) -> None:
         """Replace a thought's vector, groups and bands by those of its new text."""

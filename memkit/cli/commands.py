@@ -1,0 +1,407 @@
+"""The commands that need no language model; each calls a method of a memory or its store."""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+
+import typer
+
+from memkit.cli import output
+from memkit.cli.options import (
+    DEFAULT_STORE,
+    AsJson,
+    Embedder,
+    MaybeUser,
+    Session,
+    StorePath,
+    User,
+    disable_progress_bars,
+    open_memory,
+    open_store,
+    parse_time,
+)
+from memkit.errors import InvalidInput
+from memkit.text.sanitise import one_line
+
+if TYPE_CHECKING:
+    from memkit.importers import TurnSource
+    from memkit.records import Thought
+
+Question = Annotated[str, typer.Argument(help="What to look for.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="Only what had been said by this ISO-8601 time.")
+]
+HeldAt = Annotated[
+    str | None, typer.Option("--as-of", help="What held at this ISO-8601 time. Default: now.")
+]
+Format = StrEnum("Format", ["auto", "jsonl", "locomo"])
+
+
+# ---- turns
+
+
+def add(
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXT...", help="What was said, one turn per argument; - reads one from stdin."
+        ),
+    ],
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    session: Annotated[str | None, typer.Option(help="The conversation it belongs to.")] = None,
+    role: Annotated[str, typer.Option(help="user, assistant, system or tool.")] = "user",
+    name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="When it was said, in ISO-8601. Default: now.")
+    ] = None,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Remember what was said."""
+    time = parse_time(at, "--at")
+    messages = [
+        {"role": role, "content": _stdin() if text == "-" else text, "name": name}
+        | ({} if time is None else {"timestamp": time})
+        for text in texts
+    ]
+    with output.spinner("remembering"), open_memory(store, embedder, create=True) as memory:
+        ids = memory.remember(messages, user_id=user, session_id=session)
+        memory._think_quietly(user)
+    text = f"remembered {output.count_noun(len(ids), 'turn')}: {', '.join(ids)}"
+    nothing = "nothing to remember: the text is empty, or a memory block"
+    output.print_result({"ids": ids}, text if ids else nothing, as_json=json_)
+
+
+def _stdin() -> str:
+    """Return all of stdin, without the final newline that a shell adds."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"stdin is not UTF-8 at byte {error.start + 1}") from error
+
+
+def recall(
+    question: Question,
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    session: Session = None,
+    k: Annotated[int, typer.Option("-k", help="Most hits to print.")] = 10,
+    explain: Annotated[bool, typer.Option("--explain", help="Show each signal's share.")] = False,
+    as_of: AsOf = None,
+    min_relevance: Annotated[
+        str, typer.Option(help='Leave out hits below it: 0 to 1, or "auto".')
+    ] = "0",
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Print what was said that is most relevant to a question, best first.
+
+    Exit with 1 if nothing is found.
+    """
+    time, threshold = parse_time(as_of, "--as-of"), _parse_relevance(min_relevance)
+    with output.spinner("recalling"), open_memory(store, embedder) as memory:
+        hits = memory.recall(
+            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=threshold
+        )
+    if json_:
+        for hit in hits:
+            output.print_json(output.hit_to_dict(hit))
+    elif hits:
+        output.print_hits(hits, explain=explain)
+    if not hits:
+        output.print_note("nothing found")
+        raise typer.Exit(1)
+
+
+def _parse_relevance(text: str) -> float | Literal["auto"]:
+    try:
+        return "auto" if text == "auto" else float(text)
+    except ValueError as error:
+        raise InvalidInput(f'--min-relevance must be a number or "auto", got {text!r}') from error
+
+
+def context(
+    question: Question,
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    session: Session = None,
+    budget: Annotated[int, typer.Option(help="Most tokens of the block.")] = 3500,
+    as_of: AsOf = None,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Print the memory block for a question, within a token budget."""
+    time = parse_time(as_of, "--as-of")
+    with output.spinner("recalling"), open_memory(store, embedder) as memory:
+        block = memory.context(
+            question, user_id=user, budget_tokens=budget, session_id=session, as_of=time
+        )
+    if not block.text and not json_:
+        output.print_note("nothing found that fits into the budget")
+        return
+    hits = [output.hit_to_dict(hit) for hit in block.hits]
+    data = {"text": block.text, "tokens": block.tokens, "hits": hits}
+    output.print_result(data, block.text, as_json=json_)
+
+
+def summary(
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Bring the Compact Memory up to date and print it, the summary of summaries first."""
+    with output.spinner("summarising"), open_memory(store, embedder) as memory:
+        if user in memory.store.pending():
+            memory.think(user_id=user)
+        summaries = memory.summaries(user_id=user)
+    for summary in summaries:
+        names = ("level", "text", "tokens", "through")
+        data = {name: getattr(summary, name) for name in names}
+        data["created_at"] = summary.created_at.isoformat()
+        text = f"{'Lately' if summary.level == 1 else 'Before that'}: {summary.text}"
+        output.print_result(data, text, as_json=json_)
+    if not summaries:
+        output.print_note(f"no summary yet: {user!r} has no turns")
+
+
+# ---- thoughts
+
+
+def thoughts(
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    session: Session = None,
+    as_of: HeldAt = None,
+    json_: AsJson = False,
+) -> None:
+    """Print the thoughts that hold, in the order they were concluded.
+
+    Exit with 1 if there are none.
+    """
+    from memkit.records import Scope
+
+    time = parse_time(as_of, "--as-of")
+    with open_store(store) as backend:
+        current = list(backend.thoughts(Scope(user_id=user, session_id=session), time))
+    _print_thoughts(current, as_json=json_)
+    if not current:
+        output.print_note("no thoughts; `memkit think` draws them from turns that wait")
+        raise typer.Exit(1)
+
+
+def history(
+    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    json_: AsJson = False,
+) -> None:
+    """Print a thought with those it replaced and those that replaced it, oldest first."""
+    from memkit.records import Scope
+
+    with open_store(store) as backend:
+        versions = backend.history(Scope(user_id=user), thought)
+    if not versions:
+        raise InvalidInput(
+            f"{user!r} has no thought {thought!r}; see `memkit thoughts --user {user}`"
+        )
+    _print_thoughts(versions, as_json=json_)
+
+
+def think(
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Also try turns again that were given up.")
+    ] = False,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Draw thoughts from a user's waiting turns now, and update the summaries."""
+    with output.spinner("thinking"), open_memory(store, embedder) as memory:
+        before = memory.stats(user_id=user)
+        memory.think(user_id=user, retry=retry)
+        after = memory.stats(user_id=user)
+    done = sum(before[name] - after[name] for name in ("waiting_turns", "parked_turns"))
+    total = after["thoughts"]
+    turns, all_thoughts = output.count_noun(done, "turn"), output.count_noun(total, "thought")
+    text = f"thought about {turns}; {all_thoughts} in all"
+    output.print_result({"turns": done, "thoughts": total}, text, as_json=json_)
+
+
+def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
+    if as_json:
+        for thought in thoughts:
+            output.print_json(output.thought_to_dict(thought))
+    elif thoughts:
+        rows = []
+        for thought in thoughts:
+            until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
+            text = thought.text + (" (may contradict another)" if thought.conflicts else "")
+            since, said = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
+            rows.append([since, until, said, thought.id, text])
+        output.print_table(["since", "until", "said", "id", "thought"], rows)
+
+
+# ---- files
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    format_: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="jsonl: one turn per line, as `memkit export` writes them. locomo: a LoCoMo file.",
+        ),
+    ] = Format.auto,
+    session: Annotated[
+        str | None, typer.Option(help="The conversation of lines that do not name one (jsonl).")
+    ] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            help="Which conversation of a LoCoMo file, such as conv-26; required if it has several."
+        ),
+    ] = None,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Remember a file of conversations, 256 turns at a time.
+
+    Importing a file again, also after an interruption, adds only the missing turns.
+    """
+    from memkit import importers
+
+    source = _source(file, format_, conversation, user, session)
+    with open_memory(store, embedder, create=True) as memory:
+        with output.progress_bar("importing") as progress:
+            result = importers.import_turns(memory, source, user_id=user, progress=progress)
+        with output.spinner("summarising"):
+            memory._think_quietly(user)
+    text = f"read {result.read} turns, {result.new} new"
+    output.print_result({"read": result.read, "new": result.new}, text, as_json=json_)
+
+
+def _source(
+    file: Path, format_: Format, conversation: str | None, user: str, session: str | None
+) -> "TurnSource":
+    from memkit import importers
+
+    kind = importers.guess_format(file) if format_ is Format.auto else format_
+    if kind == "locomo":
+        conversations = importers.read_locomo(file)
+        return importers.locomo_source(importers.select_conversation(conversations, conversation))
+    if conversation is not None:
+        raise InvalidInput(
+            f"--conversation {conversation} needs a LoCoMo file, and {file} is read as {kind}"
+        )
+    return importers.read_lines(file, user_id=user, session_id=session)
+
+
+def export(
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    session: Session = None,
+    path: Annotated[
+        Path | None,
+        typer.Option("--output", help="A file to write. Default: stdout.", show_default=False),
+    ] = None,
+    json_: AsJson = False,
+) -> None:
+    """Write a user's turns as JSON lines, verbatim and in the order they were said."""
+    from memkit.importers import to_line
+    from memkit.protocols import Window
+    from memkit.records import Scope
+
+    scope = Scope(user_id=user, session_id=session)
+    count = 0
+    with open_store(store) as backend, _open_target(path) as target:
+        for turn in backend.turns(scope, Window()):
+            target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
+            count += 1
+    if path is not None:
+        data = {"turns": count, "output": str(path)}
+        output.print_result(data, f"wrote {count} turns to {path}", as_json=json_)
+
+
+@contextmanager
+def _open_target(path: Path | None) -> Iterator[BinaryIO]:
+    """Open the output; a file appears complete or not at all."""
+    if path is None:
+        stdout = typer.get_binary_stream("stdout")
+        yield stdout
+        stdout.flush()
+        return
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+# ---- for operators
+
+
+def stats(user: MaybeUser = None, store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
+    """Count turns, chunks, summaries and users; bytes are those of the whole memory."""
+    from memkit.records import Scope
+
+    if user is not None:
+        Scope(user_id=user)  # checks it
+    with open_store(store) as backend:
+        counts = backend.stats(user)
+    if json_:
+        output.print_json(counts)
+    else:
+        rows = [[name.replace("_", " "), f"{count:,}"] for name, count in counts.items()]
+        output.print_table(["what", "number"], rows)
+
+
+def reembed(
+    store: StorePath = DEFAULT_STORE, embedder: Embedder = None, json_: AsJson = False
+) -> None:
+    """Move the whole memory to another embedder.
+
+    The old vectors are used until the end; an interrupted run continues where it stopped.
+    """
+    from memkit import embedders
+
+    disable_progress_bars(embedder)
+    target = embedders.resolve_embedder(embedder)
+    with open_store(store) as backend, output.progress_bar("embedding") as progress:
+        count = backend.reembed(target, progress)
+    data = {"chunks": count, "embedder": str(target.fingerprint)}
+    text = f"{count} chunks are now embedded with {target.fingerprint}"
+    output.print_result(data, text, as_json=json_)
+
+
+def doctor(store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
+    """Check that rows, full text and vector indexes agree; exit with 1 if they do not."""
+    with output.spinner("checking"), open_store(store) as backend:
+        faults = backend.check()
+    text = "\n".join(map(one_line, faults or ["all is well"]))
+    output.print_result({"ok": not faults, "faults": faults}, text, as_json=json_)
+    if faults:
+        raise typer.Exit(1)
