@@ -6,9 +6,9 @@ A score that does not apply to a question is absent, and never 0.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from evals.card.records import Regime
 from evals.card.state import Evidence, QuestionState
-from evals.metrics import answers, current, dates, episodic, grounding
-from evals.metrics import recognition as recognised
+from evals.metrics import answers, current, dates, episodic, grounding, recognition
 from evals.metrics import retrieval as metrics
 from evals.metrics.retrieval import SERVED
 
@@ -30,11 +30,9 @@ def search(state: QuestionState, evidence: Evidence) -> Scores:
     packed = _packed(state, evidence)
     if not evidence.ranks:
         return packed
-    answerable = state.question.answerable
-    refusals = _refusal(evidence.refuses, answerable=answerable, prefix="system ")
     return (
         packed
-        | refusals
+        | _refusal(evidence.refuses, state, prefix="system ")
         | _turns(state, evidence)
         | _sessions(evidence.session_places)
         | _versions(state, evidence)
@@ -49,16 +47,12 @@ def _turns(state: QuestionState, evidence: Evidence) -> Scores:
         return {}
     served = metrics.places(evidence.served, state.gold)
     scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
-    scores |= {
-        f"share in {budget} tokens": gold / len(state.gold)
-        for budget, gold in (evidence.gold_in or {}).items()
-    }
+    for budget, gold in (evidence.gold_in or {}).items():
+        scores[f"share in {budget} tokens"] = gold / len(state.gold)
+    scores[f"served recall@{SERVED}"] = metrics.recall(served, SERVED)
+    scores |= {f"any@{k}": metrics.any_of(places, k) for k in (1, 5, 10)}
     return scores | _without_none(
         {
-            f"served recall@{SERVED}": metrics.recall(served, SERVED),
-            "any@1": metrics.any_of(places, 1),
-            "any@5": metrics.any_of(places, 5),
-            "any@10": metrics.any_of(places, 10),
             "MRR": metrics.reciprocal_rank(places),
             "NDCG@10": metrics.ndcg(places, 10),
             "P@5": metrics.precision(places, 5),
@@ -81,8 +75,9 @@ def _sessions(places: metrics.Places) -> Scores:
 
 def _packed(state: QuestionState, evidence: Evidence) -> Scores:
     """Return the scores of the turns in the prompt."""
-    gold, turns = state.gold, evidence.packed.turns
+    gold, turns, answerable = state.gold, evidence.packed.turns, state.question.answerable
     steps = state.question.expected.steps
+    spurious = episodic.spurious_replay(turns, gold, answerable=answerable)
     return _without_none(
         {
             "share in budget": grounding.context_recall(turns, gold) if gold else None,
@@ -90,11 +85,7 @@ def _packed(state: QuestionState, evidence: Evidence) -> Scores:
             "evidence F1": grounding.evidence_f1(turns, gold),
             "step order": episodic.step_order(turns, steps) if steps else None,
             "procedure F1": _procedure(turns, steps),
-            "spurious replay": episodic.spurious_replay(
-                turns, gold, answerable=state.question.answerable
-            )
-            if gold or not state.question.answerable
-            else None,
+            "spurious replay": spurious if gold or not answerable else None,
         }
     )
 
@@ -114,8 +105,11 @@ def _versions(state: QuestionState, evidence: Evidence) -> Scores:
     }
     if evidence.states_stale is not None:
         scores["stale shown as current"] = float(evidence.states_stale)
-    elif stale:
-        scores["stale shown as current"] = _stale_first(state, evidence)
+    elif stale:  # a stale turn precedes every current one in a call as users make it
+        stale_turns = state.question.expected.stale_turns
+        scores["stale shown as current"] = current.out_of_date_use(
+            *(metrics.places(evidence.served, turns) for turns in (state.gold, stale_turns))
+        )
     gold_places = evidence.gold_places
     if state.question.kind.startswith(CONFLICT) and len(gold_places) > 1:
         newest, older = gold_places[-1:], gold_places[:-1]
@@ -123,14 +117,6 @@ def _versions(state: QuestionState, evidence: Evidence) -> Scores:
     if state.question.kind == UPDATE and state.question.answerable:
         scores["newest above older"] = _newest_above_older(state, evidence)
     return _without_none(scores)
-
-
-def _stale_first(state: QuestionState, evidence: Evidence) -> float | None:
-    """Return whether a stale turn precedes every current one in a call as users make it."""
-    served, stale_turns = evidence.served, state.question.expected.stale_turns
-    return current.out_of_date_use(
-        metrics.places(served, state.gold), metrics.places(served, stale_turns)
-    )
 
 
 def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | None:
@@ -163,9 +149,10 @@ def _events(state: QuestionState, evidence: Evidence) -> Scores:
     )
 
 
-def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Scores:
+def _refusal(refused: bool | None, state: QuestionState, *, prefix: str = "") -> Scores:
     if refused is None:
         return {}
+    answerable = state.question.answerable
     return _without_none(
         {
             f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
@@ -179,9 +166,12 @@ def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Sco
 
 def reply(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     """Return the scores of the model's reply, judged by rules alone."""
-    question, unknown = state.question, answers.says_unknown(text)
-    refusals = _refusal(unknown or not text, answerable=question.answerable)
-    return refusals | _right(state, text) | _ordered(state, text) | _grounded(state, evidence, text)
+    return (
+        _refusal(refused(evidence, text), state)
+        | _right(state, text)
+        | _ordered(state, text)
+        | _grounded(state, evidence, text)
+    )
 
 
 def _ordered(state: QuestionState, text: str) -> Scores:
@@ -239,25 +229,26 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     )
 
 
-def recognition(answer: float, foils: Sequence[float]) -> Scores:
-    """Return whether the answer has a lower loss per token than foils."""
-    return {"recognition": recognised.recognised(answer, foils)}
+def likelihoods(choices: Sequence[float], wordings: Sequence[float], regime: Regime) -> Scores:
+    """Return the scores of a model's losses per token.
 
+    Exposure is scored in the parametric regime only: it measures knowledge without evidence.
 
-def wording(verbatim: float, paraphrases: Sequence[float]) -> Scores:
-    """Return whether the verbatim evidence has a lower loss per token than paraphrases."""
-    return {"wording recognition": recognised.recognised(verbatim, paraphrases)}
-
-
-def exposure(answer: float, foils: Sequence[float]) -> Scores:
-    """Return the exposure of the answer as a canary among foils, in bits."""
-    rank = 1 + sum(loss < answer for loss in foils)
-    return {"exposure": recognised.exposure(rank, len(foils) + 1)}
-
-
-def recalled(second_half: str, completion: str) -> Scores:
-    """Return the share of the second half of the evidence that a half cue brings back."""
-    return {"half-cue recall": recognised.recalled(second_half, completion)}
+    Args:
+        choices: losses of the answer and of each foil; empty without foils.
+        wordings: losses of the verbatim evidence and of each paraphrase; empty without any.
+        regime: of the question.
+    """
+    scores: Scores = {}
+    if choices:
+        answer, *foils = choices
+        scores["recognition"] = recognition.recognised(answer, foils)
+        if regime == "parametric":
+            rank = 1 + sum(loss < answer for loss in foils)
+            scores["exposure"] = recognition.exposure(rank, len(choices))
+    if wordings:
+        scores["wording recognition"] = recognition.recognised(wordings[0], wordings[1:])
+    return scores
 
 
 # ---- the other fields of a record
@@ -306,8 +297,3 @@ def stages(
         passed["right"] = correct
         passed["lucky"] = correct and not packed
     return passed
-
-
-def halves(text: str) -> tuple[str, str]:
-    """Return a text's first half, as a cue, and its second half."""
-    return recognised.half_cue(text)

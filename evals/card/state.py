@@ -73,9 +73,9 @@ class Evidence:
     visible: frozenset[str]  # ids of the turns that preceded the question
     stored: frozenset[str] | None  # ids of the turns in the memory; None: it does not say
     refuses: bool | None  # whether the system's first rule returns nothing; None: it has no rule
-    gold_places: Places
-    current_places: Places  # of the gold turns, or of derived statements that give the answer
-    stale_places: Places  # of the stale turns, or of derived statements that give a stale answer
+    gold_places: Places = ()
+    current_places: Places = ()  # of the gold turns, or of derived statements that give the answer
+    stale_places: Places = ()  # of the stale turns, or of statements that give a stale answer
     session_places: Places = ()
     gold_in: Mapping[int, int] | None = None  # tokens of a context block -> gold turns in it
     states_stale: bool | None = None
