@@ -1,8 +1,7 @@
 """Commands of the studies: `python -m evals card NAME` on cards, `python -m evals study NAME`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +17,14 @@ from evals.card.command import (
     RayAddress,
     app,
     arguments,
+    errors,
     keep,
-    stop,
+    progress_bars,
 )
 from evals.stamp import stamp
 from evals.studies.filled import Options, StudyResult
 from evals.tables import Result, Table
-from memkit.errors import InvalidInput, MemkitError
+from memkit.errors import InvalidInput
 
 __all__ = ["app", "studies"]
 
@@ -44,7 +44,7 @@ def hema(
     from evals.card.report import load
     from evals.studies import hema as study
 
-    with _errors():
+    with errors():
         tables = study.tables(load(card))
         _print_tables("card hema", "HEMA's tables, ours and the paper's", tables, json_file)
 
@@ -60,7 +60,7 @@ def minimal(
     from evals.card.report import load
     from evals.studies import redundancy
 
-    with _errors():
+    with errors():
         tables = redundancy.tables([load(card) for card in cards], seed)
         _print_tables("card minimal", "redundant scores of a card", tables, json_file)
 
@@ -80,13 +80,12 @@ def frontier(
 ) -> None:
     """Print replay against reading of the raw history, at the same number of tokens."""
     from evals.card import config as configs
-    from evals.card import progress
     from evals.studies import frontier as study
 
-    with _errors():
+    with errors() as console:
         settings = configs.relocate(configs.read(config), data or ())
         options = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
-        with progress.bars(Console(stderr=True)) as watch:
+        with progress_bars(console) as watch:
             records = study.run(settings, options, _numbers("--budgets", budgets), watch)
         tables = [
             study.table(records, settings.ours, settings.seed),
@@ -109,7 +108,7 @@ def growth(
     from evals.studies import growth as study
     from memkit.embedders import MiniLM
 
-    with _errors("growth …"):
+    with errors("growth …"):
         turns = tuple(_numbers("--sizes", sizes))
         options = Options(sizes=turns, repeats=repeats, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
@@ -132,23 +131,9 @@ def precision(
     from evals.studies import precision as study
     from memkit.embedders import MiniLM
 
-    with _errors("precision …"):
+    with errors("precision …"):
         options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
-
-
-@contextmanager
-def _errors(status: str = "") -> Iterator[None]:
-    """Show the status while the block runs; end the command on an error of memkit."""
-    console = Console(stderr=True)
-    try:
-        if status:
-            with console.status(status):
-                yield
-        else:
-            yield
-    except MemkitError as error:
-        stop(console, error)
 
 
 def _numbers(option: str, text: str) -> list[int]:
