@@ -4,6 +4,8 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
+from operator import itemgetter
 
 from evals.card.records import Regime
 from evals.card.state import QuestionState
@@ -34,10 +36,9 @@ def replay(haystack: Haystack, system: System) -> Iterator[QuestionState]:
     deletes are forgotten before any question.
     """
     turns, writing = 0, 0.0
-    for question in sorted(
-        haystack.questions, key=lambda question: turns_before(question, haystack)
-    ):
-        if (end := turns_before(question, haystack)) > turns:
+    ends = [(turns_before(question, haystack), question) for question in haystack.questions]
+    for end, question in sorted(ends, key=itemgetter(0)):
+        if end > turns:
             new = haystack.turns[turns:end]
             writing += _remember(system, new)
             _forget(haystack, system, new)
@@ -59,6 +60,7 @@ def online(
         system: the memory, empty.
         probed: ids of the questions that are repeated after every later step.
     """
+    stale = {turn for question in haystack.questions for turn in question.expected.stale_turns}
     repeated: list[Question] = []
     turns, writing = 0, 0.0
     for step, end in enumerate(boundaries(haystack, steps), start=1):
@@ -77,10 +79,11 @@ def online(
         ]
         for question in due:
             yield replace(state, question=question)
+        # a superseded answer is meant to disappear, so only answers that hold are repeated
         repeated += [
             question
             for question in due
-            if question.id in probed and _keeps_its_answer(question, haystack)
+            if question.id in probed and stale.isdisjoint(question.gold.turns)
         ]
         turns = end
 
@@ -97,12 +100,6 @@ def _forget(haystack: Haystack, system: System, turns: Sequence[Turn]) -> None:
     present = {turn.id for turn in turns}
     if deleted := tuple(turn_id for turn_id in haystack.forgotten if turn_id in present):
         system.forget(deleted)
-
-
-def _keeps_its_answer(question: Question, haystack: Haystack) -> bool:
-    """Return whether the answer holds to the end; a superseded answer is meant to disappear."""
-    stale = {turn for question in haystack.questions for turn in question.expected.stale_turns}
-    return stale.isdisjoint(question.gold.turns)
 
 
 def turns_before(question: Question, haystack: Haystack) -> int:
@@ -145,8 +142,6 @@ def sample(haystacks: Sequence[Haystack], most: int | None, seed: int) -> frozen
     rng = random.Random(seed)
     for name in sorted(kinds):
         rng.shuffle(kinds[name])
-    total = sum(map(len, kinds.values()))
-    chosen: list[str] = []
-    for place in range(max(map(len, kinds.values()), default=0)):
-        chosen += [kinds[name][place] for name in sorted(kinds) if place < len(kinds[name])]
-    return frozenset(chosen[: total if most is None else most])
+    rounds = zip_longest(*(kinds[name] for name in sorted(kinds)))  # one question of each kind
+    chosen = [question for round_ in rounds for question in round_ if question is not None]
+    return frozenset(chosen[:most])
