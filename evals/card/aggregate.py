@@ -50,16 +50,20 @@ def figures(records: Sequence[Record], seed: int) -> list[Figure]:
                 intervals = zip(names, means(some, names, seed), strict=True)
                 result += [_figure(part, group, *pair) for pair in intervals]
         score = right_by(questions)
-        result += [
-            _figure(part, ALL, *pair, score=score if pair[0] in _TRENDS else "")
-            for pair in chain(
-                _selective(questions, seed),
-                _trend("LN accuracy", _ln_accuracy, questions, ("prompt tokens", RIGHT), seed),
-                _trends(questions, part[1], score, seed),
-                _over_time(members, seed),
-                _costs(questions, seed),
-            )
-        ]
+        place = place_axis(part[1], score)
+        named = chain(
+            _selective(questions, seed),
+            _trend("LN accuracy", _ln_accuracy, questions, ("prompt tokens", RIGHT), seed),
+            *(
+                _trend(metric, trend, questions, (axis or place, score), seed)
+                for metric, (axis, trend) in _TRENDS.items()
+            ),
+            _over_time(members, seed),
+            _costs(questions, seed),
+        )
+        for metric, interval in named:
+            by = score if metric in _TRENDS else ""
+            result.append(_figure(part, ALL, metric, interval, by))
     return result
 
 
@@ -249,14 +253,6 @@ def place_axis(regime: Regime, score: str) -> str:
     window, on the place in the history.
     """
     return "place" if regime == "long context" and score == RIGHT else "depth"
-
-
-def _trends(
-    records: Sequence[Record], regime: Regime, score: str, seed: int
-) -> Iterator[NamedInterval]:
-    for metric, (axis, trend) in _TRENDS.items():
-        names = axis or place_axis(regime, score), score
-        yield from _trend(metric, trend, records, names, seed)
 
 
 def _trend(

@@ -9,8 +9,7 @@ from evals.card import answering, score, task, violations
 from evals.card.audit import judge
 from evals.card.config import Config, ModelSpec
 from evals.card.records import Record, Regime
-from evals.card.state import Evidence, Places, QuestionState
-from evals.card.task import Task
+from evals.card.task import Evidence, Places, QuestionState, Task
 from evals.data.haystack import Haystack
 from evals.metrics import recognition
 from evals.metrics.retrieval import SERVED, places, sessions

@@ -181,7 +181,8 @@ def _foreign_code(config: Config) -> list[object]:
     ]
     for system in config.systems:
         if system in _PACKAGES:
-            versions.append((system, _version(_PACKAGES[system])))
+            packages = metadata.distributions(name=_PACKAGES[system])
+            versions.append((system, [package.version for package in packages]))
         elif ":" in system:
             versions.append((system, _module_hash(system.partition(":")[0])))
     return versions
@@ -192,13 +193,6 @@ def _model_files(folder: Path) -> list[object]:
     files = (file for file in sorted(folder.rglob("*")) if file.is_file())
     states = ((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
     return [str(folder.resolve()), *states]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _module_hash(module: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from evals.card.records import Regime
-from evals.card.state import Evidence, QuestionState
+from evals.card.task import Evidence, QuestionState
 from evals.metrics import answers, current, dates, episodic, grounding, recognition
 from evals.metrics import retrieval as metrics
 from evals.metrics.retrieval import SERVED
@@ -16,9 +16,10 @@ WINDOW = timedelta(days=30)  # of the anchoring error: a date that is a month of
 CONFLICT, PREFERENCE, UPDATE = "conflict", "preference", "knowledge-update"  # kinds of question
 
 Scores = dict[str, float]
+_Scores = dict[str, float | None]  # None: does not apply
 
 
-def _without_none(scores: Mapping[str, float | None]) -> Scores:
+def _without_none(scores: _Scores) -> Scores:
     return {name: value for name, value in scores.items() if value is not None}
 
 
@@ -27,41 +28,36 @@ def _without_none(scores: Mapping[str, float | None]) -> Scores:
 
 def search(state: QuestionState, evidence: Evidence) -> Scores:
     """Return the scores of the memory's part: they do not depend on a model's reply."""
-    packed = _packed(state, evidence)
-    if not evidence.ranks:
-        return packed
-    return (
-        packed
-        | _refusal(evidence.refuses, state, prefix="system ")
-        | _turns(state, evidence)
-        | _sessions(evidence.session_places)
-        | _versions(state, evidence)
-        | _events(state, evidence)
-    )
+    scores = _packed(state, evidence)
+    if evidence.ranks:
+        scores |= _refusal(evidence.refuses, state, prefix="system ")
+        scores |= _turns(state, evidence)
+        scores |= _sessions(evidence.session_places)
+        scores |= _versions(state, evidence)
+        scores |= _events(state, evidence)
+    return _without_none(scores)
 
 
-def _turns(state: QuestionState, evidence: Evidence) -> Scores:
+def _turns(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return the scores of the gold turns' places, and of the gold in fixed token budgets."""
     places = evidence.gold_places
     if not places:
         return {}
     served = metrics.places(evidence.served, state.gold)
-    scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
+    scores: _Scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
     for budget, gold in (evidence.gold_in or {}).items():
         scores[f"share in {budget} tokens"] = gold / len(state.gold)
     scores[f"served recall@{SERVED}"] = metrics.recall(served, SERVED)
     scores |= {f"any@{k}": metrics.any_of(places, k) for k in (1, 5, 10)}
-    return scores | _without_none(
-        {
-            "MRR": metrics.reciprocal_rank(places),
-            "NDCG@10": metrics.ndcg(places, 10),
-            "P@5": metrics.precision(places, 5),
-            "AUPRC": metrics.average_precision(places),
-        }
-    )
+    return scores | {
+        "MRR": metrics.reciprocal_rank(places),
+        "NDCG@10": metrics.ndcg(places, 10),
+        "P@5": metrics.precision(places, 5),
+        "AUPRC": metrics.average_precision(places),
+    }
 
 
-def _sessions(places: metrics.Places) -> Scores:
+def _sessions(places: metrics.Places) -> _Scores:
     """Return the scores of the gold sessions' places."""
     if not places:
         return {}
@@ -73,21 +69,19 @@ def _sessions(places: metrics.Places) -> Scores:
     }
 
 
-def _packed(state: QuestionState, evidence: Evidence) -> Scores:
+def _packed(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return the scores of the turns in the prompt."""
     gold, turns, answerable = state.gold, evidence.packed.turns, state.question.answerable
     steps = state.question.expected.steps
     spurious = episodic.spurious_replay(turns, gold, answerable=answerable)
-    return _without_none(
-        {
-            "share in budget": grounding.context_recall(turns, gold) if gold else None,
-            "context precision": grounding.context_precision(turns, gold) if gold else None,
-            "evidence F1": grounding.evidence_f1(turns, gold),
-            "step order": episodic.step_order(turns, steps) if steps else None,
-            "procedure F1": _procedure(turns, steps),
-            "spurious replay": spurious if gold or not answerable else None,
-        }
-    )
+    return {
+        "share in budget": grounding.context_recall(turns, gold) if gold else None,
+        "context precision": grounding.context_precision(turns, gold) if gold else None,
+        "evidence F1": grounding.evidence_f1(turns, gold),
+        "step order": episodic.step_order(turns, steps) if steps else None,
+        "procedure F1": _procedure(turns, steps),
+        "spurious replay": spurious if gold or not answerable else None,
+    }
 
 
 def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
@@ -96,10 +90,10 @@ def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
     return episodic.procedure_f1([turn for turn in turns if turn in gold], steps) if steps else None
 
 
-def _versions(state: QuestionState, evidence: Evidence) -> Scores:
+def _versions(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return whether current versions precede stale ones, and both sides of a conflict appear."""
     places, stale = evidence.current_places, evidence.stale_places
-    scores = {
+    scores: _Scores = {
         "freshness hit": current.freshness_hit(places, stale, SERVED) if stale else None,
         "out-of-date use": current.out_of_date_use(places, stale) if places else None,
     }
@@ -116,7 +110,7 @@ def _versions(state: QuestionState, evidence: Evidence) -> Scores:
         scores["conflict shown"] = current.conflict_shown(newest, older, SERVED)
     if state.question.kind == UPDATE and state.question.answerable:
         scores["newest above older"] = _newest_above_older(state, evidence)
-    return _without_none(scores)
+    return scores
 
 
 def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | None:
@@ -136,29 +130,25 @@ def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | Non
     )
 
 
-def _events(state: QuestionState, evidence: Evidence) -> Scores:
+def _events(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return whether the events of a question with several steps are replayed."""
     steps = state.question.expected.steps
     if not steps:
         return {}
-    return _without_none(
-        {
-            "event F1": episodic.event_f1(evidence.ranking[: len(steps)], steps),
-            "replay@10": episodic.replay_at_k(evidence.gold_places, SERVED),
-        }
-    )
+    return {
+        "event F1": episodic.event_f1(evidence.ranking[: len(steps)], steps),
+        "replay@10": episodic.replay_at_k(evidence.gold_places, SERVED),
+    }
 
 
-def _refusal(refused: bool | None, state: QuestionState, *, prefix: str = "") -> Scores:
+def _refusal(refused: bool | None, state: QuestionState, *, prefix: str = "") -> _Scores:
     if refused is None:
         return {}
     answerable = state.question.answerable
-    return _without_none(
-        {
-            f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
-            f"{prefix}false refusal": current.false_refusal(refused=refused, answerable=answerable),
-        }
-    )
+    return {
+        f"{prefix}abstention": current.abstention(refused=refused, answerable=answerable),
+        f"{prefix}false refusal": current.false_refusal(refused=refused, answerable=answerable),
+    }
 
 
 # ---- the reply
@@ -166,36 +156,28 @@ def _refusal(refused: bool | None, state: QuestionState, *, prefix: str = "") ->
 
 def reply(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     """Return the scores of the model's reply, judged by rules alone."""
-    return (
-        _refusal(refused(evidence, text), state)
-        | _right(state, text)
-        | _ordered(state, text)
-        | _grounded(state, evidence, text)
-    )
+    scores = _refusal(refused(evidence, text), state) | _right(state, text)
+    return _without_none(scores | _ordered(state, text) | _grounded(state, evidence, text))
 
 
-def _ordered(state: QuestionState, text: str) -> Scores:
+def _ordered(state: QuestionState, text: str) -> _Scores:
     """Return whether the reply tells the steps in order; words unique to a turn identify it."""
     steps = state.question.expected.steps
     lines = [state.text_of[turn] for turn in steps]
     mentioned = [steps[n] for n in grounding.mentioned(text, lines)]
-    return _without_none(
-        {
-            "reply step order": episodic.step_order(mentioned, steps),
-            "reply procedure F1": _procedure(mentioned, steps),
-        }
-    )
+    return {
+        "reply step order": episodic.step_order(mentioned, steps),
+        "reply procedure F1": _procedure(mentioned, steps),
+    }
 
 
-def _right(state: QuestionState, text: str) -> Scores:
+def _right(state: QuestionState, text: str) -> _Scores:
     """Return whether the reply is right, by the expected and the stale answers."""
     expected, kind = state.question.expected, state.question.kind
     right, stale = expected.answers, expected.stale
-    scores: dict[str, float | None] = {
-        "out-of-date reply": current.out_of_date_reply(text, right, stale)
-    }
+    scores: _Scores = {"out-of-date reply": current.out_of_date_reply(text, right, stale)}
     if not state.question.answerable or not right:
-        return _without_none(scores)
+        return scores
     scores |= {
         "EM": answers.exact(text, right),
         "F1": answers.f1(text, right),
@@ -208,10 +190,10 @@ def _right(state: QuestionState, text: str) -> Scores:
         scores["preference retention"] = current.preference_retained(text, right, stale)
     if gold := dates.days(right):
         scores["anchoring error"] = episodic.anchoring_error(dates.days([text]), gold, WINDOW)
-    return _without_none(scores)
+    return scores
 
 
-def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
+def _grounded(state: QuestionState, evidence: Evidence, text: str) -> _Scores:
     """Return whether the prompt supports the claims of the reply."""
     lines = state.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
@@ -219,14 +201,12 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     context = [*passages, *evidence.packed.text.splitlines()]  # summaries and pieces of turns too
     gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
-    return _without_none(
-        {
-            "citation coverage": grounding.citation_coverage(text, context),
-            "unsupported claims": grounding.unsupported_claim_rate(text, context),
-            "attribution": grounding.attribution(text, passages, gold) if gold else None,
-            "replay support": episodic.replay_support(text, replayed) if gold else None,
-        }
-    )
+    return {
+        "citation coverage": grounding.citation_coverage(text, context),
+        "unsupported claims": grounding.unsupported_claim_rate(text, context),
+        "attribution": grounding.attribution(text, passages, gold) if gold else None,
+        "replay support": episodic.replay_support(text, replayed) if gold else None,
+    }
 
 
 def likelihoods(choices: Sequence[float], wordings: Sequence[float], regime: Regime) -> Scores:

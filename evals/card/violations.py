@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from evals.card.state import Evidence, QuestionState
+from evals.card.task import Evidence, QuestionState
 from evals.metrics import answers, dates, grounding
 from memkit import Turn
 
