@@ -97,23 +97,16 @@ def group_by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:
     """
     kinds = group_by(records, lambda record: record.kind)
     groups = {ALL: list(records)}
-    if any(
-        not record.answerable and (record.places or record.session_places) for record in records
-    ):
+    if any(not r.answerable and (r.places or r.session_places) for r in records):
         answerable = [record for record in records if record.answerable]
         groups |= {ANSWERABLE: answerable} if answerable else {}
-        mixed = {
-            kind
-            for kind, members in kinds.items()
-            if len({record.answerable for record in members}) > 1
-        }
-        kinds = group_by(
-            list(chain(*kinds.values())),
-            lambda record: (
-                record.kind
-                + (", unanswerable" if record.kind in mixed and not record.answerable else "")
-            ),
-        )
+        mixed = {kind for kind, some in kinds.items() if len({r.answerable for r in some}) > 1}
+
+        def name(record: Record) -> str:
+            split = record.kind in mixed and not record.answerable
+            return f"{record.kind}, unanswerable" if split else record.kind
+
+        kinds = group_by(list(chain(*kinds.values())), name)
     return groups | (kinds if len(kinds) > 1 and ALL not in kinds else {})
 
 
@@ -215,10 +208,9 @@ def confidence_and_errors(records: Sequence[Record]) -> tuple[Floats, Flags]:
     An answer to an unanswerable question is wrong even if the search finds the related turns that
     some data sets name.
     """
-    errors = np.array(
-        [not (record.answerable and record.scores.get(HIT)) for record in records], dtype=bool
-    )
-    return abstention.confidences([record.confidence for record in records]), errors
+    errors = [not (record.answerable and record.scores.get(HIT)) for record in records]
+    confidences = abstention.confidences([record.confidence for record in records])
+    return confidences, np.array(errors, dtype=bool)
 
 
 def _selective(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
@@ -322,9 +314,8 @@ def _over_time(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
 def accuracy(records: Sequence[Record]) -> Accuracy:
     """Return the share of each block's questions with evidence in the ranking after each step.
 
-    Args:
-        records: of one conversation. Only repeated questions count, and those of the last step,
-            after which none is repeated.
+    Of the records of one conversation, those of repeated questions count, and those of the last
+    step, after which no question is repeated.
     """
     last = max((record.step for record in records), default=0)
     questions = _repeated_questions(records)

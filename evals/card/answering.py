@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from evals.card.config import JudgeSpec, ModelSpec
+from evals.card.config import JudgeSpec
 from memkit.errors import InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Usage
@@ -107,7 +107,7 @@ def _loss(model: Any, prompt_output: Any, text: str) -> float:
 
 
 @lru_cache(maxsize=2)  # the answering model and the judge, once per process
-def load(spec: ModelSpec | JudgeSpec) -> Model:
+def load(spec: JudgeSpec) -> Model:
     """Return the model that a config names.
 
     Raises:

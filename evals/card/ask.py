@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from evals.card import answering, score, task, violations
 from evals.card.audit import judge
@@ -23,25 +23,16 @@ _NO_MEMORY = ("parametric", "long context")  # regimes without a search
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """Asks and scores every system in the same way.
-
-    Args:
-        config: of the card.
-        count: counts a text's tokens, for the memory's share of the prompt.
-        uncached: disables the embedder's cache inside the block, where the call is timed.
-        model: answers the questions; None: only the search is scored.
-        judge: judges replies, in addition to the scores that need no judge.
-        answered: ids of the questions that the model answers.
-        probed: online, ids of the questions that are repeated.
-    """
+    """Asks and scores every system in the same way."""
 
     config: Config
-    count: Counter
+    count: Counter  # of a text's tokens, for the memory's share of the prompt
+    # disables the embedder's cache inside the block, where the call is timed
     uncached: Callable[[], AbstractContextManager[None]] = nullcontext
-    model: Model | None = None
-    judge: Model | None = None
-    answered: frozenset[str] = field(default_factory=frozenset)
-    probed: frozenset[str] = field(default_factory=frozenset)
+    model: Model | None = None  # answers the questions; None: only the search is scored
+    judge: Model | None = None  # judges replies, in addition to the scores that need no judge
+    answered: frozenset[str] = frozenset()  # ids of the questions that the model answers
+    probed: frozenset[str] = frozenset()  # online, ids of the questions that are repeated
 
     def run(self, task_: Task, haystack: Haystack, system: System) -> list[Record]:
         """Return the records of a task, and close the system."""
@@ -85,10 +76,8 @@ class Evaluator:
         self, system: System, task_: Task, state: QuestionState
     ) -> tuple[Evidence, dict[str, float]]:
         """Return the system's evidence for a question, and its costs."""
-        query, config = state.query, self.config
-        served: list[ScoredTurn] = []
-        ranking: list[ScoredTurn] = []
-        costs: dict[str, float] = {}
+        query, config, costs = state.query, self.config, dict[str, float]()
+        served, ranking = list[ScoredTurn](), list[ScoredTurn]()
         ranks = task_.regime not in _NO_MEMORY
         if ranks:
             with self.uncached():
@@ -98,7 +87,9 @@ class Evaluator:
             ranking = served if config.depth == SERVED else system.ask(query, config.depth)
             if state.turns:
                 costs["write ms per turn"] = state.writing / state.turns
-        packed = system.pack(query, self._budget(task_))
+        # in long context, the model's window is for the memory
+        budget = self._spec.window if task_.regime == "long context" else config.budget
+        packed = system.pack(query, budget)
         costs["memory tokens"] = float(self.count(packed.text))
         if (footprint := system.footprint()) is not None:
             costs["footprint"] = float(footprint)
@@ -129,10 +120,6 @@ class Evaluator:
                 },
             )
         return evidence, costs
-
-    def _budget(self, task_: Task) -> int:
-        """Return the tokens for the memory; in long context, the model's window."""
-        return self._spec.window if task_.regime == "long context" else self.config.budget
 
     @property
     def _spec(self) -> ModelSpec:

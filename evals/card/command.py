@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -104,15 +105,8 @@ def card(
 
 def arguments() -> list[str]:
     """Return the arguments of this command, with file names in place of paths."""
-    return [_without_folders(argument) for argument in sys.argv[1:]]
-
-
-def _without_folders(argument: str) -> str:
-    """Return an argument with a file name for a path: "locomo=/home/a.json" as "locomo=a.json"."""
-    head, equals, path = argument.partition("=")
-    if equals and "/" not in head:
-        return f"{head}={_without_folders(path)}"
-    return Path(argument).name
+    # the folders in "/home/ann/locomo10.json" and in "locomo=/home/ann/locomo10.json"
+    return [re.sub(r"[^=]*/(?=.)", "", argument) for argument in sys.argv[1:]]
 
 
 @app.command()

@@ -82,9 +82,8 @@ def _risk(records: Sequence[Record], seed: int) -> list[Point]:
         return np.interp(_COVERAGES, coverage, risk)
 
     values = risks(np.arange(len(ranked)))
-    resampled = [
-        risks(rows) for rows in statistics.resamples([record.task for record in ranked], seed)
-    ]
+    tasks = [record.task for record in ranked]
+    resampled = [risks(rows) for rows in statistics.resamples(tasks, seed)]
     low, high = np.percentile(resampled or [values], statistics.RANGE, axis=0)
     points = zip(*(array.tolist() for array in (_COVERAGES, values, low, high)), strict=True)
     return [
@@ -103,9 +102,7 @@ def _over_time(records: Sequence[Record], seed: int) -> list[Point]:
 
 def _cost(records: Sequence[Record], metric: str, seed: int) -> list[Point]:
     """Return one point: the mean tokens of memory in a prompt, and the share of right answers."""
-    tokens = [
-        record.costs["memory tokens"] for record in records if "memory tokens" in record.costs
-    ]
+    tokens = [r.costs["memory tokens"] for r in records if "memory tokens" in r.costs]
     if not tokens or not any(metric in record.scores for record in records):
         return []
     return [_mean_point(float(np.mean(tokens)), "memory tokens", records, metric, seed)]

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -84,17 +84,21 @@ def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
     missing = _missing(config)
     jobs = _plan(config, options, sets, left_out={reason.what for reason in missing})
     pending = [job for job in jobs if not job.file.exists()]
-    if pending:
-        _prepare(config, sets, jobs[0].cache, watch)
+    if pending:  # embed all turns and questions in advance, so that no search includes it
+        inner = embedder(config.embedder)
+        haystacks = chain(*(data_set.haystacks for data_set in sets))
+        all_texts = chain(*(texts(haystack, inner) for haystack in haystacks))
+        with CachedEmbedder(inner, jobs[0].cache) as cached:
+            cached.prepare(all_texts, partial(watch, "embedding"))
     questions = {job.file: job.questions for job in jobs}
     total = sum(questions.values())
     done = total - sum(job.questions for job in pending)
     watch("questions", done, total)
     with _pool(options) as map_jobs:
         for file, text in map_jobs(work, pending):
-            partial = file.with_suffix(f".{os.getpid()}.part")
-            partial.write_text(text)
-            partial.replace(file)
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text)
+            part.replace(file)
             done += questions[file]
             watch("questions", done, total)
     task_result = TypeAdapter(TaskResult)
@@ -202,17 +206,6 @@ def _module_hash(module: str) -> str:
     path = Path(name)
     files = sorted(path.parent.rglob("*.py")) if "." in module else [path]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch) -> None:
-    """Embed all turns and questions in advance, so that no search includes it."""
-    inner = embedder(config.embedder)
-    haystacks = chain(*(data_set.haystacks for data_set in sets))
-    with CachedEmbedder(inner, cache) as cached:
-        cached.prepare(
-            chain(*(texts(haystack, inner) for haystack in haystacks)),
-            lambda done, total: watch("embedding", done, total),
-        )
 
 
 def texts(haystack: Haystack, inner: Embedder) -> Iterator[str]:

@@ -76,10 +76,8 @@ class QuestionState:
     def visible(self) -> frozenset[str]:
         """Ids of the turns that precede the question and are not deleted."""
         now, turns = self.query.asked_at, self.haystack.turns[: self.turns]
-        past = [
-            turn for turn in turns if now is None or turn.said_at is None or turn.said_at <= now
-        ]
-        return frozenset(turn.id or "" for turn in past) - self.forgotten
+        past = (t.id or "" for t in turns if not (now and t.said_at and t.said_at > now))
+        return frozenset(past) - self.forgotten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +130,7 @@ def online(
     """Yield every question after the step that completes its evidence, and repeat some later.
 
     A repeated question is a probe: only its search is scored, to measure the effect of later
-    writes.
-
-    Args:
-        steps: maintenance steps of the conversation.
-        haystack: the conversation.
-        system: the memory, empty.
-        probed: ids of the questions that are repeated after every later step.
+    writes. `probed` has the ids of the questions that are repeated after every later step.
     """
     stale = {turn for question in haystack.questions for turn in question.expected.stale_turns}
     repeated: list[Question] = []
@@ -169,7 +161,7 @@ def online(
 
 
 def _remember(system: System, turns: Sequence[Turn]) -> float:
-    """Remember turns; return the time in milliseconds."""
+    """Add turns to the memory; return the time in milliseconds."""
     started = time.perf_counter()
     system.remember(turns)
     return 1000 * (time.perf_counter() - started)
