@@ -39,8 +39,6 @@ def bench(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data",
-            "--dialogue",
             help="Real text, for benchmarks that use it: locomo10.json, or (index) a .txt.",
         ),
     ] = None,
@@ -83,27 +81,20 @@ def show(files: Annotated[list[Path], typer.Argument(help="Result files.")]) -> 
             print(report.markdown(result) + "\n")
 
 
+_REPLACED = {  # commands of 0.4.0
+    "retrieval": "card --config evals/card/configs/retrieval.toml",
+    "thoughts": "card --config evals/card/configs/memorycode.toml (or updates.toml), study growth, "
+    "study precision",
+}
 _ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-@app.command(hidden=True, context_settings=_ANY_ARGUMENTS)
-def retrieval() -> None:
-    """Say which card replaces the command of 0.4.0."""
-    _replaced("retrieval", "card --config evals/card/configs/retrieval.toml")
-
-
-@app.command(hidden=True, context_settings=_ANY_ARGUMENTS)
-def thoughts() -> None:
+@app.command("retrieval", hidden=True, context_settings=_ANY_ARGUMENTS)
+@app.command("thoughts", hidden=True, context_settings=_ANY_ARGUMENTS)
+def replaced(context: typer.Context) -> None:
     """Say which card or study replaces the command of 0.4.0."""
-    _replaced(
-        "thoughts", "card --config evals/card/configs/memorycode.toml (or updates.toml), study "
-        "growth, study precision"
-    )  # fmt: skip
-
-
-def _replaced(name: str, command: str) -> None:
-    console = Console(stderr=True)
-    console.print(f"evals: {name} is now: python -m evals {command}", soft_wrap=True, markup=False)
+    name = context.info_name or ""
+    typer.echo(f"evals: {name} is now: python -m evals {_REPLACED[name]}", err=True)
     raise typer.Exit(2)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evals.card.records import Record
-from evals.card.state import Evidence, QuestionState
+from evals.card.task import Evidence, QuestionState
 from evals.data.haystack import PUBLISHED, ExpectedAnswer, Gold, Haystack, Query, Question
 from evals.metrics.retrieval import places
 from evals.systems.protocol import PackedContext, ScoredTurn

@@ -125,8 +125,8 @@ def test_a_reply_says_what_it_took() -> None:
     scripted = ScriptedModel([" In Oslo, by the sea. "])
     messages = answering.question("Where?", "", scripted)
     found = answering.reply(scripted, messages, 2)
-    assert (found.text, found.new_tokens) == ("In Oslo,", 2)
-    assert found.prompt_tokens == scripted.count(messages)
+    assert (found.text, found.costs["new tokens"]) == ("In Oslo,", 2)
+    assert found.costs["prompt tokens"] == scripted.count(messages)
 
 
 def test_a_local_model_has_to_be_named() -> None:

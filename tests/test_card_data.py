@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from made_up import conversation, erratum, locomo_file, longmemeval_file, question, remembered
 
-from evals.card.state import QuestionState
+from evals.card.task import QuestionState
 from evals.data import registry as data
 from evals.data.haystack import AUDITED, PUBLISHED, ExpectedAnswer, Gold, Question
 from evals.data.registry import FORMATS, Spec

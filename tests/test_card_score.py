@@ -221,8 +221,9 @@ def test_a_reply_tells_steps_in_the_order_in_which_it_first_mentions_them(
 
 
 def test_likelihoods_are_compared_with_those_of_the_foils() -> None:
-    assert score.recognition(1.0, [2.0, 0.5, 1.0, 3.0]) == {"recognition": (2 + 0.5) / 4}
-    assert score.exposure(1.0, [2.0, 0.5, 3.0]) == {"exposure": log2(4) - log2(2)}
+    losses = [1.0, 2.0, 0.5, 1.0, 3.0]
+    assert score.likelihoods(losses, [], "replay") == {"recognition": (2 + 0.5) / 4}
+    assert score.likelihoods(losses, [], "parametric")["exposure"] == log2(5) - log2(2)
 
 
 def test_days_are_read_in_every_usual_form_and_impossible_ones_passed_over() -> None:
@@ -387,4 +388,4 @@ def test_a_year_may_be_worked_out_and_a_sentence_may_be_all_of_the_answer() -> N
 
 
 def test_a_sentence_is_recognised_among_its_paraphrases() -> None:
-    assert score.wording(1.0, [2.0, 0.5]) == {"wording recognition": 0.5}
+    assert score.likelihoods([], [1.0, 2.0, 0.5], "replay") == {"wording recognition": 0.5}

@@ -1,17 +1,24 @@
-"""Compute figures from records: the mean of every score, and statistics of many records."""
+"""Compute figures from records: the mean of every score, and statistics of many records.
+
+Metrics over time say how later writes change the scores of earlier questions. The questions that
+are first put after the same step form a block; every later step repeats them, or a sample of them.
+Then only the sample counts: the scores of all questions and of a sample would differ without any
+forgetting. (The papers call a block a task; here a task is a unit of work.)
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import isfinite, log
+from itertools import chain
+from math import inf, isfinite, log
+from typing import TypeVar
 
 import numpy as np
 
-from evals.card import online
 from evals.card.records import Figure, Record, Regime
 from evals.metrics import confidence as abstention
-from evals.metrics import position
+from evals.metrics import episodic, position, stability
 from evals.metrics.catalogue import METRICS
 from evals.metrics.confidence import Flags, Floats
 from evals.stats import bootstrap as statistics
@@ -22,12 +29,15 @@ ALL, ANSWERABLE = "all", "answerable"
 HIT = "any@10"  # the score of a right search
 RIGHT = "contains"  # the score of a right reply
 PACKED = "share in budget"  # the score of a right prompt, without search and reply
+WINDOW = 3  # steps within which the largest drop is measured
 _TIMES = ("search ms", "answer ms")
 _PROMPT = ("reused tokens", "prompt tokens")
 
 Part = tuple[str, Regime, str]  # data, regime, system
 NamedInterval = tuple[str, Interval]  # a metric and its value
-Trend = Callable[[Floats, Floats], float | None]  # a statistic of an axis and a score
+Trend = Callable[[list[float], list[float]], float | None]  # a statistic of an axis and a score
+Accuracy = Sequence[Sequence[float | None]]  # [step][block]; None: not put yet
+Key = TypeVar("Key", bound=Hashable)
 
 
 def figures(records: Sequence[Record], seed: int) -> list[Figure]:
@@ -36,53 +46,24 @@ def figures(records: Sequence[Record], seed: int) -> list[Figure]:
     for part, members in group_by_system(records).items():
         questions = [record for record in members if not record.probe]
         for group, some in group_by_kind(questions).items():
-            result += _means(part, group, some, seed)
+            if names := list(dict.fromkeys(name for record in some for name in record.scores)):
+                intervals = zip(names, means(some, names, seed), strict=True)
+                result += [_figure(part, group, *pair) for pair in intervals]
         score = right_by(questions)
-        trends = _trends(questions, part[1], score, seed)
-        result += [_figure(part, ALL, *pair) for pair in _selective(questions, seed)]
-        result += [_figure(part, ALL, *pair) for pair in _by_length(questions, seed)]
-        result += [_figure(part, ALL, *pair, score=score) for pair in trends]
-        result += [_figure(part, ALL, *pair) for pair in online.figures(members, seed)]
-        result += [_figure(part, ALL, *pair) for pair in _costs(questions, seed)]
-    return result
-
-
-def group_by_system(records: Sequence[Record]) -> dict[Part, list[Record]]:
-    """Return records by data set, regime and system."""
-    parts: dict[Part, list[Record]] = {}
-    for record in records:
-        parts.setdefault((record.data, record.regime, record.system), []).append(record)
-    return parts
-
-
-def group_by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return records by kind of question, and all of them if there is more than one kind.
-
-    Some data sets name turns that are related to an unanswerable question. Their scores are means
-    over other questions than those of answerable questions, so then both are separate groups.
-    """
-    apart = any(
-        not record.answerable and (record.places or record.session_places) for record in records
-    )
-    kinds: dict[str, list[Record]] = {}
-    for record in records:
-        kinds.setdefault(record.kind, []).append(record)
-    groups = {ALL: list(records)}
-    if apart:
-        answerable = [record for record in records if record.answerable]
-        groups |= {ANSWERABLE: answerable} if answerable else {}
-        kinds = _split_unanswerable(kinds)
-    return groups | (kinds if len(kinds) > 1 and ALL not in kinds else {})
-
-
-def _split_unanswerable(kinds: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """Return the kinds with the unanswerable questions of a mixed kind as a kind of their own."""
-    result: dict[str, list[Record]] = {}
-    for kind, records in kinds.items():
-        mixed = len({record.answerable for record in records}) > 1
-        for record in records:
-            suffix = ", unanswerable" if mixed and not record.answerable else ""
-            result.setdefault(kind + suffix, []).append(record)
+        place = place_axis(part[1], score)
+        named = chain(
+            _selective(questions, seed),
+            _trend("LN accuracy", _ln_accuracy, questions, ("prompt tokens", RIGHT), seed),
+            *(
+                _trend(metric, trend, questions, (axis or place, score), seed)
+                for metric, (axis, trend) in _TRENDS.items()
+            ),
+            _over_time(members, seed),
+            _costs(questions, seed),
+        )
+        for metric, interval in named:
+            by = score if metric in _TRENDS else ""
+            result.append(_figure(part, ALL, metric, interval, by))
     return result
 
 
@@ -93,6 +74,40 @@ def _figure(part: Part, group: str, metric: str, interval: Interval, score: str 
         layer=METRICS[metric].layer, metric=metric, data=data, group=group, regime=regime,
         system=system, value=interval.value, low=low, high=high, n=interval.n, score=score,
     )  # fmt: skip
+
+
+def group_by(records: Sequence[Record], key: Callable[[Record], Key]) -> dict[Key, list[Record]]:
+    """Return records by a key, in the order in which the keys appear."""
+    groups: dict[Key, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
+
+
+def group_by_system(records: Sequence[Record]) -> dict[Part, list[Record]]:
+    """Return records by data set, regime and system."""
+    return group_by(records, lambda record: (record.data, record.regime, record.system))
+
+
+def group_by_kind(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return records by kind of question, and all of them if there is more than one kind.
+
+    Some data sets name turns that are related to an unanswerable question. Their scores are means
+    over other questions than those of answerable questions, so then both are separate groups.
+    """
+    kinds = group_by(records, lambda record: record.kind)
+    groups = {ALL: list(records)}
+    if any(not r.answerable and (r.places or r.session_places) for r in records):
+        answerable = [record for record in records if record.answerable]
+        groups |= {ANSWERABLE: answerable} if answerable else {}
+        mixed = {kind for kind, some in kinds.items() if len({r.answerable for r in some}) > 1}
+
+        def name(record: Record) -> str:
+            split = record.kind in mixed and not record.answerable
+            return f"{record.kind}, unanswerable" if split else record.kind
+
+        kinds = group_by(list(chain(*kinds.values())), name)
+    return groups | (kinds if len(kinds) > 1 and ALL not in kinds else {})
 
 
 def ends(interval: Interval) -> tuple[float | None, float | None]:
@@ -108,14 +123,6 @@ def ends(interval: Interval) -> tuple[float | None, float | None]:
 
 
 # ---- means
-
-
-def _means(part: Part, group: str, records: Sequence[Record], seed: int) -> Iterator[Figure]:
-    names = list(dict.fromkeys(name for record in records for name in record.scores))
-    if not names:
-        return
-    for name, interval in zip(names, means(records, names, seed), strict=True):
-        yield _figure(part, group, name, interval)
 
 
 def means(records: Sequence[Record], names: Sequence[str], seed: int) -> list[Interval]:
@@ -174,14 +181,12 @@ def _reuse(tokens: Floats) -> float | None:
 
 
 def _bootstrapped(
-    metric: str,
-    statistic: Callable[[Rows], float | None],
-    records: Sequence[Record],
-    seed: int,
-) -> Iterator[NamedInterval]:
+    metric: str, statistic: Callable[[Rows], float | None], records: Sequence[Record], seed: int,
+    absent: float | None = None,
+) -> Iterator[NamedInterval]:  # fmt: skip
     """Yield a statistic of record numbers with its interval; nothing where it has no value."""
     tasks = [record.task for record in records]
-    interval = statistics.bootstrap(statistic, tasks, seed) if records else None
+    interval = statistics.bootstrap(statistic, tasks, seed, absent=absent) if records else None
     if interval is not None:
         yield metric, interval
 
@@ -203,10 +208,9 @@ def confidence_and_errors(records: Sequence[Record]) -> tuple[Floats, Flags]:
     An answer to an unanswerable question is wrong even if the search finds the related turns that
     some data sets name.
     """
-    errors = np.array(
-        [not (record.answerable and record.scores.get(HIT)) for record in records], dtype=bool
-    )
-    return abstention.confidences([record.confidence for record in records]), errors
+    errors = [not (record.answerable and record.scores.get(HIT)) for record in records]
+    confidences = abstention.confidences([record.confidence for record in records])
+    return confidences, np.array(errors, dtype=bool)
 
 
 def _selective(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
@@ -222,20 +226,6 @@ def _selective(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
     yield from _bootstrapped(
         "AUROC", lambda rows: abstention.auroc(best[rows], answerable[rows]), searches, seed
     )
-
-
-def _by_length(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
-    replies = [
-        record for record in records if RIGHT in record.scores and "prompt tokens" in record.costs
-    ]
-    right = np.array([record.scores[RIGHT] for record in replies])
-    tokens = np.array([record.costs["prompt tokens"] for record in replies])
-    statistic = partial(_at_rows, _ln_accuracy, tokens, right)
-    yield from _bootstrapped("LN accuracy", statistic, replies, seed)
-
-
-def _ln_accuracy(tokens: Floats, right: Floats) -> float:
-    return float(right.mean()) / log(float(tokens.mean()))
 
 
 def right_by(records: Sequence[Record]) -> str:
@@ -257,44 +247,110 @@ def place_axis(regime: Regime, score: str) -> str:
     return "place" if regime == "long context" and score == RIGHT else "depth"
 
 
-def _trends(
-    records: Sequence[Record], regime: Regime, score: str, seed: int
-) -> Iterator[NamedInterval]:
-    for metric, (name, trend) in _TRENDS.items():
-        axis = name or place_axis(regime, score)
-        placed = [record for record in records if axis in record.axes and score in record.scores]
-        xs = np.array([record.axes[axis] for record in placed])
-        ys = np.array([record.scores[score] for record in placed])
-        yield from _bootstrapped(metric, partial(_at_rows, trend, xs, ys), placed, seed)
+def _trend(
+    metric: str, trend: Trend, records: Sequence[Record], names: tuple[str, str], seed: int,
+    *, absent: float | None = None,
+) -> Iterator[NamedInterval]:  # fmt: skip
+    """Yield a statistic of an axis (or cost) and a score, of the records that have both."""
+    axis, score = names
+    placed = [r for r in records if axis in {**r.axes, **r.costs} and score in r.scores]
+    xs = np.array([{**record.costs, **record.axes}[axis] for record in placed])
+    ys = np.array([record.scores[score] for record in placed])
+    yield from _bootstrapped(
+        metric, lambda rows: trend(xs[rows].tolist(), ys[rows].tolist()), placed, seed, absent
+    )
 
 
-def _at_rows(trend: Trend, xs: Floats, ys: Floats, rows: Rows) -> float | None:
-    return trend(xs[rows], ys[rows])
+def _ln_accuracy(tokens: list[float], right: list[float]) -> float:
+    return float(np.mean(right)) / log(float(np.mean(tokens)))
 
 
-def _mid_drop(xs: Floats, ys: Floats) -> float | None:
-    return position.mid_drop(position.curve(zip(xs.tolist(), ys.tolist(), strict=True)))
+def _mid_drop(xs: list[float], ys: list[float]) -> float | None:
+    return position.mid_drop(position.curve(zip(xs, ys, strict=True)))
 
 
-def _slope_from_zero(xs: Floats, ys: Floats) -> float | None:
-    return position.log_slope((xs + 1).tolist(), ys.tolist())
+def _slope_from_zero(xs: list[float], ys: list[float]) -> float | None:
+    return position.log_slope([x + 1 for x in xs], ys)
 
 
-def _slope(xs: Floats, ys: Floats) -> float | None:
-    return position.log_slope(xs.tolist(), ys.tolist())
-
-
-def _noise(xs: Floats, ys: Floats) -> float | None:
-    clean, noisy = ys[xs == 0], ys[xs > 0]
-    if not len(clean) or not len(noisy):
+def _noise(xs: list[float], ys: list[float]) -> float | None:
+    clean = [y for x, y in zip(xs, ys, strict=True) if x == 0]
+    noisy = [y for x, y in zip(xs, ys, strict=True) if x > 0]
+    if not clean or not noisy:
         return None
-    return float(1 - noisy.mean() / clean.mean()) if clean.any() else None
+    return float(1 - np.mean(noisy) / np.mean(clean)) if any(clean) else None
 
 
 _TRENDS: Mapping[str, tuple[str, Trend]] = {  # axis and statistic; "": `place_axis`
     "mid-drop": ("", _mid_drop),
     "slope per doubling of distance": ("distance", _slope_from_zero),
-    "slope per doubling of length": ("turns", _slope),
+    "slope per doubling of length": ("turns", position.log_slope),
     "slope per doubling of distractors": ("distractors", _slope_from_zero),
     "noise degradation": ("distractors", _noise),
+}
+
+
+# ---- over time: after every maintenance step
+
+
+def _over_time(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
+    """Yield the metrics of the stability gap, each the mean over conversations."""
+    haystacks = group_by(records, lambda record: record.haystack).values()
+    tables = [(table, of[0].task) for of in haystacks if len(table := accuracy(of)) > 1]
+    if not tables:
+        return
+    weights = statistics.weights([task for _, task in tables], seed)
+    for metric, compute in _STABILITY.items():
+        values = [compute(table) for table, _ in tables]
+        column = np.array([[np.nan if value is None else value] for value in values])
+        if not np.isnan(column).all():
+            yield metric, statistics.means(column, weights)[0]
+    again, names = repeated(records), ("distance", HIT)
+    yield from _trend("slope per turn", position.slope, again, names, seed)
+    # a resample without a fall has no half-life and counts as infinite
+    yield from _trend("half-life", episodic.half_life, again, names, seed, absent=inf)
+
+
+def accuracy(records: Sequence[Record]) -> Accuracy:
+    """Return the share of each block's questions with evidence in the ranking after each step.
+
+    Of the records of one conversation, those of repeated questions count, and those of the last
+    step, after which no question is repeated.
+    """
+    last = max((record.step for record in records), default=0)
+    questions = _repeated_questions(records)
+    scored = [
+        record for record in _scored(records) if record.question in questions or record.step == last
+    ]
+    by_step = sorted(scored, key=lambda record: record.step, reverse=True)
+    first = {record.question: record.step for record in by_step}  # the first step overwrites
+    steps = sorted({record.step for record in scored})
+    blocks = sorted(set(first.values()))
+    cells = {
+        cell: float(np.mean([record.scores[HIT] for record in members]))
+        for cell, members in group_by(scored, lambda r: (r.step, first[r.question])).items()
+    }
+    return [[cells.get((step, block)) for block in blocks] for step in steps]
+
+
+def repeated(records: Sequence[Record]) -> list[Record]:
+    """Return all records of the questions that were repeated, the first ones included."""
+    questions = _repeated_questions(records)
+    return [record for record in _scored(records) if record.question in questions]
+
+
+def _repeated_questions(records: Sequence[Record]) -> set[str]:
+    return {record.question for record in records if record.probe}
+
+
+def _scored(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.step and HIT in record.scores]
+
+
+_STABILITY: Mapping[str, Callable[[Accuracy], float | None]] = {
+    "min accuracy": stability.mean_min_accuracy,
+    "WC accuracy": stability.worst_case_accuracy,
+    "windowed drop": partial(stability.windowed_drop, window=WINDOW),
+    "windowed rise": partial(stability.windowed_rise, window=WINDOW),
+    "forgetting": stability.forgetting,
 }

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from evals.card.config import JudgeSpec, ModelSpec
+from evals.card.config import JudgeSpec
 from memkit.errors import InvalidInput
 from memkit.protocols import Messages, Model
+from memkit.records import Usage
 
 _FROM_NOTES = (
     "Answer the question in a few words, from the notes. "
@@ -26,13 +27,10 @@ PROMPT_SHA256 = hashlib.sha256(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A reply of the model, with its tokens and its time."""
+    """A reply of the model, with its tokens and its time under the names of `Record.costs`."""
 
     text: str
-    prompt_tokens: int
-    reused_tokens: int
-    new_tokens: int
-    seconds: float
+    costs: dict[str, float]
 
 
 def question(text: str, notes: str, model: Model) -> list[dict[str, str]]:
@@ -61,14 +59,17 @@ def reply(model: Model, messages: Messages, new_tokens: int) -> Reply:
     """
     with closing(model.stream(messages, max_new_tokens=new_tokens)) as pieces:
         text = "".join(pieces).strip()
-    usage = model.usage
-    return Reply(
-        text=text,
-        prompt_tokens=usage.prompt_tokens if usage else model.count(messages),
-        reused_tokens=usage.reused_tokens if usage else 0,
-        new_tokens=usage.new_tokens if usage else 0,
-        seconds=usage.total_s if usage else 0.0,
-    )
+    usage = model.usage or Usage(
+        prompt_tokens=model.count(messages), reused_tokens=0, new_tokens=0,
+        first_token_s=0.0, total_s=0.0,
+    )  # fmt: skip
+    costs = {
+        "answer ms": 1000 * usage.total_s,
+        "prompt tokens": float(usage.prompt_tokens),
+        "reused tokens": float(usage.reused_tokens),
+        "new tokens": float(usage.new_tokens),
+    }
+    return Reply(text=text, costs=costs)
 
 
 def losses(model: Model, messages: Messages, texts: Sequence[str]) -> list[float] | None:
@@ -106,7 +107,7 @@ def _loss(model: Any, prompt_output: Any, text: str) -> float:
 
 
 @lru_cache(maxsize=2)  # the answering model and the judge, once per process
-def load(spec: ModelSpec | JudgeSpec) -> Model:
+def load(spec: JudgeSpec) -> Model:
     """Return the model that a config names.
 
     Raises:

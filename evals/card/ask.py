@@ -1,17 +1,17 @@
 """Put the questions of a task to a system, and make a record of each."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from evals.card import answering, score, task, violations
 from evals.card.audit import judge
 from evals.card.config import Config, ModelSpec
 from evals.card.records import Record, Regime
-from evals.card.state import Evidence, Places, QuestionState
-from evals.card.task import Task
+from evals.card.task import Evidence, Places, QuestionState, Task
 from evals.data.haystack import Haystack
+from evals.metrics import recognition
 from evals.metrics.retrieval import SERVED, places, sessions
 from evals.systems.protocol import ScoredTurn, System
 from memkit.protocols import Counter, Model
@@ -22,37 +22,25 @@ _NO_MEMORY = ("parametric", "long context")  # regimes without a search
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """Asks and scores every system in the same way.
-
-    Args:
-        config: of the card.
-        count: counts a text's tokens, for the memory's share of the prompt.
-        uncached: disables the embedder's cache inside the block, where the call is timed.
-        model: answers the questions; None: only the search is scored.
-        judge: judges replies, in addition to the scores that need no judge.
-        answered: ids of the questions that the model answers.
-        probed: online, ids of the questions that are repeated.
-    """
+    """Asks and scores every system in the same way."""
 
     config: Config
-    count: Counter
+    count: Counter  # of a text's tokens, for the memory's share of the prompt
+    # disables the embedder's cache inside the block, where the call is timed
     uncached: Callable[[], AbstractContextManager[None]] = nullcontext
-    model: Model | None = None
-    judge: Model | None = None
-    answered: frozenset[str] = field(default_factory=frozenset)
-    probed: frozenset[str] = field(default_factory=frozenset)
+    model: Model | None = None  # answers the questions; None: only the search is scored
+    judge: Model | None = None  # judges replies, in addition to the scores that need no judge
+    answered: frozenset[str] = frozenset()  # ids of the questions that the model answers
+    probed: frozenset[str] = frozenset()  # online, ids of the questions that are repeated
 
     def run(self, task_: Task, haystack: Haystack, system: System) -> list[Record]:
         """Return the records of a task, and close the system."""
         with closing(system):
-            return [
-                self.ask(system, task_, state) for state in self._states(task_, haystack, system)
-            ]
-
-    def _states(self, task_: Task, haystack: Haystack, system: System) -> Iterator[QuestionState]:
-        if task_.regime == "online":
-            return task.online(self.config.steps, haystack, system, self.probed)
-        return task.replay(haystack, system)
+            if task_.regime == "online":
+                states = task.online(self.config.steps, haystack, system, self.probed)
+            else:
+                states = task.replay(haystack, system)
+            return [self.ask(system, task_, state) for state in states]
 
     def ask(self, system: System, task_: Task, state: QuestionState) -> Record:
         """Return the record of one question."""
@@ -60,11 +48,12 @@ class Evaluator:
         reply = self._reply(state, evidence)
         scores = {} if task_.regime == "parametric" else score.search(state, evidence)
         if reply is not None:
-            text = reply.text
-            costs |= _costs(reply)
-            scores |= score.reply(state, evidence, text) | self._judged(state, text)
+            costs |= reply.costs
+            scores |= score.reply(state, evidence, reply.text) | self._judged(state, reply.text)
             if task_.regime != "online":  # as in replay, at three times the cost
-                scores |= self._likelihoods(state, evidence, task_.regime)
+                notes = evidence.packed.text
+                scores |= self._recognition(state, notes, task_.regime)
+                scores |= self._half_cue_recall(state, notes)
         question = state.question
         return Record(
             data=task_.data, haystack=task_.haystack, question=question.id, kind=question.kind,
@@ -86,10 +75,8 @@ class Evaluator:
         self, system: System, task_: Task, state: QuestionState
     ) -> tuple[Evidence, dict[str, float]]:
         """Return the system's evidence for a question, and its costs."""
-        query, config = state.query, self.config
-        served: list[ScoredTurn] = []
-        ranking: list[ScoredTurn] = []
-        costs: dict[str, float] = {}
+        query, config, costs = state.query, self.config, dict[str, float]()
+        served, ranking = list[ScoredTurn](), list[ScoredTurn]()
         ranks = task_.regime not in _NO_MEMORY
         if ranks:
             with self.uncached():
@@ -99,13 +86,14 @@ class Evaluator:
             ranking = served if config.depth == SERVED else system.ask(query, config.depth)
             if state.turns:
                 costs["write ms per turn"] = state.writing / state.turns
-        packed = system.pack(query, self._budget(task_))
+        # in long context, the model's window is for the memory
+        budget = self._spec.window if task_.regime == "long context" else config.budget
+        packed = system.pack(query, budget)
         costs["memory tokens"] = float(self.count(packed.text))
         if (footprint := system.footprint()) is not None:
             costs["footprint"] = float(footprint)
         ids = [hit.turn_id for hit in ranking]
-        gold = set(state.gold)
-        current_places, stale_places = _version_places(state, ranking) if ranks else ((), ())
+        gold = state.question.gold
         evidence = Evidence(
             ranking=tuple(ids),
             ranks=ranks,
@@ -115,25 +103,27 @@ class Evaluator:
             visible=state.visible,
             stored=system.stored(),
             refuses=system.refuses(query),
-            gold_places=places(ids, state.gold) if ranks else (),
-            session_places=places(sessions(ids, state.session_of), state.question.gold.sessions)
-            if ranks
-            else (),
-            current_places=current_places,
-            stale_places=stale_places,
-            gold_in={
-                budget: len(gold & set(system.pack(query, budget).turns))
-                for budget in (config.budgets if ranks else ())
-            },
             states_stale=_states_stale(state, (*served, *packed.statements)),
         )
+        if ranks:
+            current_places, stale_places = _version_places(state, ranking)
+            evidence = replace(
+                evidence,
+                gold_places=places(ids, gold.turns),
+                session_places=places(sessions(ids, state.session_of), gold.sessions),
+                current_places=current_places,
+                stale_places=stale_places,
+                gold_in={
+                    budget: len({*gold.turns} & {*system.pack(query, budget).turns})
+                    for budget in config.budgets
+                },
+            )
         return evidence, costs
 
-    def _budget(self, task_: Task) -> int:
-        """Return the tokens for the memory; in long context, the model's window."""
-        if task_.regime != "long context":
-            return self.config.budget
-        return (self.config.model or ModelSpec(kind="")).window
+    @property
+    def _spec(self) -> ModelSpec:
+        """The spec of the model; without a model, the defaults."""
+        return self.config.model or ModelSpec(kind="smollm2")
 
     # ---- the model's part
 
@@ -151,61 +141,31 @@ class Evaluator:
         readable = {} if verdict is None else {"judged right": float(verdict == "right")}
         return readable | {"unreadable verdicts": float(verdict is None)}
 
-    def _likelihoods(
-        self, state: QuestionState, evidence: Evidence, regime: Regime
-    ) -> dict[str, float]:
-        """Return the scores that need the model's likelihoods or a completion.
-
-        Exposure is scored in the parametric regime only: it measures knowledge without evidence.
-        """
-        model, notes = self.model, evidence.packed.text
-        if model is None:
-            return {}
-        scores = self._recognition(state, notes, model, regime)
-        if self._spec.recall and len(state.gold) == 1:
-            scores |= self._half_cue_recall(state, notes, model)
-        return scores
-
-    def _recognition(
-        self, state: QuestionState, notes: str, model: Model, regime: Regime
-    ) -> dict[str, float]:
+    def _recognition(self, state: QuestionState, notes: str, regime: Regime) -> dict[str, float]:
         """Return whether the model prefers the answer to foils, and the evidence to paraphrases."""
-        expected, gold = state.question.expected, state.gold
-        choices = (
-            expected.answers[:1] + expected.foils if expected.answers and expected.foils else ()
-        )
-        evidence = tuple(state.text_of[turn] for turn in gold if len(gold) == 1)
-        wordings = evidence + expected.paraphrases if evidence and expected.paraphrases else ()
-        if not choices and not wordings:
+        expected, gold, choices, wordings = state.question.expected, state.gold, [], []
+        if expected.answers and expected.foils:
+            choices = [expected.answers[0], *expected.foils]
+        if len(gold) == 1 and expected.paraphrases:
+            wordings = [state.text_of[gold[0]], *expected.paraphrases]
+        if self.model is None or not choices + wordings:
             return {}
-        messages = answering.question(state.question.text, notes, model)
-        losses = answering.losses(model, messages, [f" {text}" for text in (*choices, *wordings)])
-        if losses is None:
-            return {}
-        scores: dict[str, float] = {}
-        if choices:
-            answer, *foils = losses[: len(choices)]
-            scores |= score.recognition(answer, foils)
-            scores |= score.exposure(answer, foils) if regime == "parametric" else {}
-        if wordings:
-            verbatim, *paraphrases = losses[len(choices) :]
-            scores |= score.wording(verbatim, paraphrases)
-        return scores
+        messages = answering.question(state.question.text, notes, self.model)
+        texts = [f" {text}" for text in choices + wordings]
+        losses = answering.losses(self.model, messages, texts) or []
+        return score.likelihoods(losses[: len(choices)], losses[len(choices) :], regime)
 
-    def _half_cue_recall(self, state: QuestionState, notes: str, model: Model) -> dict[str, float]:
+    def _half_cue_recall(self, state: QuestionState, notes: str) -> dict[str, float]:
+        """Return how much of the second half of the evidence the first half brings back."""
+        if self.model is None or not self._spec.recall or len(state.gold) != 1:
+            return {}
         text = state.text_of[state.gold[0]]
         if len(text.split()) < _LEAST_WORDS:
             return {}
-        cue, second_half = score.halves(text)
-        messages = answering.sentence(cue, notes, model)
-        completion = answering.reply(model, messages, self._spec.new_tokens)
-        return score.recalled(second_half, completion.text)
-
-    @property
-    def _spec(self) -> ModelSpec:
-        if self.config.model is None:
-            raise ValueError("a model without its spec")
-        return self.config.model
+        cue, second_half = recognition.half_cue(text)
+        messages = answering.sentence(cue, notes, self.model)
+        completion = answering.reply(self.model, messages, self._spec.new_tokens).text
+        return {"half-cue recall": recognition.recalled(second_half, completion)}
 
 
 def _version_places(state: QuestionState, hits: Sequence[ScoredTurn]) -> tuple[Places, Places]:
@@ -231,12 +191,3 @@ def _states_stale(state: QuestionState, hits: Sequence[ScoredTurn]) -> bool | No
     if version_of is None or not statements:
         return None
     return any(version_of(hit.statement, hit.sources) == "stale" for hit in statements)
-
-
-def _costs(reply: answering.Reply) -> dict[str, float]:
-    return {
-        "answer ms": 1000 * reply.seconds,
-        "prompt tokens": float(reply.prompt_tokens),
-        "reused tokens": float(reply.reused_tokens),
-        "new tokens": float(reply.new_tokens),
-    }

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from evals.card import aggregate, answering, curves, funnel
 from evals.card.audit import audits, differences, disclosure, judge, leakage
-from evals.card.config import Config, describe
-from evals.card.records import Audit, Card, Figure, NotRun, Record
+from evals.card.config import Config, ModelSpec, describe
+from evals.card.records import Card, Figure, NotRun, Record
 from evals.card.run import Results, code
 from evals.data import registry as data
 from evals.metrics.catalogue import METRICS
@@ -31,8 +31,10 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
     described = [data.describe(data_set, spec) for spec, data_set in pairs]
     sets = {spec.name: data_set for spec, data_set in pairs}
     figures = aggregate.figures(results.records, config.seed)
-    train = leakage.texts(config.train)
-    all_audits = [*audits.audits(results.records, sets, train=train), *_guard(config)]
+    all_audits = [*audits.audits(results.records, sets, train=leakage.texts(config.train))]
+    if config.judge is not None:  # does it accept wrong replies?
+        name = f"{config.judge.kind} {config.judge.name}".strip()
+        all_audits.append(judge.run_guard(answering.load(config.judge), name))
     checked = [audit for audit in all_audits if audit.checked]
     unchecked = [
         NotRun(what=audit.name, data=audit.data, why=audit.note or "there is nothing to check")
@@ -71,20 +73,9 @@ def _comparable(records: Sequence[Record]) -> list[Record]:
     return [
         record
         if record.answerable or not record.places
-        else replace(
-            record,
-            scores={name: value for name, value in record.scores.items() if "abstention" in name},
-        )
+        else replace(record, scores={k: v for k, v in record.scores.items() if "abstention" in k})
         for record in records
     ]
-
-
-def _guard(config: Config) -> list[Audit]:
-    """Return the audit of the judge: wrong replies that it accepts."""
-    if config.judge is None:
-        return []
-    name = f"{config.judge.kind} {config.judge.name}".strip()
-    return [judge.run_guard(answering.load(config.judge), name)]
 
 
 def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
@@ -101,26 +92,19 @@ def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
 
 def _why(config: Config, metric: str) -> str:
     """Return why a metric has no figure: the first reason that applies."""
-    model, judge, regimes = config.model, config.judge, set(config.regimes)
+    model, regimes = config.model or ModelSpec(kind="smollm2"), set(config.regimes)
     of_replies = metric in (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
     of_steps = metric in FROM_STEPS or METRICS[metric].layer == "over time"
-    reasons = (
-        (model is None and of_replies, "no model was given"),
-        (judge is None and metric in FROM_JUDGE, "no judge was given"),
-        (
-            model is not None and model.kind == "openai" and metric in FROM_LIKELIHOODS,
-            "a model behind an endpoint returns no likelihoods",
-        ),
-        (
-            model is not None and not model.recall and metric in FROM_COMPLETIONS,
-            "the config switches it off",
-        ),
-        (of_steps and "online" not in regimes, "the online regime was not run"),
-        (
-            not of_replies and not {"replay", "online"} & regimes,
-            "neither replay nor online was run",
-        ),
-        (metric in FROM_BUDGETS and not config.budgets, "the config names no budgets"),
-    )
-    why = (reason for applies, reason in reasons if applies)
+    endpoint = model.kind == "openai"
+    reasons = {
+        "no model was given": of_replies and config.model is None,
+        "no judge was given": metric in FROM_JUDGE and config.judge is None,
+        "a model behind an endpoint returns no likelihoods": metric in FROM_LIKELIHOODS
+        and endpoint,
+        "the config switches it off": metric in FROM_COMPLETIONS and not model.recall,
+        "the online regime was not run": of_steps and "online" not in regimes,
+        "neither replay nor online was run": not (of_replies or {"replay", "online"} & regimes),
+        "the config names no budgets": metric in FROM_BUDGETS and not config.budgets,
+    }
+    why = (reason for reason, applies in reasons.items() if applies)
     return next(why, "no question of this data set has it, or no system reports it")

@@ -1,28 +1,26 @@
 """`python -m evals card`: run a card, compare two cards, measure the agreement of raters."""
 
 import json
+import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
-from enum import Enum
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from memkit.errors import InvalidInput, MemkitError
 
 app = typer.Typer(help=__doc__, invoke_without_command=True, add_completion=False)
 
 
-class Level(Enum):
-    """The scale of measurement of ratings."""
-
-    nominal = "nominal"
-    ordinal = "ordinal"
-    interval = "interval"
-
+Watch = Callable[[str, int, int], None]  # as in `run`
 
 Processes = Annotated[int, typer.Option(help="Conversations done at once.", min=1)]
 RayAddress = Annotated[
@@ -36,6 +34,35 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again.")]
 _Out = Annotated[
     Path | None, typer.Option(help="Folder for the card, and for finished tasks; runs/NAME.")
 ]
+
+
+@contextmanager
+def errors(status: str = "") -> Iterator[Console]:
+    """Yield a console on stderr, with the status on it; on an error of memkit, exit with code 2."""
+    console = Console(stderr=True)
+    try:
+        with console.status(status) if status else nullcontext():
+            yield console
+    except MemkitError as error:
+        notes = (f"({note})" for note in getattr(error, "__notes__", ()))
+        message = " ".join([f"evals: {error}", *notes])
+        console.print(message, soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Watch]:
+    """Yield a callback for `run` that draws a bar for each stage, with the time left."""
+    # transformers would draw its own bars between ours; worker processes inherit the setting
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        add_task = cache(partial(progress.add_task, total=None))
+
+        def watch(stage: str, done: int, total: int) -> None:
+            progress.update(add_task(stage), completed=done, total=total)
+
+        yield watch
 
 
 @app.callback()
@@ -57,51 +84,29 @@ def card(
     """Score memories in every layer; run again, it goes on where it was interrupted."""
     if context.invoked_subcommand is not None:
         return
-    console = Console(stderr=True)
-    if config is None:
-        console.print("evals: give --config FILE, such as evals/card/configs/small.toml")
-        raise typer.Exit(2)
-    options = {"processes": processes, "ray": ray, "cache": cache, "fresh": fresh}
-    try:
-        _run(config, data or (), out, options, console)
-    except MemkitError as error:
-        stop(console, error)
-
-
-def _run(
-    file: Path, places: Sequence[str], out: Path | None, options: Mapping[str, Any],
-    console: Console,
-) -> None:  # fmt: skip
-    """Run a card, write it, and show it."""
-    from evals.card import build, config, progress, report, run
+    from evals.card import build, report, run
+    from evals.card import config as configs
     from evals.stamp import stamp
 
-    chosen = config.relocate(config.read(file), places)
-    folder = out or Path("runs") / chosen.name
-    with progress.bars(console) as watch:
-        results = run.run(chosen, config.Run(folder=folder, **options), watch)
-    result = build.build(chosen, results, stamp(arguments(), chosen.seed))
-    paths = report.write(result, folder)
-    report.show(result, Console(width=150))
-    for path in paths.values():
-        console.print(str(path), highlight=False)
+    with errors() as console:
+        if config is None:
+            raise InvalidInput("give --config FILE, such as evals/card/configs/small.toml")
+        chosen = configs.relocate(configs.read(config), data or ())
+        folder = out or Path("runs") / chosen.name
+        options = configs.Run(folder=folder, processes=processes, ray=ray, cache=cache, fresh=fresh)
+        with progress_bars(console) as watch:
+            results = run.run(chosen, options, watch)
+        result = build.build(chosen, results, stamp(arguments(), chosen.seed))
+        paths = report.write(result, folder)
+        report.show(result, Console(width=150))
+        for path in paths.values():
+            console.print(str(path), highlight=False)
 
 
 def arguments() -> list[str]:
     """Return the arguments of this command, with file names in place of paths."""
-    return [without_folders(argument) for argument in sys.argv[1:]]
-
-
-def without_folders(argument: str) -> str:
-    """Return a command's argument with the file's name in place of a path.
-
-    >>> without_folders("locomo=/home/ann/locomo10.json")
-    'locomo=locomo10.json'
-    """
-    head, equals, path = argument.partition("=")
-    if equals and "/" not in head:
-        return f"{head}={without_folders(path)}"
-    return Path(argument).name
+    # the folders in "/home/ann/locomo10.json" and in "locomo=/home/ann/locomo10.json"
+    return [re.sub(r"[^=]*/(?=.)", "", argument) for argument in sys.argv[1:]]
 
 
 @app.command()
@@ -119,20 +124,14 @@ def compare(
     from evals.card.audit import thresholds as registered
     from evals.card.report import load
 
-    console = Console(stderr=True)
-    try:
+    with errors():
         rules = registered.read(thresholds) if thresholds else None
         verdict = comparing.compare_cards(load(a), load(b), rules, seed=seed)
-    except MemkitError as error:
-        stop(console, error)
-    comparing.show(verdict, Console(width=150))
-    if not verdict.checks and not verdict.differences:
-        stop(
-            console,
-            InvalidInput(
+        comparing.show(verdict, Console(width=150))
+        if not verdict.checks and not verdict.differences:
+            raise InvalidInput(
                 "the cards share no scored question; compare card.json of two runs of one data set"
-            ),
-        )
+            )
     if not verdict.passed:
         raise typer.Exit(1)
 
@@ -141,16 +140,16 @@ def compare(
 def agreement(
     file: Annotated[Path, typer.Argument(help="CSV or JSON lines: item, rater, rating.")],
     *,
-    level: Annotated[Level, typer.Option(help="How ratings compare.")] = Level.nominal,
+    level: Annotated[
+        Literal["nominal", "ordinal", "interval"], typer.Option(help="How ratings compare.")
+    ] = "nominal",
     seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
 ) -> None:
     """Print Krippendorff's alpha of raters or judges, with its interval."""
     from evals.stats import agreement as agreeing
 
-    try:
-        result = agreeing.agreement(agreeing.read(file), level.value, seed=seed)
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
+    with errors():
+        result = agreeing.agreement(agreeing.read(file), level, seed=seed)
     typer.echo(json.dumps(asdict(result)))
 
 
@@ -162,10 +161,8 @@ def summary(
     """Write a card without its records: small enough for the repository."""
     from evals.card.report import dumps, load
 
-    try:
+    with errors():
         keep(out, dumps(replace(load(card), records=())))
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
 
 
 @app.command()
@@ -177,12 +174,10 @@ def show(
     """Print a stored card, and write its page again."""
     from evals.card import report
 
-    try:
+    with errors():
         stored = report.load(card)
         if page is not None:
             keep(page, report.page(stored))
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
     report.show(stored, Console(width=150))
 
 
@@ -196,11 +191,3 @@ def keep(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}; name another") from error
-
-
-def stop(console: Console, error: MemkitError) -> NoReturn:
-    """Print an error with its notes, and exit with code 2."""
-    notes = (f"({note})" for note in getattr(error, "__notes__", ()))
-    message = " ".join([f"evals: {error}", *notes])
-    console.print(message, soft_wrap=True, markup=False, highlight=False)
-    raise typer.Exit(2) from error

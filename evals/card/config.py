@@ -3,11 +3,13 @@
 import hashlib
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from evals.card.audit import disclosure
 from evals.card.records import REGIMES, Regime
@@ -17,42 +19,36 @@ from evals.metrics.catalogue import METRICS
 from evals.metrics.retrieval import BUDGETS
 from memkit.errors import InvalidInput
 
-KINDS = ("smollm2", "huggingface", "openai")  # of models
 OWN_SYSTEM: Mapping[Regime, str] = {"parametric": "no memory", "long context": "full history"}
 # One score of each kind: a family (data set and regime) of many metrics leaves ten conversations no
 # p-value that survives its correction. evals/LOG.md says how they were chosen.
 TESTED = (
     "turn recall@10", "share in budget", "freshness hit", "step order", "contains", "abstention",
 )  # fmt: skip
-_LEAST: Mapping[str, int] = {
-    "budget": 1, "depth": 1, "steps": 1, "probes": 0, "seed": 0,
-    "model.window": 1, "model.new_tokens": 1, "model.questions": 1,
-}  # fmt: skip
 _SPEC = tuple(part.name for part in fields(Spec) if part.name != "options")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """The model that answers, and how many questions it answers."""
-
-    kind: str  # "smollm2", "huggingface" or "openai"
-    name: str = ""  # a path or id; the model's name on a server
-    revision: str | None = None  # of a Hugging Face id: a commit, tag or branch
-    base_url: str | None = None
-    window: int = 2048  # tokens of raw history in the long-context regime
-    new_tokens: int = 24
-    questions: int | None = None  # answered of each data set, drawn by seed; None: all
-    recall: bool = True  # also complete a half of the evidence, at the cost of one reply
+_FromZero = Annotated[int, Field(ge=0)]
+_FromOne = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSpec:
     """The model that judges replies, in addition to the scores that need no judge."""
 
-    kind: str
-    name: str = ""
-    revision: str | None = None
+    kind: Literal["smollm2", "huggingface", "openai"]
+    name: str = ""  # a path or id; the model's name on a server
+    revision: str | None = None  # of a Hugging Face id: a commit, tag or branch
     base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec(JudgeSpec):
+    """The model that answers, and how many questions it answers."""
+
+    window: _FromOne = 2048  # tokens of raw history in the long-context regime
+    new_tokens: _FromOne = 24
+    questions: _FromOne | None = None  # answered of each data set, drawn by seed; None: all
+    recall: bool = True  # also complete a half of the evidence, at the cost of one reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +63,13 @@ class Config:
     embedder: str = "minilm"  # "minilm", "hash" (no meaning, for tests), or a path or id
     model: ModelSpec | None = None  # None: only scores that need no model
     judge: JudgeSpec | None = None
-    budget: int = 512  # tokens of memory in a prompt
+    budget: _FromOne = 512  # tokens of memory in a prompt
     budgets: Sequence[int] = ()  # further budgets; the share of the gold in each is a score
-    depth: int = 50  # turns in a ranking; a system may rank otherwise when asked for more
+    depth: _FromOne = 50  # turns in a ranking; a system may rank otherwise when asked for more
     tested: Sequence[str] = TESTED  # scores that `ours` is compared with the others by
-    steps: int = 8  # online: maintenance steps of a conversation
-    probes: int | None = 100  # of each data set, repeated after every later step; None: all
-    seed: int = 0
+    steps: _FromOne = 8  # online: maintenance steps of a conversation
+    probes: _FromZero | None = 100  # of each data set, repeated after every later step; None: all
+    seed: _FromZero = 0
     train: Sequence[Path] = ()  # texts that a model or threshold was tuned on: `leakage.texts`
     disclosure: Mapping[str, Any] = field(default_factory=dict)
     # information that the program cannot collect, by field and item of `audit.disclosure`
@@ -122,33 +118,25 @@ def from_table(table: Mapping[str, Any], folder: Path) -> Config:
     specs = values.get("data", [])
     if not isinstance(specs, list) or not specs:
         raise InvalidInput("nothing to measure on: add a [[data]] with its format")
-    train = values.get("train", [])
-    if not isinstance(train, list):
-        raise InvalidInput(f"train is a list of files, got {train!r}")
-    values["train"] = [_path(folder, name) for name in train]
     seed = values.get("seed", 0)
     values["data"] = [_spec(spec, folder, seed) for spec in specs]
     config = validate(Config, values, "the file")
+    config = replace(config, train=[folder / path.expanduser() for path in config.train])
     _check(config)
     return config
-
-
-def _path(folder: Path, name: object) -> Path:
-    return folder / Path(str(name)).expanduser()
 
 
 def _spec(table: object, folder: Path, seed: int) -> Spec:
     """Return one data set; keys that not all formats share become its options."""
     if not isinstance(table, Mapping) or not isinstance(table.get("format"), str):
         raise InvalidInput("a [[data]] needs a format, such as synthetic or locomo")
-    values = {key: value for key, value in table.items() if key in _SPEC}
-    for key in ("path", "audit"):
-        if key in values:
-            values[key] = _path(folder, values[key])
-    options = {key: value for key, value in table.items() if key not in _SPEC}
-    if table["format"] == "pooled":
-        options |= {key: str(_path(folder, options[key])) for key in POOLED if key in options}
-    return validate(Spec, {"seed": seed, **values, "options": options}, "[[data]]")
+    values: dict[str, Any] = {"seed": seed}
+    options: dict[str, Any] = {}
+    files = ("path", "audit", *(POOLED if table["format"] == "pooled" else ()))
+    for key, value in table.items():
+        path = str(folder / Path(str(value)).expanduser()) if key in files else value
+        (values if key in _SPEC else options)[key] = path
+    return validate(Spec, values | {"options": options}, "[[data]]")
 
 
 def relocate(config: Config, places: Sequence[str]) -> Config:
@@ -162,93 +150,74 @@ def relocate(config: Config, places: Sequence[str]) -> Config:
         places: NAME=PATH each, NAME.audit=PATH for the audit of a data set that has one, or
             NAME.FORMAT=PATH for a file of a pooled data set.
     """
-    names = [place.partition("=")[0] for place in places]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InvalidInput(f"--data {twice[0]} is given twice; leave one out")
-    paths = dict(place.split("=", 1) for place in places if "=" in place)
-    keys = [f"{spec.name}{suffix}" for spec in config.data for suffix in ("", *_suffixes(spec))]
-    wrong = [place for place in places if place.partition("=")[0] not in keys or "=" not in place]
-    if wrong:
-        raise InvalidInput(f"--data {wrong[0]!r} is not NAME=PATH; names are {', '.join(keys)}")
-    moved_files = {spec.path: paths[spec.name] for spec in config.data if spec.name in paths}
-    data = []
-    for spec in config.data:
-        moved = {
-            suffix[1:]: paths[spec.name + suffix]
-            for suffix in _suffixes(spec)
-            if spec.name + suffix in paths
-        }
-        place = paths.get(spec.name) or (spec.path and moved_files.get(spec.path))
-        path = Path(place).expanduser() if place else spec.path
-        audit = Path(moved.pop("audit")).expanduser() if "audit" in moved else spec.audit
-        data.append(replace(spec, path=path, audit=audit, options={**spec.options, **moved}))
-    return replace(config, data=data)
+    keys = [".".join(filter(None, key)) for spec in config.data for key in _files(spec)]
+    paths: dict[str, str] = {}
+    for place in places:
+        key, _, path = place.partition("=")
+        if key not in keys or not path:
+            raise InvalidInput(f"--data {place!r} is not NAME=PATH; names are {', '.join(keys)}")
+        if key in paths:
+            raise InvalidInput(f"--data {key} is given twice; leave one out")
+        paths[key] = str(Path(path).expanduser())
+    shared = {spec.path: paths[spec.name] for spec in config.data if spec.name in paths}
+    return replace(config, data=[_relocate(spec, paths, shared) for spec in config.data])
 
 
-def _suffixes(spec: Spec) -> list[str]:
-    """Return the names of a data set's further files, with a dot in front."""
-    audit = [".audit"] if spec.format in FORMATS and FORMATS[spec.format].audited else []
+def _files(spec: Spec) -> list[tuple[str, str]]:
+    """Return the name of a data set with "" for its own file, and with each further file."""
+    audit = ["audit"] if spec.format in FORMATS and FORMATS[spec.format].audited else []
     pooled = [key for key in spec.options if spec.format == "pooled" and key in POOLED]
-    return audit + [f".{key}" for key in pooled]
+    return [(spec.name, file) for file in ("", *audit, *pooled)]
+
+
+def _relocate(spec: Spec, paths: Mapping[str, str], shared: Mapping[Path | None, str]) -> Spec:
+    place = paths.get(spec.name) or (spec.path and shared.get(spec.path))
+    files = {file: paths.get(f"{name}.{file}") for name, file in _files(spec)}
+    moved = {file: path for file, path in files.items() if path is not None}
+    audit = moved.pop("audit", None)
+    return replace(
+        spec, path=Path(place) if place else spec.path, audit=Path(audit) if audit else spec.audit,
+        options={**spec.options, **moved},
+    )  # fmt: skip
 
 
 # ---- checks
 
 
 def _check(config: Config) -> None:
-    for model in (config.model, config.judge):
-        if model is not None:
-            _check_model(model)
     if config.judge is not None and config.model is None:
         raise InvalidInput("a judge needs replies to judge: add a [model]")
-    _check_numbers(config)
+    for model in filter(None, (config.model, config.judge)):
+        local = model.kind != "huggingface" or Path(model.name).is_dir()
+        if model.revision is not None and local:
+            raise InvalidInput(
+                "only a Hugging Face id has a revision; for other weights, write it as "
+                "implementation_resources.checkpoint under [disclosure]"
+            )
+    if unknown := [budget for budget in config.budgets if budget not in BUDGETS]:
+        known_budgets = ", ".join(map(str, BUDGETS))
+        raise InvalidInput(f"budgets has {unknown[0]}; the catalogue has {known_budgets}")
     _check_names(config)
     if absent := [path for path in config.train if not path.is_file()]:
         raise InvalidInput(f"train: {absent[0]} is no file; name the tuning texts, or nothing")
     disclosure.check(config.disclosure)
 
 
-def _check_numbers(config: Config) -> None:
-    for path, least in _LEAST.items():
-        value = attrgetter(path)(config) if config.model or "." not in path else None
-        if value is not None and value < least:
-            raise InvalidInput(f"{path} must be at least {least}, got {value}")
-    if unknown := [budget for budget in config.budgets if budget not in BUDGETS]:
-        known_budgets = ", ".join(map(str, BUDGETS))
-        raise InvalidInput(f"budgets has {unknown[0]}; the catalogue has {known_budgets}")
-
-
 def _check_names(config: Config) -> None:
-    if name := _repeated([spec.name for spec in config.data]):
-        raise InvalidInput(f"two data sets are called {name!r}; give each its own name")
-    for label, names in (("system", config.systems), ("regime", config.regimes)):
-        if not names:
+    for label, names in (
+        ("data set", [spec.name for spec in config.data]), ("system", config.systems),
+        ("regime", config.regimes), ("train file", list(map(str, config.train))),
+    ):  # fmt: skip
+        if not names and label != "train file":
             raise InvalidInput(f"name each {label} once, at least one; there is none")
-        if name := _repeated(names):
-            raise InvalidInput(f"name each {label} once; {name!r} is there twice")
-    if name := _repeated([str(path) for path in config.train]):
-        raise InvalidInput(f"train: name each file once; {name} is there twice")
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise InvalidInput(f"name each {label} once; {twice[0]!r} is there twice")
     if unknown := [metric for metric in config.tested if metric not in METRICS]:
         raise InvalidInput(f"tested has no metric of the catalogue: {unknown[0]!r}")
     if config.ours not in config.systems:
         raise InvalidInput(
             f"the others are compared with {config.ours!r}, which is no system of this card; "
             f"add it to systems, or say ours = {config.systems[0]!r}"
-        )
-
-
-def _repeated(names: Sequence[str]) -> str | None:
-    """Return the first name that occurs more than once."""
-    return next((name for name in names if list(names).count(name) > 1), None)
-
-
-def _check_model(spec: ModelSpec | JudgeSpec) -> None:
-    if spec.kind not in KINDS:
-        raise InvalidInput(f"no model {spec.kind!r}; there are {', '.join(KINDS)}")
-    if spec.revision is not None and (spec.kind != "huggingface" or Path(spec.name).is_dir()):
-        raise InvalidInput(
-            "only a Hugging Face id has a revision; for other weights, write it as "
-            "implementation_resources.checkpoint under [disclosure]"
         )
 
 
@@ -259,14 +228,11 @@ def describe(config: Config) -> dict[str, Any]:
     """Return the config as a card prints it: file names without their folders."""
     table = asdict(config)
     for spec in table["data"]:
-        for key in ("path", "audit"):
-            spec[key] = None if spec[key] is None else Path(spec[key]).name
-        for key in POOLED if spec["format"] == "pooled" else ():
-            if key in spec["options"]:
-                spec["options"][key] = Path(spec["options"][key]).name
-    for spec in (table["model"], table["judge"]):
-        if spec is not None:
-            spec["name"] = _without_folder(spec["name"])
+        pooled = POOLED if spec["format"] == "pooled" else ()
+        for values, keys in ((spec, ("path", "audit")), (spec["options"], pooled)):
+            values |= {key: Path(values[key]).name for key in keys if values.get(key) is not None}
+    for spec in filter(None, (table["model"], table["judge"])):
+        spec["name"] = _without_folder(spec["name"])
     table["train"] = [path.name for path in config.train]
     return table | {"embedder": _without_folder(config.embedder)}
 

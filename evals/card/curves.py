@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evals.card import aggregate, online
+from evals.card import aggregate
 from evals.card.records import Cell, Curve, Record
 from evals.metrics import confidence as abstention
 from evals.metrics import position
@@ -44,10 +44,8 @@ def curves(records: Sequence[Record], seed: int) -> list[Curve]:
 
 
 def _along(name: str, axis: str, records: Sequence[Record], metric: str, seed: int) -> list[Point]:
-    bins: dict[tuple[float, str], list[Record]] = {}
-    for record in records:
-        if axis in record.axes and metric in record.scores:
-            bins.setdefault(_bin(name, record.axes[axis]), []).append(record)
+    placed = [record for record in records if axis in record.axes and metric in record.scores]
+    bins = aggregate.group_by(placed, lambda record: _bin(name, record.axes[axis]))
     return [_mean_point(x, label, some, metric, seed) for (x, label), some in sorted(bins.items())]
 
 
@@ -83,32 +81,28 @@ def _risk(records: Sequence[Record], seed: int) -> list[Point]:
         coverage, risk = abstention.risk_coverage(confidence[rows], errors[rows])
         return np.interp(_COVERAGES, coverage, risk)
 
+    values = risks(np.arange(len(ranked)))
     tasks = [record.task for record in ranked]
     resampled = [risks(rows) for rows in statistics.resamples(tasks, seed)]
-    values = risks(np.arange(len(ranked)))
-    low, high = (
-        np.percentile(resampled, statistics.RANGE, axis=0) if resampled else (values, values)
-    )
+    low, high = np.percentile(resampled or [values], statistics.RANGE, axis=0)
+    points = zip(*(array.tolist() for array in (_COVERAGES, values, low, high)), strict=True)
     return [
         _point(x, f"{x:.0%}", Interval(value=value, low=least, high=most, n=len(ranked)))
-        for x, value, least, most in zip(
-            _COVERAGES.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True
-        )
+        for x, value, least, most in points
     ]
 
 
 def _over_time(records: Sequence[Record], seed: int) -> list[Point]:
+    by_step = aggregate.group_by(aggregate.repeated(records), lambda record: record.step)
     return [
         _mean_point(float(step), str(step), some, aggregate.HIT, seed)
-        for step, some in online.after_each_step(records).items()
+        for step, some in sorted(by_step.items())
     ]
 
 
 def _cost(records: Sequence[Record], metric: str, seed: int) -> list[Point]:
     """Return one point: the mean tokens of memory in a prompt, and the share of right answers."""
-    tokens = [
-        record.costs["memory tokens"] for record in records if "memory tokens" in record.costs
-    ]
+    tokens = [r.costs["memory tokens"] for r in records if "memory tokens" in r.costs]
     if not tokens or not any(metric in record.scores for record in records):
         return []
     return [_mean_point(float(np.mean(tokens)), "memory tokens", records, metric, seed)]

@@ -6,7 +6,6 @@ answered, which may be a sample: as shares they are shares of those.
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from evals.card.aggregate import group_by_kind, group_by_system
 from evals.card.records import Funnel, Record
@@ -19,51 +18,26 @@ def funnels(records: Sequence[Record]) -> list[Funnel]:
     """Return a funnel per data set, regime, system and kind of question, answerable ones only."""
     result = []
     for (data, regime, system), members in group_by_system(records).items():
-        questions = [
-            record for record in members if record.answerable and not record.probe and record.stages
-        ]
+        questions = [r for r in members if r.answerable and not r.probe and r.stages]
         for group, some in group_by_kind(questions).items():
-            if some:
-                result.append(
-                    Funnel(data=data, group=group, regime=regime, system=system, **_counts(some))
-                )
+            answered = [record for record in some if "right" in record.stages]
+            lucky = sum(record.stages.get("lucky", False) for record in answered)
+            searches, replies = _passed(some), _passed(answered)
+            funnel = Funnel(
+                data=data, group=group, regime=regime, system=system, asked=len(some),
+                stored=searches["stored"], retrieved=searches["retrieved"],
+                packed=searches["packed"], used=replies["used"], right=replies["right"],
+                answered=len(answered) if answered else None, lucky=lucky if answered else None,
+            )  # fmt: skip
+            result += [funnel] if some else []
     return result
-
-
-class _Counts(TypedDict):
-    asked: int
-    stored: int | None
-    retrieved: int | None
-    packed: int | None
-    answered: int | None
-    used: int | None
-    right: int | None
-    lucky: int | None
-
-
-def _counts(records: Sequence[Record]) -> _Counts:
-    """Return how many questions passed each stage; stages of replies count answered questions."""
-    answered = [record for record in records if "right" in record.stages]
-    searches, replies = _passed(records), _passed(answered)
-    return _Counts(
-        asked=len(records),
-        stored=searches["stored"],
-        retrieved=searches["retrieved"],
-        packed=searches["packed"],
-        answered=len(answered) if answered else None,
-        used=replies["used"],
-        right=replies["right"],
-        lucky=sum(record.stages.get("lucky", False) for record in answered) if answered else None,
-    )
 
 
 def _passed(records: Sequence[Record]) -> dict[str, int | None]:
     """Return how many questions passed each stage; None for a stage without information."""
-    left, counts = list(records), dict[str, int | None]()
+    left, counts = records, dict[str, int | None]()
     for stage in STAGES:
-        if any(stage in record.stages for record in records):
-            left = [record for record in left if record.stages.get(stage, True)]
-            counts[stage] = len(left)
-        else:
-            counts[stage] = None
+        known = any(stage in record.stages for record in records)
+        left = [record for record in left if record.stages.get(stage, True)]
+        counts[stage] = len(left) if known else None
     return counts

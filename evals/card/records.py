@@ -49,9 +49,7 @@ class Record:
 
     stages: Mapping[str, bool] = field(default_factory=dict)
     # "stored", "retrieved", "packed", "used", "right": whether passed; absent is unknown
-    scores: Mapping[str, float] = field(
-        default_factory=dict
-    )  # by name of `evals.metrics.catalogue`
+    scores: Mapping[str, float] = field(default_factory=dict)  # by name, of the catalogue
     audit: Mapping[str, int] = field(default_factory=dict)
     # violations: "from the future", "forgotten", "answer leaked" (in text without a source)
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -93,9 +91,7 @@ class NotRun:
 class Curve:
     """A metric along an axis, for a plot: fixed bins, each with its interval and n."""
 
-    name: str
-    # "position", "position in prompt", "distance", "distractors", "risk-coverage", "over time",
-    # "cost-quality"
+    name: str  # such as "position", "risk-coverage": see `report.plots`
     data: str
     regime: Regime
     system: str
@@ -166,9 +162,7 @@ class Card:
     config: Mapping[str, Any]
     stamp: Mapping[str, Any]  # command, date, commit, versions, machine
     disclosure: Mapping[str, Any]  # minimum reproducibility disclosure; missing items are listed
-    data: Sequence[
-        Mapping[str, Any]
-    ]  # name, format, file, sha256, sizes, counts of dropped records
+    data: Sequence[Mapping[str, Any]]  # name, format, file, sha256, sizes, dropped records
     figures: Sequence[Figure]
     not_run: Sequence[NotRun]
     curves: Sequence[Curve]

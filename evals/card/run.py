@@ -11,14 +11,17 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from pydantic import TypeAdapter
 
 from evals import ROOT
 from evals.card import answering, task
@@ -47,20 +50,18 @@ def ignore(stage: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """The results of all tasks."""
-
-    records: Sequence[Record]
-    not_run: Sequence[NotRun]
-    data: Sequence[DataSet]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """The content of a task's file."""
 
-    records: tuple[Record, ...]
-    not_run: tuple[NotRun, ...] = ()
+    records: Sequence[Record]
+    not_run: Sequence[NotRun] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results(TaskResult):
+    """The results of all tasks."""
+
+    data: Sequence[DataSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class _Job:
     config: Config
     cache: Path
     file: Path
+    questions: int
 
 
 def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
@@ -81,84 +83,66 @@ def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
     """
     sets = [data.read(spec) for spec in config.data]
     missing = _missing(config)
-    tasks = plan(config, sets, left_out={reason.what for reason in missing})
-    folder = _work_folder(config, options, sets)
-    cache = options.cache or default_folder()
-    jobs = [
-        _Job(
-            task=task, config=config, cache=cache, file=folder / f"{fingerprint(asdict(task))}.json"
-        )
-        for task in tasks
-    ]
+    jobs = _plan(config, options, sets, left_out={reason.what for reason in missing})
     pending = [job for job in jobs if not job.file.exists()]
-    if pending:
-        _prepare(config, sets, cache, watch)
-    weight = {job.file: _weight(job, sets) for job in jobs}
-    total = done = sum(weight.values())
-    done -= sum(weight[job.file] for job in pending)
+    if pending:  # embed all turns and questions in advance, so that no search includes it
+        inner = embedder(config.embedder)
+        haystacks = chain(*(data_set.haystacks for data_set in sets))
+        all_texts = chain(*(texts(haystack, inner) for haystack in haystacks))
+        with CachedEmbedder(inner, jobs[0].cache) as cached:
+            cached.prepare(all_texts, partial(watch, "embedding"))
+    questions = {job.file: job.questions for job in jobs}
+    total = sum(questions.values())
+    done = total - sum(job.questions for job in pending)
     watch("questions", done, total)
     with _pool(options) as map_jobs:
         for file, text in map_jobs(work, pending):
-            _write(file, text)
-            done += weight[file]
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text)
+            part.replace(file)
+            done += questions[file]
             watch("questions", done, total)
-    results = [_task_results().validate_json(job.file.read_bytes()) for job in jobs]
+    task_result = TypeAdapter(TaskResult)
+    results = [task_result.validate_json(job.file.read_bytes()) for job in jobs]
+    reasons = chain(missing, *(result.not_run for result in results))
     return Results(
-        records=[record for result in results for record in result.records],
-        not_run=[*missing, *_unique(reason for result in results for reason in result.not_run)],
+        records=list(chain(*(result.records for result in results))),
+        not_run=list(dict.fromkeys(reasons)),
         data=sets,
     )
 
 
-def _write(file: Path, text: str) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(text)
-    partial.replace(file)
-
-
-def plan(config: Config, sets: Sequence[DataSet], *, left_out: Collection[str] = ()) -> list[Task]:
+def _plan(
+    config: Config, options: Run, sets: Sequence[DataSet], left_out: Collection[str]
+) -> list[_Job]:
     """Return all tasks, in the order of the card."""
-    return [
-        Task(data=spec.name, haystack=haystack.name, regime=regime, system=system)
+    folder = _work_folder(config, options, sets)
+    tasks = [
+        (Task(data=spec.name, haystack=haystack.name, regime=regime, system=system), haystack)
         for spec, data_set in zip(config.data, sets, strict=True)
         for regime in config.regimes
         for system in config.systems_of(regime)
         if system not in left_out
         for haystack in data_set.haystacks
     ]
+    return [
+        _Job(
+            task=task, config=config, cache=options.cache or default_folder(),
+            file=folder / f"{fingerprint(asdict(task))}.json", questions=len(haystack.questions),
+        )
+        for task, haystack in tasks
+    ]  # fmt: skip
 
 
 def _missing(config: Config) -> list[NotRun]:
     """Return the systems with a missing extra; the others run without them."""
     missing = []
-    for regime in config.regimes:
-        for name in config.systems_of(regime):
-            try:
-                load_system(name)(embedder(config.embedder)).close()
-            except MissingExtra as error:
-                missing.append(NotRun(what=name, data="all", why=str(error)))
-    return _unique(missing)
-
-
-def _unique(reasons: Iterable[NotRun]) -> list[NotRun]:
-    return list(dict.fromkeys(reasons))
-
-
-@lru_cache(maxsize=1)
-def _task_results() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(TaskResult)
-
-
-def _weight(job: _Job, sets: Sequence[DataSet]) -> int:
-    """Return the number of questions of a job, for the progress bar."""
-    names = [spec.name for spec in job.config.data]
-    return len(_haystack(sets[names.index(job.task.data)], job.task.haystack).questions)
-
-
-def _haystack(data_set: DataSet, name: str) -> Haystack:
-    return next(haystack for haystack in data_set.haystacks if haystack.name == name)
+    for name in dict.fromkeys(chain(*map(config.systems_of, config.regimes))):
+        try:
+            load_system(name)(embedder(config.embedder)).close()
+        except MissingExtra as error:
+            missing.append(NotRun(what=name, data="all", why=str(error)))
+    return missing
 
 
 # ---- the identity of a run
@@ -202,7 +186,8 @@ def _foreign_code(config: Config) -> list[object]:
     ]
     for system in config.systems:
         if system in _PACKAGES:
-            versions.append((system, _version(_PACKAGES[system])))
+            packages = metadata.distributions(name=_PACKAGES[system])
+            versions.append((system, [package.version for package in packages]))
         elif ":" in system:
             versions.append((system, _module_hash(system.partition(":")[0])))
     return versions
@@ -215,13 +200,6 @@ def _model_files(folder: Path) -> list[object]:
     return [str(folder.resolve()), *states]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _module_hash(module: str) -> str:
     name = getattr(sys.modules[module], "__file__", None)  # `_missing` has imported it
     if name is None:  # a class from a notebook, which may have changed: never reuse its records
@@ -229,21 +207,6 @@ def _module_hash(module: str) -> str:
     path = Path(name)
     files = sorted(path.parent.rglob("*.py")) if "." in module else [path]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def _prepare(config: Config, sets: Sequence[DataSet], cache: Path, watch: Watch) -> None:
-    """Embed all turns and questions in advance, so that no search includes it."""
-    inner = embedder(config.embedder)
-    with CachedEmbedder(inner, cache) as cached:
-        cached.prepare(
-            (
-                text
-                for data_set in sets
-                for haystack in data_set.haystacks
-                for text in texts(haystack, inner)
-            ),
-            lambda done, total: watch("embedding", done, total),
-        )
 
 
 def texts(haystack: Haystack, inner: Embedder) -> Iterator[str]:
@@ -267,10 +230,10 @@ def work(job: _Job) -> _Output:
 
 
 def _run_task(job: _Job) -> TaskResult:
-    config = job.config
-    spec = next(spec for spec in config.data if spec.name == job.task.data)
-    data_set = _read(spec)
-    haystacks, model, judge = data_set.haystacks, config.model, config.judge
+    config, task_ = job.config, job.task
+    spec = next(spec for spec in config.data if spec.name == task_.data)
+    haystacks, model, judge = _read(spec).haystacks, config.model, config.judge
+    haystack = next(haystack for haystack in haystacks if haystack.name == task_.haystack)
     with CachedEmbedder(embedder(config.embedder), job.cache) as cached:
         evaluator = Evaluator(
             config=config,
@@ -281,15 +244,13 @@ def _run_task(job: _Job) -> TaskResult:
             answered=task.sample(haystacks, model.questions if model else 0, config.seed),
             probed=task.sample(haystacks, config.probes, config.seed),
         )
-        system = load_system(job.task.system)(cached)
         try:
-            records = evaluator.run(job.task, _haystack(data_set, job.task.haystack), system)
+            system = load_system(task_.system)(cached)
+            return TaskResult(records=evaluator.run(task_, haystack, system))
         except NotSupported as error:
-            label = f"{job.task.system}, {job.task.regime}"
-            return TaskResult(
-                records=(), not_run=(NotRun(what=label, data=spec.name, why=str(error)),)
-            )
-        return TaskResult(records=tuple(records))
+            label = f"{task_.system}, {task_.regime}"
+            reason = NotRun(what=label, data=spec.name, why=str(error))
+            return TaskResult(records=[], not_run=[reason])
 
 
 _read = lru_cache(maxsize=None)(data.read)

@@ -6,9 +6,9 @@ A score that does not apply to a question is absent, and never 0.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from evals.card.state import Evidence, QuestionState
-from evals.metrics import answers, current, dates, episodic, grounding
-from evals.metrics import recognition as recognised
+from evals.card.records import Regime
+from evals.card.task import Evidence, QuestionState
+from evals.metrics import answers, current, dates, episodic, grounding, recognition
 from evals.metrics import retrieval as metrics
 from evals.metrics.retrieval import SERVED
 
@@ -16,9 +16,10 @@ WINDOW = timedelta(days=30)  # of the anchoring error: a date that is a month of
 CONFLICT, PREFERENCE, UPDATE = "conflict", "preference", "knowledge-update"  # kinds of question
 
 Scores = dict[str, float]
+_Scores = dict[str, float | None]  # None: does not apply
 
 
-def _without_none(scores: Mapping[str, float | None]) -> Scores:
+def _without_none(scores: _Scores) -> Scores:
     return {name: value for name, value in scores.items() if value is not None}
 
 
@@ -27,47 +28,36 @@ def _without_none(scores: Mapping[str, float | None]) -> Scores:
 
 def search(state: QuestionState, evidence: Evidence) -> Scores:
     """Return the scores of the memory's part: they do not depend on a model's reply."""
-    packed = _packed(state, evidence)
-    if not evidence.ranks:
-        return packed
-    answerable = state.question.answerable
-    refusals = _refusal(evidence.refuses, answerable=answerable, prefix="system ")
-    return (
-        packed
-        | refusals
-        | _turns(state, evidence)
-        | _sessions(evidence.session_places)
-        | _versions(state, evidence)
-        | _events(state, evidence)
-    )
+    scores = _packed(state, evidence)
+    if evidence.ranks:
+        scores |= _refusal(evidence.refuses, state, prefix="system ")
+        scores |= _turns(state, evidence)
+        scores |= _sessions(evidence.session_places)
+        scores |= _versions(state, evidence)
+        scores |= _events(state, evidence)
+    return _without_none(scores)
 
 
-def _turns(state: QuestionState, evidence: Evidence) -> Scores:
+def _turns(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return the scores of the gold turns' places, and of the gold in fixed token budgets."""
     places = evidence.gold_places
     if not places:
         return {}
     served = metrics.places(evidence.served, state.gold)
-    scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
-    scores |= {
-        f"share in {budget} tokens": gold / len(state.gold)
-        for budget, gold in (evidence.gold_in or {}).items()
+    scores: _Scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
+    for budget, gold in (evidence.gold_in or {}).items():
+        scores[f"share in {budget} tokens"] = gold / len(state.gold)
+    scores[f"served recall@{SERVED}"] = metrics.recall(served, SERVED)
+    scores |= {f"any@{k}": metrics.any_of(places, k) for k in (1, 5, 10)}
+    return scores | {
+        "MRR": metrics.reciprocal_rank(places),
+        "NDCG@10": metrics.ndcg(places, 10),
+        "P@5": metrics.precision(places, 5),
+        "AUPRC": metrics.average_precision(places),
     }
-    return scores | _without_none(
-        {
-            f"served recall@{SERVED}": metrics.recall(served, SERVED),
-            "any@1": metrics.any_of(places, 1),
-            "any@5": metrics.any_of(places, 5),
-            "any@10": metrics.any_of(places, 10),
-            "MRR": metrics.reciprocal_rank(places),
-            "NDCG@10": metrics.ndcg(places, 10),
-            "P@5": metrics.precision(places, 5),
-            "AUPRC": metrics.average_precision(places),
-        }
-    )
 
 
-def _sessions(places: metrics.Places) -> Scores:
+def _sessions(places: metrics.Places) -> _Scores:
     """Return the scores of the gold sessions' places."""
     if not places:
         return {}
@@ -79,24 +69,19 @@ def _sessions(places: metrics.Places) -> Scores:
     }
 
 
-def _packed(state: QuestionState, evidence: Evidence) -> Scores:
+def _packed(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return the scores of the turns in the prompt."""
-    gold, turns = state.gold, evidence.packed.turns
+    gold, turns, answerable = state.gold, evidence.packed.turns, state.question.answerable
     steps = state.question.expected.steps
-    return _without_none(
-        {
-            "share in budget": grounding.context_recall(turns, gold) if gold else None,
-            "context precision": grounding.context_precision(turns, gold) if gold else None,
-            "evidence F1": grounding.evidence_f1(turns, gold),
-            "step order": episodic.step_order(turns, steps) if steps else None,
-            "procedure F1": _procedure(turns, steps),
-            "spurious replay": episodic.spurious_replay(
-                turns, gold, answerable=state.question.answerable
-            )
-            if gold or not state.question.answerable
-            else None,
-        }
-    )
+    spurious = episodic.spurious_replay(turns, gold, answerable=answerable)
+    return {
+        "share in budget": grounding.context_recall(turns, gold) if gold else None,
+        "context precision": grounding.context_precision(turns, gold) if gold else None,
+        "evidence F1": grounding.evidence_f1(turns, gold),
+        "step order": episodic.step_order(turns, steps) if steps else None,
+        "procedure F1": _procedure(turns, steps),
+        "spurious replay": spurious if gold or not answerable else None,
+    }
 
 
 def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
@@ -105,32 +90,27 @@ def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
     return episodic.procedure_f1([turn for turn in turns if turn in gold], steps) if steps else None
 
 
-def _versions(state: QuestionState, evidence: Evidence) -> Scores:
+def _versions(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return whether current versions precede stale ones, and both sides of a conflict appear."""
     places, stale = evidence.current_places, evidence.stale_places
-    scores = {
+    scores: _Scores = {
         "freshness hit": current.freshness_hit(places, stale, SERVED) if stale else None,
         "out-of-date use": current.out_of_date_use(places, stale) if places else None,
     }
     if evidence.states_stale is not None:
         scores["stale shown as current"] = float(evidence.states_stale)
-    elif stale:
-        scores["stale shown as current"] = _stale_first(state, evidence)
+    elif stale:  # a stale turn precedes every current one in a call as users make it
+        stale_turns = state.question.expected.stale_turns
+        scores["stale shown as current"] = current.out_of_date_use(
+            *(metrics.places(evidence.served, turns) for turns in (state.gold, stale_turns))
+        )
     gold_places = evidence.gold_places
     if state.question.kind.startswith(CONFLICT) and len(gold_places) > 1:
         newest, older = gold_places[-1:], gold_places[:-1]
         scores["conflict shown"] = current.conflict_shown(newest, older, SERVED)
     if state.question.kind == UPDATE and state.question.answerable:
         scores["newest above older"] = _newest_above_older(state, evidence)
-    return _without_none(scores)
-
-
-def _stale_first(state: QuestionState, evidence: Evidence) -> float | None:
-    """Return whether a stale turn precedes every current one in a call as users make it."""
-    served, stale_turns = evidence.served, state.question.expected.stale_turns
-    return current.out_of_date_use(
-        metrics.places(served, state.gold), metrics.places(served, stale_turns)
-    )
+    return scores
 
 
 def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | None:
@@ -150,21 +130,19 @@ def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | Non
     )
 
 
-def _events(state: QuestionState, evidence: Evidence) -> Scores:
+def _events(state: QuestionState, evidence: Evidence) -> _Scores:
     """Return whether the events of a question with several steps are replayed."""
     steps, places = state.question.expected.steps, evidence.gold_places
     if not steps:
         return {}
-    return _without_none(
-        {
-            "event F1": grounding.evidence_f1(evidence.ranking[: len(steps)], steps),
-            "replay@10": metrics.recall(places, SERVED) if places else None,
-        }
-    )
+    return {
+        "event F1": grounding.evidence_f1(evidence.ranking[: len(steps)], steps),
+        "replay@10": metrics.recall(places, SERVED) if places else None,
+    }
 
 
-def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Scores:
-    name = "false refusal" if answerable else "abstention"
+def _refusal(refused: bool | None, state: QuestionState, *, prefix: str = "") -> _Scores:
+    name = "false refusal" if state.question.answerable else "abstention"
     return {} if refused is None else {f"{prefix}{name}": float(refused)}
 
 
@@ -173,33 +151,28 @@ def _refusal(refused: bool | None, *, answerable: bool, prefix: str = "") -> Sco
 
 def reply(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     """Return the scores of the model's reply, judged by rules alone."""
-    question, unknown = state.question, answers.says_unknown(text)
-    refusals = _refusal(unknown or not text, answerable=question.answerable)
-    return refusals | _right(state, text) | _ordered(state, text) | _grounded(state, evidence, text)
+    scores = _refusal(refused(evidence, text), state) | _right(state, text)
+    return _without_none(scores | _ordered(state, text) | _grounded(state, evidence, text))
 
 
-def _ordered(state: QuestionState, text: str) -> Scores:
+def _ordered(state: QuestionState, text: str) -> _Scores:
     """Return whether the reply tells the steps in order; words unique to a turn identify it."""
     steps = state.question.expected.steps
     lines = [state.text_of[turn] for turn in steps]
     mentioned = [steps[n] for n in grounding.mentioned(text, lines)]
-    return _without_none(
-        {
-            "reply step order": episodic.step_order(mentioned, steps),
-            "reply procedure F1": _procedure(mentioned, steps),
-        }
-    )
+    return {
+        "reply step order": episodic.step_order(mentioned, steps),
+        "reply procedure F1": _procedure(mentioned, steps),
+    }
 
 
-def _right(state: QuestionState, text: str) -> Scores:
+def _right(state: QuestionState, text: str) -> _Scores:
     """Return whether the reply is right, by the expected and the stale answers."""
     expected, kind = state.question.expected, state.question.kind
     right, stale = expected.answers, expected.stale
-    scores: dict[str, float | None] = {
-        "out-of-date reply": current.out_of_date_reply(text, right, stale)
-    }
+    scores: _Scores = {"out-of-date reply": current.out_of_date_reply(text, right, stale)}
     if not state.question.answerable or not right:
-        return _without_none(scores)
+        return scores
     scores |= {
         "EM": answers.exact(text, right),
         "F1": answers.f1(text, right),
@@ -212,10 +185,10 @@ def _right(state: QuestionState, text: str) -> Scores:
         scores["preference retention"] = current.preference_retained(text, right, stale)
     if gold := dates.days(right):
         scores["anchoring error"] = episodic.anchoring_error(dates.days([text]), gold, WINDOW)
-    return _without_none(scores)
+    return scores
 
 
-def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
+def _grounded(state: QuestionState, evidence: Evidence, text: str) -> _Scores:
     """Return whether the prompt supports the claims of the reply."""
     lines = state.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
@@ -224,35 +197,34 @@ def _grounded(state: QuestionState, evidence: Evidence, text: str) -> Scores:
     gold = {n for n, turn in enumerate(packed) if turn in state.gold}
     replayed = [passages[n] for n in sorted(gold)]
     coverage = grounding.citation_coverage(text, context)
-    return _without_none(
-        {
-            "citation coverage": coverage,
-            "unsupported claims": None if coverage is None else 1 - coverage,
-            "attribution": grounding.attribution(text, passages, gold) if gold else None,
-            "replay support": episodic.replay_support(text, replayed) if gold else None,
-        }
-    )
+    return {
+        "citation coverage": coverage,
+        "unsupported claims": None if coverage is None else 1 - coverage,
+        "attribution": grounding.attribution(text, passages, gold) if gold else None,
+        "replay support": episodic.replay_support(text, replayed) if gold else None,
+    }
 
 
-def recognition(answer: float, foils: Sequence[float]) -> Scores:
-    """Return whether the answer has a lower loss per token than foils."""
-    return {"recognition": recognised.recognised(answer, foils)}
+def likelihoods(choices: Sequence[float], wordings: Sequence[float], regime: Regime) -> Scores:
+    """Return the scores of a model's losses per token.
 
+    Exposure is scored in the parametric regime only: it measures knowledge without evidence.
 
-def wording(verbatim: float, paraphrases: Sequence[float]) -> Scores:
-    """Return whether the verbatim evidence has a lower loss per token than paraphrases."""
-    return {"wording recognition": recognised.recognised(verbatim, paraphrases)}
-
-
-def exposure(answer: float, foils: Sequence[float]) -> Scores:
-    """Return the exposure of the answer as a canary among foils, in bits."""
-    rank = 1 + sum(loss < answer for loss in foils)
-    return {"exposure": recognised.exposure(rank, len(foils) + 1)}
-
-
-def recalled(second_half: str, completion: str) -> Scores:
-    """Return the share of the second half of the evidence that a half cue brings back."""
-    return {"half-cue recall": recognised.recalled(second_half, completion)}
+    Args:
+        choices: losses of the answer and of each foil; empty without foils.
+        wordings: losses of the verbatim evidence and of each paraphrase; empty without any.
+        regime: of the question.
+    """
+    scores: Scores = {}
+    if choices:
+        answer, *foils = choices
+        scores["recognition"] = recognition.recognised(answer, foils)
+        if regime == "parametric":
+            rank = 1 + sum(loss < answer for loss in foils)
+            scores["exposure"] = recognition.exposure(rank, len(choices))
+    if wordings:
+        scores["wording recognition"] = recognition.recognised(wordings[0], wordings[1:])
+    return scores
 
 
 # ---- the other fields of a record
@@ -301,8 +273,3 @@ def stages(
         passed["right"] = correct
         passed["lucky"] = correct and not packed
     return passed
-
-
-def halves(text: str) -> tuple[str, str]:
-    """Return a text's first half, as a cue, and its second half."""
-    return recognised.half_cue(text)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from evals.card.state import Evidence, QuestionState
+from evals.card.task import Evidence, QuestionState
 from evals.metrics import answers, dates, grounding
 from memkit import Turn
 
@@ -55,7 +55,7 @@ def _leaked(state: QuestionState, evidence: Evidence) -> int:
     ]
     answer = frozenset[str]().union(*map(grounding.content, expected))
     leaks = 0
-    for sentence in map(_without_mark, _sentences(evidence.packed.text)):
+    for sentence in _sentences(evidence.packed.text):
         if not answers.contains(sentence, expected):
             continue
         bare = _bare(sentence, state.question.text)
@@ -68,17 +68,12 @@ def _leaked(state: QuestionState, evidence: Evidence) -> int:
 
 
 def _sentences(text: str) -> list[str]:
-    """Return the sentences of a text; a summary's clauses, which share a line, one by one."""
+    """Return the sentences of a text without marks; the clauses of a summary one by one."""
     return [
-        sentence
+        _MARK.sub("", sentence)
         for line in text.splitlines()
         for sentence in grounding.sentences(line.replace("; ", ". "))
     ]
-
-
-def _without_mark(sentence: str) -> str:
-    """Return a sentence without the quote mark and the date that a memory writes before it."""
-    return _MARK.sub("", sentence)
 
 
 def _bare(sentence: str, question: str = "") -> str:
@@ -89,8 +84,7 @@ def _bare(sentence: str, question: str = "") -> str:
 
 def _is_quoted(text: str, turns: Sequence[Turn], *, whole_clause: bool) -> bool:
     """Return whether a turn contains a text, anywhere or as a whole clause."""
-    normal = answers.normalise(text)
-    if not normal:
+    if not (normal := answers.normalise(text)):
         return False
     if whole_clause:
         return any(normal in _clauses(turn.text) for turn in turns)
@@ -99,10 +93,9 @@ def _is_quoted(text: str, turns: Sequence[Turn], *, whole_clause: bool) -> bool:
 
 @lru_cache(maxsize=8192)  # the same turns are searched for many questions
 def _clauses(text: str) -> frozenset[str]:
-    sentences = [_bare(_without_mark(sentence)) for sentence in _sentences(text)]
     return frozenset(
         answers.normalise(clause)
-        for sentence in sentences
+        for sentence in map(_bare, _sentences(text))
         for clause in (sentence, *_CLAUSE.split(sentence))
     )
 

@@ -1,8 +1,7 @@
 """Commands of the studies: `python -m evals card NAME` on cards, `python -m evals study NAME`."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,21 @@ import typer
 from rich.console import Console
 
 from evals import tables as report
-from evals.card.command import Cache, Fresh, Processes, RayAddress, app, arguments, keep, stop
+from evals.card.command import (
+    Cache,
+    Fresh,
+    Processes,
+    RayAddress,
+    app,
+    arguments,
+    errors,
+    keep,
+    progress_bars,
+)
 from evals.stamp import stamp
 from evals.studies.filled import Options, StudyResult
 from evals.tables import Result, Table
-from memkit.errors import InvalidInput, MemkitError
+from memkit.errors import InvalidInput
 
 __all__ = ["app", "studies"]
 
@@ -35,7 +44,7 @@ def hema(
     from evals.card.report import load
     from evals.studies import hema as study
 
-    with _errors():
+    with errors():
         tables = study.tables(load(card))
         _print_tables("card hema", "HEMA's tables, ours and the paper's", tables, json_file)
 
@@ -51,7 +60,7 @@ def minimal(
     from evals.card.report import load
     from evals.studies import redundancy
 
-    with _errors():
+    with errors():
         tables = redundancy.tables([load(card) for card in cards], seed)
         _print_tables("card minimal", "redundant scores of a card", tables, json_file)
 
@@ -71,13 +80,12 @@ def frontier(
 ) -> None:
     """Print replay against reading of the raw history, at the same number of tokens."""
     from evals.card import config as configs
-    from evals.card import progress
     from evals.studies import frontier as study
 
-    with _errors():
+    with errors() as console:
         settings = configs.relocate(configs.read(config), data or ())
         options = configs.Run(folder=out, processes=processes, ray=ray, cache=cache, fresh=fresh)
-        with progress.bars(Console(stderr=True)) as watch:
+        with progress_bars(console) as watch:
             records = study.run(settings, options, _numbers("--budgets", budgets), watch)
         tables = [
             study.table(records, settings.ours, settings.seed),
@@ -99,7 +107,7 @@ def growth(
     from evals.studies import growth as study
     from memkit.embedders import MiniLM
 
-    with _errors():
+    with errors("growth …"):
         turns = tuple(_numbers("--sizes", sizes))
         options = Options(sizes=turns, repeats=repeats, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
@@ -122,18 +130,9 @@ def precision(
     from evals.studies import precision as study
     from memkit.embedders import MiniLM
 
-    with _errors():
+    with errors("precision …"):
         options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
         _print(study.run(options, MiniLM()), seed, json_file)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """End the command on an error of memkit in the block."""
-    try:
-        yield
-    except MemkitError as error:
-        stop(Console(stderr=True), error)
 
 
 def _numbers(option: str, text: str) -> list[int]:
