@@ -117,7 +117,6 @@ def figure(cell: object) -> str:
 
 
 def _printable(result: Mapping[str, Any]) -> list[Table]:
-    """Return a result's tables with its name in their titles, the claims as the first of them."""
     name = result["name"]
     tables = [
         Table(**{**table, "title": f"{name}: {table['title']}"}) for table in result["tables"]

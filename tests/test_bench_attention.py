@@ -17,7 +17,7 @@ from evals.data import locomo
 from evals.data.haystack import Haystack
 from evals.stats import bootstrap as statistics
 from evals.studies import extrapolation
-from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, only, without
+from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, without
 from evals.systems.registry import ABLATIONS, SYSTEMS
 from memkit.attention import attend
 from memkit.memory import Memory
@@ -203,7 +203,8 @@ def test_what_is_left_out_weighs_nothing_and_the_rest_what_it_did() -> None:
 @pytest.fixture
 def weighed(file: Path) -> Iterator[tuple[Memkit, ReweightedMemkit, Haystack]]:
     haystack = locomo.read(file).haystacks[0]
-    whole, part = Memkit(HashEmbedder()), ReweightedMemkit(only("dense"), HashEmbedder())
+    dense_only = {name: float(name == "dense") for name in rank.WEIGHTS}
+    whole, part = Memkit(HashEmbedder()), ReweightedMemkit(dense_only, HashEmbedder())
     for made in (whole, part):
         made.remember(haystack.turns)
     yield whole, part, haystack

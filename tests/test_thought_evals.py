@@ -23,7 +23,7 @@ from evals.data.memorycode import (
 from evals.data.synthetic.dialogues import RepeatedFact, RepetitiveDialogue, repeat_facts
 from evals.stats import bootstrap as figures
 from evals.studies import growth, precision
-from evals.studies.filled import Options, StudyResult
+from evals.studies.filled import StudyResult
 from evals.studies.precision import digest
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
@@ -74,8 +74,9 @@ def memorycode_file(folder: Path, *dialogues: dict[str, Any]) -> Path:
 
 
 def measured(study: ModuleType, tmp_path: Path, *data: Path, **options: Any) -> StudyResult:
-    chosen = Options(data=data, cache=tmp_path / "cache", **options)
-    return study.run(chosen, HashEmbedder(dimension=256))
+    embedder = HashEmbedder(dimension=256)
+    result: StudyResult = study.run(embedder, *data, cache=tmp_path / "cache", **options)
+    return result
 
 
 def rows(measured: StudyResult, title: str) -> dict[str, Sequence[Any]]:
@@ -311,7 +312,7 @@ def test_verdicts_become_shares_and_no_text_is_kept(tmp_path: Path) -> None:
     judged = [(True, ""), (False, "head"), (True, "empty"), (True, "")]
 
     found = measured(
-        precision, tmp_path, data, n=4, verdicts=verdict_file(tmp_path, sample, *judged)
+        precision, tmp_path, data, n=4, verdict_file=verdict_file(tmp_path, sample, *judged)
     )
 
     assert rows(found, "thoughts that are right")["right"][1] == "0.750"
@@ -336,14 +337,16 @@ def test_odd_verdicts_are_refused(
     sample = measured(precision, tmp_path, data, n=2).aside[-1].removeprefix("sample ")
 
     with pytest.raises(InvalidInput, match=message):
-        measured(precision, tmp_path, data, n=2, verdicts=verdict_file(tmp_path, sample, *verdicts))
+        measured(
+            precision, tmp_path, data, n=2, verdict_file=verdict_file(tmp_path, sample, *verdicts)
+        )
 
 
 def test_verdicts_on_another_sample_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="the rules changed"):
         measured(
             precision, tmp_path, locomo_file(tmp_path), n=1,
-            verdicts=verdict_file(tmp_path, digest([]), (True, "")),
+            verdict_file=verdict_file(tmp_path, digest([]), (True, "")),
         )  # fmt: skip
 
 

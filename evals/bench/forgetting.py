@@ -114,7 +114,6 @@ def run(setup: Setup) -> Result:
 
 
 def _read_dialogues(setup: Setup) -> dict[str, list[Haystack]]:
-    """Return the dialogues by the title of their table."""
     if setup.data is None:
         sizes = setup.choose((2_000, 10_000), (240,))
         facts = 5 if setup.quick else None

@@ -7,8 +7,6 @@ of neighbours. Without a file all vectors are random.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,15 +38,8 @@ _TOPIC = 20  # random vectors about one topic
 _COLUMNS = ("thoughts", "search", f"recall@{K}", "95 %", "scanned", "p50 µs")
 
 Search = Callable[[Vectors], Integers]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Recall, share scanned and time of one way of searching, query by query."""
-
-    recall: Samples
-    scanned: Samples  # share of the store
-    times: Samples
+# recall, share of the store scanned, and seconds of one way of searching, query by query
+Measurement = tuple[Samples, Samples, Samples]
 
 
 def run(setup: Setup) -> Result:
@@ -62,10 +53,10 @@ def run(setup: Setup) -> Result:
         measured = _measure(np.ascontiguousarray(stored[:size]), queries, setup.seed)
         aimed = setup.data is not None and not setup.quick and size >= _AIMED
         claims += _claims(size, measured, setup.seed, aimed=aimed)
-        for name, one_way in measured.items():
-            mean = mean_interval(one_way.recall.tolist(), seed=setup.seed)
-            microseconds = 1000 * measure.milliseconds(one_way.times)
-            rows.append([size, name, *cells(mean), float(one_way.scanned.mean()), microseconds])
+        for name, (recalls, scanned, times) in measured.items():
+            mean = mean_interval(recalls.tolist(), seed=setup.seed)
+            microseconds = 1000 * measure.milliseconds(times)
+            rows.append([size, name, *cells(mean), float(scanned.mean()), microseconds])
     return Result(
         name="hash",
         about="Think-in-Memory's hash, against exhaustive search",
@@ -93,7 +84,6 @@ def run(setup: Setup) -> Result:
 
 
 def _make_vectors(setup: Setup, size: int) -> tuple[str, Vectors, Vectors]:
-    """Return the source of the vectors, those to store, and those to search for."""
     if setup.data is None:
         n = 40 if setup.quick else QUERIES
         vectors = topical_vectors(size + n, setup.seed)
@@ -190,19 +180,13 @@ def _measure(stored: Vectors, queries: Vectors, seed: int) -> dict[str, Measurem
         groups.add(np.arange(size), hash.groups_of(stored))
         searches[name] = hash_search(hash, groups, stored)
         shares[name] = scanned_shares(hash, groups, queries, size)
-    steps = {name: partial(_run_search, search, queries) for name, search in searches.items()}
+    steps = {name: lambda n, search=search: search(queries[n]) for name, search in searches.items()}
     times = measure.interleave(steps, len(queries), warm=2)
     truth = [searches[EXHAUSTIVE](query) for query in queries]
     return {
-        name: Measurement(
-            recall=recall(search, queries, truth), scanned=shares[name], times=times[name]
-        )
+        name: (recall(search, queries, truth), shares[name], times[name])
         for name, search in searches.items()
     }
-
-
-def _run_search(search: Search, queries: Vectors, n: int) -> None:
-    search(queries[n])
 
 
 def recall(search: Search, queries: Vectors, truth: Iterable[Integers]) -> Samples:
@@ -218,8 +202,8 @@ def scanned_shares(hash: Hash, groups: Groups, queries: Vectors, size: int) -> S
 
 def _claims(size: int, measured: dict[str, Measurement], seed: int, *, aimed: bool) -> list[Claim]:
     """Return memkit's figures with those of exhaustive search; targets are for real vectors."""
-    hashed, full = measured[OURS], measured[EXHAUSTIVE]
-    shares = ((f"recall@{K}", hashed.recall, _RECALL), ("scanned", hashed.scanned, _SCANNED))
+    recalls, scanned, times = measured[OURS]
+    shares = ((f"recall@{K}", recalls, _RECALL), ("scanned", scanned, _SCANNED))
     claims = []
     for what, values, aim in shares:
         mean = mean_interval(values.tolist(), seed=seed)
@@ -229,4 +213,5 @@ def _claims(size: int, measured: dict[str, Measurement], seed: int, *, aimed: bo
             measure.make_claim(label, "", figures, mean, against=EXHAUSTIVE, target=target)
         )
     search = f"{size:,}: search"
-    return [*claims, time_claim(search, hashed.times, full.times, against=EXHAUSTIVE, seed=seed)]
+    exhaustive_times = measured[EXHAUSTIVE][2]
+    return [*claims, time_claim(search, times, exhaustive_times, against=EXHAUSTIVE, seed=seed)]

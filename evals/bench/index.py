@@ -101,11 +101,7 @@ def _rows(setup: Setup, label: str, vectors: Vectors, queries: Vectors) -> list[
 
 
 def _build(add: Callable[[Any, Vectors], object], vectors: Vectors) -> tuple[float, float]:
-    """Add all but the last vectors in one batch, as memkit does, and those one by one.
-
-    Returns:
-        Seconds of the batch, and the median of a single vector in milliseconds.
-    """
+    """Return the seconds of a batch of most vectors, and the milliseconds of a single one."""
     cut = len(vectors) - max(1, min(_SINGLES, len(vectors) // 10))
     rows, vectors = np.arange(len(vectors), dtype=np.int64), np.ascontiguousarray(vectors)
     build_s = measure.seconds(lambda: add(rows[:cut], vectors[:cut]))

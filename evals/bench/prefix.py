@@ -121,7 +121,6 @@ def _talk(chats: list[Chat], n: int, seed: int) -> tuple[list[Exchange], list[Ex
 
 
 def _ask(chat: Chat, question: str) -> tuple[str, Any, Exchange]:
-    """Return the reply, the messages of the prompt, and the cost."""
     started = time.perf_counter()
     pieces = chat.stream(question)
     reply = next(pieces, "")

@@ -74,7 +74,6 @@ class Evaluator:
     def _search(
         self, system: System, task_: Task, state: QuestionState
     ) -> tuple[Evidence, dict[str, float]]:
-        """Return the system's evidence for a question, and its costs."""
         query, config, costs = state.query, self.config, dict[str, float]()
         served, ranking = list[ScoredTurn](), list[ScoredTurn]()
         ranks = task_.regime not in _NO_MEMORY
@@ -122,7 +121,6 @@ class Evaluator:
 
     @property
     def _spec(self) -> ModelSpec:
-        """The spec of the model; without a model, the defaults."""
         return self.config.model or ModelSpec(kind="smollm2")
 
     # ---- the model's part
@@ -169,11 +167,7 @@ class Evaluator:
 
 
 def _version_places(state: QuestionState, hits: Sequence[ScoredTurn]) -> tuple[Places, Places]:
-    """Return the places of the current and of the stale version of an answer in a ranking.
-
-    Among statements that a system derived, each version has the place of the first statement that
-    gives it; among turns, the places of the turns that the data set names.
-    """
+    """Return the places of the current and the stale version: first statements, or turns."""
     expected = state.question.expected
     if expected.version_of is None or not any(hit.statement for hit in hits):
         ids = [hit.turn_id for hit in hits]

@@ -65,11 +65,7 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
 
 
 def _comparable(records: Sequence[Record]) -> list[Record]:
-    """Return records in which only answerable questions have search scores.
-
-    Some data sets name turns that are related to an unanswerable question; finding these is
-    not an achievement. Refusals of such questions are compared.
-    """
+    """Return records in which only answerable questions have search scores."""
     return [
         record
         if record.answerable or not record.places
@@ -91,7 +87,6 @@ def _not_run(config: Config, figures: Sequence[Figure]) -> Iterator[NotRun]:
 
 
 def _why(config: Config, metric: str) -> str:
-    """Return why a metric has no figure: the first reason that applies."""
     model, regimes = config.model or ModelSpec(kind="smollm2"), set(config.regimes)
     of_replies = metric in (*FROM_REPLIES, *FROM_LIKELIHOODS, *FROM_COMPLETIONS, *FROM_JUDGE)
     of_steps = metric in FROM_STEPS or METRICS[metric].layer == "over time"

@@ -101,7 +101,6 @@ def _over_time(records: Sequence[Record], seed: int) -> list[Point]:
 
 
 def _cost(records: Sequence[Record], metric: str, seed: int) -> list[Point]:
-    """Return one point: the mean tokens of memory in a prompt, and the share of right answers."""
     tokens = [r.costs["memory tokens"] for r in records if "memory tokens" in r.costs]
     if not tokens or not any(metric in record.scores for record in records):
         return []

@@ -66,8 +66,6 @@ class Results(TaskResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A task with everything that a process needs to run it."""
-
     task: Task
     config: Config
     cache: Path
@@ -115,7 +113,6 @@ def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
 def _plan(
     config: Config, options: Run, sets: Sequence[DataSet], left_out: Collection[str]
 ) -> list[_Job]:
-    """Return all tasks, in the order of the card."""
     folder = _work_folder(config, options, sets)
     tasks = [
         (Task(data=spec.name, haystack=haystack.name, regime=regime, system=system), haystack)
@@ -135,7 +132,6 @@ def _plan(
 
 
 def _missing(config: Config) -> list[NotRun]:
-    """Return the systems with a missing extra; the others run without them."""
     missing = []
     for name in dict.fromkeys(chain(*map(config.systems_of, config.regimes))):
         try:
@@ -175,11 +171,7 @@ def code() -> str:
 
 
 def _foreign_code(config: Config) -> list[object]:
-    """Return versions of third-party code and models that the records depend on.
-
-    A system named by its import path is identified by its module, in a package by all modules of
-    its folder.
-    """
+    """Return versions of third-party code and models; a module or package by its hash."""
     models = [config.embedder, *(spec.name for spec in (config.model, config.judge) if spec)]
     versions: list[object] = [
         _model_files(Path(name)) if name and Path(name).exists() else name for name in models

@@ -39,7 +39,6 @@ def search(state: QuestionState, evidence: Evidence) -> Scores:
 
 
 def _turns(state: QuestionState, evidence: Evidence) -> _Scores:
-    """Return the scores of the gold turns' places, and of the gold in fixed token budgets."""
     places = evidence.gold_places
     if not places:
         return {}
@@ -58,7 +57,6 @@ def _turns(state: QuestionState, evidence: Evidence) -> _Scores:
 
 
 def _sessions(places: metrics.Places) -> _Scores:
-    """Return the scores of the gold sessions' places."""
     if not places:
         return {}
     return {
@@ -70,7 +68,6 @@ def _sessions(places: metrics.Places) -> _Scores:
 
 
 def _packed(state: QuestionState, evidence: Evidence) -> _Scores:
-    """Return the scores of the turns in the prompt."""
     gold, turns, answerable = state.gold, evidence.packed.turns, state.question.answerable
     steps = state.question.expected.steps
     spurious = episodic.spurious_replay(turns, gold, answerable=answerable)
@@ -91,7 +88,6 @@ def _procedure(turns: Sequence[str], steps: Sequence[str]) -> float | None:
 
 
 def _versions(state: QuestionState, evidence: Evidence) -> _Scores:
-    """Return whether current versions precede stale ones, and both sides of a conflict appear."""
     places, stale = evidence.current_places, evidence.stale_places
     scores: _Scores = {
         "freshness hit": current.freshness_hit(places, stale, SERVED) if stale else None,
@@ -131,7 +127,6 @@ def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | Non
 
 
 def _events(state: QuestionState, evidence: Evidence) -> _Scores:
-    """Return whether the events of a question with several steps are replayed."""
     steps, places = state.question.expected.steps, evidence.gold_places
     if not steps:
         return {}
@@ -167,7 +162,6 @@ def _ordered(state: QuestionState, text: str) -> _Scores:
 
 
 def _right(state: QuestionState, text: str) -> _Scores:
-    """Return whether the reply is right, by the expected and the stale answers."""
     expected, kind = state.question.expected, state.question.kind
     right, stale = expected.answers, expected.stale
     scores: _Scores = {"out-of-date reply": current.out_of_date_reply(text, right, stale)}
@@ -189,7 +183,6 @@ def _right(state: QuestionState, text: str) -> _Scores:
 
 
 def _grounded(state: QuestionState, evidence: Evidence, text: str) -> _Scores:
-    """Return whether the prompt supports the claims of the reply."""
     lines = state.line_of
     packed = [turn for turn in evidence.packed.turns if turn in lines]
     passages = [lines[turn] for turn in packed]

@@ -161,14 +161,12 @@ def online(
 
 
 def _remember(system: System, turns: Sequence[Turn]) -> float:
-    """Add turns to the memory; return the time in milliseconds."""
     started = time.perf_counter()
     system.remember(turns)
     return 1000 * (time.perf_counter() - started)
 
 
 def _forget(haystack: Haystack, system: System, turns: Sequence[Turn]) -> None:
-    """Delete those of these turns that the user deletes."""
     present = {turn.id for turn in turns}
     if deleted := tuple(turn_id for turn_id in haystack.forgotten if turn_id in present):
         system.forget(deleted)

@@ -77,13 +77,11 @@ def _sentences(text: str) -> list[str]:
 
 
 def _bare(sentence: str, question: str = "") -> str:
-    """Return a sentence without its dates, its speaker and the words of the question."""
     repeated = re.compile(re.escape(question.rstrip("?. ")), re.IGNORECASE)
     return _SPEAKER.sub("", dates.without(repeated.sub("", sentence) if question else sentence))
 
 
 def _is_quoted(text: str, turns: Sequence[Turn], *, whole_clause: bool) -> bool:
-    """Return whether a turn contains a text, anywhere or as a whole clause."""
     if not (normal := answers.normalise(text)):
         return False
     if whole_clause:

@@ -35,7 +35,6 @@ _BATCH = 2000
 
 @cache
 def _make_vocabulary(seed: int) -> tuple[list[str], list[float]]:
-    """Return words by falling frequency, and their cumulative weights."""
     rng = random.Random(seed)
     syllables = [onset + vowel for onset in PHRASES["onsets"].split() for vowel in "aeiou"]
     invented: dict[str, None] = {}

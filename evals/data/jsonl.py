@@ -109,7 +109,6 @@ def read(path: Path) -> DataSet:
 
 
 def _read_haystack(content: Any, name: str, ids: set[str]) -> Haystack:
-    """Return a conversation, and add its ids to those of the file."""
     try:
         record = _Conversation.model_validate(content)
     except pydantic.ValidationError as error:

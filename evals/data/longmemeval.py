@@ -126,7 +126,6 @@ def _read_sessions(record: Any, where: str, counts: Counter[str]) -> list[_Sessi
 
 
 def _read_turn(message: Any, session: _Session, n: int, where: str) -> Turn | None:
-    """Return a turn, or None for an empty message."""
     text = files.member(message, "content", str, where)
     if not text.strip():
         return None

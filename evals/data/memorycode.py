@@ -207,7 +207,6 @@ def _read_instructions(record: Any, sessions: Sequence[Any], where: str) -> Iter
 
 
 def _make_pivot(instructions: Sequence[_Instruction]) -> Pivot | None:
-    """Return a pivot; None for a filler with values that are neither names nor numbers."""
     last = instructions[-1]
     sessions: dict[str, list[str]] = {}
     for instruction in instructions:

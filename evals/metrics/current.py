@@ -56,5 +56,4 @@ def preference_retained(text: str, current: Sequence[str], stale: Sequence[str] 
 
 
 def _best(places: Places) -> float:
-    """Return the best rank; infinity if no turn is in the ranking."""
     return min((place for place in places if place is not None), default=float("inf"))

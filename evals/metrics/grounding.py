@@ -130,7 +130,6 @@ def _best_support(sentence: str, passages: Sequence[str]) -> set[int]:
 
 
 def _overlap(claim: _Features, passage: _Features) -> float:
-    """Return the share of a claim's content in a passage; 0 if a required word is missing."""
     if claim.required - passage.exact or claim.negated > passage.negated:
         return 0.0
     return len(claim.content & passage.content) / len(claim.content) if claim.content else 0.0

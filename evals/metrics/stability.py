@@ -74,7 +74,6 @@ def _tasks(table: Table) -> list[Scores]:
 
 
 def _scored(scores: Scores) -> list[tuple[int, float]]:
-    """Return the accuracies of a task with their steps."""
     return [(step, score) for step, score in enumerate(scores) if score is not None]
 
 

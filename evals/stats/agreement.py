@@ -150,7 +150,6 @@ def _value(rating: Rating, level: str) -> str | float:
 
 
 def _interval(counts: Counts, values: Values, level: str, seed: int) -> Interval:
-    """Return alpha with its interval; without one if there are fewer than two items."""
     value, n = _alpha(counts, values, level), len(counts)
     if n < 2:
         return Interval(value=value, n=n)

@@ -45,7 +45,6 @@ def weights(clusters: Labels, seed: int, *, within: bool = False) -> Floats | No
 
 
 def _multiplicities(rng: np.random.Generator, n: int) -> Floats:
-    """Return how often each of n items is among n taken with replacement, per resample."""
     return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
 
 

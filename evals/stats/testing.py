@@ -78,7 +78,6 @@ def _interval(
 
 
 def _permutation_p(sums: Floats, seed: int) -> float | None:
-    """Return the two-sided p-value of flipping the signs of whole conversations."""
     from scipy.stats import permutation_test
 
     if len(sums) < 2:

@@ -22,7 +22,7 @@ from evals.card.command import (
     progress_bars,
 )
 from evals.stamp import stamp
-from evals.studies.filled import Options, StudyResult
+from evals.studies.filled import StudyResult
 from evals.tables import Result, Table
 from memkit.errors import InvalidInput
 
@@ -108,9 +108,8 @@ def growth(
     from memkit.embedders import MiniLM
 
     with errors("growth …"):
-        turns = tuple(_numbers("--sizes", sizes))
-        options = Options(sizes=turns, repeats=repeats, seed=seed, cache=cache)
-        _print(study.run(options, MiniLM()), seed, json_file)
+        turns = _numbers("--sizes", sizes)
+        _print(study.run(MiniLM(), turns, repeats, seed=seed, cache=cache), seed, json_file)
 
 
 @studies.command()
@@ -131,8 +130,10 @@ def precision(
     from memkit.embedders import MiniLM
 
     with errors("precision …"):
-        options = Options(data=[data], n=n, limit=limit, verdicts=verdicts, seed=seed, cache=cache)
-        _print(study.run(options, MiniLM()), seed, json_file)
+        result = study.run(
+            MiniLM(), data, n, limit=limit, verdict_file=verdicts, seed=seed, cache=cache
+        )
+        _print(result, seed, json_file)
 
 
 def _numbers(option: str, text: str) -> list[int]:
@@ -148,7 +149,6 @@ def _print_tables(name: str, about: str, tables: Sequence[Table], json_file: Pat
 
 
 def _print(study: StudyResult, seed: int, json_file: Path | None) -> None:
-    """Print the tables of a study, and write them with its outcomes."""
     results = [asdict(result) for result in study.results]
     for result in results:
         report.show(Console(width=150), result)

@@ -156,7 +156,6 @@ def remembered(embedder: Embedder) -> Ranking:
 
 
 def _recalls(problems: Sequence[Problem], ranking: Ranking) -> Floats:
-    """Return the recall of every question at every n, shape (questions, len(TESTED))."""
     rows = []
     for problem in problems:
         gold = problem.question.golds[PUBLISHED].turns
@@ -166,7 +165,6 @@ def _recalls(problems: Sequence[Problem], ranking: Ranking) -> Floats:
 
 
 def _table(recalls: Mapping[str, Floats], weights: Floats | None, note: str) -> Table:
-    """Return the recall among few and many distractors, and what is lost between them."""
     rows: list[list[Cell]] = []
     for name, of_system in recalls.items():
         lost = of_system[:, _BEFORE] - of_system[:, _AFTER]

@@ -1,32 +1,17 @@
-"""Options and results of the studies of thoughts, and memories filled with a dialogue."""
+"""Results of the studies of thoughts, and memories filled with a dialogue."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import memkit
 from evals import USER
 from evals.systems.baselines import pieces
-from evals.systems.cache import CachedEmbedder, default_folder
+from evals.systems.cache import CachedEmbedder
 from evals.tables import Result
 from memkit import Settings, Thought, Turn
 from memkit.protocols import Embedder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Options of a study of thoughts."""
-
-    data: Sequence[Path] = ()
-    seed: int = 0
-    limit: int | None = None  # only the first so many dialogues of each file
-    cache: Path | None = None  # folder for vectors
-    n: int = 200  # thoughts that are judged
-    verdicts: Path | None = None  # of a reader
-    sizes: tuple[int, ...] = (1_000, 10_000)  # turns
-    repeats: int = 3  # of timed runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +21,6 @@ class StudyResult:
     results: Sequence[Result]
     outcomes: Sequence[Mapping[str, Any]] = ()
     aside: Sequence[str] = ()  # lines for a reader; may hold text, never stored
-
-
-def vectors(options: Options, embedder: Embedder) -> CachedEmbedder:
-    """Return an embedder that stores its vectors on disk; use it with `with`."""
-    return CachedEmbedder(embedder, options.cache or default_folder())
 
 
 def prepare(embedder: CachedEmbedder, dialogues: Iterable[Sequence[Turn]]) -> None:

@@ -100,7 +100,6 @@ def _side(records: Sequence[Record], side: tuple[str, str]) -> list[Record]:
 
 
 def _prompt_tokens(records: Sequence[Record], side: tuple[str, str]) -> float | None:
-    """Return the mean length of the answered prompts of one side."""
     costs = (record.costs for record in _side(records, side))
     lengths = [cost["prompt tokens"] for cost in costs if "prompt tokens" in cost]
     return round(float(np.mean(lengths)), 1) if lengths else None

@@ -19,12 +19,12 @@ from evals.data.synthetic import dialogues
 from evals.data.synthetic.dialogues import RepetitiveDialogue
 from evals.stats.bootstrap import cells
 from evals.stats.interval import Samples, mean_interval, median_ratio
-from evals.studies.filled import Options, StudyResult, prepare, vectors
-from evals.systems.cache import CachedEmbedder
+from evals.studies.filled import StudyResult, prepare
+from evals.systems.cache import CachedEmbedder, default_folder
 from evals.tables import Cell, Result, Table
 from memkit import Settings, Thought
 from memkit.errors import InvalidInput
-from memkit.protocols import Embedder, Fingerprint, Vectors
+from memkit.protocols import Embedder, Vectors
 
 STEP = 1_000  # turns that are remembered and then thought about at a time
 MOST_PER_FACT, MOST_COSTLIER = 1.1, 1.5  # the aims
@@ -41,13 +41,7 @@ class TimedEmbedder:
         self.seconds = 0.0
         self.texts = 0
         self._inner = inner
-        self.count = inner.count
-        self.split = inner.split
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of the inner embedder."""
-        return self._inner.fingerprint
+        self.fingerprint, self.count, self.split = inner.fingerprint, inner.count, inner.split
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed, and add the duration."""
@@ -90,17 +84,20 @@ class ThoughtCounts:
         return self.holding / self.extracted if self.extracted else float("nan")
 
 
-def run(options: Options, embedder: Embedder) -> StudyResult:
+def run(
+    embedder: Embedder, sizes: Sequence[int], repeats: int, *, seed: int = 0,
+    cache: Path | None = None,
+) -> StudyResult:  # fmt: skip
     """Fill memories of every size, several times, and count the thoughts of the first."""
-    if not options.sizes or min(options.sizes) < 10:
-        raise InvalidInput(f"sizes are turns, 10 at least, got {options.sizes}")
-    made = [dialogues.repeat_facts(size, options.seed) for size in options.sizes]
+    if not sizes or min(sizes) < 10:
+        raise InvalidInput(f"sizes are turns, 10 at least, got {sizes}")
+    made = [dialogues.repeat_facts(size, seed) for size in sizes]
     costs: list[Cost] = []
     counts: list[ThoughtCounts] = []
-    with vectors(options, embedder) as cached:
+    with CachedEmbedder(embedder, cache or default_folder()) as cached:
         prepare(cached, [dialogue.turns for dialogue in made])
         embedder.embed(["loads the model"])
-        for repeat in range(options.repeats):
+        for repeat in range(repeats):
             for dialogue in made:
                 spent, thoughts = _fill(dialogue, cached, TimedEmbedder(embedder), repeat)
                 costs += spent
@@ -112,10 +109,10 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
             "embedder": str(embedder.fingerprint),
             "new facts, share of turns": dialogues.NEW_SHARE,
             "repeated facts, share of turns": dialogues.REPEATED_SHARE,
-            "repeats of the timing": options.repeats,
+            "repeats of the timing": repeats,
             "turns thought about at a time": STEP,
         },
-        tables=[_count_table(counts), _cost_table(costs, options)],
+        tables=[_count_table(counts), _cost_table(costs, sizes, seed)],
         notes=["facts extracted: those that some thought that holds comes from"],
     )
     return StudyResult(results=[result], outcomes=[*map(asdict, counts), *map(asdict, costs)])
@@ -124,10 +121,7 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
 def _fill(
     dialogue: RepetitiveDialogue, cached: CachedEmbedder, timed: TimedEmbedder, repeat: int
 ) -> tuple[list[Cost], list[Thought]]:
-    """Remember a dialogue and think about it step by step; return costs and current thoughts.
-
-    A second handle of the file makes the summaries first, so that only thinking is timed.
-    """
+    """Think about a dialogue step by step; another handle makes summaries, off the clock."""
     costs = []
     with tempfile.TemporaryDirectory(prefix="memkit-growth-") as folder:
         file = str(Path(folder) / "memory.db")
@@ -209,11 +203,10 @@ def _samples(costs: Sequence[Cost], size: int, *, embedding: bool, last: bool = 
     return np.array(samples)
 
 
-def _cost_table(costs: Sequence[Cost], options: Options) -> Table:
-    """Return the cost of a turn, and how many times that in the smallest dialogue it is."""
-    smallest = min(options.sizes)
+def _cost_table(costs: Sequence[Cost], sizes: Sequence[int], seed: int) -> Table:
+    smallest = min(sizes)
     rows: list[list[Cell]] = []
-    for size in sorted(options.sizes):
+    for size in sorted(sizes):
         for what, embedding in _PARTS:
             base = _samples(costs, smallest, embedding=embedding)
             for last in (False, True):
@@ -222,7 +215,7 @@ def _cost_table(costs: Sequence[Cost], options: Options) -> Table:
                 part = f"the last {min(STEP, size):,}" if last else "all"
                 row: list[Cell] = [size, part, what, *cells(mean), len(times)]
                 if size != smallest:
-                    ratio = median_ratio(times, base, seed=options.seed)
+                    ratio = median_ratio(times, base, seed=seed)
                     row += [*cells(ratio), "yes" if ratio.value <= MOST_COSTLIER else "NO"]
                 rows.append(row + [None] * (len(_COST_COLUMNS) - len(row)))
     return Table(

@@ -15,7 +15,8 @@ from pathlib import Path
 from evals.data import locomo
 from evals.data.haystack import Haystack
 from evals.stats.bootstrap import cells, share
-from evals.studies.filled import Options, StudyResult, all_thoughts, prepare, vectors
+from evals.studies.filled import StudyResult, all_thoughts, prepare
+from evals.systems.cache import CachedEmbedder, default_folder
 from evals.tables import Cell, Result, Table
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
@@ -42,22 +43,23 @@ class SampledThought:
     around: Sequence[Turn]
 
 
-def run(options: Options, embedder: Embedder) -> StudyResult:
-    """Draw the sample; compute the shares if there are verdicts."""
-    if len(options.data) != 1:
-        raise InvalidInput("give the path of locomo10.json")
-    data = locomo.read(options.data[0])
-    haystacks = data.in_split("report")[: options.limit]
-    with vectors(options, embedder) as cached:
+def run(
+    embedder: Embedder, file: Path, n: int, *, limit: int | None = None,
+    verdict_file: Path | None = None, seed: int = 0, cache: Path | None = None,
+) -> StudyResult:  # fmt: skip
+    """Draw a sample of n thoughts; compute the shares if there are verdicts."""
+    data = locomo.read(file)
+    haystacks = data.in_split("report")[:limit]
+    with CachedEmbedder(embedder, cache or default_folder()) as cached:
         prepare(cached, [haystack.turns for haystack in haystacks])
         thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]
-    chosen = random.Random(options.seed).sample(range(len(thoughts)), min(options.n, len(thoughts)))
+    chosen = random.Random(seed).sample(range(len(thoughts)), min(n, len(thoughts)))
     sample = [thoughts[number] for number in sorted(chosen)]
     name = digest(sample)
-    if options.verdicts is None:
-        lines = [line for n, item in enumerate(sample) for line in _sheet(n, item)]
+    if verdict_file is None:
+        lines = [line for number, item in enumerate(sample) for line in _sheet(number, item)]
         return StudyResult(results=[], aside=[*lines, f"sample {name}"])
-    verdicts = read_verdicts(options.verdicts, len(sample), name)
+    verdicts = read_verdicts(verdict_file, len(sample), name)
     settings: dict[str, Cell] = {
         "data": data.file, "sha256": data.sha256, "sample": name,
         "thoughts in all": len(thoughts),
@@ -65,17 +67,16 @@ def run(options: Options, embedder: Embedder) -> StudyResult:
     }  # fmt: skip
     outcomes = [
         {
-            "n": n, "conversation": item.conversation, "turns": list(item.thought.turn_ids),
+            "n": number, "conversation": item.conversation, "turns": list(item.thought.turn_ids),
             "right": right, "reason": why or None,
         }
-        for n, (item, (right, why)) in enumerate(zip(sample, verdicts, strict=True))
+        for number, (item, (right, why)) in enumerate(zip(sample, verdicts, strict=True))
     ]  # fmt: skip
-    result = _result(sample, verdicts, settings, options.seed)
+    result = _result(sample, verdicts, settings, seed)
     return StudyResult(results=[result], outcomes=outcomes)
 
 
 def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[SampledThought]:
-    """Yield all thoughts of a conversation in the order of their sources."""
     turns = haystack.turns
     position = {turn.id: n for n, turn in enumerate(turns)}
 
@@ -96,7 +97,6 @@ def digest(sample: Sequence[SampledThought]) -> str:
 
 
 def _sheet(n: int, item: SampledThought) -> Iterator[str]:
-    """Yield the lines by which a reader judges a thought."""
     thought = item.thought
     since = "" if thought.valid_from == thought.said_at else f"  since {thought.valid_from:%F}"
     yield f"[{n}] {item.conversation} {','.join(thought.turn_ids)}  {thought.said_at:%F}{since}"

@@ -192,11 +192,6 @@ class FusionScorer:
     def __init__(self, scorers: Sequence[Scorer]) -> None:
         self._scorers = scorers
 
-    @classmethod
-    def of_dense_and_bm25(cls, embedder: Embedder) -> "FusionScorer":
-        """Return the fusion of exact dense search and BM25."""
-        return cls([DenseScorer(embedder), Bm25Scorer()])
-
     def index(self, turns: Sequence[Turn]) -> None:
         for scorer in self._scorers:
             scorer.index(turns)

@@ -75,7 +75,6 @@ class Mem0:
 
 
 def _make_memory(vectors: "_EmbedderAdapter") -> Any:
-    """Return a mem0 in RAM with the given embedder and without a language model."""
     mem0 = _import_memory_class()
     from qdrant_client import QdrantClient
 
@@ -118,7 +117,6 @@ def _import_memory_class() -> Any:
 
 @contextmanager
 def _without_optional_parts() -> Iterator[None]:
-    """Make imports of the optional parts fail inside the block."""
     before = {name: sys.modules[name] for name in _OPTIONAL if name in sys.modules}
     sys.modules.update(dict.fromkeys(_OPTIONAL))  # type: ignore[arg-type]  # None: not importable
     try:

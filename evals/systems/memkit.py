@@ -146,11 +146,6 @@ def without(part: str) -> dict[str, float]:
     return {name: weight * (name not in removed) for name, weight in fusion.WEIGHTS.items()}
 
 
-def only(signal: str) -> dict[str, float]:
-    """Return weights with which memkit ranks by one signal and nothing else."""
-    return {name: float(name == signal) for name in fusion.WEIGHTS}
-
-
 class ThoughtSystem(_Variant):
     """memkit asked for thoughts alone: statements with their sources instead of turns."""
 

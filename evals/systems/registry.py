@@ -31,7 +31,11 @@ SYSTEMS: Mapping[str, MakeSystem] = {
     OURS: memkit.Memkit,
     "dense": _rank_by(baselines.DenseScorer),
     "BM25": _rank_by(lambda _: baselines.Bm25Scorer()),
-    "RRF": _rank_by(baselines.FusionScorer.of_dense_and_bm25),
+    "RRF": _rank_by(
+        lambda embedder: baselines.FusionScorer(
+            [baselines.DenseScorer(embedder), baselines.Bm25Scorer()]
+        )
+    ),
     "last turns": _rank_by(lambda _: baselines.NewestScorer()),
 }
 ABLATIONS: Mapping[str, MakeSystem] = {

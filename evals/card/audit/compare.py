@@ -111,7 +111,6 @@ def _select(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
 
 
 def _data_mismatches(a: Card, b: Card) -> dict[str, str]:
-    """Return the data sets that differ, with their first difference."""
     before, after = ({str(row.get("name")): row for row in card.data} for card in (a, b))
     mismatches = {
         name: f"data {name} is in card {'A' if name in before else 'B'} only"
@@ -149,7 +148,6 @@ def _question_mismatches(
 def _differences(
     before: Systems, after: Systems, data: Mapping[str, str], seed: int
 ) -> dict[Key, Difference]:
-    """Return B − A of all metrics of both cards, on the questions of both."""
     results: dict[Key, Difference] = {}
     common = (
         (place, system, old, after[place][system])

@@ -92,7 +92,6 @@ def _is_known(value: object) -> bool:
 
 
 def _of_run(config: Mapping[str, Any], stamp: Mapping[str, Any]) -> dict[str, object]:
-    """Return the items that follow from the config and the stamp."""
     name, commit = config.get("name"), stamp.get("commit")
     systems, regimes = config.get("systems") or (), config.get("regimes") or ()
     model = config.get("model")
@@ -132,7 +131,6 @@ def _of_run(config: Mapping[str, Any], stamp: Mapping[str, Any]) -> dict[str, ob
 
 
 def _of_data(data: Sequence[Mapping[str, Any]], *keys: str) -> dict[str, object]:
-    """Return these keys of every data set that has one of them."""
     by_name = {
         str(row.get("name")): {k: row[k] for k in keys if row.get(k) not in (None, "", {})}
         for row in data

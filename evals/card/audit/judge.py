@@ -119,5 +119,4 @@ def run_guard(model: Model, name: str) -> Audit:
 
 
 def _line(text: str) -> str:
-    """Return a text as one line, so that it cannot imitate the next part of the prompt."""
     return " ".join(text.split())

@@ -115,7 +115,6 @@ def apart(sets: Mapping[str, DataSet]) -> list[Audit]:
 
 
 def _tuning_and_report(name: str, data_set: DataSet, sources: Iterable[DataSet]) -> list[Audit]:
-    """Return the audit of tuning questions of the sources that a data set reports on."""
     tuning = _questions(haystack for source in sources for haystack in source.in_split("tuning"))
     report = _questions(data_set.in_split("report"))
     return [between("tuning ∩ report", name, tuning, report)] if tuning and report else []

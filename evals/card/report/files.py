@@ -85,7 +85,6 @@ def _json(where: str, value: Any) -> str:
 
 
 def _rounded(where: str, value: Any) -> Any:
-    """Return a value with rounded floats and without negative zeros."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidInput(f"{where} of the card is {value}: leave out what has no value")

@@ -20,7 +20,6 @@ class Rows(NamedTuple):
 
 
 def _table(rows: Iterable[Mapping[str, str]]) -> Rows:
-    """Return rows that are all of the same columns."""
     rows = list(rows)
     return Rows([*rows[0]] if rows else [], [[*row.values()] for row in rows])
 

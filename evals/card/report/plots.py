@@ -146,7 +146,6 @@ def _draw_losses(funnels: Mapping[str, Funnel], names: Sequence[str], title: str
 
 
 def _directed(metric: str) -> str:
-    """Return the name of a metric, with its direction if lower is better."""
     lower = metric == "risk" or lower_is_better(metric)
     return f"{metric}, lower is better" if lower else metric
 
@@ -245,12 +244,10 @@ ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 def _look(number: int) -> Any:
-    """Return the placeholder colour and the marker of a system."""
     return {"color": f"#0300{number % _SERIES:02x}", "marker": _MARKERS[number % len(_MARKERS)]}
 
 
 def _short(name: str) -> str:
-    """Return a name that fits next to a line, with its beginning and its end."""
     name = printable(name)
     return name if len(name) <= _LONG else f"{name[:8]}…{name[-7:]}"
 

@@ -50,5 +50,4 @@ def _score(score: Score | None) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a text without markup and without control of the terminal."""
     return escape(printable(text))

@@ -86,7 +86,6 @@ def _n(score: Score | None) -> int:
 
 
 def _differences(compared: Sequence[Compared]) -> Iterator[str]:
-    """Yield how often ours is better or worse, per system: some are easy to beat."""
     rivals: dict[str, Counter[str]] = {}
     for row in compared:
         if row.p_holm is not None:

@@ -46,11 +46,7 @@ def _make_data_set(
     conversations: int | None = None,
     size: str = "default",
 ) -> DataSet:
-    """Return the data set of a probe; without `conversations`, as many as the size has.
-
-    Raises:
-        InvalidInput: there is no such size, or fewer than one conversation.
-    """
+    """Return the data set of a probe; without `conversations`, as many as the size has."""
     if size not in SIZES:
         raise InvalidInput(f"no size {size!r} of synthetic sets; there are {', '.join(SIZES)}")
     name, scale = write.__name__, SIZES[size]

@@ -299,7 +299,6 @@ def ordering(script: Script, scale: Scale) -> None:
 
 
 def _tell_procedure(script: Script, places: Sequence[int]) -> None:
-    """Tell the steps of a procedure one after another, and ask for their order."""
     procedure, leads = script.rng.choice(TABLES["procedures"]), TABLES["leads"]
     about = procedure["about"]
     steps = sorted(script.rng.sample(range(len(procedure["steps"])), len(places)))
@@ -331,7 +330,6 @@ def _tell_relative_dates(
     moments: Mapping[int, Moment],
     dates: Sequence[date],
 ) -> None:
-    """Tell events by how long ago they were, and ask for their dates."""
     about, events = series["about"], shuffle(script.rng, series["events"])
     agos = shuffle(script.rng, [*_AGO])
     for (place, moment), (past, infinitive), ago in zip(
