@@ -13,9 +13,10 @@ from rich.console import Console
 
 from evals import tables as report
 from evals.bench import BENCHMARKS, Setup
+from evals.card.command import Seed
+from evals.card.command import app as card
 from evals.stamp import stamp
-from evals.studies.command import app as card
-from evals.studies.command import studies
+from evals.studies.command import Json, studies
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -35,16 +36,14 @@ def bench(
     *,
     quick: Annotated[bool, typer.Option(help="Small sizes, for a test of the benchmark.")] = False,
     sizes: Annotated[str, typer.Option(help="Turns, such as 1000,10000.")] = "",
-    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    seed: Seed = 0,
     data: Annotated[
         Path | None,
         typer.Option(
             help="Real text, for benchmarks that use it: locomo10.json, or (index) a .txt.",
         ),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the results.")
-    ] = None,
+    json_file: Json = None,
 ) -> None:
     """Run benchmarks, all of them if none is named; exit code 1 if a target was missed."""
     chosen = names or list(BENCHMARKS)

@@ -74,6 +74,15 @@ class Result:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """The tables of a study, and the outcomes that they were computed from."""
+
+    results: Sequence[Result]
+    outcomes: Sequence[Mapping[str, Any]] = ()
+    aside: Sequence[str] = ()  # lines for a reader; may hold text, never stored
+
+
 # ---- rendering; a result is given as the JSON object that a result file has
 
 

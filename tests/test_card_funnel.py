@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from scripted_memory import record, spread
 
-from evals.card import build, funnel
+from evals.card import aggregate, build
 from evals.card.config import Config, ModelSpec
 from evals.card.records import Regime
 from evals.card.run import Results
@@ -16,11 +16,11 @@ from evals.metrics.catalogue import METRICS
 
 
 def came(*passed: str, lucky: bool = False) -> dict[str, bool]:
-    return {stage: stage in passed for stage in funnel.STAGES} | {"lucky": lucky}
+    return {stage: stage in passed for stage in aggregate.STAGES} | {"lucky": lucky}
 
 
 LOST = [
-    came(*funnel.STAGES),
+    came(*aggregate.STAGES),
     came("stored", "retrieved", "used", "right", lucky=True),
     came("stored"),
     came(),
@@ -28,8 +28,8 @@ LOST = [
 
 
 def test_a_funnel_counts_those_that_passed_every_earlier_stage() -> None:
-    (found,) = funnel.funnels(spread(record(), [{"stages": one} for one in LOST]))
-    counts = (found.asked, *(getattr(found, stage) for stage in funnel.STAGES))
+    (found,) = aggregate.funnels(spread(record(), [{"stages": one} for one in LOST]))
+    counts = (found.asked, *(getattr(found, stage) for stage in aggregate.STAGES))
     assert counts == (4, 3, 2, 1, 1, 1)
     assert found.lucky == 1
 
@@ -37,7 +37,7 @@ def test_a_funnel_counts_those_that_passed_every_earlier_stage() -> None:
 def test_a_stage_that_is_not_known_is_none_and_loses_nobody() -> None:
     known = ("retrieved", "packed")
     stages = [{name: one[name] for name in known} for one in LOST]
-    (found,) = funnel.funnels(spread(record(), [{"stages": one} for one in stages]))
+    (found,) = aggregate.funnels(spread(record(), [{"stages": one} for one in stages]))
     assert (found.stored, found.retrieved, found.packed) == (None, 2, 1)
     assert (found.used, found.right, found.lucky) == (None, None, None)
 
@@ -45,15 +45,15 @@ def test_a_stage_that_is_not_known_is_none_and_loses_nobody() -> None:
 def test_a_sample_of_replies_takes_no_question_out_of_the_stages_before_them() -> None:
     unanswered = {"stored": True, "retrieved": True, "packed": True}
     asked = spread(record(), [{"stages": one} for one in (LOST[0], LOST[3], *[unanswered] * 4)])
-    (found,) = funnel.funnels([*asked, record(answerable=False, stages={})])
+    (found,) = aggregate.funnels([*asked, record(answerable=False, stages={})])
     assert (found.asked, found.stored, found.retrieved, found.packed) == (6, 5, 5, 5)
     assert (found.answered, found.used, found.right, found.lucky) == (2, 1, 1, 0)
-    assert funnel.funnels([record(probe=True, stages=LOST[0])]) == []
+    assert aggregate.funnels([record(probe=True, stages=LOST[0])]) == []
 
 
 def test_each_kind_has_a_funnel_of_its_own() -> None:
     both = [record(stages=LOST[0]), record(kind="when", stages=LOST[3])]
-    assert {one.group: one.right for one in funnel.funnels(both)} == {
+    assert {one.group: one.right for one in aggregate.funnels(both)} == {
         "all": 1, "fact": 1, "when": 0,
     }  # fmt: skip
 

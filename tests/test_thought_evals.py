@@ -23,8 +23,8 @@ from evals.data.memorycode import (
 from evals.data.synthetic.dialogues import RepeatedFact, RepetitiveDialogue, repeat_facts
 from evals.stats import bootstrap as figures
 from evals.studies import growth, precision
-from evals.studies.filled import StudyResult
 from evals.studies.precision import digest
+from evals.tables import StudyResult
 from memkit import Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.records import Source

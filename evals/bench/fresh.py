@@ -20,15 +20,15 @@ _DIMENSION = 384  # MiniLM's; importing its module would be part of what is meas
 
 def probe(kind: Kind, path: Path) -> dict[str, float]:
     """Open and search a file in a fresh process; return its times and its memory."""
-    run = subprocess.run(
-        [sys.executable, "-m", "evals.bench.fresh", kind, str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    figures: dict[str, float] = json.loads(run.stdout)
+    figures: dict[str, float] = json.loads(run_python("-m", "evals.bench.fresh", kind, str(path)))
     return figures
+
+
+def run_python(*arguments: str) -> str:
+    """Run Python in a fresh process; return what it prints."""
+    command = [sys.executable, *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
 
 
 def resident_bytes() -> int:

@@ -4,16 +4,13 @@ No model is loaded. `evals.bench.fresh` opens and searches a file in a process o
 """
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
 import memkit
-from evals import ROOT
 from evals.bench import Setup, measure
-from evals.bench.fresh import Kind, probe
+from evals.bench.fresh import Kind, probe, run_python
 from evals.bench.measure import size_claim, time_claim
 from evals.data import corpus
 from evals.stats.interval import Samples
@@ -32,9 +29,12 @@ _COLUMNS = ("turns", "texts", "vectors", "database", "index file", "resident")
 def measure_imports(setup: Setup) -> Result:
     """Time `import memkit`, next to a process that imports nothing, from start to exit."""
     n = 2 if setup.quick else 21
-    codes = ("import memkit", "pass")
-    times = measure.interleave({code: lambda _, code=code: _run_python(code) for code in codes}, n)  # type: ignore[misc]
-    loaded = _run_python(_PRINT_LOADED) or "none"
+    steps = {
+        "memkit": lambda _: run_python("-c", "import memkit"),
+        "nothing": lambda _: run_python("-c", "pass"),
+    }
+    times = measure.interleave(steps, n)
+    loaded = run_python("-c", _PRINT_LOADED) or "none"
     claim = time_claim(
         "python -c 'import memkit'", *times.values(), unit="s", seed=setup.seed,
         against="python -c pass", target=Target(bound="≤", value=0.2, on="difference"),
@@ -46,13 +46,6 @@ def measure_imports(setup: Setup) -> Result:
         claims=[claim],
         notes=[f"heavy modules that it loads: {loaded}"],
     )
-
-
-def _run_python(code: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return run.stdout.strip()
 
 
 # ---- opening

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from evals.card import aggregate, answering, curves, funnel
+from evals.card import aggregate, answering, curves
 from evals.card.audit import audits, differences, disclosure, judge, leakage
 from evals.card.config import Config, ModelSpec, describe
 from evals.card.records import Card, Figure, NotRun, Record
@@ -55,7 +55,7 @@ def build(config: Config, results: Results, stamp: Mapping[str, object]) -> Card
         figures=figures,
         not_run=[*results.not_run, *unchecked, *_not_run(config, figures)],
         curves=curves.curves(results.records, config.seed),
-        funnels=funnel.funnels(results.records),
+        funnels=aggregate.funnels(results.records),
         compared=differences.compare_systems(
             _comparable(results.records), config.tested, system=config.ours, seed=config.seed
         ),

@@ -31,9 +31,7 @@ Cache = Annotated[
     Path | None, typer.Option(help="Folder for vectors; ~/.cache/memkit/evals if left out.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again.")]
-_Out = Annotated[
-    Path | None, typer.Option(help="Folder for the card, and for finished tasks; runs/NAME.")
-]
+Seed = Annotated[int, typer.Option(help="Of all random draws.")]
 
 
 @contextmanager
@@ -75,7 +73,9 @@ def card(
     data: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: where a data set's file is; repeatable.")
     ] = None,
-    out: _Out = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the card, and for finished tasks; runs/NAME.")
+    ] = None,
     processes: Processes = 1,
     ray: RayAddress = None,
     cache: Cache = None,
@@ -117,7 +117,7 @@ def compare(
     thresholds: Annotated[
         Path | None, typer.Option(help="TOML file of pre-registered thresholds.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Compare two cards on the same questions; exit code 1 if a threshold is missed."""
     from evals.card.audit import compare as comparing
@@ -143,7 +143,7 @@ def agreement(
     level: Annotated[
         Literal["nominal", "ordinal", "interval"], typer.Option(help="How ratings compare.")
     ] = "nominal",
-    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Print Krippendorff's alpha of raters or judges, with its interval."""
     from evals.stats import agreement as agreeing

@@ -45,10 +45,6 @@ _PACKAGES = {"mem0": "mem0ai", "LangChain": "langchain-core"}  # of third-party 
 Watch = Callable[[str, int, int], None]  # stage, done, total
 
 
-def ignore(stage: str, done: int, total: int) -> None:
-    """Ignore the progress of a run."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """The content of a task's file."""
@@ -73,7 +69,7 @@ class _Job:
     questions: int
 
 
-def run(config: Config, options: Run, watch: Watch = ignore) -> Results:
+def run(config: Config, options: Run, watch: Watch = lambda *_: None) -> Results:
     """Run every missing task, and return the records of all.
 
     Raises:

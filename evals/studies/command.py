@@ -15,6 +15,7 @@ from evals.card.command import (
     Fresh,
     Processes,
     RayAddress,
+    Seed,
     app,
     arguments,
     errors,
@@ -22,23 +23,19 @@ from evals.card.command import (
     progress_bars,
 )
 from evals.stamp import stamp
-from evals.studies.filled import StudyResult
-from evals.tables import Result, Table
+from evals.tables import Result, StudyResult, Table
 from memkit.errors import InvalidInput
-
-__all__ = ["app", "studies"]
 
 studies = typer.Typer(help="Studies that are no card.", no_args_is_help=True, add_completion=False)
 
-_Json = Annotated[Path | None, typer.Option("--json", help="Where to write the tables.")]
-_Seed = Annotated[int, typer.Option(help="Of all random draws.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Where to write the results.")]
 
 
 @app.command()
 def hema(
     card: Annotated[Path, typer.Argument(help="card.json of a run of configs/hema.toml.")],
     *,
-    json_file: _Json = None,
+    json_file: Json = None,
 ) -> None:
     """Print HEMA's tables with our figures next to the paper's."""
     from evals.card.report import load
@@ -53,8 +50,8 @@ def hema(
 def minimal(
     cards: Annotated[list[Path], typer.Argument(help="card.json of several runs.")],
     *,
-    seed: _Seed = 0,
-    json_file: _Json = None,
+    seed: Seed = 0,
+    json_file: Json = None,
 ) -> None:
     """Print which scores rank systems alike, so that one of them is enough."""
     from evals.card.report import load
@@ -76,7 +73,7 @@ def frontier(
     ray: RayAddress = None,
     cache: Cache = None,
     fresh: Fresh = False,
-    json_file: _Json = None,
+    json_file: Json = None,
 ) -> None:
     """Print replay against reading of the raw history, at the same number of tokens."""
     from evals.card import config as configs
@@ -99,9 +96,9 @@ def growth(
     *,
     sizes: Annotated[str, typer.Option(help="Turns.")] = "1000,10000",
     repeats: Annotated[int, typer.Option(help="Timed runs.", min=1)] = 3,
-    seed: _Seed = 0,
+    seed: Seed = 0,
     cache: Cache = None,
-    json_file: _Json = None,
+    json_file: Json = None,
 ) -> None:
     """Print how many thoughts a fact has, and the cost of thinking, as a memory grows."""
     from evals.studies import growth as study
@@ -121,9 +118,9 @@ def precision(
     verdicts: Annotated[
         Path | None, typer.Option(help="A reader's verdicts: number -> [bool, reason].")
     ] = None,
-    seed: _Seed = 0,
+    seed: Seed = 0,
     cache: Cache = None,
-    json_file: _Json = None,
+    json_file: Json = None,
 ) -> None:
     """Print a sample of thoughts for a reader to judge, or the share that a reader judged right."""
     from evals.studies import precision as study

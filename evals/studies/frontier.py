@@ -15,7 +15,7 @@ import numpy as np
 from evals.card import run as running
 from evals.card.config import Config, Run
 from evals.card.records import Record
-from evals.card.run import Watch, ignore
+from evals.card.run import Watch
 from evals.stats import testing
 from evals.stats.testing import Comparison
 from evals.tables import Cell, Table
@@ -32,7 +32,9 @@ _COLUMNS = (
 Records = Mapping[int, Sequence[Record]]  # by budget
 
 
-def run(config: Config, options: Run, budgets: Sequence[int], watch: Watch = ignore) -> Records:
+def run(
+    config: Config, options: Run, budgets: Sequence[int], watch: Watch = lambda *_: None
+) -> Records:
     """Return the records of every budget; an interrupted run of a budget can be continued."""
     if config.model is None:
         raise InvalidInput("a frontier needs a [model] with a window to vary; add it to the config")

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from evals.data.synthetic import dialogues
 from evals.data.synthetic.dialogues import RepetitiveDialogue
 from evals.stats.bootstrap import cells
 from evals.stats.interval import Samples, mean_interval, median_ratio
-from evals.studies.filled import StudyResult, prepare
+from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
-from evals.tables import Cell, Result, Table
+from evals.tables import Cell, Result, StudyResult, Table
 from memkit import Settings, Thought
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder, Vectors
@@ -95,7 +96,8 @@ def run(
     costs: list[Cost] = []
     counts: list[ThoughtCounts] = []
     with CachedEmbedder(embedder, cache or default_folder()) as cached:
-        prepare(cached, [dialogue.turns for dialogue in made])
+        turns = chain(*(dialogue.turns for dialogue in made))
+        cached.prepare(text for turn in turns for text in pieces(turn, cached))
         embedder.embed(["loads the model"])
         for repeat in range(repeats):
             for dialogue in made:

@@ -10,15 +10,19 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
+import memkit
+from evals import USER
 from evals.data import locomo
 from evals.data.haystack import Haystack
 from evals.stats.bootstrap import cells, share
-from evals.studies.filled import StudyResult, all_thoughts, prepare
+from evals.systems.baselines import pieces
 from evals.systems.cache import CachedEmbedder, default_folder
-from evals.tables import Cell, Result, Table
-from memkit import Thought, Turn
+from evals.tables import Cell, Result, StudyResult, Table
+from memkit import Settings, Thought, Turn
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
 
@@ -51,7 +55,8 @@ def run(
     data = locomo.read(file)
     haystacks = data.in_split("report")[:limit]
     with CachedEmbedder(embedder, cache or default_folder()) as cached:
-        prepare(cached, [haystack.turns for haystack in haystacks])
+        turns = chain(*(haystack.turns for haystack in haystacks))
+        cached.prepare(text for turn in turns for text in pieces(turn, cached))
         thoughts = [item for haystack in haystacks for item in _thoughts(haystack, cached)]
     chosen = random.Random(seed).sample(range(len(thoughts)), min(n, len(thoughts)))
     sample = [thoughts[number] for number in sorted(chosen)]
@@ -88,6 +93,21 @@ def _thoughts(haystack: Haystack, embedder: Embedder) -> Iterator[SampledThought
         window = turns[max(n - 2, 0) : n + 2]
         around = [turn for turn in window if turn.session_id == turns[n].session_id]
         yield SampledThought(conversation=haystack.name, thought=thought, around=around)
+
+
+def all_thoughts(turns: Sequence[Turn], embedder: Embedder) -> list[Thought]:
+    """Return all thoughts of a dialogue: the current ones, and those that held after a session."""
+    settings = Settings(background=False)
+    with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
+        memory.remember(turns, user_id=USER)
+        memory.flush()
+        thoughts: dict[str, Thought] = {}
+        for said_at in {turn.session_id: turn.said_at for turn in turns}.values():
+            if said_at is not None:
+                after = said_at + timedelta(hours=1)
+                thoughts |= {t.id: t for t in memory.thoughts(user_id=USER, as_of=after)}
+        thoughts |= {thought.id: thought for thought in memory.thoughts(user_id=USER)}
+        return list(thoughts.values())
 
 
 def digest(sample: Sequence[SampledThought]) -> str:

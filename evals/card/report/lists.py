@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from evals.card.funnel import OF_REPLIES, STAGES
+from evals.card.aggregate import OF_REPLIES, STAGES
 from evals.card.records import Audit, Card, Cell, Curve, Funnel
 from evals.card.report.formats import interval, number, words
 from evals.card.report.grids import ALL, MAIN, by_place, unique

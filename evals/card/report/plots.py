@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from evals.card.funnel import OF_REPLIES, STAGES
+from evals.card.aggregate import OF_REPLIES, STAGES
 from evals.card.records import Card, Curve, Funnel
 from evals.card.report.formats import printable
 from evals.card.report.grids import ALL, PREFERRED, by_place, lower_is_better
