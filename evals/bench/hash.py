@@ -169,7 +169,6 @@ def hash_search(hash: Hash, groups: Groups, stored: Vectors) -> Search:
 
 
 def _measure(stored: Vectors, queries: Vectors, seed: int) -> dict[str, Measurement]:
-    """Search for every query in every way, alternately."""
     size, dimension = stored.shape
     searches = {EXHAUSTIVE: exhaustive(stored)}
     shares: dict[str, Samples] = {EXHAUSTIVE: np.ones(len(queries))}

@@ -54,7 +54,6 @@ def run(setup: Setup) -> Result:
 
 
 def _make_material(setup: Setup) -> tuple[Vectors, Vectors, str]:
-    """Return real vectors, vectors of questions about them, and where they come from."""
     if setup.quick:
         vectors = corpus.make_vectors(400, setup.seed, real=False)
         return vectors[:300], vectors[300:320], "random vectors"

@@ -78,7 +78,6 @@ def run(setup: Setup) -> Result:
 
 
 def _make_memory(embedder: MiniLM, before: int, session: int, seed: int) -> memkit.Memory:
-    """Return a memory of a session, and of turns of another session before it."""
     ticks = count()  # the clock advances a second per call: both chats see the same times
     talk = small_talk(random.Random(seed))
     turns: list[Turn] = []

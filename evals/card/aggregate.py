@@ -294,7 +294,6 @@ _TRENDS: Mapping[str, tuple[str, Trend]] = {  # axis and statistic; "": `place_a
 
 
 def _over_time(records: Sequence[Record], seed: int) -> Iterator[NamedInterval]:
-    """Yield the metrics of the stability gap, each the mean over conversations."""
     haystacks = group_by(records, lambda record: record.haystack).values()
     tables = [(table, of[0].task) for of in haystacks if len(table := accuracy(of)) > 1]
     if not tables:

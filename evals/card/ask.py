@@ -140,7 +140,6 @@ class Evaluator:
         return readable | {"unreadable verdicts": float(verdict is None)}
 
     def _recognition(self, state: QuestionState, notes: str, regime: Regime) -> dict[str, float]:
-        """Return whether the model prefers the answer to foils, and the evidence to paraphrases."""
         expected, gold, choices, wordings = state.question.expected, state.gold, [], []
         if expected.answers and expected.foils:
             choices = [expected.answers[0], *expected.foils]

@@ -263,7 +263,6 @@ _Map = Callable[[Callable[[_Job], _Output], Sequence[_Job]], Iterator[_Output]]
 
 @contextmanager
 def _pool(options: Run) -> Iterator[_Map]:
-    """Yield a `map` over jobs: in this process, in several, or on a Ray cluster, in any order."""
     if options.ray is not None:
         with _ray(options) as pool:
             yield pool.imap_unordered

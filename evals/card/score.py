@@ -110,10 +110,7 @@ def _versions(state: QuestionState, evidence: Evidence) -> _Scores:
 
 
 def _newest_above_older(state: QuestionState, evidence: Evidence) -> float | None:
-    """Return whether evidence of the newest session precedes all evidence of older sessions.
-
-    None if the evidence is in one session. One turn of the newest session is enough.
-    """
+    """Return whether evidence of the newest session is first; None in a single session."""
     session_of = state.session_of
     gold = [turn for turn in session_of if turn in state.gold]  # in the order of the conversation
     newest = [turn for turn in gold if session_of[turn] == session_of[gold[-1]]]

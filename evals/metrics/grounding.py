@@ -122,7 +122,6 @@ def evidence_f1(used: Collection[Hashable], gold: Collection[Hashable]) -> float
 
 
 def _best_support(sentence: str, passages: Sequence[str]) -> set[int]:
-    """Return the indexes of the passages that support a sentence best; empty without support."""
     claim = _features(sentence)
     shares = {n: _overlap(claim, _features(passage)) for n, passage in enumerate(passages)}
     most = max(shares.values(), default=0.0)

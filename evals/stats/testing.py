@@ -66,10 +66,7 @@ def compare(scores: Floats, baseline: Floats, clusters: Labels, seed: int) -> Co
 def _interval(
     sums: Floats, sizes: Floats, names: NDArray[np.str_], seed: int
 ) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of the mean over questions, resampling conversations.
-
-    One row per conversation gives the same as one per question, in a fraction of the time.
-    """
+    """Return the 95 % interval of the mean over questions, resampling conversations."""
     resampled = weights(names, seed)
     if resampled is None:
         return None, None

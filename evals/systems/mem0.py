@@ -128,8 +128,6 @@ def _without_optional_parts() -> Iterator[None]:
 
 
 class _EmbedderAdapter:
-    """The embedder with mem0's interface; texts that are about to be added are embedded at once."""
-
     def __init__(self, embedder: Embedder) -> None:
         self.dimension = embedder.fingerprint.dimension
         self._embedder = embedder

@@ -218,7 +218,6 @@ class CompactMemory(_Variant):
         self._clauses = {turn.id or "": _join_words(turn.text) for turn in self._turns}
 
     def _summaries(self, query: Query) -> list[Summary]:
-        """Return the newest of each level that covers nothing said after the question."""
         late = [
             turn.position or 0
             for turn in self._turns

@@ -96,7 +96,6 @@ def _setting_mismatches(a: Card, b: Card) -> dict[str, str]:
 
 
 def _flatten(config: Mapping[str, Any]) -> dict[str, object]:
-    """Return settings with those of the model and the judge as "model.window"."""
     flat: dict[str, object] = {}
     for key, value in config.items():
         inner = value if key in ("model", "judge") and isinstance(value, Mapping) else None
@@ -105,7 +104,6 @@ def _flatten(config: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _select(keys: Sequence[str], settings: Mapping[str, str]) -> list[str]:
-    """Return the mismatches of these settings, those of samples left out."""
     chosen = (key for key in settings if key.partition(".")[0] in keys and key not in _SAMPLES)
     return [settings[key] for key in chosen]
 

@@ -144,7 +144,6 @@ def _render(name: str, card: Card, finalize: Callable[[object], object] | None =
 
 @cache
 def _template(name: str, finalize: Callable[[object], object] | None) -> Template:
-    """Return a template; `finalize` prepares the value of every expression."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=finalize,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,

@@ -190,7 +190,6 @@ def layers(figures: Index, data: str, regime: str) -> Iterator[Grid]:
 
 
 def _with_score(metric: str, figures: Iterable[Figure]) -> str:
-    """Return the name of a metric with the score that it is the slope or the drop of."""
     scores = unique(f.score for f in figures if f.metric == metric and f.score)
     return f"{metric} ({', '.join(scores)})" if scores else metric
 

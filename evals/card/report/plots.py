@@ -261,10 +261,7 @@ def _style() -> Iterator[None]:
 
 
 def _inline(drawing: Figure, label: str) -> Markup:
-    """Return a drawing as an <svg> element for an HTML page, with a label for screen readers.
-
-    The label is unlike that of every other drawing on the page, so that referenced ids are unique.
-    """
+    """Return a drawing as an <svg> element; a label unlike all others makes its ids unique."""
     file = io.StringIO()
     with rc_context({"svg.hashsalt": label}):
         drawing.savefig(file, format="svg", metadata=_METADATA)

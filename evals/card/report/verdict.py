@@ -59,10 +59,7 @@ def _leader(grid: Grid) -> Iterator[str]:
 
 
 def _example(grid: Grid, leader: str, winners: Sequence[Sequence[str]]) -> str:
-    """Return the leader's figure and the next best, on the data set with the most questions.
-
-    Of the data sets that the leader wins alone, if there are any.
-    """
+    """Return the leader's figure and the next best, on the largest data set that it wins."""
     row = dict(grid.rows)[leader]
     won = [n for n, column in enumerate(winners) if leader in column]
     alone = [n for n in won if len(winners[n]) == 1]
