@@ -77,7 +77,6 @@ def parse_time(value: object) -> datetime | None:
 
 
 def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
-    """Fill in the fields that the caller left out of a turn, from the scope of the call."""
     for name in ("session_id", "agent_id"):
         turn_value, scope_value = getattr(turn, name), getattr(scope, name)
         if None not in (turn_value, scope_value) and turn_value != scope_value:

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Thought, Turn, day
-
-serve_old_names(__name__)
 
 Layout = Literal["cache", "hema"]
 Message = Mapping[str, str]

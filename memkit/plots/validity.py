@@ -66,7 +66,6 @@ def _rows(thoughts: Sequence[Thought]) -> list[str | Thought]:
 
 
 def _time_range(thoughts: Sequence[Thought]) -> tuple[float, float]:
-    """Return the first and the last time to draw."""
     starts = [picture.to_axis_number(thought.valid_from) for thought in thoughts]
     ends = [picture.to_axis_number(thought.repeated_at) for thought in thoughts]
     ends += [picture.to_axis_number(thought.valid_to) for thought in thoughts if thought.valid_to]

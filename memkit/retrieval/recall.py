@@ -108,7 +108,6 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
 
 
 def _embed(embedder: Embedder, text: str) -> Vectors:
-    """Return the vector of one text, shape (d,)."""
     vectors = np.array(embedder.embed([text]), dtype=np.float32)
     expected_shape = (1, embedder.fingerprint.dimension)
     if vectors.shape != expected_shape or not np.isfinite(vectors).all():
@@ -195,7 +194,6 @@ def _rank(
 
 
 def _postings(snapshot: Snapshot, text: str) -> dict[str, Integers]:
-    """Return the rows that have each word of a text."""
     postings = {word: snapshot.postings(word) for word in words(text)}
     # text without spaces is searched by pairs of characters; most pairs without rows are no words
     return {word: rows for word, rows in postings.items() if len(rows) or not pairs(word)}
@@ -231,14 +229,10 @@ _Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
 def _time_spans(
     query: RecallQuery, timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
 ) -> list[_Span]:
-    """Return the time spans that a question names.
-
-    "Last week" is relative to `until`, or else to the last turn, because a dialogue may be read
-    long after it ended. An event ("before the trip") has the time of the row with most of its
-    words.
-    """
+    """Return the time spans that a question names."""
     if not len(timeline):
         return []
+    # a dialogue may be read long after it ended, so "last week" is relative to its last turn
     last_said = timedelta(microseconds=int(timeline.said_us.max()))
     # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
     last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)

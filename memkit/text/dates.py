@@ -365,10 +365,7 @@ _SPACE = r"[\s\xa0]+"
 
 
 def _compiled(pattern: str, edge: str = r"(?![\w–-]|[.,:/]\d)") -> re.Pattern[str]:
-    """Compile a pattern, with a space for any white space.
-
-    Its edges cross no word, number or dash: "May" is not read in "May-Lin", nor "5" in "5.30".
-    """
+    """Compile a pattern with edges that cross no word, number or dash, as in "May-Lin", "5.30"."""
     start = r"\b(?:(?<![–-])(?<!\d[.,:/])|(?<=[Mm]id-))"
     return re.compile((start + pattern + edge).replace(" ", _SPACE), re.ASCII)
 

@@ -73,8 +73,6 @@ _RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE
 
 
 class _Time(NamedTuple):
-    """A time expression and its interval."""
-
     start: int
     end: int
     words: str

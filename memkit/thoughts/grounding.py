@@ -117,7 +117,6 @@ def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
 
 
 def _sentences_around(text: str, start: int, end: int) -> str:
-    """Return the sentences that a piece of a text overlaps."""
     spans = sentences(text)
     return " ".join(text[left:right] for left, right in spans if left < end and start < right)
 

@@ -105,7 +105,6 @@ class ThoughtTransaction:
         self._rechain(list(values.values()))
 
     def _merge(self, old: Thought, new: Thought, vector: Vectors) -> Thought:
-        """Merge a new thought into a stored one; return the result."""
         union = merge(old, new)
         self._rows.update(
             old,
@@ -139,7 +138,6 @@ class ThoughtTransaction:
         return [thought for thought in thoughts if thought.retracted_at is None]
 
     def _find_derived(self, turn_ids: Sequence[str]) -> list[Thought]:
-        """Return the thoughts drawn from these turns, with all their sources."""
         thoughts = self._rows.find(turn_ids=turn_ids)
         if not thoughts:
             return []
