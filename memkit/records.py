@@ -21,8 +21,8 @@ Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _Item = TypeVar("_Item")
-_MONTHS = ("January", "February", "March", "April", "May", "June",
-           "July", "August", "September", "October", "November", "December")  # fmt: skip
+MONTHS = ("January", "February", "March", "April", "May", "June",
+          "July", "August", "September", "October", "November", "December")  # fmt: skip
 
 
 def zoned(time: datetime, name: str) -> datetime:
@@ -38,7 +38,7 @@ def zoned(time: datetime, name: str) -> datetime:
 
 def day(time: datetime) -> str:
     """Return the date as "1 May 2024", the same on every platform and in every locale."""
-    return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
+    return f"{time.day} {MONTHS[time.month - 1]} {time.year}"
 
 
 def check_utf8(text: str, name: str) -> str:

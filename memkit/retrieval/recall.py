@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from memkit.errors import InvalidInput, ModelError
+from memkit.embedders import embed_checked
+from memkit.errors import InvalidInput
 from memkit.protocols import (
     Embedder,
     Integers,
@@ -88,7 +89,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     """
     _check(query)
     least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
-    vector = _embed(embedder, query.text)
+    vector = embed_checked(embedder, [query.text])[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
     with store.snapshot(scope, query.until) as snapshot:
@@ -105,17 +106,6 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
         chunk_hits=chunk_hits[: query.k],
         recalled_thoughts=fusion.current_thoughts(thoughts, without=query.without),
     )
-
-
-def _embed(embedder: Embedder, text: str) -> Vectors:
-    vectors = np.array(embedder.embed([text]), dtype=np.float32)
-    expected_shape = (1, embedder.fingerprint.dimension)
-    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
-        raise ModelError(
-            f"the embedder returned an array of shape {vectors.shape} for one question; it must be "
-            f"{expected_shape} and finite"
-        )
-    return np.asarray(vectors[0])
 
 
 def _check(query: RecallQuery) -> None:
