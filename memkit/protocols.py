@@ -13,10 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit._moved import serve_old_names
 from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
-
-serve_old_names(__name__)
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]

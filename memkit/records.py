@@ -12,20 +12,17 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
-from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-serve_old_names(__name__)
-
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 _Item = TypeVar("_Item")
-_MONTHS = ("January", "February", "March", "April", "May", "June",
-           "July", "August", "September", "October", "November", "December")  # fmt: skip
+MONTHS = ("January", "February", "March", "April", "May", "June",
+          "July", "August", "September", "October", "November", "December")  # fmt: skip
 
 
 def zoned(time: datetime, name: str) -> datetime:
@@ -41,7 +38,7 @@ def zoned(time: datetime, name: str) -> datetime:
 
 def day(time: datetime) -> str:
     """Return the date as "1 May 2024", the same on every platform and in every locale."""
-    return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
+    return f"{time.day} {MONTHS[time.month - 1]} {time.year}"
 
 
 def check_utf8(text: str, name: str) -> str:
@@ -57,7 +54,6 @@ def check_utf8(text: str, name: str) -> str:
 
 
 def _check_key(text: str, name: str) -> None:
-    """Raise if a store cannot use `text` as a key."""
     if "\0" in text:
         raise InvalidInput(
             f"{name} holds a NUL character, at which stores cut keys off: {text!r}; remove it"
@@ -66,7 +62,6 @@ def _check_key(text: str, name: str) -> None:
 
 
 def _check_metadata(metadata: object) -> None:
-    """Raise if a turn's metadata is no mapping that JSON can hold."""
     if not isinstance(metadata, Mapping):
         raise InvalidTurn(f"a turn's metadata must be a mapping, got {type(metadata).__name__}")
     try:

@@ -16,7 +16,7 @@ from evals.data import registry as data
 from evals.data.registry import Spec
 from evals.studies.command import app
 from memkit.errors import InvalidInput, ModelError
-from memkit.models import loading
+from memkit.models import huggingface
 
 TOML = """
 name = "tiny"
@@ -309,7 +309,7 @@ def test_a_revision_is_the_one_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -
         loaded.append({"name": name, **how})
         raise ModelError("far enough")
 
-    monkeypatch.setattr(loading, "load", load)
+    monkeypatch.setattr(huggingface, "load", load)
     for revision in ("v1.2", None):
         spec = ModelSpec(kind="huggingface", name="some/model", revision=revision)
         with pytest.raises(ModelError):

@@ -14,7 +14,7 @@ from test_families import CHATML, LOUD, ask, user, whole
 
 from memkit import Chat, Memory, models
 from memkit.errors import InvalidInput, MissingExtra, ModelError
-from memkit.models import loading
+from memkit.models import huggingface
 from memkit.models.function import FunctionModel
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.models.openai import OpenAIModel
@@ -410,7 +410,7 @@ def test_a_model_whose_weights_lie_elsewhere_gets_its_prompt_where_it_computes(
 def test_a_device_map_without_accelerate_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    monkeypatch.setattr(huggingface, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'memkit-llm\[local\]'"):
         HuggingFaceModel.from_pretrained(folder, device_map="auto")
 

@@ -181,9 +181,9 @@ def test_a_hash_that_cannot_be_is_refused(wrong: dict[str, object], told: str) -
 
 
 def test_vectors_of_another_dimension_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\).*\(n, 32\)"):
+    with pytest.raises(ValueError, match="shapes"):
         hash_of().groups_of(unit(2, 3))
-    with pytest.raises(ValueError, match=r"\(1, 3\)"):
+    with pytest.raises(ValueError, match="shapes"):
         hash_of().probes_of(unit(2, 3)[0])
 
 

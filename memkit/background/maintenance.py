@@ -58,15 +58,14 @@ class Maintenance:
             for user_id in user_ids:
                 self._worker.wake(user_id)
 
-    def stop(self) -> bool:
-        """End the background thread and write pending retrievals; False if it ended before."""
+    def stop(self) -> None:
+        """End the background thread and write pending retrievals; a second call does nothing."""
         if self._finalizer.detach() is None:
-            return False
+            return
         self._worker.stop()
         for user_id in list(self._retrievals):
             retrieved = self.take_retrievals(user_id)
             self._store.write(Scope(user_id=user_id), WriteBatch(retrieved=retrieved))
-        return True
 
     # ---- on request
 

@@ -156,10 +156,7 @@ class ExtractiveSummariser:
 
 
 def _join_clauses(clauses: Sequence[str]) -> str:
-    """Join clauses into one sentence that names a speaker only where it changes.
-
-    ["Ann: a", "Ann: b", "Bob: c"] becomes "Ann: a; b; Bob: c".
-    """
+    """Join ["Ann: a", "Ann: b", "Bob: c"] to "Ann: a; b; Bob: c"."""
     speakers = [None, *(clause.partition(": ")[0] for clause in clauses)]
     return "; ".join(
         clause.removeprefix(f"{previous}: ")
@@ -186,10 +183,7 @@ def _informativeness(clause: str) -> float:
 
 
 def _statements(text: str) -> list[str]:
-    """Return the sentences of "speaker: text" that are no questions, each with the speaker.
-
-    A text of nothing but questions is returned whole.
-    """
+    """Return the sentences of "speaker: text", without questions unless all are questions."""
     speaker, _, body = text.partition(": ")
     statements = [
         f"{speaker}: {sentence.strip(' .!;')}"

@@ -49,12 +49,12 @@ def chat(
     /why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply.
     """
     from memkit.chat import Chat
-    from memkit.models import bundled, loading
+    from memkit.models import bundled, huggingface
 
     disable_progress_bars(embedder, model)
     with open_memory(store, embedder, create=True, background=True) as memory:
         with output.spinner("loading the model"):
-            loaded = loading.load(model) if model else bundled.smollm2()
+            loaded = huggingface.load(model) if model else bundled.smollm2()
             chat = Chat(
                 *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens
             )

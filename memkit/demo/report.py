@@ -75,7 +75,6 @@ def _figures(answers: Sequence[Answer]) -> dict[str, object]:
 
 
 def _inside(answers: Sequence[Answer], span: Range) -> list[Answer]:
-    """Return the answers to questions whose distance is in a range."""
     first, last = span
     return [
         answer

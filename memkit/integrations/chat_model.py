@@ -153,7 +153,6 @@ class ChatMemkit(BaseChatModel):
 
 
 def _question(messages: Sequence[BaseMessage]) -> str:
-    """Return the text of the question; raise InvalidInput if there is none."""
     question = [message for message in unanswered_messages(messages) if message.type != "system"]
     for message in question:
         if message.type != "human":

@@ -88,10 +88,7 @@ class MemkitStore(BaseStore):
     # ---- one item
 
     def _put(self, op: PutOp) -> None:
-        """Write the new version before deleting the old one, so that a crash loses neither.
-
-        Two concurrent writers add a version each; the newest one counts.
-        """
+        """Write the new version before deleting the old one, so that a crash loses neither."""
         user_id = self._user(op.namespace)
         stale = self._versions(op.namespace, op.key)
         if op.value is not None:
@@ -220,11 +217,7 @@ def _matches_path(condition: MatchCondition, namespace: Namespace) -> bool:
 
 
 def _matches_filter(value: Any, pattern: Any) -> bool:
-    """Return whether a value equals a filter's pattern, or its fields match the filter's fields.
-
-    >>> _matches_filter({"colour": "red", "size": 3}, {"size": {"$gt": 2}})
-    True
-    """
+    """Return whether a value is a filter's pattern, or its fields match {"size": {"$gt": 2}}."""
     if not isinstance(pattern, Mapping):
         return bool(value == pattern)
     if not any(str(name).startswith("$") for name in pattern):

@@ -156,15 +156,11 @@ def _is_said(message: BaseMessage) -> bool:
 
 
 def _to_scoped_turn(message: BaseMessage, scope: Scope) -> Turn:
-    """Convert a message to a turn whose id is the same when a chain is retried.
-
-    The turn's id is derived from the session, the message's id and its text, because another
-    session may use the same message id. A reply gets no such id: LangChain's cache returns the
-    same message for every repetition of a question.
-    """
+    """Convert a message to a turn whose id is the same when a chain is retried."""
     turn = to_turn(message)
     if not message.id or is_reply(message):
-        return turn
+        return turn  # LangChain's cache returns the same reply for every repetition of a question
+    # the session too, because another one may use the same message id
     key = json.dumps([scope.session_id, message.id, turn.role, turn.text])
     return replace(turn, id=uuid5(NAMESPACE_OID, key).hex)
 

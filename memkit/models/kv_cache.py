@@ -27,7 +27,9 @@ class PrefixCache:
         if self.no_reuse:
             return 0
         # at least one token must be computed to generate from
-        shared = min(_common_prefix(self._tokens, ids), len(ids) - 1)
+        pairs = enumerate(zip(self._tokens, ids, strict=False))
+        common = next((n for n, (old, new) in pairs if old != new), len(self._tokens))
+        shared = min(common, len(ids) - 1)
         if not shared:
             from transformers import DynamicCache
 
@@ -78,9 +80,3 @@ def _rope_types(parameters: Any) -> set[str]:
         return set()
     nested = [_rope_types(value) for value in parameters.values()]
     return {str(parameters.get("rope_type"))}.union(*nested)
-
-
-def _common_prefix(old: Sequence[int], new: Sequence[int]) -> int:
-    """Return how many tokens two sequences have in common at their start."""
-    pairs = zip(old, new, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))

@@ -163,7 +163,6 @@ class OpenAIModel(EstimatingModel):
     # ---- error messages
 
     def _explain(self, error: Exception) -> str:
-        """Return what went wrong, where, and what to do."""
         import openai
 
         if "Timeout" in type(error).__name__:  # the client's error, or an old client's transport's
@@ -189,7 +188,6 @@ class OpenAIModel(EstimatingModel):
         return self._redact(str(message))[:_SERVER_MESSAGE_LENGTH]
 
     def _redact(self, text: str) -> str:
-        """Return `text` without the API key."""
         key = self._client.api_key
         return text if key in ("", _NO_KEY) else text.replace(key, "***")
 
@@ -212,8 +210,6 @@ class OpenAIModel(EstimatingModel):
 
 
 class _Reply:
-    """A reply as far as it has arrived."""
-
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.no_text = ""  # content of another type than text, shortened
@@ -280,7 +276,6 @@ def _connect(base_url: str | None, api_key: str | None, timeout_s: float) -> "Op
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and its causes."""
     link: BaseException | None = error
     while link is not None:
         yield link

@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
-
-serve_old_names(__name__)
 
 PLAIN_STOPS = ("\nUser:", "\nAssistant:")  # end a reply of a model without a chat template
 _PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}

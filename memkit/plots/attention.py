@@ -26,8 +26,6 @@ _MARKERS = "osD"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chunk:
-    """A chunk that is opened."""
-
     weight: float  # share of all attention
     matches: list[RetrievedChunk]  # its turns, in the order they were said
     shares: Floats  # each turn's share of all attention, shape (turns,)
@@ -35,8 +33,6 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attention:
-    """The attention of a question to all chunks."""
-
     times: NDArray[np.datetime64]  # when each chunk was said, in UTC; shape (chunks,)
     weights: Floats  # each chunk's share of all attention
     best: list[int]  # indices of the opened chunks, most attention first
@@ -97,7 +93,6 @@ def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
 
 
 def _draw_chunks(axes: Axes, attended: _Attention) -> None:
-    """Draw each chunk's weight at the time it was said."""
     times, weights = attended.times, attended.weights
     axes.vlines(times, 0, weights, color="grey", alpha=picture.FAINT)
     axes.plot(times, weights, ".", color="grey", alpha=picture.FAINT, clip_on=False)
@@ -130,7 +125,6 @@ def _rows(attended: _Attention) -> list[_Row]:
 
 
 def _draw_turns(axes: Axes, rows: list[_Row]) -> None:
-    """Draw each turn's share of all attention, below the title of its chunk."""
     for n, (_, share, colour) in enumerate(rows):
         axes.barh(n, share or 0.0, height=0.7, color=colour)
     picture.label_rows(axes, (picture.to_label(text) for text, _, _ in rows))

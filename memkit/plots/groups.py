@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import FAINT, Picture, add_legend_below, hide_frame, to_label
@@ -15,8 +14,6 @@ from memkit.protocols import Integers, Vectors
 from memkit.records import Thought
 from memkit.retrieval.windows import Floats
 from memkit.thoughts.lsh import TABLES, Hash
-
-serve_old_names(__name__)
 
 _COLOURED = 7  # groups with their own colour; matplotlib's eighth colour is grey
 _MARKERS = "osD^vP*"

@@ -11,10 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
-from memkit._moved import serve_old_names
 from memkit.text.sanitise import harmless, one_line
-
-serve_old_names(__name__)
 
 MAX_ROWS = 30  # of a picture; more are unreadable
 ROW_INCHES = 0.26
@@ -51,7 +48,6 @@ def to_label(text: str, length: int = LABEL_LENGTH) -> str:
 
 @cache
 def _characters(font: str) -> frozenset[int]:
-    """Return the code points in a font file."""
     return frozenset(get_font(font).get_charmap())
 
 

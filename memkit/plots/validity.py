@@ -33,7 +33,10 @@ def validity(thoughts: Iterable[Thought]) -> picture.Picture:
     visible = [row for row in rows if isinstance(row, Thought)]
     figure = picture.Picture(9, 1.5 + picture.ROW_INCHES * len(rows))
     axes = picture.hide_frame(figure.subplots())
-    picture.set_date_axis(axes, *_time_range(visible))
+    times = [time for row in visible for time in (row.valid_from, row.repeated_at, row.valid_to)]
+    numbers = [picture.to_axis_number(time) for time in times if time]
+    first = min(picture.to_axis_number(row.valid_from) for row in visible)
+    picture.set_date_axis(axes, first, max(numbers))
     for n, row in enumerate(rows):
         if isinstance(row, Thought):
             _draw_bar(axes, n, row)
@@ -63,14 +66,6 @@ def _rows(thoughts: Sequence[Thought]) -> list[str | Thought]:
     for subject, group in by_subject.items():
         rows += [subject, *sorted(group, key=lambda thought: thought.valid_from)]
     return rows
-
-
-def _time_range(thoughts: Sequence[Thought]) -> tuple[float, float]:
-    """Return the first and the last time to draw."""
-    starts = [picture.to_axis_number(thought.valid_from) for thought in thoughts]
-    ends = [picture.to_axis_number(thought.repeated_at) for thought in thoughts]
-    ends += [picture.to_axis_number(thought.valid_to) for thought in thoughts if thought.valid_to]
-    return min(starts), max(starts + ends)
 
 
 def _draw_bar(axes: Axes, row: int, thought: Thought) -> None:

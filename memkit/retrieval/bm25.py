@@ -49,11 +49,7 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
 
 
 def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:
-    """Return the rows of each word, but only once for several forms of the same word.
-
-    The store's stemmer maps the forms of a word to the same rows. Two words with the same rows and
-    the same first letters ("walk" and "walked") are taken for such forms.
-    """
+    """Return the rows of each word, once for forms of one word: same rows, same first letters."""
     distinct: dict[str, Integers] = {}
     for word, rows in postings.items():
         forms = (form for form in distinct if form[:_PREFIX] == word[:_PREFIX])
@@ -82,5 +78,4 @@ def _damping(lengths: Floats) -> Floats:
 
 
 def _saturate(counts: Floats | Integers, damping: Floats) -> Floats:
-    """Return BM25's term-frequency saturation."""
     return np.asarray(counts * (_K1 + 1) / (counts + damping))

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from memkit.errors import InvalidInput, ModelError
+from memkit.embedders import embed_checked
+from memkit.errors import InvalidInput
 from memkit.protocols import (
     Embedder,
     Integers,
@@ -88,7 +89,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     """
     _check(query)
     least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
-    vector = _embed(embedder, query.text)
+    vector = embed_checked(embedder, [query.text])[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
     with store.snapshot(scope, query.until) as snapshot:
@@ -105,18 +106,6 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
         chunk_hits=chunk_hits[: query.k],
         recalled_thoughts=fusion.current_thoughts(thoughts, without=query.without),
     )
-
-
-def _embed(embedder: Embedder, text: str) -> Vectors:
-    """Return the vector of one text, shape (d,)."""
-    vectors = np.array(embedder.embed([text]), dtype=np.float32)
-    expected_shape = (1, embedder.fingerprint.dimension)
-    if vectors.shape != expected_shape or not np.isfinite(vectors).all():
-        raise ModelError(
-            f"the embedder returned an array of shape {vectors.shape} for one question; it must be "
-            f"{expected_shape} and finite"
-        )
-    return np.asarray(vectors[0])
 
 
 def _check(query: RecallQuery) -> None:
@@ -195,7 +184,6 @@ def _rank(
 
 
 def _postings(snapshot: Snapshot, text: str) -> dict[str, Integers]:
-    """Return the rows that have each word of a text."""
     postings = {word: snapshot.postings(word) for word in words(text)}
     # text without spaces is searched by pairs of characters; most pairs without rows are no words
     return {word: rows for word, rows in postings.items() if len(rows) or not pairs(word)}
@@ -231,14 +219,10 @@ _Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
 def _time_spans(
     query: RecallQuery, timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
 ) -> list[_Span]:
-    """Return the time spans that a question names.
-
-    "Last week" is relative to `until`, or else to the last turn, because a dialogue may be read
-    long after it ended. An event ("before the trip") has the time of the row with most of its
-    words.
-    """
+    """Return the time spans that a question names."""
     if not len(timeline):
         return []
+    # a dialogue may be read long after it ended, so "last week" is relative to its last turn
     last_said = timedelta(microseconds=int(timeline.said_us.max()))
     # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
     last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)

@@ -14,12 +14,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from memkit.errors import NaiveDatetime
+from memkit.records import MONTHS
 from memkit.text.words import NUMBERS
 
-MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 _Interval = tuple[datetime, datetime]  # local times of the one who asks, without a timezone
@@ -57,12 +54,8 @@ class _Candidate(NamedTuple):
 def spans(text: str, now: datetime) -> list[Span]:
     """Return the times that an English text mentions, in order, as meant at `now`.
 
-    Args:
-        text: of any length; the cost grows with it and no faster.
-        now: with a timezone, which the spans get too.
-
-    Raises:
-        NaiveDatetime: `now` has no timezone.
+    The spans get the timezone of `now`; NaiveDatetime is raised if it has none. The cost is linear
+    in the length of the text.
 
     >>> from datetime import UTC
     >>> now = datetime(2024, 6, 5, 12, tzinfo=UTC)
@@ -244,8 +237,7 @@ def _around(at: datetime, key: str) -> _Interval:
 def unit_around(day: datetime, n: int, unit: str) -> _Interval:
     """Return the day, week, month or year `n` units after that of `day`.
 
-    Raises:
-        ValueError, OverflowError: it is beyond the calendar.
+    Raises ValueError or OverflowError if it is beyond the calendar.
     """
     return _around(_plus(day, n, unit), unit)
 
@@ -365,10 +357,7 @@ _SPACE = r"[\s\xa0]+"
 
 
 def _compiled(pattern: str, edge: str = r"(?![\w–-]|[.,:/]\d)") -> re.Pattern[str]:
-    """Compile a pattern, with a space for any white space.
-
-    Its edges cross no word, number or dash: "May" is not read in "May-Lin", nor "5" in "5.30".
-    """
+    """Compile a pattern with edges that cross no word, number or dash, as in "May-Lin", "5.30"."""
     start = r"\b(?:(?<![–-])(?<!\d[.,:/])|(?<=[Mm]id-))"
     return re.compile((start + pattern + edge).replace(" ", _SPACE), re.ASCII)
 

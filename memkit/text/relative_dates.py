@@ -73,8 +73,6 @@ _RECURS = re.compile(r"\b(?:birthday|anniversary|annual|every)\b", re.IGNORECASE
 
 
 class _Time(NamedTuple):
-    """A time expression and its interval."""
-
     start: int
     end: int
     words: str
@@ -87,10 +85,7 @@ def resolve(text: str, said_at: datetime) -> str:
 
     A day is written "(2023-05-05)", a whole month "(2023-04)", a whole year "(2022)", and all else
     "(2023-04-24 to 2023-04-30)". A time with a year, or with a date behind it, stays as it is.
-
-    Args:
-        text: a claim; of any length.
-        said_at: when it was said, with a timezone, in which the dates are.
+    The dates are in the timezone of `said_at`.
 
     >>> from datetime import UTC
     >>> resolve("Ann saw the dentist last Friday", datetime(2023, 5, 8, tzinfo=UTC))

@@ -77,10 +77,7 @@ _NOT_NAMES = frozenset(("i", "a", "an", "th"))  # stems that a capital does not 
 def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
     """Return whether `claim` says no more than the piece of `turn` that it names as its source.
 
-    Args:
-        claim: from any thinker, with its dates resolved or not.
-        turn: the turn that its source names.
-        listener: the name of whoever "you" means in the turn, if known.
+    Its dates may be resolved or not. `listener` is the name of whoever "you" means in the turn.
 
     >>> from memkit.records import Source
     >>> turn = Turn(text="I moved to Oslo in 2019 with my two cats.", name="Ann", id="1")
@@ -95,7 +92,11 @@ def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
     if turn.id not in (None, source.turn_id) or not 0 < len(claim.text.strip()) <= MOST_CHARACTERS:
         return False
     text = claim.text if turn.said_at is None else undated(claim.text, turn.said_at)
-    evidence = _sentences_around(turn.text, source.start, source.end)
+    evidence = " ".join(
+        turn.text[start:end]
+        for start, end in sentences(turn.text)
+        if start < source.end and source.start < end
+    )
     participants = stems(turn.name or "").union(*map(_role_stems, SPEAKERS))
     addressed = _is_addressed(evidence, turn, listener)
     if not addressed and stems(text) & (_listener_stems(turn, listener) - stems(evidence)):
@@ -114,12 +115,6 @@ def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
         and content(parts) - participants <= stems(claim.text) | stems(evidence)
         and (bool(_ASKS.search(text)) or not _QUESTION.fullmatch(evidence))
     )
-
-
-def _sentences_around(text: str, start: int, end: int) -> str:
-    """Return the sentences that a piece of a text overlaps."""
-    spans = sentences(text)
-    return " ".join(text[left:right] for left, right in spans if left < end and start < right)
 
 
 def overlap(text: str, source: str, ignored: frozenset[str] = frozenset()) -> float:

@@ -26,17 +26,11 @@ _TAIL = 16  # at most one in this many thoughts is unsorted
 
 
 def argmax_hash(vectors: Vectors, projection: Vectors) -> Integers:
-    """Return the group of every vector: `argmax([xR; -xR])`.
+    """Return the group of every vector, shape (n,), from 0 to b - 1: `argmax([xR; -xR])`.
 
-    Args:
-        vectors: x, shape (n, d), of any length: the group depends on the direction alone.
-        projection: R, shape (d, b/2).
-
-    Returns:
-        Groups from 0 to b - 1, shape (n,); the first half are the columns of R, the second half
-        the same columns with the opposite sign. Of equal coordinates the first counts.
-
-    Source: Liu et al. 2023 (arXiv 2311.08719), Eq. 1.
+    x are the `vectors`, shape (n, d), of any length; R is the `projection`, shape (d, b/2). The
+    second half of the groups are the columns of R with the opposite sign. Of equal coordinates the
+    first counts. Source: Liu et al. 2023 (arXiv 2311.08719), Eq. 1.
 
     >>> argmax_hash(np.float32([[3, 1], [1, 2], [-3, 1]]), np.eye(2, dtype=np.float32)).tolist()
     [0, 1, 2]
@@ -104,7 +98,6 @@ class Hash:
 
         Cost: n·d·tables·groups/2 multiply-adds.
         """
-        self._check(vectors)
         groups = np.empty((len(vectors), self.tables), dtype=np.int64)
         for first in range(0, len(vectors), _BATCH):
             batch = self._centred(vectors[first : first + _BATCH])
@@ -118,7 +111,6 @@ class Hash:
         They are the largest coordinates of `[xR; -xR]`, largest first: a neighbour that is not in
         the group of the vector is most likely in the next ones (multiprobe, Andoni et al. 2015).
         """
-        self._check(vector[None])
         left = _coordinates(self._centred(vector), self._projections())
         probes = np.empty((self.tables, self.probes), dtype=np.int64)
         for n in range(self.probes):  # faster than sorting for few probes; ties as in F
@@ -135,10 +127,6 @@ class Hash:
         """Return every R, shape (tables, d, groups/2)."""
         return _random_matrices(self.seed, self.tables, self.dimension, self.groups // 2)
 
-    def _check(self, vectors: Vectors) -> None:
-        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
-            raise ValueError(f"vectors have the shape {vectors.shape}, not (n, {self.dimension})")
-
 
 @lru_cache(maxsize=4)  # for a few users; 12 MB for 100,000 thoughts, generated in 50 ms
 def _random_matrices(seed: int, tables: int, dimension: int, columns: int) -> Vectors:
@@ -153,12 +141,8 @@ def _random_matrices(seed: int, tables: int, dimension: int, columns: int) -> Ve
 class Groups:
     """The thoughts in each group of every table, as rows of the array that has their vectors.
 
-    Memory grows with the largest row, and is 16 bytes per thought and table. Not safe to share
-    between threads.
-
-    Args:
-        tables: number of tables of the hash.
-        groups: number of groups per table.
+    `groups` is their number per table. Memory grows with the largest row, and is 16 bytes per
+    thought and table. Not safe to share between threads.
     """
 
     def __init__(self, *, tables: int, groups: int) -> None:
@@ -201,26 +185,21 @@ class Groups:
             self._rows = np.concatenate([self._rows, *rows])
             self._keys = np.concatenate([self._keys, *keys])
             self._added = []
-        if len(self._rows) - self._sorted > max(_BLOCK, self._sorted // _TAIL):
-            self._sort()
-
-    def _sort(self) -> None:
+        if len(self._rows) - self._sorted <= max(_BLOCK, self._sorted // _TAIL):
+            return
         tables, count = self._shape
-        keys = self._keys.ravel().astype(np.min_scalar_type(tables * count))  # 16 bits sort fast
-        self._members = np.repeat(self._rows, tables)[keys.argsort(kind="stable")]
-        sizes = np.bincount(keys, minlength=tables * count)
+        flat = self._keys.ravel().astype(np.min_scalar_type(tables * count))  # 16 bits sort fast
+        self._members = np.repeat(self._rows, tables)[flat.argsort(kind="stable")]
+        sizes = np.bincount(flat, minlength=tables * count)
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self._sorted = len(self._rows)
 
 
 def nearest(vector: Vectors, vectors: Vectors, rows: Integers, k: int) -> tuple[Integers, Vectors]:
-    """Return the `k` of `rows` nearest to `vector`, and their cosines, nearest first.
+    """Return at most `k` of `rows` nearest to `vector`, and their cosines, nearest first.
 
-    Args:
-        vector: shape (d,), unit length.
-        vectors: shape (n, d), unit length; only `rows` of it are read.
-        rows: shape (m,), ascending. Of equal cosines the lower row comes first.
-        k: most rows to return.
+    `vector` has the shape (d,), `vectors` (n, d), both unit length. `rows`, shape (m,), are
+    ascending; only these are read. Of equal cosines the lower row comes first.
     """
     if len(rows) and not 0 <= rows[0] <= rows[-1] < len(vectors):
         raise ValueError(f"rows {rows[0]} to {rows[-1]} of {len(vectors)} vectors")

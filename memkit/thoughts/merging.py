@@ -36,11 +36,7 @@ _OPTIONAL = re.compile(r"\b(?:a|an|the)\b|(?<=\w)[-_](?=\w)|[][.,:;!?…()'\"‘
 
 
 class ThoughtTransaction:
-    """Insert, merge, supersede and forget one user's thoughts in one write transaction.
-
-    Args:
-        rows: the user's thoughts in a store, inside the transaction.
-    """
+    """Inserts, merges, supersedes and forgets one user's thoughts in one write transaction."""
 
     def __init__(self, rows: ThoughtRows) -> None:
         self._rows = rows
@@ -105,7 +101,6 @@ class ThoughtTransaction:
         self._rechain(list(values.values()))
 
     def _merge(self, old: Thought, new: Thought, vector: Vectors) -> Thought:
-        """Merge a new thought into a stored one; return the result."""
         union = merge(old, new)
         self._rows.update(
             old,
@@ -139,7 +134,6 @@ class ThoughtTransaction:
         return [thought for thought in thoughts if thought.retracted_at is None]
 
     def _find_derived(self, turn_ids: Sequence[str]) -> list[Thought]:
-        """Return the thoughts drawn from these turns, with all their sources."""
         thoughts = self._rows.find(turn_ids=turn_ids)
         if not thoughts:
             return []
@@ -257,9 +251,8 @@ def may_contradict(new: Thought, old: Thought, cosine: float) -> bool:
 
 def _differ(new: Thought, old: Thought) -> bool:
     """Return whether exactly one is negated, or their particulars are not the same."""
-    if is_negated(new.text) != is_negated(old.text):
-        return True
-    return _particulars(new.text) != _particulars(old.text)
+    differ_in_negation = is_negated(new.text) != is_negated(old.text)
+    return differ_in_negation or _particulars(new.text) != _particulars(old.text)
 
 
 def _particulars(text: str) -> set[str]:

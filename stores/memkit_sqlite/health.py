@@ -32,7 +32,7 @@ def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int
 
 def find_faults(db: sqlite3.Connection) -> list[str]:
     """Return one sentence per fault in the file, the tables and the full-text index."""
-    faults = _find_file_faults(db)
+    faults = [f"{_DAMAGED}: {fault}" for fault in _check_integrity(db, "PRAGMA integrity_check")]
     if faults:
         return faults  # the content of damaged pages means nothing
     faults += [
@@ -55,17 +55,10 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         count = db.execute(sql).fetchone()[0]
         if count:
             faults.append(f"{count} {fault}")
-    return faults + _find_full_text_faults(db)
-
-
-def _find_file_faults(db: sqlite3.Connection) -> list[str]:
-    try:
-        rows = db.execute("PRAGMA integrity_check").fetchall()
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
-            raise
-        return [f"{_DAMAGED}: {error}"]
-    return [f"{_DAMAGED}: {row[0]}" for row in rows if row[0] != "ok"]
+    # rank 1: compare the index with the rows, not only with itself
+    sql = "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
+    wrong = [f"full text disagrees with the rows: {fault}" for fault in _check_integrity(db, sql)]
+    return faults + wrong
 
 
 def is_damaged(faults: list[str]) -> bool:
@@ -73,17 +66,14 @@ def is_damaged(faults: list[str]) -> bool:
     return any(fault.startswith(_DAMAGED) for fault in faults)
 
 
-def _find_full_text_faults(db: sqlite3.Connection) -> list[str]:
+def _check_integrity(db: sqlite3.Connection, sql: str) -> list[str]:
+    """Run one of SQLite's own checks and return what it finds."""
     try:
-        # rank 1: compare the index with the rows, not only with itself
-        db.execute(
-            "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
-        )
+        return [row[0] for row in db.execute(sql) if row[0] != "ok"]
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
-        return [f"full text disagrees with the rows: {error}"]
-    return []
+        return [str(error)]
 
 
 def find_index_faults(rows: VectorRows, index: VectorIndex) -> list[str]:

@@ -51,9 +51,8 @@ def _embed(
         with transaction() as db:
             done, total = _counts(db, _DONE, number), _counts(db, "SELECT count(*) FROM {0}")
             batch = db.execute(_MISSING.format(*names), (last, number, _BATCH)).fetchall()
-        progress(
-            sum(done), sum(total)
-        )  # outside a transaction: the callback may take its time or write
+        # outside a transaction: the callback may take its time or write
+        progress(sum(done), sum(total))
         if not batch:
             return
         vectors = embed_whole(embedder, [row["text"] for row in batch])

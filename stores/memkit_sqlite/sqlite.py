@@ -24,7 +24,6 @@ from memkit_sqlite import health, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
-from memkit_sqlite.thoughts import queue
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
@@ -149,7 +148,7 @@ class SQLiteStore:
 
     def next_batch(self, scope: Scope, limit: int, now: datetime | None = None) -> list[QueuedTurn]:
         """Return the user's next turns to reflect on: neighbours of one session, oldest first."""
-        return queue.next_batch(self._connection.fetch, scope, limit, now)
+        return thought_rows.next_batch(self._connection.fetch, scope, limit, now)
 
     def thoughts(self, scope: Scope, at: datetime | None = None) -> Iterator[Thought]:
         """Yield the scope's thoughts that hold now, or that held at `at` as far as is known now."""
@@ -274,9 +273,9 @@ def _write_batch(
         [(turn_count, user_id, chunk) for chunk, turn_count in batch.retrieved.items()],
     )
     if batch.unpark:
-        queue.unpark(db, user_id)
+        thought_rows.unpark(db, user_id)
     if batch.reflection is not None and batch.reflection.failure is not None:
-        queue.record_failure(db, user_id, batch.reflection)
+        thought_rows.record_failure(db, user_id, batch.reflection)
     ThoughtTransaction(thoughts).write(batch)
     thoughts.grow_index()
     if batch.forget:
@@ -396,7 +395,7 @@ def _forget_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str])
     rows = [row for key in keys if (row := db.execute(sql, key).fetchone()) is not None]
     if not rows:
         return
-    queue.erase_failures(db, user_id)
+    thought_rows.erase_failures(db, user_id)
     db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
     first = min(row["position"] for row in rows)
     db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))

@@ -150,10 +150,7 @@ def _read_by_id(
 
 
 def _read_pages(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.Row]:
-    """Yield rows page by page, each after the key of the last row.
-
-    No lock is held between pages, and no row is skipped or read twice whatever is written then.
-    """
+    """Yield rows page by page; none is skipped or read twice whatever is written meanwhile."""
     columns = ("said_us", "position") if window.after is None else ("position",)
     order = ", ".join(columns)
     beyond = ""

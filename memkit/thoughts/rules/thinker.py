@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from memkit.records import Claim, Source, Turn
-from memkit.text.dates import MONTHS, spans
+from memkit.records import MONTHS, Claim, Source, Turn
+from memkit.text.dates import spans
 from memkit.text.words import wordset
 from memkit.thoughts.rules.clauses import (
     Clause,
@@ -57,11 +57,7 @@ class RuleThinker:
         """Return the claims of `turns`, each with its place in the text.
 
         Turns without an id make no claims, since a claim names its turn; nor do turns of a system,
-        a tool or an assistant without a name.
-
-        Args:
-            turns: to draw claims from.
-            before: earlier turns, read only to know who is talking.
+        a tool or an assistant without a name. `before` is read only to know who is talking.
         """
         names = {name for turn in [*before, *turns] if (name := _name(turn))}
         return [claim for turn in turns for claim in _claims(turn, _participants(turn, names))]
@@ -205,7 +201,9 @@ def is_informative(statement: Statement) -> bool:
     if len(words) < 2 or PATTERNS["empty_phrase"].search(predicate) or _DEICTIC.search(predicate):
         return False
     is_taste = TASTE.match(core) is not None
-    if statement.group_speaker and not (is_past(words[0].lower()) or _is_perfect(words)):
+    # a perfect such as "have moved to Oslo"
+    is_perfect = words[0] in _HAVE and words[1] not in MENTAL_VERBS and is_participle(words[1])
+    if statement.group_speaker and not (is_past(words[0].lower()) or is_perfect):
         relation = find_relation(core)
         return relation is not None and relation.attribute is not None and not is_taste
     if statement.subject == "the user" and words[0] in {"wants", "hopes"}:
@@ -217,11 +215,6 @@ def is_informative(statement: Statement) -> bool:
         and _pronouns_are_clear(statement)
         and all(_is_conjunction(match) for match in _THAT.finditer(predicate))
     )
-
-
-def _is_perfect(words: list[str]) -> bool:
-    """Return whether a predicate is a perfect such as "have moved to Oslo"."""
-    return words[0] in _HAVE and words[1] not in MENTAL_VERBS and is_participle(words[1])
 
 
 def _without_adverbs(words: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Thoughts as SQLite rows: which a scope sees, and the rows of a write transaction."""
+"""Thoughts as SQLite rows: the queue for reflection, what a scope sees, and the rows of a write."""
 
 import json
 import sqlite3
@@ -9,11 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from memkit.protocols import ReflectionResult, Vectors, Window
+from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
 from memkit.records import Role, Scope, Source, Thought, Turn
 from memkit.thoughts.lsh import minhash_bands
 from memkit.thoughts.merging import close
-from memkit_sqlite.thoughts import queue
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
     Fetch,
@@ -46,6 +45,55 @@ _VISIBLE = """{columns}
     WHERE {user} = ? AND t.retracted_at IS NULL AND EXISTS (
         SELECT 1 FROM thought_sources s CROSS JOIN turns ON turns.seq = s.turn_seq
         WHERE s.thought_seq = t.seq AND {seen})"""
+
+_NEXT = """SELECT turns.*, q.attempts FROM thinking q CROSS JOIN turns ON turns.seq = q.turn_seq
+    WHERE q.user_id = ? AND q.again_us <= ? ORDER BY q.attempts, q.turn_seq LIMIT ?"""
+_END_OF_TIME_US = 2**62
+
+
+# ---- the queue of turns for reflection; a trigger queues a turn when it is stored
+
+
+def next_batch(fetch: Fetch, scope: Scope, limit: int, now: datetime | None) -> list[QueuedTurn]:
+    """Return the next turns of one session; a turn that failed before is returned alone."""
+    due_us = _END_OF_TIME_US if now is None else microseconds(now)
+    batch: list[QueuedTurn] = []
+    for row in fetch(_NEXT, (scope.user_id, due_us, limit)):
+        queued = QueuedTurn(turn=to_turn(row), attempts=row["attempts"])
+        if batch and (queued.attempts or queued.turn.session_id != batch[0].turn.session_id):
+            break
+        batch.append(queued)
+        if queued.attempts:
+            break
+    return batch
+
+
+def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionResult) -> None:
+    """Count a failed attempt, with its reason and the time of the next one."""
+    again_us = None if reflection.again_at is None else microseconds(reflection.again_at)
+    db.executemany(
+        "UPDATE thinking SET attempts = attempts + 1, again_us = ?, failure = ? WHERE turn_seq ="
+        " (SELECT seq FROM turns WHERE user_id = ? AND id = ?)",
+        [(again_us, reflection.failure, user_id, turn_id) for turn_id in reflection.turns],
+    )
+
+
+def erase_failures(db: sqlite3.Connection, user_id: str) -> None:
+    """Delete the reasons of failed attempts: they may quote any turn of their batch.
+
+    A parked turn has failed alone, so its reason quotes no other turn.
+    """
+    db.execute(
+        "UPDATE thinking SET failure = NULL WHERE user_id = ? AND again_us IS NOT NULL", (user_id,)
+    )
+
+
+def unpark(db: sqlite3.Connection, user_id: str) -> None:
+    """Make the turns that failed too often due again."""
+    db.execute(
+        "UPDATE thinking SET attempts = 0, again_us = 0 WHERE user_id = ? AND again_us IS NULL",
+        (user_id,),
+    )
 
 
 # ---- what a scope sees
@@ -219,8 +267,15 @@ class SQLiteThoughtRows:
 
     def take(self, reflection: ReflectionResult) -> bool:
         """Remove the reflection's turns from the queue and count its rejected claims."""
-        if not queue.take(self._db, self._user_id, reflection.turns):
-            return False
+        sql = (
+            "SELECT q.turn_seq FROM thinking q JOIN turns ON turns.seq = q.turn_seq"
+            " WHERE turns.user_id = ? AND turns.id = ?"
+        )
+        keys = [(self._user_id, turn_id) for turn_id in reflection.turns]
+        queued = [self._db.execute(sql, key).fetchone() for key in keys]
+        if None in queued:
+            return False  # a turn was deleted in the meantime, or another process was first
+        self._db.executemany("DELETE FROM thinking WHERE turn_seq = ?", queued)
         self._db.execute(
             "UPDATE users SET rejected = rejected + ? WHERE user_id = ?",
             (reflection.rejected, self._user_id),
@@ -367,7 +422,12 @@ class SQLiteThoughtRows:
 
     def delete(self, ids: Sequence[str], *, requeue: Sequence[str]) -> None:
         """Delete thoughts, and queue the turns `requeue` for reflection again."""
-        queue.put(self._db, self._user_id, requeue)
+        self._db.execute(
+            "INSERT OR IGNORE INTO thinking (turn_seq, user_id) SELECT turns.seq, ?1"
+            " FROM json_each(?2) AS ids"
+            " CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value",
+            (self._user_id, json.dumps(list(requeue))),
+        )
         self._db.executemany(
             "DELETE FROM thoughts WHERE user_id = ? AND id = ?",
             [(self._user_id, thought_id) for thought_id in ids],
