@@ -1,8 +1,8 @@
 """The names of 0.4.0 that changed, importable under their old names until 1.0.
 
 `_moved.toml` holds all of them, so that the modules themselves carry no old names; `import memkit`
-does not read it. A module that moved is served by an alias module; one that stayed gets a
-`__getattr__` when it is imported.
+does not read it. A module that moved is served by an alias module; a module that stayed calls
+`serve_old_names`.
 """
 
 import sys
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +38,12 @@ def old_names(module: str) -> Callable[[str], object]:
     return find
 
 
+def serve_old_names(module: str) -> None:
+    """Make the old names of a module that did not move importable from it."""
+    # not `__getattr__ = …` in the module, with which mypy would accept any name
+    sys.modules[module].__dict__["__getattr__"] = old_names(module)
+
+
 class _AliasLoader(Loader):
     """Fill a module of 0.4.0 with nothing but a look-up in the module it became."""
 
@@ -46,17 +52,8 @@ class _AliasLoader(Loader):
         module.__dict__["__getattr__"] = old_names(module.__name__)
 
 
-class _RenamingLoader(SourceFileLoader):
-    """Load a module that did not move, and make its old names importable from it."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        # not `__getattr__ = …` in the module, with which mypy would accept any name
-        module.__dict__["__getattr__"] = old_names(module.__name__)
-        super().exec_module(module)
-
-
 class _MovedFinder(MetaPathFinder):
-    """Find the modules that moved or have old names, before any other finder looks.
+    """Find the modules that moved, before any other finder looks.
 
     A checkout of 0.4.0 leaves folders such as `memkit/show/__pycache__` behind, which Python would
     take for a namespace package of the old name.
@@ -65,20 +62,14 @@ class _MovedFinder(MetaPathFinder):
     def find_spec(
         self,
         name: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,  # noqa: ARG002 - the interface's
+        path: Sequence[str] | None,  # noqa: ARG002 - the interface's
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        if not name.startswith("memkit."):
+        """Return a spec for a module that moved, None for any other."""
+        if not name.startswith("memkit.") or name not in tables()["modules"]:
             return None
-        if name in tables()["modules"]:
-            # is_package: `memkit.show` had modules of its own, such as `memkit.show.html`
-            return ModuleSpec(name, _AliasLoader(), is_package=True)
-        if not any(old_name.rpartition(".")[0] == name for old_name in tables()["names"]):
-            return None
-        spec = PathFinder.find_spec(name, path)
-        if spec and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _RenamingLoader(name, spec.loader.path)
-        return spec
+        # is_package: `memkit.show` had modules of its own, such as `memkit.show.html`
+        return ModuleSpec(name, _AliasLoader(), is_package=True)
 
 
 def install() -> None:

@@ -23,6 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from memkit._moved import serve_old_names
+
 
 class ChunkSelection(NamedTuple):
     """The chunks selected for each query, most relevant first."""
@@ -222,3 +224,6 @@ def _check_shapes(**tensors: tuple[Tensor | None, str]) -> dict[str, int]:
             raise ValueError(f"{name} must have shape {expected}{dimensions}; got {list(shape)}")
         sizes |= zip(form, shape, strict=True)
     return sizes
+
+
+serve_old_names(__name__)

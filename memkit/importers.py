@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
 from memkit.ingest import parse_time
 from memkit.memory import Memory
@@ -362,3 +363,6 @@ def _open(path: Path) -> BinaryIO:
         raise InvalidInput(
             f"{path} cannot be read: {error.strerror}; pass the path of a file"
         ) from error
+
+
+serve_old_names(__name__)

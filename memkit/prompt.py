@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Thought, Turn, day
@@ -325,3 +326,6 @@ def alternate_roles(messages: Sequence[Message]) -> list[Message]:
         elif message["role"] != "assistant" or last_role == "user":
             joined.append(message)
     return joined
+
+
+serve_old_names(__name__)

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from memkit._moved import serve_old_names
 from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
@@ -373,3 +374,6 @@ class Judge(Protocol):
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""
+
+
+serve_old_names(__name__)

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, get_args, overload
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, ScopeRequired
 
 if TYPE_CHECKING:
@@ -328,3 +329,6 @@ class Usage:
     def reused(self) -> float:
         """Share of the prompt that was reused, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+
+serve_old_names(__name__)

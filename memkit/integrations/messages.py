@@ -25,6 +25,7 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidTurn
 from memkit.prompt import strip_memory_block
 from memkit.records import Role, Turn
@@ -259,3 +260,6 @@ def _serialise_value(value: Any, path: str, lost: list[str]) -> Any:
     if isinstance(value, BaseModel):
         return _serialise_fields(dict(value), path, lost)
     raise TypeError(f"JSON cannot hold a {kind.__name__}")
+
+
+serve_old_names(__name__)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from inspect import isasyncgenfunction, iscoroutinefunction
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.models.fallback_template import EstimatingModel
 from memkit.protocols import Counter, Messages
@@ -75,3 +76,6 @@ class FunctionModel(EstimatingModel):
                     "text, or an iterable of its pieces"
                 )
             yield piece
+
+
+serve_old_names(__name__)

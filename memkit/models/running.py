@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+from memkit._moved import serve_old_names
 from memkit.errors import ModelError
 
 Result = TypeVar("Result")
@@ -124,3 +125,6 @@ def stream_until_stop(pieces: Iterator[str | None], stops: Sequence[str]) -> Ite
 def _overlap(text: str, stop: str) -> int:
     r"""Return how many characters at the end of `text` begin `stop`: 3 of "\nUs" and "\nUser:"."""
     return next((n for n in range(len(stop), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+serve_old_names(__name__)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
 from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
@@ -124,3 +125,6 @@ class Template:
 
 def _probe(*roles: str) -> Messages:
     return [{"role": role, "content": _PROBES[role]} for role in roles]
+
+
+serve_old_names(__name__)

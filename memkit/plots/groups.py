@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots.picture import FAINT, Picture, add_legend_below, hide_frame, to_label
@@ -91,3 +92,6 @@ def _draw_positions(
     axes.set_yticks([])
     axes.set_xlabel("first principal component", fontsize="small")
     axes.set_ylabel("second principal component", fontsize="small")
+
+
+serve_old_names(__name__)

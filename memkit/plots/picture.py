@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
+from memkit._moved import serve_old_names
 from memkit.text.sanitise import harmless, one_line
 
 MAX_ROWS = 30  # of a picture; more are unreadable
@@ -93,3 +94,6 @@ def set_date_axis(axes: Axes, first: float, last: float) -> None:
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+serve_old_names(__name__)
