@@ -1,0 +1,1 @@
+"""Train the learned thinker; see README.md. Not part of the installed package."""
