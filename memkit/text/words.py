@@ -147,7 +147,7 @@ def asks_of_oneself(text: str) -> bool:
 # ---- sentences
 
 # the end of "Hi!", of 'He left." ', of "住在东京。", and line breaks
-_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)]*+\s+|[。！？]+|\n+")
+_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)]*+\s+|[。！？।؟۔]+|\n+")
 # a full stop that ends no sentence: "Dr. Lee", "e.g. tea", "J. Doe"; "I." ends one
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|St|Prof|vs|Jr|Sr|e\.g|i\.e|[A-HJ-Z])\.\Z")
 _NUMBER_SIGN = re.compile(r"\bNo\.\s+\Z")  # "No. 5"

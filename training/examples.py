@@ -1,0 +1,173 @@
+"""Training examples for the two heads, from marked dialogues."""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from memkit.thoughts.clauses import clauses
+from memkit.thoughts.network import CLAIM_KINDS, RELATIONS
+from training.talk import Dialogue, MarkedTurn, Stretch
+
+UNKNOWN = -100  # a label that does not count
+_KIND = {"f": "fact", "p": "plan", "t": "state", "e": "event", "q": "quoted", "g": "none"}
+_RELATION = {"=": "same", ">": "replaces", "x": "ends", "+": "keeps"}  # "~" counts for nothing
+_OLDER = frozenset("fptg")  # kinds that newer words may change
+_LEAST_SHARE = 0.4  # of a clause that a stretch covers
+_MOST_UNRELATED = 2  # older clauses that a newer turn does not change
+_SAME_TURN = 0.25  # share of clauses that are paired with the rest of their turn
+_OTHER_DIALOGUE = 0.4  # share of turns that are paired with a clause of another dialogue
+# states of minutes or hours: "10 minutes late", "on the train", "starving"
+_MOMENT = re.compile(
+    r"\b(?:late|minutes?|mins?|hungry|starving|knackered|sleepy|tonight|right now|brb|"
+    r"on (?:the|my) (?:bus|train|tram|way))\b",
+    re.IGNORECASE,
+)
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimExample:
+    """A turn with the turn before it, and the labels of its clauses."""
+
+    before: str
+    text: str
+    spans: tuple[Span, ...]
+    kinds: tuple[int, ...]
+    changes: tuple[int, ...]  # 1: the clause changes something said earlier
+
+
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """An older clause and a newer turn, and what each of its clauses does to the older one."""
+
+    older: str
+    newer: str
+    spans: tuple[Span, ...]
+    relations: tuple[int, ...]
+
+
+def line(speaker: str, text: str) -> str:
+    """Return words as the network is shown them in a pair."""
+    return f"{speaker}: {text}"
+
+
+def statements(dialogue: Dialogue) -> list[str]:
+    """Return what a dialogue states, as lines, to pair with other dialogues."""
+    return [
+        line(dialogue.name(turn), turn.text[stretch.start : stretch.end])
+        for turn in dialogue.turns
+        for stretch in turn.stretches
+        if stretch.kind in "fpt"
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """The clauses of a turn with their stretches."""
+
+    spans: tuple[Span, ...]
+    stretches: dict[int, Stretch]  # by clause
+    clause_of: dict[str, int]  # by the number of a stretch: the clause that it is most of
+
+    @classmethod
+    def of(cls, turn: MarkedTurn) -> "_Marked":
+        spans = tuple(clauses(turn.text))
+        stretches: dict[int, Stretch] = {}
+        shares: dict[int, float] = {}
+        clause_of: dict[str, int] = {}
+        for stretch in turn.stretches:
+            overlaps = [min(end, stretch.end) - max(start, stretch.start) for start, end in spans]
+            most = max(range(len(spans)), key=overlaps.__getitem__, default=None)
+            if most is None or overlaps[most] <= 0:
+                continue
+            clause_of[stretch.number] = most
+            for n, overlap in enumerate(overlaps):
+                share = overlap / (spans[n][1] - spans[n][0])
+                if n == most:
+                    share = max(share, _LEAST_SHARE)
+                if share >= _LEAST_SHARE and share > shares.get(n, 0):
+                    stretches[n], shares[n] = stretch, share
+        return cls(spans, stretches, clause_of)
+
+
+# ---- claims
+
+
+def claim_examples(dialogue: Dialogue) -> Iterator[ClaimExample]:
+    """Yield every turn of a person with the kinds of its clauses."""
+    previous = ""
+    for turn in dialogue.turns:
+        marked = _Marked.of(turn)
+        if turn.speaker != "A" and marked.spans:
+            labels = [_claim_label(marked.stretches.get(n), turn) for n in range(len(marked.spans))]
+            kinds, changes = zip(*labels, strict=True)
+            yield ClaimExample(previous, turn.text, marked.spans, kinds, changes)
+        previous = turn.text
+
+
+def _claim_label(stretch: Stretch | None, turn: MarkedTurn) -> tuple[int, int]:
+    """Return the kind of a clause, and whether it changes something said earlier."""
+    if stretch is None:
+        return CLAIM_KINDS.index("none"), 0
+    words = turn.text[stretch.start : stretch.end]
+    relations = {relation for relation, _ in stretch.relations}
+    kind = _KIND[stretch.kind]
+    if relations == {"x"} and len(words.split()) <= 2:
+        kind = "none"  # "Wrong!"
+    if kind == "state" and _MOMENT.search(words):
+        kind = "event"  # it holds now, and is nothing to remember
+    return CLAIM_KINDS.index(kind), int(bool(relations & set(">x~")))
+
+
+# ---- pairs
+
+
+def pair_examples(
+    dialogue: Dialogue, elsewhere: Sequence[str], rng: random.Random
+) -> Iterator[PairExample]:
+    """Yield newer turns with older clauses: all that they change, and some that they do not."""
+    older: list[tuple[str, str]] = []  # number and line
+    for turn in dialogue.turns:
+        marked = _Marked.of(turn)
+        stated = [
+            (stretch.number, line(dialogue.name(turn), turn.text[slice(*marked.spans[clause])]))
+            for stretch in turn.stretches
+            if stretch.kind in _OLDER
+            and (clause := marked.clause_of.get(stretch.number)) is not None
+        ]
+        if turn.speaker != "A" and marked.spans:
+            changed = {target for stretch in turn.stretches for _, target in stretch.relations}
+            related = [entry for entry in older if entry[0] in changed]
+            unrelated = [entry for entry in older if entry[0] not in changed]
+            unrelated = rng.sample(unrelated, min(_MOST_UNRELATED, len(unrelated)))
+            same_turn = [e for e in stated if e[0] in changed or rng.random() < _SAME_TURN]
+            foreign = [("", rng.choice(elsewhere))] if rng.random() < _OTHER_DIALOGUE else []
+            speaker = dialogue.name(turn)
+            for number, text in [*related, *unrelated, *same_turn, *foreign]:
+                yield _pair(number, text, turn, speaker, marked)
+        older += stated
+
+
+def _pair(number: str, older: str, turn: MarkedTurn, speaker: str, marked: _Marked) -> PairExample:
+    newer = line(speaker, turn.text)
+    shift = len(newer) - len(turn.text)
+    itself = marked.clause_of.get(number)  # a clause is not compared with itself
+    return PairExample(
+        older,
+        newer,
+        tuple((start + shift, end + shift) for start, end in marked.spans),
+        tuple(
+            UNKNOWN if n == itself else _relation_label(marked.stretches.get(n), number)
+            for n in range(len(marked.spans))
+        ),
+    )
+
+
+def _relation_label(stretch: Stretch | None, number: str) -> int:
+    relations = (
+        dict((target, relation) for relation, target in stretch.relations) if stretch else {}
+    )
+    relation = _RELATION.get(relations.get(number, "+"))
+    return UNKNOWN if relation is None else RELATIONS.index(relation)
