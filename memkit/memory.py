@@ -8,7 +8,7 @@ from typing import Literal
 
 from memkit import embedders, ingest, prompt
 from memkit.background.maintenance import Maintenance, Settings
-from memkit.background.reflection import PostThinking
+from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError
 from memkit.protocols import (
@@ -36,7 +36,7 @@ from memkit.records import (
     zoned,
 )
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
-from memkit.thoughts.rules.thinker import RuleThinker
+from memkit.thoughts.learned import LearnedThinker
 
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
@@ -79,9 +79,9 @@ def open(
         embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
             all-MiniLM-L6-v2.
         summariser: writes the Compact Memory; the default is extractive and needs no model.
-        thinker: draws thoughts from turns; the default uses rules and needs no model.
-        judge: decides whether two thoughts contradict each other where rules cannot; without one
-            both stay, marked as conflicting.
+        thinker: draws thoughts from turns; the default is a small trained network.
+        judge: decides whether a doubted thought and the later words contradict each other; without
+            one the thought stays doubted.
         settings: see `Settings`.
         clock: the time of turns without a time of their own.
 
@@ -140,7 +140,7 @@ class Memory(Displayable):
         self.store, self.embedder, self.clock = store, embedder, clock
         settings = settings or Settings()
         reflection = PostThinking(
-            store=store, embedder=embedder, thinker=thinker or RuleThinker(), judge=judge,
+            store=store, embedder=embedder, thinker=thinker or LearnedThinker(), judge=judge,
             clock=clock, seconds=settings.thinker_seconds,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
@@ -197,6 +197,7 @@ class Memory(Displayable):
         """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
 
         A turn that states a current fact precedes the turn that states the fact it replaced.
+        "Yesterday" in a question counts from `as_of`, or else from now, in its timezone.
         `as_of` leaves out turns that were said later, `without` turns with these ids, and
         `min_relevance` hits below it, 0 to 1; "auto" leaves out what is probably irrelevant.
         `kind="thought"` returns thoughts instead of turns: the valid ones, or those that were
@@ -209,6 +210,7 @@ class Memory(Displayable):
             text=query,
             k=k,
             until=None if as_of is None else zoned(as_of, "as_of"),
+            asked_at=self.clock(),
             min_relevance=min_relevance,
             without=_id_set(without, "without"),
         )
@@ -228,7 +230,10 @@ class Memory(Displayable):
         """Return hits and thoughts for one embedding call; for `Chat` and the integrations."""
         scope = Scope(user_id=user_id)
         return self._recall(
-            scope, RecallQuery(text=query, k=k, without=_id_set(without, "without"))
+            scope,
+            RecallQuery(
+                text=query, k=k, asked_at=self.clock(), without=_id_set(without, "without")
+            ),
         )
 
     def context(
@@ -256,6 +261,7 @@ class Memory(Displayable):
             text=query,
             k=min(budget_tokens // _MIN_LINE + 1, _MAX_HITS),
             until=None if as_of is None else zoned(as_of, "as_of"),
+            asked_at=self.clock(),
         )
         result = recall(self.store, self.embedder, scope, recall_query)
         summaries = [] if as_of else self.summaries(user_id=user_id)
@@ -325,6 +331,33 @@ class Memory(Displayable):
             raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
         return Thoughts(thoughts)
 
+    def correct(self, thought_id: str, text: str, *, user_id: str) -> Thought:
+        """Replace a thought by `text`; return the new thought.
+
+        The text is remembered as a turn of the person who said the old one, or of the user. The old
+        thought is closed and stays in `history`. Cost: two embedding calls.
+        """
+        versions = self.history(thought_id, user_id=user_id)
+        old = next(thought for thought in versions if thought.id == thought_id)
+        if old.closed_by is not None:
+            raise InvalidInput(
+                f"thought {thought_id!r} no longer holds; correct {versions[-1].id!r}, which does"
+            )
+        name = old.said_by if old.role == "user" and old.said_by != "user" else None
+        scope = Scope(user_id=user_id)
+        now = self.clock()
+        said_at = max(now, old.repeated_at)  # the old one may be dated in the future
+        turns = ingest.to_turns(Turn(text=text, name=name, said_at=said_at), scope, now)
+        if not turns:
+            raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
+        batch = ingest.build_write_batch(turns, self.embedder)
+        vectors = embedders.embed_checked(self.embedder, [turns[0].text])
+        reflection = correction(old, turns[0], vectors, now)
+        batch = replace(batch, reflection=reflection)
+        self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
+        by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
+        return by_id[by_id[thought_id].closed_by or thought_id]
+
     def retract(self, thought_id: str, *, user_id: str) -> None:
         """Mark a thought as wrong; a thought that it replaced is valid again.
 
@@ -332,6 +365,7 @@ class Memory(Displayable):
         """
         self.history(thought_id, user_id=user_id)
         self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
+        self._maintenance.wake([user_id])
 
     # ---- maintenance
 

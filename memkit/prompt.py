@@ -96,8 +96,16 @@ def format_summary(summary: Summary) -> str:
 
 
 def format_thought(thought: Thought) -> str:
-    """Return a thought as its line of the memory block: since when it is valid, and its text."""
-    return quote(f"[since {day(thought.valid_from)}] {thought.text}")
+    """Return a thought as its line of the memory block: who said it, since when it is valid.
+
+    A doubted one is shown with the later words: "[in doubt] Ann: I live in Leeds · 12 May 2026: we
+    finally moved!!"
+    """
+    since = "in doubt" if thought.doubt else f"since {day(thought.valid_from)}"
+    said_by = thought.role.capitalize() if thought.said_by == thought.role else thought.said_by
+    asked = f' (asked "{thought.head}")' if thought.relation == "answers" else ""
+    later = "".join(f" · {day(quote.said_at)}: {quote.text}" for quote in thought.later)
+    return quote(f"[{since}] {said_by}: {thought.text}{asked}{later}")
 
 
 def _format_derived(item: Derived) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,15 +61,39 @@ class ReflectionResult:
     """What a thinker made of a batch of turns: thoughts, or a failure.
 
     `vectors` has one row per thought, in the same order. A thought that repeats a stored one is
-    merged into it; a thought about a single-valued attribute closes the value it replaces.
+    merged into it; `verdicts` say which thoughts change which others.
     """
 
     turns: Sequence[str]  # turn ids; nothing is written unless all of them are still queued
     thoughts: Sequence[Thought] = ()
     vectors: Vectors | None = None
+    verdicts: Sequence["Verdict"] = ()
     rejected: int = 0  # claims that their turn does not support
     failure: str | None = None  # why it failed: the turns stay queued for another attempt
     again_at: datetime | None = None  # earliest next attempt; None: parked until `unpark`
+
+
+# what newer words do to an older thought: it goes on as it is, is said again, is closed, or may
+# have changed
+Relation = Literal["keeps", "same", "closes", "doubts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The relation of a newer thought to an older one."""
+
+    older_id: str
+    newer_id: str
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtPair:
+    """An older thought, a newer one, and the turn that says the newer one."""
+
+    older: Thought
+    newer: Thought
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,19 +258,18 @@ class ThoughtRows(Protocol):
         self,
         *,
         ids: Sequence[str] = (),
-        attribute: str | None = None,
         turn_ids: Sequence[str] = (),
         closed_by: Sequence[str] = (),
     ) -> list[Thought]:
         """Return the thoughts that meet the one given condition, in the order recorded.
 
         Closed and retracted thoughts are included; `sources` are left empty, because a thought
-        may have thousands. `attribute` is a single-valued one (`Thought.slot`); `turn_ids` finds
-        thoughts drawn from any of these turns, `closed_by` those closed by these thoughts.
+        may have thousands. `turn_ids` finds thoughts drawn from any of these turns, `closed_by`
+        those closed by these thoughts.
         """
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
-        """Return at most `k` open thoughts without attribute and their cosines, nearest first.
+        """Return at most `k` open thoughts and their cosines, nearest first.
 
         Their `sources` are left empty. Candidates come from a vector index or share a MinHash band
         with `text` (`memkit.thoughts.lsh.minhash_bands`).
@@ -340,6 +363,19 @@ class Model(Protocol):
         """Yield the reply in pieces; closing the generator stops the model."""
 
 
+@runtime_checkable
+class StructuredModel(Protocol):
+    """A model that follows a JSON schema. Optional: a `Model` with this method is one."""
+
+    def complete_json(
+        self, messages: Messages, schema: Mapping[str, Any], *, max_new_tokens: int
+    ) -> str | None:
+        """Return a reply that matches `schema`, or None if the server does not take schemas.
+
+        The caller checks the reply, which is cut off at `max_new_tokens`.
+        """
+
+
 class Counter(Protocol):
     """Counts a text's tokens."""
 
@@ -369,8 +405,19 @@ class Thinker(Protocol):
         """
 
 
+@runtime_checkable
+class Comparer(Protocol):
+    """Decides what newer thoughts do to older ones. A thinker that has this method is one."""
+
+    def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
+        """Return the relation of each pair, in the same order.
+
+        May raise any exception: the turns are queued for another attempt.
+        """
+
+
 class Judge(Protocol):
-    """Decides whether two thoughts contradict each other where rules cannot tell."""
+    """Decides whether a doubted thought and the newer one contradict each other."""
 
     def contradict(self, older: str, newer: str) -> bool:
         """Return whether the two sentences contradict each other."""

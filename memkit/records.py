@@ -209,30 +209,48 @@ class Source:
     end: int
 
 
+# a lasting fact; a plan or appointment; a passing state; or words that only say that something no
+# longer holds, which are kept to explain why, and never believed by themselves
+ClaimKind = Literal["fact", "plan", "state", "denial"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A thinker's conclusion from a piece of a turn, not yet compared with the user's thoughts."""
 
-    text: str  # one sentence that needs no context
+    text: str  # the speaker's words, or one sentence that needs no context
     source: Source
+    kind: ClaimKind = "fact"
+    changes: bool = True  # False: it probably changes nothing that was said before
     head: str | None = None  # the triple ("Ann", "lives in", "Oslo")
     relation: str | None = None
     tail: str | None = None
-    slot: str | None = None  # single-valued attribute: a newer claim closes an older one
+    slot: str | None = None  # an attribute's name, for readers; memkit does not use it
     valid_from: datetime | None = None  # None: when it was said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """Words of a turn, with when they were said."""
+
+    turn_id: str
+    start: int  # characters into the turn's text
+    said_at: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thought(Displayable):
     """One conclusion drawn from turns.
 
-    A newer thought of the same slot closes it. Only forgetting one of its source turns deletes it.
-    It has two times: valid time, when it is true in the world (`valid_from` to `valid_to`), and
-    system time, when memkit believed it (`recorded_at` to `retracted_at`).
+    A newer thought that replaces it closes it; one that may replace it puts it in doubt. Only
+    forgetting one of its source turns deletes it. It has two times: valid time, when it is true in
+    the world (`valid_from` to `valid_to`), and system time, when memkit believed it (`recorded_at`
+    to `retracted_at`).
     """
 
     id: str
-    text: str  # one sentence that needs no context, relative dates resolved
+    text: str  # the speaker's words or one sentence, relative dates resolved
     sources: tuple[Source, ...]  # every piece that states it
     said_by: str  # the speaker's name, or role
     role: Role  # a user's claim outranks an assistant's
@@ -243,12 +261,19 @@ class Thought(Displayable):
     closed_at: datetime | None = None  # when the thought that closed it was said
     closed_by: str | None = None  # id of the thought that closed it
     conflicts: tuple[str, ...] = ()  # ids of thoughts that may contradict it, undecided
+    later: tuple[Quote, ...] = ()  # later words that may have changed it, oldest first
+    kind: ClaimKind = "fact"
     head: str | None = None
     relation: str | None = None
     tail: str | None = None
     slot: str | None = None
     recorded_at: datetime | None = None
     retracted_at: datetime | None = None
+
+    @property
+    def doubt(self) -> tuple[str, ...]:
+        """Return the ids of later turns that may have changed it; empty if nothing did."""
+        return tuple(dict.fromkeys(quote.turn_id for quote in self.later))
 
     @property
     def support(self) -> int:

@@ -11,7 +11,9 @@ import numpy as np
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory, open
 from memkit.protocols import Embedder, Fingerprint, Messages, Vectors
-from memkit.records import Usage
+from memkit.records import Claim, Source, Turn, Usage
+from memkit.thoughts.clauses import clauses
+from memkit.thoughts.learned import is_person
 
 _WORD = re.compile(r"\S+")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -28,10 +30,28 @@ def open_memory(
     """Open a memory that behaves the same in every run: no model, no thread, a clock at noon.
 
     Summaries and thoughts wait for `think()` or `flush()`. The arguments are those of
-    `memkit.open`.
+    `memkit.open`; the default thinker is a `ClauseThinker`.
     """
     settings = settings or Settings(background=False)
+    options.setdefault("thinker", ClauseThinker())
     return open(url, embedder=embedder or HashEmbedder(), settings=settings, clock=clock, **options)
+
+
+class ClauseThinker:
+    """Believes every clause of a person that is no question; changes nothing. Needs no model."""
+
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
+        """Return a claim for each clause, in its words."""
+        return [
+            Claim(
+                text=turn.text[start:end],
+                source=Source(turn_id=turn.id or "", start=start, end=end),
+            )
+            for turn in turns
+            if is_person(turn)
+            for start, end in clauses(turn.text)
+            if not turn.text[start:end].endswith(("?", "？", "؟"))
+        ]
 
 
 class HashEmbedder:

@@ -10,7 +10,7 @@ from datetime import datetime
 from memkit.background.pruning import Forgetting, select_prunable
 from memkit.background.reflection import PostThinking
 from memkit.background.summary import OVERVIEW_EVERY, summarise_next_turns
-from memkit.background.worker import Worker
+from memkit.background.worker import Worker, result_or_error
 from memkit.errors import StoreError
 from memkit.protocols import Backend, Summariser, WriteBatch
 from memkit.records import Scope
@@ -73,41 +73,61 @@ class Maintenance:
         """Do all of a user's waiting work now; return the errors, which `doctor` shows too."""
         if retry:
             self._store.write(scope, WriteBatch(unpark=True))
-        error = self._worker.attempt(scope.user_id)
-        errors = self._reflect(scope, patient=False)
-        return errors if error is None else [error, *errors]
+        errors: list[Exception | None] = [self._attempt_summaries(scope)]
+        while self._settings.thoughts and not self._is_stopped():
+            outcome = self._reflect(scope, patient=False)
+            if not outcome:
+                break
+            errors.append(outcome if isinstance(outcome, Exception) else None)
+        errors.append(self._resolve_conflicts(scope))
+        return [error for error in errors if error is not None]
+
+    def _attempt_summaries(self, scope: Scope) -> Exception | None:
+        """Write all summaries that are due; record and return the error."""
+        while True:
+            outcome = result_or_error(lambda: self._summarise(scope))
+            if isinstance(outcome, Exception):
+                self._record_failure(scope.user_id, outcome)
+                return outcome
+            if not outcome or self._is_stopped():
+                return None
 
     # ---- in the background
 
     def _run_due(self, user_id: str) -> None:
-        """Do a user's due work: summaries first, because they are quick."""
-        scope = Scope(user_id=user_id)
-        try:
-            with self.summary_lock:
-                while self._summarise(scope) and not self._worker.stopped:
-                    pass
-        finally:
-            self._reflect(scope, patient=True)
+        """Do one step of a user's due work, and queue behind the other users for the next one.
 
-    def _reflect(self, scope: Scope, *, patient: bool) -> list[Exception]:
-        """Turn the user's queued turns into thoughts; return the errors of thinker and judge."""
-        errors: list[Exception] = []
+        So a user with thousands of waiting turns delays nobody else by more than one batch.
+        """
+        scope = Scope(user_id=user_id)
+        more = False
+        try:
+            more = self._summarise(scope)
+        finally:
+            if self._settings.thoughts and not self._is_stopped():
+                outcome = self._reflect(scope, patient=True)
+                more = more or bool(outcome)
+                if not outcome:
+                    self._resolve_conflicts(scope)
+                    self._recheck_later(scope)
+            if more and not self._is_stopped():
+                self._worker.wake(user_id)
+
+    def _reflect(self, scope: Scope, *, patient: bool) -> bool | Exception:
+        """Turn the next batch of queued turns into thoughts; False if there is none."""
         with self._thought_lock:
-            while self._settings.thoughts and not self._is_stopped():
-                outcome = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
-                if isinstance(outcome, Exception):
-                    errors.append(outcome)
-                elif not outcome:
-                    error = self._reflection.resolve_conflicts(scope, self._is_stopped)
-                    if error is not None:
-                        self._record_failure(scope.user_id, error)
-                        errors.append(error)
-                    break
-        # another process may have postponed turns, even one that has ended: check again later
-        active = self._settings.thoughts and self._settings.background and not self._is_stopped()
-        if patient and active and self._store.next_batch(scope, 1):
+            return self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
+
+    def _resolve_conflicts(self, scope: Scope) -> Exception | None:
+        error = self._reflection.resolve_conflicts(scope, self._is_stopped)
+        if error is not None:
+            self._record_failure(scope.user_id, error)
+        return error
+
+    def _recheck_later(self, scope: Scope) -> None:
+        """Check again for turns that were postponed, even by a process that has ended."""
+        if self._settings.background and self._store.next_batch(scope, 1):
             self._worker.wake(scope.user_id, after_s=_RECHECK_S)
-        return errors
 
     def _is_stopped(self) -> bool:
         return self._worker.stopped
@@ -120,6 +140,10 @@ class Maintenance:
 
     def _summarise(self, scope: Scope) -> bool:
         """Summarise the next turns and prune if it is due then; False if no turn waits."""
+        with self.summary_lock:
+            return self._summarise_locked(scope)
+
+    def _summarise_locked(self, scope: Scope) -> bool:
         forgetting = self._settings.forgetting
         interval = forgetting.interval if forgetting else OVERVIEW_EVERY
         update = summarise_next_turns(

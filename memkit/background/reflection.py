@@ -6,24 +6,52 @@ by `doctor`.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from memkit.background.people import drop_strangers
 from memkit.background.worker import result_or_error, run_with_timeout
-from memkit.protocols import Embedder, Judge, ReflectionResult, Store, Thinker, Window, WriteBatch
-from memkit.records import Claim, Scope, Thought, Turn
+from memkit.embedders import embed_checked
+from memkit.protocols import (
+    Comparer,
+    Embedder,
+    Judge,
+    ReflectionResult,
+    Snapshot,
+    Store,
+    Thinker,
+    ThoughtPair,
+    Vectors,
+    Verdict,
+    Window,
+    WriteBatch,
+)
+from memkit.records import Claim, Scope, Source, Thought, Turn
 from memkit.text.relative_dates import resolve
 from memkit.thoughts.grounding import supported
 from memkit.thoughts.lsh import minhash_bands
+from memkit.thoughts.merging import held_at
 
 ATTEMPTS = 5  # failed ones, before a turn is parked
 _CONTEXT_TURNS = 8  # before the batch
+_COMPARED, _COMPARED_IF_SETTLED = 6, 2  # older thoughts that a new one is compared with
+_MOST_READ = 192  # thoughts read to find these, because many of the nearest may be closed
 _MOST_TURNS, _MOST_CHARACTERS = 32, 12_000  # of a batch, to bound memory and prompts
 _FIRST_PAUSE = timedelta(seconds=30)  # before the second attempt; each further pause is 4 times it
 _SPEAKING_ROLES = ("user", "assistant")  # whose turns make claims about the world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """What a thinker drew from a batch of turns."""
+
+    thoughts: list[Thought]
+    rejected: int  # claims that the turns do not support
+    settled: AbstractSet[str]  # ids of the thoughts that probably change nothing said before
+    turns: Mapping[str, Turn]  # by id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +85,59 @@ class PostThinking:
         pause = None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed  # None: park the turn
         if isinstance(result, Exception):
             return self._record_failure(scope, ids, result, pause, now)
-        thoughts, rejected = result
-        texts = [thought.text for thought in thoughts]
-        vectors = result_or_error(lambda: self.embedder.embed(texts)) if texts else None
-        if isinstance(vectors, Exception):
-            return self._record_failure(scope, ids, vectors, pause, now)
-        reflection = ReflectionResult(
-            turns=ids, thoughts=thoughts, vectors=vectors, rejected=rejected
-        )
+        reflection = ReflectionResult(turns=ids, thoughts=result.thoughts, rejected=result.rejected)
+        if result.thoughts:
+            completed = self._complete(scope, reflection, result, stopped)
+            if completed is None:
+                return False
+            if isinstance(completed, Exception):
+                return self._record_failure(scope, ids, completed, pause, now)
+            reflection = completed
         self.store.write(scope, WriteBatch(reflection=reflection))
         return True
 
+    def _complete(
+        self, scope: Scope, reflection: ReflectionResult, drawn: "_Drawn",
+        stopped: Callable[[], bool],
+    ) -> ReflectionResult | Exception | None:  # fmt: skip
+        """Return a result with its vectors and verdicts; an exception, or None if stopped."""
+        thoughts = reflection.thoughts
+        vectors = result_or_error(
+            lambda: embed_checked(self.embedder, [thought.text for thought in thoughts])
+        )
+        if isinstance(vectors, Exception):
+            return vectors
+        comparer = self.thinker if isinstance(self.thinker, Comparer) else None
+        pairs = self._find_pairs(scope, thoughts, vectors, drawn) if comparer else []
+        compare = partial(_compare, comparer, pairs)
+        verdicts = run_with_timeout(self.seconds, compare, stopped) if pairs else []
+        if verdicts is None or isinstance(verdicts, Exception):
+            return verdicts
+        return replace(reflection, vectors=vectors, verdicts=verdicts)
+
+    # ---- what the new thoughts change
+
+    def _find_pairs(
+        self, scope: Scope, thoughts: Sequence[Thought], vectors: Vectors, drawn: "_Drawn"
+    ) -> list[ThoughtPair]:
+        """Return each thought with the nearest older ones: stored, and of the same batch.
+
+        A thought that probably changes nothing is compared with the very nearest only.
+        """
+        pairs: list[ThoughtPair] = []
+        with self.store.snapshot(Scope(user_id=scope.user_id)) as snapshot:
+            for n, (thought, vector) in enumerate(zip(thoughts, vectors, strict=True)):
+                near = _read_comparable(snapshot, thought, vector)
+                batch = zip((vectors[:n] @ vector).tolist(), thoughts[:n], strict=True)
+                near += [(cosine, old) for cosine, old in batch if _is_comparable(old, thought)]
+                near.sort(key=lambda pair: -pair[0])
+                most = _COMPARED_IF_SETTLED if thought.id in drawn.settled else _COMPARED
+                turn = drawn.turns[thought.sources[0].turn_id]
+                pairs += [_pair(old, thought, turn) for _, old in near[:most]]
+        return drop_strangers(self.store, scope.user_id, pairs)
+
     def _read_context(self, scope: Scope, first: Turn) -> list[Turn]:
         """Return the turns before a batch in its session, so that batch limits do not matter."""
-        if first.session_id is None:
-            return []
         session = Scope(user_id=scope.user_id, session_id=first.session_id)
         window = Window(until=first.said_at, last=_CONTEXT_TURNS + 1)
         return [
@@ -79,19 +145,24 @@ class PostThinking:
             for turn in self.store.turns(session, window)
             if turn.role in _SPEAKING_ROLES
             and (turn.position or 0) < (first.position or 0)
-            and turn.agent_id == first.agent_id
+            and (turn.session_id, turn.agent_id) == (first.session_id, first.agent_id)
         ]
 
-    def _think(
-        self, turns: Sequence[Turn], context: Sequence[Turn], now: datetime
-    ) -> tuple[list[Thought], int]:
-        """Return the thoughts of turns, and the number of claims that the turns do not support."""
+    def _think(self, turns: Sequence[Turn], context: Sequence[Turn], now: datetime) -> _Drawn:
+        """Return what the thinker draws from turns."""
         claims = list(self.thinker.think(turns, context)) if turns else []
         names = {turn.name for turn in (*context, *turns) if turn.name}
-        thoughts = _to_thoughts(claims, turns, names, now)
+        supported_claims = _supported_claims(claims, turns, names)
+        thoughts = [_to_thought(claim, turn, now) for claim, turn in supported_claims]
         for thought in thoughts:
             minhash_bands(thought.text)  # cached for the store, which holds a lock when it asks
-        return thoughts, len(claims) - len(thoughts)
+        pairs = zip(supported_claims, thoughts, strict=True)
+        return _Drawn(
+            thoughts=thoughts,
+            rejected=len(claims) - len(thoughts),
+            turns={turn.id or "": turn for turn in turns},
+            settled={thought.id for (claim, _), thought in pairs if not claim.changes},
+        )
 
     def _record_failure(
         self, scope: Scope, ids: Sequence[str], error: Exception, pause: timedelta | None,
@@ -123,6 +194,65 @@ class PostThinking:
         return error
 
 
+def correction(old: Thought, turn: Turn, vectors: Vectors, now: datetime) -> ReflectionResult:
+    """Return the result of a turn whose whole text corrects a thought."""
+    source = Source(turn_id=turn.id or "", start=0, end=len(turn.text))
+    thought = _to_thought(Claim(text=turn.text, source=source, kind=old.kind), turn, now)
+    verdict = Verdict(older_id=old.id, newer_id=thought.id, relation="closes")
+    return ReflectionResult(
+        turns=[turn.id or ""], thoughts=[thought], vectors=vectors, verdicts=[verdict]
+    )
+
+
+def _read_comparable(
+    snapshot: Snapshot, new: Thought, vector: Vectors
+) -> list[tuple[float, Thought]]:
+    """Return the cosines and stored thoughts near a new one that it is compared with."""
+    k = 2 * _COMPARED
+    while True:
+        stored = snapshot.thoughts(vector, k)
+        near = [(old.cosine, old.thought) for old in stored if _is_comparable(old.thought, new)]
+        if len(near) >= _COMPARED or len(stored) < k or k >= _MOST_READ:
+            return near
+        k *= 4
+
+
+def _is_comparable(stored: Thought, new: Thought) -> bool:
+    """Return whether one may change the other: `stored` held at the time, or was said later."""
+    if _is_later(stored, new):
+        return True
+    return held_at(stored, new.said_at) and stored.kind != "denial"
+
+
+def _is_later(stored: Thought, new: Thought) -> bool:
+    """Return whether a stored thought was said after a new one, maybe later in the same turn."""
+    place, new_place = stored.sources[0], new.sources[0]
+    if place.turn_id == new_place.turn_id:
+        return place.start > new_place.start
+    return stored.said_at > new.said_at
+
+
+def _pair(stored: Thought, new: Thought, turn: Turn) -> ThoughtPair:
+    """Return two thoughts in the order they were said; a stored one may be the later one."""
+    if not _is_later(stored, new):
+        return ThoughtPair(older=stored, newer=new, turn=turn)
+    if stored.sources[0].turn_id == turn.id:
+        return ThoughtPair(older=new, newer=stored, turn=turn)
+    said = replace(turn, id=stored.sources[0].turn_id, text=stored.text, name=stored.said_by)
+    source = Source(turn_id=said.id or "", start=0, end=len(stored.text))
+    return ThoughtPair(older=new, newer=replace(stored, sources=(source,)), turn=said)
+
+
+def _compare(comparer: Comparer | None, pairs: Sequence[ThoughtPair]) -> list[Verdict]:
+    """Return the verdicts on pairs, without those that change nothing."""
+    relations = comparer.compare(pairs) if comparer else []
+    return [
+        Verdict(older_id=pair.older.id, newer_id=pair.newer.id, relation=relation)
+        for pair, relation in zip(pairs, relations, strict=True)
+        if relation != "keeps"
+    ]
+
+
 def _cut_to_size(turns: Sequence[Turn]) -> list[Turn]:
     """Return the first turns that fit the character limit together, at least one."""
     batch: list[Turn] = []
@@ -135,14 +265,14 @@ def _cut_to_size(turns: Sequence[Turn]) -> list[Turn]:
     return batch
 
 
-def _to_thoughts(
-    claims: Sequence[Claim], turns: Sequence[Turn], names: AbstractSet[str], now: datetime
-) -> list[Thought]:
-    """Return as thoughts the claims that are supported by the turns they come from."""
+def _supported_claims(
+    claims: Sequence[Claim], turns: Sequence[Turn], names: AbstractSet[str]
+) -> list[tuple[Claim, Turn]]:
+    """Return the claims that are supported by the turns they come from, with these."""
     by_id = {turn.id: turn for turn in turns}
     pairs = [(claim, by_id.get(claim.source.turn_id)) for claim in claims]
     return [
-        _to_thought(claim, turn, now)
+        (claim, turn)
         for claim, turn in pairs
         if turn and _is_storable(claim) and supported(claim, turn, listener=_listener(turn, names))
     ]
@@ -168,7 +298,8 @@ def _to_thought(claim: Claim, turn: Turn, now: datetime) -> Thought:
     assert turn.said_at is not None
     return Thought(
         id=uuid.uuid4().hex[:16],
-        text=resolve(claim.text, turn.said_at),
+        text=resolve(claim.text, turn.said_at, ahead=claim.kind == "plan"),
+        kind=claim.kind,
         sources=(claim.source,),
         said_by=turn.name or turn.role,
         role=turn.role,

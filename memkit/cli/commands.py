@@ -185,6 +185,9 @@ def thoughts(
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
     as_of: HeldAt = None,
+    doubted: Annotated[
+        bool, typer.Option("--doubted", help="Only those that later words may have changed.")
+    ] = False,
     json_: AsJson = False,
 ) -> None:
     """Print the thoughts that hold, in the order they were concluded.
@@ -196,10 +199,43 @@ def thoughts(
     time = parse_time(as_of, "--as-of")
     with open_store(store) as backend:
         current = list(backend.thoughts(Scope(user_id=user, session_id=session), time))
+    if doubted:
+        current = [thought for thought in current if thought.doubt]
     _print_thoughts(current, as_json=json_)
     if not current:
-        output.print_note("no thoughts; `memkit think` draws them from turns that wait")
+        hint = "`memkit think` draws thoughts from turns that wait"
+        output.print_note("no thought is in doubt" if doubted else f"no thoughts; {hint}")
         raise typer.Exit(1)
+
+
+def correct(
+    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    text: Annotated[str, typer.Argument(help="What holds instead.")],
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Replace a thought by what you write; the old one stays in its history."""
+    with output.spinner("remembering"), open_memory(store, embedder) as memory:
+        corrected = memory.correct(thought, text, user_id=user)
+    data = output.thought_to_dict(corrected)
+    output.print_result(data, f"{corrected.id} replaces {thought}", as_json=json_)
+
+
+def retract(
+    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    *,
+    user: User = "",
+    store: StorePath = DEFAULT_STORE,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Mark a thought as wrong; its turns stay, and what it replaced holds again."""
+    with open_memory(store, embedder) as memory:
+        memory.retract(thought, user_id=user)
+    output.print_result({"retracted": thought}, f"retracted {thought}", as_json=json_)
 
 
 def history(
@@ -251,7 +287,8 @@ def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
         rows = []
         for thought in thoughts:
             until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
-            text = thought.text + (" (may contradict another)" if thought.conflicts else "")
+            later = "".join(f" · {quote.said_at:%Y-%m-%d}: {quote.text}" for quote in thought.later)
+            text = f"{'in doubt: ' if thought.doubt else ''}{thought.text}{later}"
             since, said = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
             rows.append([since, until, said, thought.id, text])
         output.print_table(["since", "until", "said", "id", "thought"], rows)

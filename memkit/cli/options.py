@@ -63,6 +63,11 @@ def parse_time(text: str | None, option: str) -> datetime | None:
     return time
 
 
+def _local_now() -> datetime:
+    """Return the current time in the machine's timezone, so that "yesterday" is its owner's."""
+    return datetime.now().astimezone()
+
+
 def disable_progress_bars(*models: str | None) -> None:
     """Disable transformers' progress bars, unless a named model may have to be downloaded."""
     if not any(models):
@@ -81,7 +86,7 @@ def open_memory(
     if not create:
         _check_exists(url)
     settings = Settings(background=background)
-    with memory.open(url, embedder=embedder, settings=settings) as opened:
+    with memory.open(url, embedder=embedder, settings=settings, clock=_local_now) as opened:
         yield opened
 
 

@@ -123,8 +123,8 @@ def _thought(thought: Thought) -> View:
         facts.append(("about", " · ".join(about)))
     if thought.closed_by:
         facts.append(("closed by", _name(thought.closed_by)))
-    if thought.conflicts:
-        facts.append(("may contradict", _names(thought.conflicts)))
+    for quote in thought.later:
+        facts.append(("in doubt since", f"{day(quote.said_at)}: {_line(quote.text)}"))
     return View(title=f"Thought {_name(thought.id)}", text=cut(thought.text, _TEXT), facts=facts)
 
 
@@ -132,10 +132,10 @@ def _thought(thought: Thought) -> View:
 def _thoughts(thoughts: Thoughts) -> View:
     rows = [
         (_line(thought.text), _validity(thought), _name(thought.said_by), str(thought.support),
-         str(len(thought.conflicts) or "–"))
+         day(thought.later[0].said_at) if thought.later else "–")
         for thought in thoughts[:_ROWS]
     ]  # fmt: skip
-    columns = ("thought", "holds", "said by", "times", "conflicts")
+    columns = ("thought", "holds", "said by", "times", "in doubt since")
     table = Table(columns=columns, rows=rows, nowrap=("holds",), more=_more(len(thoughts)))
     return View(title=_plural(len(thoughts), "thought"), table=table if rows else None)
 

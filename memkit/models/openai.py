@@ -6,7 +6,7 @@ The prompt, recalled text included, goes to that server and to no other.
 import re
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -33,6 +33,8 @@ _ADVICE = {
     422: "check the request options",
     429: "wait, or raise the key's quota",
 }
+# what servers call structured output when they refuse it: "response_format is not supported"
+_ABOUT_SCHEMAS = re.compile(r"response_?format|json_?schema|grammar|structured", re.IGNORECASE)
 
 
 class OpenAIModel(EstimatingModel):
@@ -76,6 +78,7 @@ class OpenAIModel(EstimatingModel):
             )
         super().__init__(limit, count)
         self.name, self._options = name, options
+        self._refuses_schemas = False  # whether the server has said so
         url = urlsplit(str(self._client.base_url))
         host = url.netloc.rpartition("@")[2]  # without a password
         self.endpoint = f"{url.scheme}://{host}{url.path}".rstrip("/")
@@ -100,6 +103,38 @@ class OpenAIModel(EstimatingModel):
             ModelError: the server failed or sent no text; or its content filter ended the reply,
                 after the text that was already yielded.
         """
+        yield from self._stream(messages, max_new_tokens, {})
+
+    def complete_json(
+        self, messages: Messages, schema: Mapping[str, Any], *, max_new_tokens: int = 256
+    ) -> str | None:
+        """Return a reply that matches a JSON schema, or None if the server refuses the schema.
+
+        Check the reply: some servers ignore the schema, and `max_new_tokens` may cut it off.
+
+        Raises:
+            ModelError: as `stream`, except where the server answers 400 or 422.
+        """
+        if self._refuses_schemas:
+            return None
+        # https://platform.openai.com/docs/guides/structured-outputs
+        json_schema = {"name": "reply", "schema": dict(schema), "strict": True}
+        response_format = {"type": "json_schema", "json_schema": json_schema}
+        fields = {"response_format": response_format}
+        try:
+            return "".join(self._stream(messages, max_new_tokens, fields))
+        except ModelError as error:
+            refusals = [link for link in _chain(error) if _is_refusal(link)]
+            if not refusals:
+                raise
+            # a prompt that is too long is refused too; the next may fit
+            self._refuses_schemas = any(_ABOUT_SCHEMAS.search(str(link)) for link in refusals)
+            return None
+
+    def _stream(
+        self, messages: Messages, max_new_tokens: int, fields: Mapping[str, Any]
+    ) -> Generator[str]:
+        """Yield the reply to a request with these further fields."""
         started = time.perf_counter()
         request = {
             "model": self.name,
@@ -110,7 +145,7 @@ class OpenAIModel(EstimatingModel):
         }
         reply = _Reply()
         try:
-            with closing(self._chunks(request | self._options)) as chunks:
+            with closing(self._chunks({**request, **self._options, **fields})) as chunks:
                 for chunk in chunks:
                     if piece := reply.add(chunk):
                         yield piece
@@ -273,6 +308,13 @@ def _connect(base_url: str | None, api_key: str | None, timeout_s: float) -> "Op
     # the client reads these from the environment; another server must not learn them
     client.organization = client.project = None
     return client
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Return whether the server answered 400 or 422: it does not take the request's fields."""
+    import openai
+
+    return isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -120,16 +120,17 @@ def weigh_signals(signals: Mapping[str, Floats]) -> dict[str, Floats]:
 def current_thoughts(
     thoughts: Sequence[RecalledThought], *, without: Collection[str]
 ) -> list[RecalledThought]:
-    """Return the recalled thoughts that are valid or have a valid successor, each text once.
+    """Return the recalled thoughts that are valid or have a valid successor, each once.
 
     A thought that only comes from the turns `without` is left out.
     """
-    by_text: dict[str, RecalledThought] = {}
+    distinct: dict[str, RecalledThought] = {}
     for recalled in thoughts:
-        if recalled.current is not None and not set(recalled.current.turn_ids) <= set(without):
-            # the same sentence may be the value of several attributes
-            by_text.setdefault(recalled.current.text, recalled)
-    return list(by_text.values())
+        current = recalled.current
+        if current is None or current.kind == "denial" or set(current.turn_ids) <= set(without):
+            continue
+        distinct.setdefault(current.id, recalled)
+    return list(distinct.values())
 
 
 def current_rows(thoughts: Sequence[RecalledThought]) -> Integers:

@@ -39,6 +39,7 @@ class RecallQuery:
     text: str
     k: int = 10
     until: datetime | None = None
+    asked_at: datetime | None = None  # "yesterday" counts from here, or from `until` if that is set
     min_relevance: float | Literal["auto"] = 0.0
     without: Collection[str] = ()  # ids of turns that the caller has already
     thoughts: int = _THOUGHTS  # how many of the nearest thoughts to read
@@ -222,11 +223,10 @@ def _time_spans(
     """Return the time spans that a question names."""
     if not len(timeline):
         return []
-    # a dialogue may be read long after it ended, so "last week" is relative to its last turn
     last_said = timedelta(microseconds=int(timeline.said_us.max()))
     # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
     last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
-    now = query.until or last_time
+    now = query.until or query.asked_at or last_time
     spans = [
         (_microseconds(span.since), _microseconds(span.until))
         for span in dates.spans(query.text, now)

@@ -80,8 +80,11 @@ class _Time(NamedTuple):
     until: datetime  # exclusive
 
 
-def resolve(text: str, said_at: datetime) -> str:
+def resolve(text: str, said_at: datetime, *, ahead: bool = False) -> str:
     """Return `text` with a date behind every time whose meaning depends on the day.
+
+    A plan looks `ahead`: its Friday is the next one, unless it says "last Friday". Of other texts
+    the tense decides.
 
     A day is written "(2023-05-05)", a whole month "(2023-04)", a whole year "(2022)", and all else
     "(2023-04-24 to 2023-04-30)". A time with a year, or with a date behind it, stays as it is.
@@ -92,11 +95,20 @@ def resolve(text: str, said_at: datetime) -> str:
     'Ann saw the dentist last Friday (2023-05-05)'
     """
     for _ in range(_PASSES):
-        dated = _resolved(text, said_at)
+        dated = _resolved(text, said_at, ahead)
         if dated == text:
             break
         text = dated
     return text
+
+
+def without_dates(text: str) -> str:
+    """Return `text` without what looks like a date that `resolve` inserted.
+
+    >>> without_dates("Ann left last year (2022)")
+    'Ann left last year'
+    """
+    return _DATED.sub("", text)
 
 
 def undated(text: str, said_at: datetime) -> str:
@@ -106,7 +118,7 @@ def undated(text: str, said_at: datetime) -> str:
     >>> undated("Ann left last year (2022)", datetime(2023, 5, 8, tzinfo=UTC))
     'Ann left last year'
     """
-    bare = _DATED.sub("", text)
+    bare = without_dates(text)
     return bare if bare != text and resolve(bare, said_at) == text else text
 
 
@@ -132,10 +144,10 @@ def since(text: str, said_at: datetime) -> datetime | None:
     return (after[0] if after else points[-1]).since
 
 
-def _resolved(text: str, said_at: datetime) -> str:
+def _resolved(text: str, said_at: datetime, ahead: bool) -> str:
     parts: list[str] = []
     done = 0
-    for time in _times(text, said_at):
+    for time in _times(text, said_at, ahead):
         suffix = _SUFFIX.match(text, time.end)
         end = suffix.end() if suffix else time.end
         if end < done or _HAS_YEAR.search(time.words) or _DATED.match(text, end):
@@ -158,7 +170,7 @@ def _written(since: datetime, until: datetime) -> str:
     return f"{first.isoformat()} to {last.isoformat()}"
 
 
-def _times(text: str, said_at: datetime) -> Iterator[_Time]:
+def _times(text: str, said_at: datetime, ahead: bool = False) -> Iterator[_Time]:
     """Yield the times that a text mentions, in order, closed, and resolved by its tense."""
     times: list[_Time] = []
     for span in spans(text, said_at):
@@ -170,7 +182,7 @@ def _times(text: str, said_at: datetime) -> Iterator[_Time]:
         if not _HAS_YEAR.search(span.text) and not _HAS_DIRECTION.search(span.text):
             if _RECURS.search(text):
                 continue
-            if _looks_ahead(text, time):
+            if ahead or _looks_ahead(text, time):
                 time = _next(time, said_at)
         times.append(time)
     covered = {n for time in times for n in range(time.start, time.end)}
@@ -180,7 +192,7 @@ def _times(text: str, said_at: datetime) -> Iterator[_Time]:
         if ends is None or match.start() in covered:
             continue
         time = _Time(match.start(), match.end(), match[0], *ends)
-        if match["count2"] or _looks_ahead(text, time):
+        if match["count2"] or ahead or _looks_ahead(text, time):
             times.append(time)
     yield from sorted(times)
 

@@ -5,21 +5,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memkit.thoughts.judge import ModelJudge, NLIJudge
+    from memkit.thoughts.learned import LearnedThinker, Thresholds
     from memkit.thoughts.model_thinker import ModelThinker
-    from memkit.thoughts.rules.thinker import RuleThinker
 
 _MODULES = {
+    "LearnedThinker": "learned",
+    "Thresholds": "learned",
     "ModelJudge": "judge",
     "ModelThinker": "model_thinker",
     "NLIJudge": "judge",
-    "RuleThinker": "rules.thinker",
 }
+_RENAMED = {"RuleThinker": "LearnedThinker"}  # until 1.0
 
-__all__ = ["ModelJudge", "ModelThinker", "NLIJudge", "RuleThinker"]
+__all__ = ["LearnedThinker", "ModelJudge", "ModelThinker", "NLIJudge", "Thresholds"]
 
 
 def __getattr__(name: str) -> object:
     """Load a public name at first use, so that `import memkit.thoughts` is quick."""
+    name = _RENAMED.get(name, name)
     if name not in _MODULES:
         raise AttributeError(f"module 'memkit.thoughts' has no attribute {name!r}")
     value: object = getattr(import_module(f"memkit.thoughts.{_MODULES[name]}"), name)

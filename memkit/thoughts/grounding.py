@@ -1,6 +1,8 @@
 """Check whether a claim says no more than its source. No model; the same check for every thinker.
 
-A claim is supported if all of this holds. "The sentences" are those that its source overlaps.
+"The sentences" are those that its source overlaps.
+
+A claim in the very words of its source is supported. Any other is, if all of this holds:
 
 1. It has 1 to 300 characters, its source lies in that turn, and a user or an assistant said it.
 2. Every number in it is in the sentences, and before the same word if it is before one of theirs
@@ -91,6 +93,8 @@ def supported(claim: Claim, turn: Turn, *, listener: str | None = None) -> bool:
         return False
     if turn.id not in (None, source.turn_id) or not 0 < len(claim.text.strip()) <= MOST_CHARACTERS:
         return False
+    if claim.text == turn.text[source.start : source.end]:
+        return True
     text = claim.text if turn.said_at is None else undated(claim.text, turn.said_at)
     evidence = " ".join(
         turn.text[start:end]

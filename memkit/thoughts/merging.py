@@ -1,25 +1,25 @@
 """Insert, merge, supersede and forget thoughts: Think-in-Memory's rules and algorithm.
 
-memkit differs from Liu et al. 2023, section 3.3, in two points. The paper drops both of two
-contradicting thoughts; here the newer one closes the older one. The values of an attribute are
-chained again from all its thoughts whenever one changes, so that neither the order in which turns
-arrive nor deleted turns matter.
+memkit differs from Liu et al. 2023, section 3.3, in one point. The paper drops both of two
+contradicting thoughts; here the newer one closes the older one, or puts it in doubt where that is
+not certain, and both stay. What contradicts what is decided before, outside the transaction
+(`memkit.protocols.Comparer`).
 """
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 
-from memkit.protocols import ReflectionResult, ThoughtRows, Vectors, WriteBatch
-from memkit.records import Source, Thought, Turn
-from memkit.text.words import content, numbers, words
+from memkit.protocols import ReflectionResult, ThoughtRows, Vectors, Verdict, WriteBatch
+from memkit.records import Thought, Turn
+from memkit.text.words import numbers, words
 
 SAME = 0.88  # least cosine of two thoughts that say the same; evals/LOG.md has the sweep
-RELATED = 0.75  # least cosine of two thoughts that may contradict each other
 _OVERLAP = 0.7  # least share of common words, because cosines alone are too coarse
 _COMPARED = 8  # nearest thoughts that a new one is compared with
 
@@ -63,44 +63,125 @@ class ThoughtTransaction:
         vectors = np.asarray(reflection.vectors, dtype=np.float32)
         earlier = self._find_derived(reflection.turns)
         earlier_vectors = self._rows.vectors([thought.id for thought in earlier])
+        verdicts = _by_last_thought(reflection)
+        stored: dict[str, str] = {}  # the thought that a new one became, by the new one's id
         for thought, vector in zip(reflection.thoughts, vectors, strict=True):
-            if any(
-                is_same_claim(thought, old, float(old_vector @ vector))
+            # concluded before from the same place, and maybe retracted since
+            known = (
+                old.id
                 for old, old_vector in zip(earlier, earlier_vectors, strict=True)
-            ):
-                continue  # concluded before from the same place, and maybe retracted since
-            if thought.slot is None:
-                self._add_statement(thought, vector)
-            else:
-                self._add_value(thought.slot, thought, vector)
+                if is_same_claim(thought, old, float(old_vector @ vector))
+            )
+            its_verdicts = _with_ids(verdicts[thought.id], stored)
+            stored[thought.id] = next(known, None) or self._add(thought, vector, its_verdicts)
+            for verdict in _with_ids(its_verdicts, stored):
+                if verdict.relation in ("closes", "doubts"):
+                    certain = verdict.relation == "closes"
+                    self._apply(verdict.older_id, verdict.newer_id, certain=certain)
 
-    def _add_statement(self, thought: Thought, vector: Vectors) -> None:
-        """Merge a thought into one that says the same, or insert it with its rivals."""
-        neighbours = self._rows.nearest(thought.text, vector, _COMPARED)
-        for neighbour, cosine in neighbours:
-            if says_the_same(thought, neighbour, cosine):
-                self._merge(neighbour, thought, vector)
-                return
-        rivals = [old.id for old, cosine in neighbours if may_contradict(thought, old, cosine)]
-        self._rows.insert(replace(thought, conflicts=tuple(rivals)), vector)
+    def _add(self, thought: Thought, vector: Vectors, verdicts: Sequence[Verdict]) -> str:
+        """Merge a thought into the one that says the same, or insert it; return the id it has."""
+        repeated = [_other(verdict, thought) for verdict in verdicts if verdict.relation == "same"]
+        same = [old for old in self._find_believed(repeated) if _may_merge(thought, old)]
+        if not same:
+            neighbours = self._rows.nearest(thought.text, vector, _COMPARED)
+            same = [old for old, cosine in neighbours if says_the_same(thought, old, cosine)]
+        for old in same:
+            if held_at(old, thought.said_at) and not self._has_changed(old, thought, verdicts):
+                self._merge(old, thought, vector)
+                return old.id
+        self._rows.insert(thought, vector)
+        for old in same:  # it was said again after a change, so it holds again from then on
+            first, second = in_order([old, thought])
+            self._apply(first.id, second.id, certain=True)
+        return thought.id
 
-    def _add_value(self, attribute: str, thought: Thought, vector: Vectors) -> None:
-        """Merge or insert a value of a single-valued attribute, and close what it replaces."""
-        values = {old.id: old for old in self._find_believed(attribute=attribute)}
-        additions = [(thought, vector)]
-        for interrupted in find_interrupted(thought, list(values.values())):
-            values[interrupted.id], repetitions = self._split(interrupted, thought.said_at)
-            additions += repetitions
-        for addition, its_vector in additions:
-            duplicate = find_duplicate(addition, list(values.values()))
-            if duplicate is None:
-                self._rows.insert(addition, its_vector)
-                values[addition.id] = addition
-            else:
-                values[duplicate.id] = self._merge(duplicate, addition, its_vector)
-        self._rechain(list(values.values()))
+    def _has_changed(self, old: Thought, new: Thought, verdicts: Sequence[Verdict]) -> bool:
+        """Return whether words said between two thoughts change one or are changed by one."""
+        changes = [
+            _other(verdict, new) for verdict in verdicts if verdict.relation in ("closes", "doubts")
+        ]
+        between = self._rows.find(ids=[*old.conflicts, *changes])
+        between += self._rows.find(closed_by=[old.id])
+        start, end = sorted((old.said_at, new.said_at))
+        return any(start <= other.said_at <= end for other in between if other.id != old.id)
 
-    def _merge(self, old: Thought, new: Thought, vector: Vectors) -> Thought:
+    def _apply(self, older_id: str, newer_id: str, *, certain: bool) -> None:
+        """Close the older thought, or put it in doubt, unless either has gone meanwhile."""
+        older, newer = self._find_believed([older_id]), self._find_believed([newer_id])
+        if not older or not newer or older_id == newer_id:
+            return
+        repetition = self._split(older[0], newer[0])
+        if repetition is None:
+            self._change(older_id, newer[0], certain=certain)
+            return
+        self._change(newer_id, repetition, certain=certain)
+        self._change(older_id, newer[0], certain=certain)
+        self._change(older_id, repetition, certain=True)
+
+    def _change(self, older_id: str, newer: Thought, *, certain: bool) -> None:
+        """Close a thought, or put it in doubt, unless it was closed before the newer one."""
+        (older,) = self._rows.find(ids=[older_id])
+        if not held_at(older, newer.said_at) or not _may_change(older, newer):
+            return
+        if certain:
+            if not self._is_closed_by(newer, older):
+                rest = tuple(rival for rival in older.conflicts if rival != newer.id)
+                self._rows.update(older, close(replace(older, conflicts=rest), newer))
+        elif newer.id not in older.conflicts:
+            self._rows.update(older, replace(older, conflicts=(*older.conflicts, newer.id)))
+
+    def _is_closed_by(self, thought: Thought, closer: Thought) -> bool:
+        """Return whether a thought is closed by another one, maybe by way of others."""
+        while thought.closed_by is not None and thought.closed_by != closer.id:
+            closers = self._rows.find(ids=[thought.closed_by])
+            if not closers:
+                return False
+            thought = closers[0]
+        return thought.closed_by is not None
+
+    def _split(self, thought: Thought, newer: Thought) -> Thought | None:
+        """Separate what was said again after `newer`; return it, or None if nothing was."""
+        if thought.repeated_at <= newer.said_at:
+            return None
+        sources = self._rows.sources([thought.id])[thought.id]
+        later = [(source, turn) for source, turn in sources if _said_at(turn) > newer.said_at]
+        if not later or len(later) == len(sources):
+            return None
+        start, end = _said_at(later[0][1]), _said_at(later[-1][1])
+        rivals = self._rows.find(ids=thought.conflicts)
+        repetition = replace(
+            thought,
+            id=uuid.uuid4().hex[:16],
+            sources=(),
+            said_at=start,
+            repeated_at=end,
+            valid_from=max(thought.valid_from, start),
+            conflicts=tuple(rival.id for rival in rivals if rival.said_at >= start),
+        )
+        self._rows.insert(repetition, self._rows.vectors([thought.id])[0])
+        words = normalise(thought.text)
+        for verbatim in (True, False):  # a session sees only words that were said in it
+            gained = tuple(
+                source
+                for source, turn in later
+                if (normalise(turn.text[source.start : source.end]) == words) is verbatim
+            )
+            longer = replace(repetition, sources=(*repetition.sources, *gained))
+            self._rows.update(repetition, longer, verbatim=verbatim)
+            repetition = longer
+        rest = sources[: -len(later)]
+        self._rows.update(
+            replace(thought, sources=tuple(source for source, _ in sources)),
+            replace(
+                thought,
+                sources=tuple(source for source, _ in rest),
+                repeated_at=max(_said_at(turn) for _, turn in rest),
+            ),
+        )
+        return repetition
+
+    def _merge(self, old: Thought, new: Thought, vector: Vectors) -> None:
         union = merge(old, new)
         self._rows.update(
             old,
@@ -108,30 +189,12 @@ class ThoughtTransaction:
             vector=None if union.text == old.text else vector,
             verbatim=normalise(union.text) == normalise(new.text),
         )
-        return union
 
-    def _split(
-        self, thought: Thought, at: datetime
-    ) -> tuple[Thought, list[tuple[Thought, Vectors]]]:
-        """Remove the sources said after `at`; return the thought, and those sources as thoughts."""
-        sources = self._rows.sources([thought.id])[thought.id]
-        earlier = [(source, turn) for source, turn in sources if _said_at(turn) <= at]
-        first = replace(
-            thought,
-            sources=tuple(source for source, _ in earlier),
-            repeated_at=max(_said_at(turn) for _, turn in earlier),
-        )
-        self._rows.update(replace(thought, sources=tuple(source for source, _ in sources)), first)
-        vector = self._rows.vectors([thought.id])[0]
-        return first, [
-            (_repetition(thought, source, turn), vector) for source, turn in sources[len(earlier) :]
-        ]
+    def _find_believed(self, ids: Sequence[str]) -> list[Thought]:
+        return [thought for thought in self._rows.find(ids=ids) if thought.retracted_at is None]
 
-    def _find_believed(
-        self, *, ids: Sequence[str] = (), attribute: str | None = None
-    ) -> list[Thought]:
-        thoughts = self._rows.find(ids=ids, attribute=attribute)
-        return [thought for thought in thoughts if thought.retracted_at is None]
+    def _find_open(self, ids: Sequence[str]) -> list[Thought]:
+        return [thought for thought in self._find_believed(ids) if thought.closed_by is None]
 
     def _find_derived(self, turn_ids: Sequence[str]) -> list[Thought]:
         thoughts = self._rows.find(turn_ids=turn_ids)
@@ -143,29 +206,22 @@ class ThoughtTransaction:
             for thought in thoughts
         ]
 
-    def _rechain(self, thoughts: Sequence[Thought]) -> None:
-        """Write which thought closes which, of thoughts that cannot hold at the same time."""
-        before = {thought.id: thought for thought in thoughts}
-        for thought in chain(thoughts):
-            if thought != before[thought.id]:
-                self._rows.update(before[thought.id], thought)
-
     # ---- corrections
 
     def _resolve_conflict(self, older_id: str, newer_id: str, *, contradict: bool) -> None:
         """Apply a judge's verdict: the newer thought closes the older one, or both hold."""
-        pair = self._find_believed(ids=[older_id, newer_id])
-        if len(pair) < 2:
+        older, newer = self._find_open([older_id]), self._find_believed([newer_id])
+        if not older or not newer:
             return  # one of them was deleted or retracted in the meantime
-        pair.sort(key=lambda thought: thought.id != older_id)  # the older first
-        remaining = tuple(rival for rival in pair[0].conflicts if rival != newer_id)
-        self._rows.update(pair[0], replace(pair[0], conflicts=remaining))
-        if contradict and all(thought.closed_by is None for thought in pair):
-            self._rechain(pair)
+        if contradict:
+            self._apply(older_id, newer_id, certain=True)
+        else:
+            remaining = tuple(rival for rival in older[0].conflicts if rival != newer_id)
+            self._rows.update(older[0], replace(older[0], conflicts=remaining))
 
     def _retract(self, thought_id: str, at: datetime) -> None:
         """Stop believing a thought; the thoughts that it closed hold again."""
-        for thought in self._find_believed(ids=[thought_id]):
+        for thought in self._find_believed([thought_id]):
             self._rows.update(thought, replace(thought, retracted_at=at, conflicts=()))
             self._reopen([thought])
 
@@ -180,12 +236,20 @@ class ThoughtTransaction:
         self._reopen(derived)
 
     def _reopen(self, removed: Sequence[Thought]) -> None:
-        """Open the thoughts that removed ones closed, and chain their attributes again."""
-        for thought in self._rows.find(closed_by=[thought.id for thought in removed]):
-            self._rows.update(thought, close(thought, None))
-        for attribute in dict.fromkeys(thought.slot for thought in removed):
-            if attribute is not None:
-                self._rechain(self._find_believed(attribute=attribute))
+        """Open the thoughts that removed ones closed, or join them to what closed the removed ones.
+
+        So "Leeds", closed by "Oslo", closed by "Rome", does not hold again without "Oslo".
+        """
+        next_closer = {thought.id: thought.closed_by for thought in removed}
+        for thought in self._rows.find(closed_by=list(next_closer)):
+            closer_id = thought.closed_by
+            while closer_id in next_closer:
+                closer_id = next_closer[closer_id]
+            closers = self._find_believed([closer_id]) if closer_id else []
+            self._rows.update(thought, close(thought, closers[0] if closers else None))
+            if not closers:  # compare it with what was said since
+                *_, (_, last_turn) = self._rows.sources([thought.id])[thought.id]
+                self._rows.delete([], requeue=[last_turn.id or ""])
 
 
 def _said_at(turn: Turn) -> datetime:
@@ -193,20 +257,36 @@ def _said_at(turn: Turn) -> datetime:
     return turn.said_at
 
 
-def _repetition(thought: Thought, source: Source, turn: Turn) -> Thought:
-    """Return a thought as a new one that was said in one of its turns alone."""
-    said_at = _said_at(turn)
-    return replace(
-        thought,
-        id=uuid.uuid4().hex,
-        sources=(source,),
-        said_by=turn.name or turn.role,
-        role=turn.role,
-        said_at=said_at,
-        repeated_at=said_at,
-        valid_from=max(thought.valid_from, said_at),
-        conflicts=(),
-    )
+def _may_change(older: Thought, newer: Thought) -> bool:
+    """Return whether a thought was said later, and by somebody of the same authority or more."""
+    return _rank(newer) >= _rank(older) and newer.said_at >= older.said_at
+
+
+def _other(verdict: Verdict, thought: Thought) -> str:
+    """Return the id of the other thought of a verdict."""
+    return verdict.older_id if verdict.newer_id == thought.id else verdict.newer_id
+
+
+def _by_last_thought(reflection: ReflectionResult) -> dict[str, list[Verdict]]:
+    """Return the verdicts by the thought of each pair that is added last."""
+    order = {thought.id: n for n, thought in enumerate(reflection.thoughts)}
+    groups: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in reflection.verdicts:
+        ids = (verdict.newer_id, verdict.older_id)
+        groups[max(ids, key=lambda id: order.get(id, -1))].append(verdict)
+    return groups
+
+
+def _with_ids(verdicts: Iterable[Verdict], stored: Mapping[str, str]) -> list[Verdict]:
+    """Return verdicts with the ids that new thoughts have in the store."""
+    return [
+        replace(
+            verdict,
+            older_id=stored.get(verdict.older_id, verdict.older_id),
+            newer_id=stored.get(verdict.newer_id, verdict.newer_id),
+        )
+        for verdict in verdicts
+    ]
 
 
 # ---- which thoughts say the same
@@ -217,36 +297,33 @@ def is_same_claim(new: Thought, old: Thought, cosine: float) -> bool:
     places = {(source.turn_id, source.start) for source in old.sources}
     if not places.issuperset((source.turn_id, source.start) for source in new.sources):
         return False
-    if normalise(new.text) == normalise(old.text):
-        return True
-    if new.slot is None and old.slot is None:
-        return says_the_same(new, old, cosine)
-    return new.slot == old.slot and value_of(new) == value_of(old)
+    return normalise(new.text) == normalise(old.text) or says_the_same(new, old, cosine)
 
 
 def says_the_same(new: Thought, old: Thought, cosine: float) -> bool:
-    """Return whether two thoughts without attribute say the same in other words.
+    """Return whether two thoughts say the same in nearly the same words.
 
     Vectors hardly distinguish "a red lamp" from "a blue lamp". So names, numbers, quotes and
     negation have to agree, and most of the words too.
     """
+    if not _may_merge(new, old):
+        return False
     if normalise(new.text) == normalise(old.text):
         return True
-    if cosine < SAME or new.head != old.head or _differ(new, old):
+    if cosine < SAME or _differ(new, old):
         return False
     new_words, old_words = set(words(new.text)), set(words(old.text))
     return len(new_words & old_words) >= _OVERLAP * min(len(new_words), len(old_words))
 
 
-def may_contradict(new: Thought, old: Thought, cosine: float) -> bool:
-    """Return whether two thoughts about one head differ only in a negation, number or name.
+def _may_merge(new: Thought, old: Thought) -> bool:
+    """Return whether both are of one speaker, and both believed or both denials.
 
-    Rules cannot tell whether both hold ("ran 5 km", "ran 10 km"): both stay, marked as a conflict.
+    "I live in Ghent" is another fact from another speaker. A user's claim is not merged into an
+    assistant's, because it is believed only since the user said it.
     """
-    if cosine < RELATED or new.head != old.head or not _differ(new, old):
-        return False
-    new_words, old_words = content(new.text), content(old.text)
-    return len(new_words & old_words) >= _OVERLAP * len(new_words | old_words)
+    of_one_speaker = (new.said_by, new.role) == (old.said_by, old.role)
+    return of_one_speaker and (new.kind == "denial") == (old.kind == "denial")
 
 
 def _differ(new: Thought, old: Thought) -> bool:
@@ -273,55 +350,15 @@ def normalise(text: str) -> str:
     return " ".join(_OPTIONAL.sub(" ", text.casefold()).split())
 
 
-# ---- the values of one single-valued attribute
-
-
-def value_of(thought: Thought) -> tuple[bool, str]:
-    """Return the value of a thought's attribute: whether it is negated, and its words.
-
-    Two thoughts about one attribute agree if these are equal.
-    """
-    text = thought.tail if thought.tail is not None else thought.text
-    return is_negated(thought.relation or thought.text), normalise(text)
-
-
-def find_duplicate(new: Thought, values: Sequence[Thought]) -> Thought | None:
-    """Return the thought that `new` repeats: a neighbour in time with the same value.
-
-    A repetition after another value is no duplicate: who moves away and comes back lives there
-    twice. An assistant's claim does not separate two claims of the user; and a user's claim is not
-    merged into an assistant's earlier one, because it is believed only since the user said it.
-    """
-    peers = [old for old in in_order(values) if _rank(old) >= _rank(new)]
-    before = [old for old in peers if old.said_at <= new.said_at]
-    after = [old for old in peers if old.said_at > new.said_at]
-    neighbours = [*before[-1:], *(old for old in after[:1] if _rank(old) == _rank(new))]
-    return next((old for old in neighbours if value_of(old) == value_of(new)), None)
-
-
-def find_interrupted(new: Thought, values: Sequence[Thought]) -> list[Thought]:
-    """Return the thoughts with another value that were said both before and after `new`."""
-    return [
-        old
-        for old in values
-        if old.said_at <= new.said_at < old.repeated_at
-        and _rank(old) <= _rank(new)
-        and value_of(old) != value_of(new)
-    ]
-
-
 def merge(old: Thought, new: Thought) -> Thought:
     """Return one thought with the sources of both, in the words that were said first."""
-    first, second = in_order([old, new])
-    speaker = second if _rank(second) > _rank(first) else first
+    first, _ = in_order([old, new])
     return replace(
         first,
         id=old.id,
         sources=tuple(dict.fromkeys([*old.sources, *new.sources])),
         repeated_at=max(old.repeated_at, new.repeated_at),
         valid_from=min(old.valid_from, new.valid_from),
-        role=speaker.role,
-        said_by=speaker.said_by,
         conflicts=old.conflicts,
         recorded_at=old.recorded_at,
     )
@@ -332,23 +369,9 @@ def in_order(thoughts: Iterable[Thought]) -> list[Thought]:
     return sorted(thoughts, key=lambda thought: thought.said_at)
 
 
-def chain(values: Sequence[Thought]) -> list[Thought]:
-    """Return an attribute's thoughts in time, each closed by the next that may close it.
-
-    A user's claim is closed only by a later claim of a user. An assistant's is closed by any later
-    claim, and by the last claim that a user made before it.
-    """
-    ordered = in_order(values)
-    return [close(thought, _closer(n, ordered)) for n, thought in enumerate(ordered)]
-
-
-def _closer(n: int, ordered: Sequence[Thought]) -> Thought | None:
-    """Return the thought that closes the n-th one, if any."""
-    thought = ordered[n]
-    overruling = [earlier for earlier in ordered[:n] if _rank(earlier) > _rank(thought)]
-    if overruling:
-        return overruling[-1]
-    return next((later for later in ordered[n + 1 :] if _rank(later) >= _rank(thought)), None)
+def held_at(thought: Thought, at: datetime) -> bool:
+    """Return whether a thought was not closed yet at a time."""
+    return thought.closed_at is None or thought.closed_at > at
 
 
 def close(thought: Thought, closer: Thought | None) -> Thought:

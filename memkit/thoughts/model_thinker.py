@@ -1,60 +1,59 @@
 """A thinker that asks a language model, in a form that very small models can follow.
 
 After Think-in-Memory (Liu et al. 2023, section 3.3). Each fact is one line, `1 | Ann | lives in |
-Oslo`, because models of 135 million parameters break JSON; other forms are read too. A message
-cannot open a role or a line. Each claim names the sentence that supports it best, and the caller
-rejects a claim that `memkit.thoughts.grounding` does not find there.
+Oslo`, because models of 135 million parameters break JSON; a model that can follow a JSON schema
+writes JSON. Other forms are read too. A message cannot open a role or a line. Each claim names the
+sentence that supports it best, and the caller rejects a claim that `memkit.thoughts.grounding` does
+not find there. A second request asks what newer thoughts do to older ones.
 """
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 from memkit.prompt import SHOWN_ROLES
-from memkit.protocols import Messages, Model, Thinker
-from memkit.records import Claim, Source, Turn
+from memkit.protocols import (
+    Comparer,
+    Messages,
+    Model,
+    Relation,
+    StructuredModel,
+    Thinker,
+    ThoughtPair,
+)
+from memkit.records import Claim, ClaimKind, Source, Thought, Turn, day
 from memkit.text.relative_dates import since
 from memkit.text.words import sentences
 from memkit.thoughts.grounding import overlap, supported
-from memkit.thoughts.rules.grammar import Participants, to_third_person
-from memkit.thoughts.rules.relations import attribute_key, find_possession, find_relation
+from memkit.thoughts.prompts import FACTS, PAIRS, Task
 
 _MOST_CHARACTERS = 1500  # of messages in a request; small models lose the thread beyond
-_LEAST_CHARACTERS = 200  # likewise, however short the model's context is
 _MOST_TURN_CHARACTERS = 12_000  # longer turns are documents, which stay searchable as they are
-_TOKENS_PER_MESSAGE, _MOST_TOKENS = 60, 400  # of a reply
+_TOKENS_PER_MESSAGE, _MOST_TOKENS = 60, 400  # of a reply in lines; JSON takes about twice as many
 _MOST_FACTS = 40  # of a reply; more is a model that repeats itself
-_MOST_CELLS = 8  # of a line; likewise
+_MOST_CELLS = 4  # of a fact: three, and its sentence, which some models add
 _MOST_PIECES = 8  # of a message that are checked for support
+_MOST_PAIRS, _MOST_PAIR_CHARACTERS = 16, 4000  # of older and newer words in a request
+_MOST_THOUGHT_CHARACTERS = 400  # of each side of a pair
+_TOKENS_PER_PAIR = 8  # of a reply in lines, such as "12 | replaces"
 
-_REQUEST = """Write the facts that these messages state about people. One line per fact:
-message number | who | relation | what
-Use the words of the message. If it states no fact, write: none
-
-{messages}"""
-_EXAMPLES = (
-    (
-        "1. Ann: I live in Oslo and my dog is called Rex.\n2. Bob: That sounds great! How are you?",
-        "1 | Ann | lives in | Oslo\n1 | Ann's dog | is called | Rex",
-    ),
-    (
-        "1. Eve: Hello there!\n2. User: I quit smoking last year. I work as a nurse now.",
-        "2 | User | quit smoking | last year\n2 | User | works as | a nurse",
-    ),
-)
+_T = TypeVar("_T")
+# the words for a kind that are read in a line's last cell
+_KINDS: Mapping[str, ClaimKind] = {
+    "fact": "fact", "plan": "plan", "state": "state", "ended": "denial", "denial": "denial",
+}  # fmt: skip
+_ANSWERS: Mapping[str, Relation] = {
+    "same": "same", "replaces": "closes", "ends": "closes", "both": "keeps", "unsure": "doubts",
+}  # fmt: skip
 _REPAIR = """Write each fact as one line with three bars and nothing else, such as
 1 | Ann | lives in | Oslo"""
 
 _YOU = re.compile(r"\byou", re.IGNORECASE)
 _FIRST_PERSON = re.compile(r"(?:i|me|my|we|our|speaker)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"\b(?:he|she|they|it|his|her|their)\b", re.IGNORECASE)
-# relations with one value at a time that the rules do not read: "is job", "birthday is"
-_SINGLE_VALUED = re.compile(
-    r"(?:(?:first |last |full )?name|age|job|favou?rite [\w ]{2,40}|birthday|"
-    r"hometown|email|phone number|address|employer|spouse|wife|husband)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +68,23 @@ class _Message:
     def text(self) -> str:
         return self.turn.text[self.start : self.end]
 
+    def __len__(self) -> int:
+        return self.end - self.start
+
 
 class ModelThinker:
-    """Asks a language model what turns claim, and rules where its reply cannot be read.
+    """Asks a language model what turns claim, and what newer thoughts do to older ones.
+
+    A `memkit.protocols.StructuredModel` writes JSON by a schema; any other model writes lines, and
+    so does one whose endpoint refuses the schema. Exceptions of the model are not caught.
 
     Args:
         model: any; it sees turns of users and assistants, and never of systems or tools. From an
             assistant without a name it sees only what says "you", because the rest says little
             about anybody.
-        fallback: thinks about turns for which the model wrote no readable line, twice.
+        fallback: thinks about turns for which the model wrote no readable line, twice, and compares
+            pairs without a readable answer if it is a `memkit.protocols.Comparer`; otherwise both
+            thoughts of such a pair hold. Usually `LearnedThinker()`; any thinker will do.
         at_once: how many messages the model is shown together. More tell what an "it" means and
             cost less, but a very small model then writes about the last one only.
     """
@@ -85,52 +92,92 @@ class ModelThinker:
     def __init__(self, model: Model, fallback: Thinker, *, at_once: int = 1) -> None:
         self._model, self._fallback, self._at_once = model, fallback, at_once
 
-    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
         """Return the claims of `turns`, each with the sentence that supports it best.
 
-        Unsupported claims are returned too, for the caller to reject and count. Exceptions of the
-        model are not caught. The model does not see `before`: a small one would claim it again.
+        Unsupported claims are returned too, for the caller to reject and count. The model does not
+        see `before`: a small one would claim it again.
         """
-        room = self._room()
+        task, room = FACTS.fit(self._model, _MOST_CHARACTERS, _MOST_TOKENS)
         messages = (
             message for turn in turns if _is_worth_asking(turn) for message in _cut(turn, room)
         )
-        batches = _batches(messages, room, self._at_once)
-        return [claim for batch in batches for claim in self._claims(batch)]
+        history = [*before, *turns]
+        batches = _batches(messages, len, room, self._at_once)
+        return [claim for batch in batches for claim in self._claims(task, batch, history)]
 
-    def _room(self) -> int:
-        """Return how many characters of messages fit after the examples, at a token each."""
-        if self._model.limit is None:
-            return _MOST_CHARACTERS
-        room = self._model.limit - self._model.count(_prompt("")) - _MOST_TOKENS
-        return min(max(room, _LEAST_CHARACTERS), _MOST_CHARACTERS)
+    def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
+        """Return what each newer thought does to the older one.
 
-    def _claims(self, messages: Sequence[_Message]) -> list[Claim]:
-        prompt = _prompt("\n".join(self._listed(n, text) for n, text in enumerate(messages, 1)))
-        reply = self._ask(prompt, messages)
-        facts = _read_facts(reply, messages)
+        Words of an assistant without a name do not close what the user said, but put it in doubt. A
+        very small model says of every pair that both hold.
+        """
+        reply_tokens = _TOKENS_PER_PAIR * (_MOST_PAIRS + 1)
+        task, room = PAIRS.fit(self._model, _MOST_PAIR_CHARACTERS, reply_tokens)
+        listed = (f"{self._line(pair, 'older')}\n{self._line(pair, 'newer')}" for pair in pairs)
+        answers: list[Relation | None] = []
+        for batch in _batches(listed, len, room, _MOST_PAIRS):
+            text = "\n".join(f"Pair {n}\n{lines}" for n, lines in enumerate(batch, 1))
+            reply = self._ask(task, text, _TOKENS_PER_PAIR * (len(batch) + 1))
+            answers += _read_answers(reply, len(batch))
+        unread = [pair for pair, answer in zip(pairs, answers, strict=True) if answer is None]
+        instead = iter(self._compare_otherwise(unread))
+        return [
+            _without_authority(pair, next(instead) if answer is None else answer)
+            for pair, answer in zip(pairs, answers, strict=True)
+        ]
+
+    def _compare_otherwise(self, pairs: Sequence[ThoughtPair]) -> Sequence[Relation]:
+        if pairs and isinstance(self._fallback, Comparer):
+            return self._fallback.compare(pairs)
+        return ["keeps"] * len(pairs)
+
+    def _claims(
+        self, task: Task, messages: Sequence[_Message], history: Sequence[Turn]
+    ) -> list[Claim]:
+        text = "\n".join(self._listed(n, message) for n, message in enumerate(messages, 1))
+        most = min(_TOKENS_PER_MESSAGE * (len(messages) + 1), _MOST_TOKENS)
+        reply = self._ask(task, text, most)
+        facts = parse_reply(reply)
         if not facts and reply.strip() and not _NO_FACTS.match(reply):
             again = [
                 {"role": "assistant", "content": self._model.escape_role_markers(reply)},
                 {"role": "user", "content": _REPAIR},
             ]
-            reply = self._ask([*prompt, *again], messages)
-            facts = _read_facts(reply, messages)
+            reply = self._write([*task.prompt(text), *again], most)
+            facts = parse_reply(reply)
         if facts or _NO_FACTS.match(reply):
             return list(dict.fromkeys(_claim(fact, messages) for fact in facts))
-        return self._fallback.think(list(dict.fromkeys(message.turn for message in messages)))
+        turns = list(dict.fromkeys(message.turn for message in messages))
+        return self._fallback.think(turns, history[: history.index(turns[0])])
 
-    def _ask(self, prompt: Messages, messages: Sequence[_Message]) -> str:
-        most = min(_TOKENS_PER_MESSAGE * (len(messages) + 1), _MOST_TOKENS)
-        return "".join(self._model.stream(prompt, max_new_tokens=most))
+    def _ask(self, task: Task, text: str, max_new_tokens: int) -> str:
+        """Return the reply: JSON if the model follows a schema, and lines otherwise."""
+        if isinstance(self._model, StructuredModel):
+            prompt = task.prompt(text, as_json=True)
+            most = 2 * max_new_tokens
+            reply = self._model.complete_json(prompt, task.schema, max_new_tokens=most)
+            if reply is not None:
+                return reply
+        return self._write(task.prompt(text), max_new_tokens)
+
+    def _write(self, prompt: Messages, max_new_tokens: int) -> str:
+        return "".join(self._model.stream(prompt, max_new_tokens=max_new_tokens))
 
     def _listed(self, n: int, message: _Message) -> str:
-        """Return a message as one line that cannot open a role, a line or a column."""
-        line = f"{n}. {message.turn.speaker}: {message.text}"
-        return self._model.escape_role_markers(" ".join(line.replace("|", "/").split()))
+        return self._escape(f"{n}. {message.turn.speaker}: {message.text}")
+
+    def _line(self, pair: ThoughtPair, side: str) -> str:
+        thought: Thought = getattr(pair, side)
+        text = thought.text[:_MOST_THOUGHT_CHARACTERS]
+        return self._escape(f"{side}, {thought.said_by} on {day(thought.said_at)}: {text}")
+
+    def _escape(self, text: str) -> str:
+        """Return a text as one line that cannot open a role, a line or a column."""
+        return self._model.escape_role_markers(" ".join(text.replace("|", "/").split()))
 
 
-# ---- from turns to a prompt
+# ---- from turns and pairs to requests
 
 
 def _is_worth_asking(turn: Turn) -> bool:
@@ -139,16 +186,18 @@ def _is_worth_asking(turn: Turn) -> bool:
     return turn.role == "user" or turn.name is not None or bool(_YOU.search(turn.text))
 
 
-def _batches(messages: Iterable[_Message], room: int, most: int) -> Iterator[list[_Message]]:
-    """Yield the messages in order, as many at a time as the model can read."""
-    batch: list[_Message] = []
+def _batches(
+    items: Iterable[_T], size: Callable[[_T], int], room: int, most: int
+) -> Iterator[list[_T]]:
+    """Yield the items in order, as many at a time as the model can read."""
+    batch: list[_T] = []
     characters = 0
-    for message in messages:
-        characters += len(message.text)
+    for item in items:
+        characters += size(item)
         if batch and (characters > room or len(batch) == most):
             yield batch
-            batch, characters = [], len(message.text)
-        batch.append(message)
+            batch, characters = [], size(item)
+        batch.append(item)
     if batch:
         yield batch
 
@@ -167,40 +216,28 @@ def _cut(turn: Turn, room: int) -> Iterator[_Message]:
         yield _Message(turn=turn, start=start, end=min(len(turn.text), _MOST_TURN_CHARACTERS))
 
 
-def _prompt(messages: str) -> list[dict[str, str]]:
-    prompt = []
-    for example, answer in _EXAMPLES:
-        prompt.append({"role": "user", "content": _REQUEST.format(messages=example)})
-        prompt.append({"role": "assistant", "content": answer})
-    return [*prompt, {"role": "user", "content": _REQUEST.replace("{messages}", messages)}]
-
-
-# ---- from a reply to facts
+# ---- from a reply to facts and answers
 
 _LINE_BREAK = re.compile(r"[\r\n\u2028\u2029]+")
-# the number of a line: "1. ", "- 1) ", "[1] ", "Message 1: "
-_NUMBERING = re.compile(
-    r"^\s*(?:[-*•>]+\s+)?(?:\*\*)?(?:(?:message|msg|fact)\s*)?[#(\[]?(?P<n>\d{1,4})[.):\]]*\s*"
-    r"(?=[^\d\s.,:])",
-    re.IGNORECASE,
-)
-# a cell that is only a number: "1", "[1]", "Message 1"
-_NUMBER_CELL = re.compile(r"\W*(?:(?:message|msg|fact)\W*)?([0-9]{1,4})\W*", re.IGNORECASE)
-_BULLET = re.compile(r"^\s*[-*•>]+\s*")
-_NO_FACTS = re.compile(r"\W*(?:none|no facts?|nothing|n/a)\W*\Z", re.IGNORECASE)
-# the heading of a table: "number | who | relation | what"
-_HEADING = re.compile(
-    r"(?:message )?(?:number|no|#)?\W*(?:who|head|subject)\W+(?:relation|predicate)", re.IGNORECASE
-)
-_JSON_OBJECT = re.compile(r"\{[^{}]{1,2000}\}")
-_JSON_PAIR = re.compile(r"[\"'](\w+)[\"']\s*:\s*(?:\"([^\"]*)\"|'([^']*)'|(\d+))")  # "head": "Ann"
-_JSON_ITEM = re.compile(r"\"([^\"]*)\"|(?<=[\[,\s])(\d+)(?=\s*[,\]])")  # of [1, "Ann", "moved"]
+# the start of a line, with the number of a message: "1 | ", "- 1. ", "[1] | ", "| Message 1 | "
+_NUMBERED = re.compile(r"\W*(?:(?:(?:message|msg|fact)\W*)?(?P<n>\d{1,4})\b\W*)?", re.IGNORECASE)
+# such as "None.", or JSON without rows
+_NO_FACTS = re.compile(r"\W*(?:none|no facts?|nothing|n/a|rows)\W*\Z", re.IGNORECASE)
+_HEADINGS = frozenset(("who", "head", "subject"))  # of a table, in the first or second cell
+# an object without objects inside; a string in it may have braces and escaped quotes
+_JSON_OBJECT = re.compile(r"\{(?:[^{}\"]|\"(?:[^\"\\]|\\.)*+\"){1,2000}+\}")
 _JSON_KEYS = (  # of each cell, by the names that models give it
     ("message", "number", "id", "n"),
-    ("head", "subject", "who", "name"),
+    ("who", "head", "subject", "name"),
     ("relation", "predicate", "verb"),
-    ("tail", "object", "what", "value"),
-    ("sentence", "text", "fact"),
+    ("what", "tail", "object", "value"),
+    ("kind",),
+)
+# such as "2 | replaces", "**Pair 2: replaces** (she moved)" and "2. both, because …", but not
+# "2 | same or both"
+_ANSWER = re.compile(
+    rf"\W*(?:pair\W*)?(?:(?P<n>\d{{1,4}})\W+)?(?P<word>{'|'.join(_ANSWERS)})\b(?:\s*[^\w\s].*)?",
+    re.IGNORECASE,
 )
 
 
@@ -210,78 +247,75 @@ class Fact:
 
     message: int | None  # its number, from 1
     text: str
-    head: str | None = None
-    relation: str | None = None
-    tail: str | None = None
+    kind: ClaimKind
+    head: str
+    relation: str
+    tail: str | None
 
 
 def parse_reply(reply: str) -> list[Fact]:
-    """Return the facts that a reply lists, as bars, JSON, bullets or sentences."""
-    facts = [_parse_object(match) for match in _JSON_OBJECT.findall(reply)]
-    for raw in _LINE_BREAK.split(_JSON_OBJECT.sub("", reply)):
-        line = raw.strip().strip("`")
-        if "|" in line:
-            facts.append(_parse_bars(line))
-        elif line.startswith("[") and (items := _JSON_ITEM.findall(line)):
-            facts.append(_parse_cells([text or number for text, number in items]))
-        elif _NUMBERING.match(line) or _BULLET.match(line):
-            facts.append(_parse_sentence(line))
+    """Return the facts that a reply lists, as lines with bars or as JSON."""
+    facts = [_parse_object(row) for row in _json_rows(reply)]
+    for line in _LINE_BREAK.split(_JSON_OBJECT.sub("", reply)):
+        if "|" in line and (start := _NUMBERED.match(line)):
+            facts.append(_parse_cells(start["n"], line[start.end() :].split("|")))
     return [fact for fact in facts if fact][:_MOST_FACTS]
 
 
-def _parse_bars(line: str) -> Fact | None:
-    cells = [cell.strip(" \t*`\"'_") for cell in _BULLET.sub("", line).strip("| ").split("|")]
-    cells = [cell for cell in cells if cell]
-    if _HEADING.match(line.strip("| \t*")) or not re.search(r"\w", line):
+def _json_rows(reply: str) -> Iterator[dict[str, str]]:
+    """Yield the innermost JSON objects of a reply, even if it breaks off or has other text."""
+    for match in _JSON_OBJECT.findall(reply):
+        try:
+            row = json.loads(match)
+        except (ValueError, RecursionError):
+            continue
+        yield {key.lower(): str(value) for key, value in row.items()}
+
+
+def _parse_object(row: Mapping[str, str]) -> Fact | None:
+    number, head, relation, *rest = (
+        next((row[key] for key in keys if key in row), "") for keys in _JSON_KEYS
+    )
+    return _parse_cells(number, [head, relation, *rest]) if head and relation else None
+
+
+def _parse_cells(number: str | None, cells: Sequence[str]) -> Fact | None:
+    """Return the fact of two or three cells, if no more than a sentence and a kind follow."""
+    texts = [" ".join(cell.strip(" \t*`\"'_").split()) for cell in cells]
+    row = [text for text in texts if re.search(r"\w", text)]
+    kind = _KINDS.get(row[-1].casefold()) if len(row) > 2 else None
+    row = row[:-1] if kind else row
+    triple = row[:3]
+    if not 2 <= len(row) <= _MOST_CELLS or _HEADINGS & {text.casefold() for text in row[:2]}:
         return None
-    if cells and (number := _NUMBER_CELL.fullmatch(cells[0])):
-        cells[0] = number[1]
-    elif cells and (numbering := _NUMBERING.match(cells[0])):
-        cells = [numbering["n"], cells[0][numbering.end() :], *cells[1:]]
-    return _parse_cells(cells)
+    return Fact(
+        message=int(number) if number and re.fullmatch("[0-9]{1,4}", number) else None,
+        text=" ".join(triple),
+        kind=kind or "fact",
+        head=triple[0],
+        relation=triple[1],
+        tail=triple[2] if len(triple) > 2 else None,
+    )
 
 
-def _parse_object(text: str) -> Fact | None:
-    pairs = {key.lower(): a or b or c for key, a, b, c in _JSON_PAIR.findall(text)}
-    values = [next((pairs[key] for key in keys if key in pairs), "") for keys in _JSON_KEYS]
-    if not any(values[1:]):
-        return None
-    return _parse_cells(values if values[0] else values[1:])
+def _read_answers(reply: str, count: int) -> list[Relation | None]:
+    """Return the answer on each pair, or None if there is none or not only one."""
+    rows = [f"{row.get('pair')} {row.get('answer')}" for row in _json_rows(reply)]
+    answers: list[set[Relation]] = [set() for _ in range(count)]
+    for line in rows or _LINE_BREAK.split(reply):
+        if (match := _ANSWER.fullmatch(line.strip())) and (match["n"] or count == 1):
+            number = int(match["n"] or 1)
+            if 1 <= number <= count:
+                answers[number - 1].add(_ANSWERS[match["word"].lower()])
+    return [answer.pop() if len(answer) == 1 else None for answer in answers]
 
 
-def _parse_sentence(line: str) -> Fact | None:
-    numbering = _NUMBERING.match(line)
-    text = (line[numbering.end() :] if numbering else _BULLET.sub("", line)).strip(" *\"'")
-    if len(text.split()) < 3:
-        return None
-    return Fact(message=int(numbering["n"]) if numbering else None, text=text)
-
-
-def _parse_cells(cells: Sequence[str]) -> Fact | None:
-    """Return the fact of a row: perhaps a number, then a triple, and perhaps its sentence."""
-    number = int(cells[0]) if cells and re.fullmatch("[0-9]{1,4}", cells[0]) else None
-    triple = [" ".join(cell.split()) for cell in cells[number is not None :]]
-    while triple and not triple[-1]:
-        triple.pop()
-    has_words = all(re.search(r"\w", cell) for cell in triple[:2])
-    if not 2 <= len(triple) <= _MOST_CELLS or not has_words:
-        return None
-    head, relation, tail = triple[0], triple[1], " ".join(triple[2:3])
-    text = " ".join(triple)
-    if len(triple) > 3 and head.casefold() in triple[3].casefold():
-        text = " ".join(triple[3:])  # its sentence, and not more cells than were asked for
-    elif len(triple) > 3:
-        tail = " ".join(triple[2:])
-    return Fact(message=number, text=text, head=head, relation=relation, tail=tail or None)
-
-
-def _read_facts(reply: str, messages: Sequence[_Message]) -> list[Fact]:
-    """Return the facts of a reply; sentences without cells only if a message supports them."""
-    return [
-        fact
-        for fact in parse_reply(reply)
-        if fact.head or any(_supported_claim(fact, message) for message in messages)
-    ]
+def _without_authority(pair: ThoughtPair, relation: Relation) -> Relation:
+    """Return "doubts" where words of an assistant without a name would close the user's."""
+    is_nameless = pair.newer.role == "assistant" == pair.newer.said_by
+    return (
+        "doubts" if relation == "closes" and is_nameless and pair.older.role == "user" else relation
+    )
 
 
 # ---- from facts to claims
@@ -324,36 +358,17 @@ def _pieces(text: str, claim: str) -> list[tuple[int, int]]:
 
 def _make_claim(fact: Fact, turn: Turn, start: int, end: int) -> Claim:
     speaker = turn.name or f"the {turn.role}"
-    text = fact.text.strip()
-    if _FIRST_PERSON.match(text):
-        sentence = re.sub(r"^(?:speaker|me|i)\b", "I", text, flags=re.IGNORECASE)
-        text = to_third_person(sentence, Participants(speaker=speaker)) or text
     head = fact.head
-    if head is not None and _FIRST_PERSON.match(head):
+    if _FIRST_PERSON.match(head):
         _, _, noun = head.partition(" ")
         head = f"{speaker}'s {noun}" if noun else speaker
-    text = text[:1].upper() + text[1:]
+    text = fact.text[:1].upper() + fact.text[1:]
     return Claim(
         text=text if text.endswith((".", "!", "?", "。")) else text + ".",
         source=Source(turn_id=turn.id or "", start=start, end=end),
         head=head,
         relation=fact.relation,
         tail=fact.tail,
-        slot=_slot(head, fact.relation, fact.tail),
+        kind=fact.kind,
         valid_from=since(text, turn.said_at) if turn.said_at else None,
     )
-
-
-def _slot(head: str | None, relation: str | None, tail: str | None) -> str | None:
-    """Return the attribute that a newer claim supersedes, named as the rules name it, or None."""
-    if not head or not relation or not tail:
-        return None
-    owner, _, noun = head.partition("'s ")
-    if noun and (possession := find_possession(noun, f"{relation} {tail}")):
-        return f"{attribute_key(owner)} | {possession.attribute}"
-    read = find_relation(f"{relation} {tail}")
-    attribute = read.attribute if read else None
-    single_valued = _SINGLE_VALUED.fullmatch(relation.removeprefix("is ").removesuffix(" is"))
-    if attribute is None and single_valued:
-        attribute = attribute_key(single_valued[0])
-    return attribute and f"{attribute_key(head)} | {attribute}"

@@ -69,6 +69,16 @@ def _metadata(db: Database) -> None:
     db.execute("ALTER TABLE turns ADD COLUMN metadata TEXT")  # JSON; NULL: none
 
 
+@migrations(name="0005_thought_kinds")
+def _thought_kinds(db: Database) -> None:
+    db.execute("ALTER TABLE thoughts ADD COLUMN kind TEXT NOT NULL DEFAULT 'fact'")
+    # 0.4.0 marked a user's and an assistant's thoughts as conflicting; now only users' words count
+    db.execute(
+        "DELETE FROM conflicts WHERE 'user' = (SELECT role FROM thoughts WHERE seq = older_seq)"
+        " AND 'user' != (SELECT role FROM thoughts WHERE seq = newer_seq)"
+    )
+
+
 def is_ours(head: bytes) -> bool:
     """Return whether a file is a memory, given its first 72 bytes."""
     return head.startswith(b"SQLite format 3\0") and head[68:72] == APPLICATION_ID.to_bytes(4)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
-from memkit.records import Role, Scope, Source, Thought, Turn
+from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
 from memkit.thoughts.lsh import minhash_bands
 from memkit.thoughts.merging import close
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -37,7 +37,14 @@ _COLUMNS = """SELECT t.*, {sources} AS sources,
          WHERE c.older_seq = t.seq
          UNION ALL SELECT o.id FROM conflicts c CROSS JOIN thoughts o ON o.seq = c.older_seq
          WHERE c.newer_seq = t.seq)
-    ) AS conflicts
+    ) AS conflicts,
+    (SELECT json_group_array(json_array(id, start, said_at, text)) FROM
+        (SELECT DISTINCT turns.id, s.start, turns.said_at, o.text FROM conflicts c
+         CROSS JOIN thoughts o ON o.seq = c.newer_seq AND o.retracted_at IS NULL
+         CROSS JOIN thought_sources s ON s.thought_seq = o.seq
+         CROSS JOIN turns ON turns.seq = s.turn_seq
+         WHERE c.older_seq = t.seq AND {seen} ORDER BY turns.said_us, turns.position)
+    ) AS later
     FROM thoughts t"""
 
 # A scope sees a thought through the turns it was drawn from, and of these only its own.
@@ -109,17 +116,22 @@ def _select(
     seen = f"{inside} AND s.worded = 1" if partial else inside
     # the unary plus disables the index on user_id, which is slower where the rows are known
     user = "+t.user_id" if "t.seq IN" in condition else "t.user_id"
-    columns = _COLUMNS.format(sources=_SOURCES.format(inside=inside))
+    columns = _COLUMNS.format(sources=_SOURCES.format(inside=inside), seen=seen)
     sql = _VISIBLE.format(columns=columns, user=user, seen=seen)
-    return fetch(f"{sql} {condition}", [*scope_values, scope.user_id, *scope_values, *values])
+    return fetch(
+        f"{sql} {condition}", [*scope_values, *scope_values, scope.user_id, *scope_values, *values]
+    )
 
 
 def read_open(fetch: Fetch, scope: Scope, at: datetime | None) -> Iterator[Thought]:
     """Yield the thoughts that hold now, or that held at `at` as far as is known now."""
-    condition = "AND t.closed_by IS NULL"
+    condition = "AND t.kind != 'denial' AND t.closed_by IS NULL"
     values: list[Any] = []
     if at is not None:
-        condition = "AND t.valid_from_us <= ? AND (t.valid_to_us IS NULL OR t.valid_to_us > ?)"
+        condition = (
+            "AND t.kind != 'denial' AND t.valid_from_us <= ?"
+            " AND (t.valid_to_us IS NULL OR t.valid_to_us > ?)"
+        )
         values = [microseconds(at)] * 2
     condition += f" AND t.seq > ? ORDER BY t.seq LIMIT {_PAGE}"
     last_seq = 0
@@ -201,7 +213,8 @@ def _to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
     """Return the thought of a row, as it was known at `until`."""
     thought = Thought(
         id=row["id"], text=row["text"], head=row["head"], relation=row["relation"],
-        tail=row["tail"], slot=row["slot"], said_by=row["said_by"], role=cast(Role, row["role"]),
+        tail=row["tail"], slot=row["slot"], kind=cast(ClaimKind, row["kind"]),
+        said_by=row["said_by"], role=cast(Role, row["role"]),
         said_at=datetime.fromisoformat(row["said_at"]),
         repeated_at=datetime.fromisoformat(row["repeated_at"]),
         valid_from=datetime.fromisoformat(row["valid_from"]),
@@ -213,6 +226,12 @@ def _to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
             for turn, start, end in json.loads(row["sources"])
         ),
         conflicts=tuple(json.loads(row["conflicts"])),
+        later=tuple(
+            Quote(
+                turn_id=turn, start=start, said_at=datetime.fromisoformat(said_at), text=text
+            )
+            for turn, start, said_at, text in json.loads(row["later"])
+        ),
     )  # fmt: skip
     if until is None or thought.closed_at is None or thought.closed_at <= until:
         return thought
@@ -230,7 +249,7 @@ def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
     return {
         "user_id": user_id, "id": thought.id, "text": thought.text, "head": thought.head,
         "relation": thought.relation, "tail": thought.tail, "slot": thought.slot,
-        "said_by": thought.said_by, "role": thought.role,
+        "kind": thought.kind, "said_by": thought.said_by, "role": thought.role,
         "said_at": thought.said_at.isoformat(), "said_us": microseconds(thought.said_at),
         "repeated_at": thought.repeated_at.isoformat(),
         "recorded_at": thought.recorded_at.isoformat(),
@@ -290,15 +309,12 @@ class SQLiteThoughtRows:
         self,
         *,
         ids: Sequence[str] = (),
-        attribute: str | None = None,
         turn_ids: Sequence[str] = (),
         closed_by: Sequence[str] = (),
     ) -> list[Thought]:
         """Return the thoughts that meet the one given condition, in the order recorded."""
         values: list[object]
-        if attribute is not None:
-            condition, values = "t.user_id = ? AND t.slot = ?", [self._user_id, attribute]
-        elif turn_ids:
+        if turn_ids:
             # the unary plus disables the index on user_id: the keys are known
             condition = """+t.user_id = ? AND t.seq IN (
                 SELECT s.thought_seq FROM json_each(?) AS ids
@@ -313,7 +329,7 @@ class SQLiteThoughtRows:
         return [_to_thought(row) for row in rows]
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
-        """Return at most `k` open thoughts without attribute and their cosines, nearest first."""
+        """Return at most `k` open thoughts and their cosines, nearest first."""
         cosines = dict(self._index.nearest(vector, k))
         sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
         keys = [(self._user_id, band) for band in minhash_bands(text)]
@@ -323,7 +339,7 @@ class SQLiteThoughtRows:
         cosines |= {seq: float(inserted @ vector) for seq, inserted in self._inserted}
         open_seqs = self._db.execute(
             "SELECT seq FROM thoughts WHERE seq IN (SELECT value FROM json_each(?))"
-            " AND slot IS NULL AND closed_by IS NULL AND retracted_at IS NULL",
+            " AND closed_by IS NULL AND retracted_at IS NULL",
             (json.dumps(list(cosines)),),
         ).fetchall()
         best = sorted((seq for (seq,) in open_seqs), key=lambda seq: -cosines[seq])[:k]
@@ -441,7 +457,7 @@ class SQLiteThoughtRows:
     # ---- helpers
 
     def _select(self, condition: str, values: Sequence[object]) -> list[sqlite3.Row]:
-        sql = _COLUMNS.format(sources="'[]'")
+        sql = _COLUMNS.format(sources="'[]'", seen="0")
         return self._db.execute(f"{sql} {condition}", values).fetchall()
 
     def _reindex(self, seq: int, thought: Thought, vector: Vectors) -> None:
@@ -456,11 +472,10 @@ class SQLiteThoughtRows:
         change_layout(self._db, self._user_id)
 
     def _insert_bands(self, seq: int, thought: Thought) -> None:
-        if thought.slot is None:  # the values of an attribute are found by the attribute
-            self._db.executemany(
-                "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
-                [(self._user_id, band, seq) for band in minhash_bands(thought.text)],
-            )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
+            [(self._user_id, band, seq) for band in minhash_bands(thought.text)],
+        )
 
     def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
         self._db.executemany(

@@ -1,0 +1,188 @@
+"""The default thinker: a small trained network decides what holds, what changes, what is unsure.
+
+A thought keeps the speaker's words. The network reads each turn of a person once, with the turn
+before it, and says of every clause whether it states a lasting fact, a plan or a passing state, or
+nothing to remember: an event, a question, a joke, a quotation. It then reads new clauses together
+with an older thought, and says whether they close it or put it in doubt. Needs no language model.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from memkit.protocols import Relation, ThoughtPair
+from memkit.records import Claim, ClaimKind, Source, Turn
+from memkit.text.relative_dates import since, without_dates
+from memkit.text.words import sentences
+from memkit.thoughts.clauses import clauses
+from memkit.thoughts.reader import Reading, TalkReader, bundled_reader
+
+_MOST_CHARACTERS = 12_000  # of a turn; longer ones are documents, which stay searchable as they are
+_WINDOW = 560  # characters of a turn that are read at once, about 140 tokens
+_MOST_ANSWER = 60  # characters of a turn that is shown with the question that it answers
+ANSWERS = (
+    "answers"  # the relation of a thought whose head is a question and whose tail is the answer
+)
+_MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
+_BELIEVED: tuple[ClaimKind, ...] = ("fact", "plan", "state")  # columns 1 to 3 of a clause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """The least probability for each decision; `training/README.md` has the trade-off curve."""
+
+    believe: float = 0.55  # a clause is believed
+    deny: float = 0.5  # a clause that is not believed is kept, because it changes something
+    compare: float = 0.1  # a claim is compared with older thoughts
+    close: float = 0.8  # an older thought is closed
+    of_others: float = 0.5  # someone's thought is changed by the words of someone else
+    doubt: float = 0.05  # an older thought is put in doubt
+    same: float = 0.9  # a newer thought is merged into an older one
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A part of a turn that is read at once."""
+
+    turn: Turn
+    start: int  # characters into the turn's text
+    reading: Reading
+    question: str | None  # that the turn answers
+
+
+class LearnedThinker:
+    """Draws claims from turns of people, and compares thoughts. Thread-safe; loaded at first use.
+
+    Args:
+        thresholds: the default is calibrated on the validation dialogues.
+        reader: runs the network; the default is the bundled one.
+    """
+
+    def __init__(
+        self, thresholds: Thresholds | None = None, *, reader: TalkReader | None = None
+    ) -> None:
+        self._thresholds = thresholds or Thresholds()
+        self._reader = reader or bundled_reader()
+
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
+        """Return the claims of `turns`, each in the words of a clause.
+
+        Turns without an id make no claims; nor do turns of a system, a tool, or an assistant
+        without a name.
+        """
+        history = [None, *before, *turns]
+        windows = [
+            window
+            for previous, turn in zip(history[-len(turns) - 1 :], turns, strict=False)
+            if turn.id is not None and is_person(turn)
+            for window in _windows(turn, previous)
+        ]
+        rows = self._reader.claims([window.reading for window in windows])
+        return [
+            claim
+            for window, its_rows in zip(windows, rows, strict=True)
+            for claim in self._claims(window, its_rows.tolist())
+        ]
+
+    def _claims(self, window: _Window, rows: Sequence[Sequence[float]]) -> Iterator[Claim]:
+        turn = window.turn
+        for (left, right), row in zip(window.reading.spans, rows, strict=True):
+            if (kind := self._kind(row)) is None:
+                continue
+            text = window.reading.text[left:right]
+            start = window.start + left
+            yield Claim(
+                text=text,
+                kind=kind,
+                head=window.question,
+                relation=ANSWERS if window.question else None,
+                tail=text if window.question else None,
+                changes=row[-1] >= self._thresholds.compare,
+                source=Source(turn_id=turn.id or "", start=start, end=start + len(text)),
+                valid_from=since(text, turn.said_at) if turn.said_at else None,
+            )
+
+    def _kind(self, row: Sequence[float]) -> ClaimKind | None:
+        shares = row[1:4]
+        if sum(shares) >= self._thresholds.believe:
+            return _BELIEVED[shares.index(max(shares))]
+        return "denial" if row[-1] >= self._thresholds.deny else None
+
+    def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
+        """Return what each newer thought does to the older one.
+
+        All newer thoughts of one turn are read together with an older one.
+        """
+        together: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+        for n, pair in enumerate(pairs):
+            if pair.turn.id in pair.older.turn_ids:
+                continue  # the network has not learned to compare the clauses of one turn
+            together[pair.older.id, pair.turn.id].append(n)
+        groups = list(together.values())
+        rows = self._reader.pairs([_pair_reading([pairs[n] for n in group]) for group in groups])
+        relations: list[Relation] = ["keeps"] * len(pairs)
+        for group, its_rows in zip(groups, rows, strict=True):
+            for n, row in zip(group, its_rows.tolist(), strict=True):
+                relations[n] = self._relation(row, pairs[n])
+        return relations
+
+    def _relation(self, row: Sequence[float], pair: ThoughtPair) -> Relation:
+        _, same, replaces, ends = row
+        changed = replaces + ends
+        if pair.older.said_by != pair.newer.said_by and changed < self._thresholds.of_others:
+            return "keeps"
+        if changed >= self._thresholds.close:
+            return "closes"
+        if changed >= self._thresholds.doubt:
+            return "doubts"
+        return "same" if same >= self._thresholds.same else "keeps"
+
+
+def is_person(turn: Turn) -> bool:
+    """Return whether a turn is a person's own: a user's, or that of a named other speaker."""
+    is_named = turn.name is not None and turn.name.casefold() not in _MACHINE_NAMES
+    return turn.role == "user" or (turn.role == "assistant" and is_named)
+
+
+def _windows(turn: Turn, previous: Turn | None) -> Iterator[_Window]:
+    """Yield a turn in windows of whole clauses, each with the text before it."""
+    before = previous.text if previous else ""
+    question = _question(turn, previous)
+    spans = clauses(turn.text[:_MOST_CHARACTERS])
+    first = 0
+    for n, (_, end) in enumerate(spans):
+        if n + 1 < len(spans) and spans[n + 1][1] - spans[first][0] <= _WINDOW:
+            continue
+        start = spans[first][0]
+        shifted = tuple((left - start, right - start) for left, right in spans[first : n + 1])
+        text = turn.text[start:end]
+        yield _Window(turn, start, Reading(before, text, shifted), question)
+        before, first = text, n + 1
+
+
+def _question(turn: Turn, previous: Turn | None) -> str | None:
+    """Return the question of somebody else that a short turn answers: "Any allergies?"."""
+    if previous is None or len(turn.text) > _MOST_ANSWER:
+        return None
+    if (previous.role, previous.name) == (turn.role, turn.name):
+        return None
+    start, end = sentences(previous.text)[-1]
+    question = previous.text[start:end]
+    return question if question.endswith(("?", "？", "؟")) else None
+
+
+def _pair_reading(pairs: Sequence[ThoughtPair]) -> Reading:
+    """Return an older thought with a turn, whose newer thoughts are the clauses."""
+    older, turn = pairs[0].older, pairs[0].turn
+    sources = [
+        next(source for source in pair.newer.sources if source.turn_id == turn.id) for pair in pairs
+    ]
+    first = min(source.start for source in sources)
+    start = max(0, min(first, len(turn.text) - _WINDOW))
+    if first < _WINDOW // 2:
+        start = 0
+    prefix = f"{turn.name or turn.role}: "
+    text = prefix + turn.text[start : start + _WINDOW]
+    shift = len(prefix) - start
+    spans = tuple((source.start + shift, source.end + shift) for source in sources)
+    return Reading(f"{older.said_by}: {without_dates(older.text)}", text, spans)
