@@ -14,6 +14,7 @@ BENCHMARKS = {  # name -> module here and its function
     "forgetting": ("forgetting", "run"),
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
+    "thinking": ("thinking", "run"),
 }
 
 

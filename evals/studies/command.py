@@ -133,6 +133,29 @@ def precision(
         _print(result, seed, json_file)
 
 
+@studies.command()
+def holds(
+    data: Annotated[list[Path], typer.Argument(help="Dialogues with what holds after them.")],
+    *,
+    baseline: Annotated[
+        str | None, typer.Option(help="The Python of another version, to compare with.")
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option(help="Also the dialogues that the thinker was trained on.")
+    ] = False,
+    curve: Annotated[
+        bool, typer.Option(help="Other thresholds of doubt, in place of ablations.")
+    ] = False,
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """Print what is believed after people talk: facts, changes, stale facts, jokes."""
+    from evals.studies import holds as study
+
+    with errors("holds …"):
+        _print(study.run(data, baseline, whole=whole, curve=curve, seed=seed), seed, json_file)
+
+
 def _numbers(option: str, text: str) -> list[int]:
     numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
     if len(numbers) != text.count(",") + 1 or 0 in numbers:

@@ -1,4 +1,4 @@
-"""Are the thoughts of the rules right? A sample of them, for a reader to judge.
+"""Are the thoughts of the default thinker right? A sample of them, for a reader to judge.
 
 Without verdicts it prints the sample: each thought with its source turn and that turn's neighbours.
 With a verdict file it computes the share of right thoughts, and stores no text.
@@ -145,7 +145,7 @@ def read_verdicts(path: Path, n: int, sample: str) -> list[Verdict]:
         raise InvalidInput(f"{path} holds no verdicts on {n} thoughts: {error!r}") from error
     if judged != sample:
         raise InvalidInput(
-            f"{path} judges sample {judged}, this one is {sample}: the rules changed"
+            f"{path} judges sample {judged}, this one is {sample}: the thinker changed"
         )
     wrong_reasons = [why for right, why in verdicts if (why not in REASONS) != right]
     if wrong_reasons:
@@ -176,7 +176,7 @@ def _result(
     n = len(set(conversations))
     return Result(
         name="precision",
-        about="LoCoMo, conversations that no rule was written on",
+        about="LoCoMo, conversations that nothing was tuned on",
         settings={**settings, "judged": len(sample), "conversations": n},
         tables=[
             Table(
