@@ -15,6 +15,8 @@ from memkit.protocols import (
     Fingerprint,
     RecalledThought,
     ReflectionResult,
+    Relation,
+    Verdict,
     Window,
     WriteBatch,
 )
@@ -143,6 +145,10 @@ def reflection(turns: Sequence[str], *thoughts: Thought, **rest: Any) -> WriteBa
     vectors = EMBEDDER.embed([thought.text for thought in thoughts]) if thoughts else None
     given = {"turns": turns, "thoughts": thoughts, "vectors": vectors, **rest}
     return WriteBatch(reflection=ReflectionResult(**given))
+
+
+def verdict(older_id: str, newer_id: str, relation: Relation) -> Verdict:
+    return Verdict(older_id=older_id, newer_id=newer_id, relation=relation)
 
 
 def concluded(

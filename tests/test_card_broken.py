@@ -164,4 +164,8 @@ def test_what_was_said_later_is_found_by_the_temporal_audit(card: Card) -> None:
 
 
 def test_what_should_be_deleted_and_is_not_is_found(card: Card) -> None:
-    assert failed(card, system("Hoarder")) == {"deletion: nothing that was forgotten"}
+    # its thoughts quote what was forgotten, and no turn that it serves says that
+    assert failed(card, system("Hoarder")) == {
+        "deletion: nothing that was forgotten",
+        "answer leaked: no answer in what was never said",
+    }

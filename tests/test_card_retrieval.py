@@ -131,17 +131,3 @@ def test_a_budget_that_the_catalogue_lacks_is_refused_with_those_it_has() -> Non
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
 def test_every_config_can_be_read(file: Path) -> None:
     assert config.read(file).systems
-
-
-def test_thoughts_give_the_current_version_of_a_revised_instruction(tmp_path: Path) -> None:
-    from test_thought_evals import REVISED, memorycode_file, mentored
-
-    file = memorycode_file(tmp_path, mentored(*REVISED), mentored(*REVISED[:1], id=2))
-    chosen = config.read(CONFIGS / "memorycode.toml")
-    spec = replace(chosen.data[0], path=file, split=None)
-    thoughts = _run(
-        replace(chosen, data=[spec], systems=["memkit thoughts"], embedder="hash"), tmp_path
-    )
-    assert value(thoughts, "freshness hit", "memorycode", "memkit thoughts", "all") == 1
-    assert value(thoughts, "stale shown as current", "memorycode", "memkit thoughts", "all") == 0
-    assert "a_" not in report.dumps(thoughts)

@@ -237,6 +237,7 @@ OF_ALL_USERS = {
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
 ARGUMENTS: dict[str, Any] = {
+    "text": "milk",
     "messages": "tea", "query": "tea", "everything": True, "budget_tokens": 100,
 }  # fmt: skip
 

@@ -399,7 +399,7 @@ def test_every_argument_of_recall_is_one_of_the_retriever(filled: memkit.Memory)
     assert found(as_of=datetime(2020, 1, 1, tzinfo=UTC)) == found(agent_id="x") == []
     assert found(min_relevance=1.0) == []
     assert found(without=("1",)) == ["I keep bees."]
-    assert found(kind="thought", k=1) == ["Ann lives in Oslo."]
+    assert found(kind="thought", k=1) == ["I live in Oslo."]
 
 
 # ---- the thin layer

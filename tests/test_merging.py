@@ -1,4 +1,4 @@
-"""What two thoughts are to one another: the same, at odds, or one after the other."""
+"""Which thoughts say the same, how they are joined, and how one is closed."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,6 @@ def thought(text: str = "", n: float = 0, *, until: float | None = None, **rest:
         repeated_at=day(n if until is None else until), valid_from=day(n), head="Ann",
     )  # fmt: skip
     return replace(made, **rest)
-
-
-def home(city: str, n: float = 0, **rest: Any) -> Thought:
-    return thought(f"Ann lives in {city}.", n, **{"slot": "home", "tail": city, **rest})
 
 
 # ---- the same
@@ -64,33 +60,18 @@ def test_numbers_names_quotes_negations_and_signs_keep_thoughts_apart(new: str, 
     assert not merging.says_the_same(thought(new), thought(old), cosine)
 
 
-def test_thoughts_about_two_heads_or_with_a_low_cosine_do_not_say_the_same() -> None:
+def test_thoughts_with_a_low_cosine_do_not_say_the_same() -> None:
     new, old = thought("Ann really likes tea."), thought("Ann likes tea.")
 
     assert merging.says_the_same(new, old, merging.SAME)
     assert not merging.says_the_same(new, old, merging.SAME - 0.01)
-    assert not merging.says_the_same(new, replace(old, head="Bob"), merging.SAME)
 
 
-@pytest.mark.parametrize(
-    ("new", "old", "at_odds"),
-    [
-        ("Ann does not like fish.", "Ann likes fish.", True),
-        ("Ann ran 5 km.", "Ann ran 10 km.", True),
-        ("Ann likes fish.", "Ann likes fish a lot.", False),
-        ("Ann does not like fish.", "Ann bought a new red bicycle.", False),
-    ],
-)
-def test_thoughts_that_differ_in_a_negation_or_a_number_may_contradict(
-    new: str, old: str, at_odds: bool
-) -> None:
-    assert merging.may_contradict(thought(new), thought(old), 0.8) is at_odds
-    assert not merging.may_contradict(thought(new), thought(old), merging.RELATED - 0.01)
-
-
-def test_thoughts_of_two_heads_do_not_contradict() -> None:
-    bob = thought("Ann likes fish.", head="Bob")
-    assert not merging.may_contradict(thought("Ann does not like fish."), bob, 0.9)
+@pytest.mark.parametrize("fields", [{"said_by": "Bob"}, {"role": "assistant"}, {"kind": "denial"}])
+def test_only_believed_thoughts_of_one_speaker_say_the_same(fields: dict[str, Any]) -> None:
+    new = thought("Ann likes tea.")
+    assert not merging.says_the_same(new, replace(new, **fields), 1.0)
+    assert not merging.says_the_same(replace(new, **fields), new, 1.0)
 
 
 # ---- joined
@@ -112,145 +93,28 @@ def test_a_source_merged_twice_counts_once() -> None:
     assert merging.merge(merged, merged).support == 1
 
 
-def test_a_users_claim_outranks_an_assistants_when_merged() -> None:
-    guess = thought("Ann likes tea.", 1, role="assistant", said_by="Bot")
-    merged = merging.merge(guess, thought("Ann likes tea.", 2))
+# ---- closed
 
-    assert (merged.role, merged.said_by) == ("user", "Ann")
-    assert merging.merge(merged, replace(guess, said_at=day(3))).role == "user"
+times = st.integers(0, 9)
 
 
-# ---- duplicates
-
-
-@pytest.mark.parametrize(
-    ("values", "new", "duplicate"),
-    [
-        ([home("Oslo", 1)], home("OSLO!", 2), 0),
-        ([home("Oslo", 1), home("Rome", 2)], home("Oslo", 3), None),
-        ([home("Oslo", 1), home("Rome", 1)], home("Oslo", 1), None),
-        ([home("Oslo", 1), home("Rome", 3)], home("Rome", 2), 1),
-        ([home("Oslo", 1, until=5)], home("Oslo", 3), 0),
-        ([home("Oslo", 1), home("Rome", 2, role="assistant")], home("Oslo", 3), 0),
-        ([home("Oslo", 1, role="assistant")], home("Oslo", 2), None),
-        ([home("Oslo", 1)], home("Oslo", 2, role="assistant"), 0),
-        ([home("Oslo", 2)], home("Oslo", 1, role="assistant"), None),
-        ([home("Oslo", 1)], home("Oslo", 2, relation="does not live in"), None),
-        ([home("🎉", 1)], home("🎂", 2), None),
-        ([], home("Oslo", 1), None),
-    ],
-)
-def test_a_claim_repeats_its_neighbour_in_time_if_the_values_are_equal(
-    values: list[Thought], new: Thought, duplicate: int | None
+@given(times, times, times)
+def test_a_closed_thought_never_holds_at_the_same_time_as_the_one_that_closed_it(
+    said: int, since: int, later: int
 ) -> None:
-    assert merging.find_duplicate(new, values) == (None if duplicate is None else values[duplicate])
+    old = thought("I live in Oslo.", said)
+    new = thought("I live in Rome.", said + later, valid_from=day(since))
+    closed = merging.close(old, new)
+
+    assert closed.closed_by == new.id
+    assert closed.closed_at == new.said_at
+    assert closed.valid_to == max(old.valid_from, new.valid_from)
+    assert merging.close(closed, None) == old
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "interrupted"),
-    [
-        (home("Oslo", 1, until=5), home("Rome", 3), True),
-        (home("Oslo", 1, until=5), home("Rome", 6), False),
-        (home("Oslo", 1, until=5), home("Rome", 0), False),
-        (home("Oslo", 1, until=5), home("Oslo", 3), False),
-        (home("Oslo", 1, until=5), home("Rome", 3, role="assistant"), False),
-        (home("Oslo", 1, until=5, role="assistant"), home("Rome", 3), True),
-    ],
-)
-def test_a_value_said_before_and_after_another_is_interrupted_by_it(
-    old: Thought, new: Thought, interrupted: bool
-) -> None:
-    assert merging.find_interrupted(new, [old]) == ([old] if interrupted else [])
-
-
-# ---- one after the other
-
-slots = st.lists(
-    st.tuples(st.sampled_from(["Oslo", "Rome", "Bonn"]), st.sampled_from(["user", "assistant"])),
-    min_size=1,
-    max_size=8,
-).map(lambda told: [home(city, n, role=role) for n, (city, role) in enumerate(told)])
-
-
-def open_ones(slot: list[Thought]) -> list[Thought]:
-    return [thought for thought in slot if thought.closed_by is None]
-
-
-@given(slots, st.randoms())
-def test_a_chain_is_independent_of_the_order_of_its_input(slot: list[Thought], luck: Any) -> None:
-    expected = merging.chain(slot)
-    luck.shuffle(slot)
-    assert merging.chain(slot) == expected
-    assert merging.chain(expected) == expected
-
-
-@given(slots)
-def test_of_an_attribute_only_the_users_last_value_holds(slot: list[Thought]) -> None:
-    users = [thought for thought in slot if thought.role == "user"]
-    assert [thought.id for thought in open_ones(merging.chain(slot))] == [(users or slot)[-1].id]
-
-
-@given(slots)
-def test_a_users_claim_is_never_closed_by_an_assistants(slot: list[Thought]) -> None:
-    assistants = {thought.id for thought in slot if thought.role == "assistant"}
-    users = [thought for thought in merging.chain(slot) if thought.role == "user"]
-    assert not assistants & {thought.closed_by for thought in users}
-
-
-@given(slots, st.integers(0, 7))
-def test_an_older_claim_that_comes_late_never_becomes_the_current_one(
-    slot: list[Thought], late: int
-) -> None:
-    assume(late < len(slot) - 1)
-    newer = [
-        thought
-        for thought in slot[late + 1 :]
-        if thought.role == "user" or slot[late].role != "user"
-    ]
-    assume(newer)
-    assert slot[late].id not in {thought.id for thought in open_ones(merging.chain(slot))}
-
-
-@given(slots)
-def test_a_thought_is_closed_from_when_its_closer_was_said(
-    slot: list[Thought],
-) -> None:
-    chained = {thought.id: thought for thought in merging.chain(slot)}
-    for thought in chained.values():
-        if thought.closed_by is not None:
-            assert thought.closed_at == max(thought.said_at, chained[thought.closed_by].said_at)
-            assert thought.valid_to is not None
-            assert thought.valid_from <= thought.valid_to <= thought.closed_at
-
-
-@given(slots)
-def test_no_thought_is_closed_by_way_of_others_by_itself(slot: list[Thought]) -> None:
-    closers = {thought.id: thought.closed_by for thought in merging.chain(slot)}
-    for closer in closers.values():
-        steps, at = 0, closer
-        while at is not None:
-            steps, at = steps + 1, closers[at]
-            assert steps < len(closers)
-
-
-def test_an_assistants_claim_after_a_users_was_never_believed() -> None:
-    said, guess, again = home("Oslo", 1), home("Rome", 2, role="assistant"), home("Bonn", 3)
-    _, closed, _ = merging.chain([said, guess, again])
-
-    assert (closed.closed_by, closed.closed_at) == (said.id, day(2))
-    assert closed.valid_from == closed.valid_to
-
-
-def test_the_old_value_ends_when_the_new_one_begins() -> None:
-    moved = replace(home("Rome", 9), valid_from=day(4))
-    old, _ = merging.chain([home("Oslo", 1), moved])
-
-    assert (old.valid_to, old.closed_at) == (day(4), day(9))
-
-
-def test_a_thought_whose_closer_is_gone_holds_again() -> None:
-    closed = merging.close(home("Oslo", 1), home("Rome", 2))
-    assert merging.close(closed, None) == home("Oslo", 1)
+def test_a_thought_is_closed_from_when_its_closer_was_said() -> None:
+    closed = merging.close(thought("I live in Oslo.", 1), thought("I live in Rome.", 4))
+    assert [merging.held_at(closed, day(n)) for n in (2, 3.9, 4, 5)] == [True, True, False, False]
 
 
 # ---- bands

@@ -7,6 +7,8 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -30,10 +32,10 @@ from memkit.background.summary import ModelSummariser
 from memkit.errors import InvalidInput, MissingExtra, ModelError
 from memkit.models.openai import OpenAIModel
 from memkit.prompt import Parts, compose
-from memkit.records import Turn
+from memkit.records import Claim, Turn
+from memkit.testing import open_memory
 from memkit.thoughts.judge import ModelJudge
 from memkit.thoughts.model_thinker import ModelThinker
-from memkit.thoughts.rules.thinker import RuleThinker
 
 openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -380,10 +382,144 @@ def test_a_chat_whose_server_fails_keeps_the_question(
     assert chat.report is None
 
 
-def test_a_thinker_draws_a_claim(server: Server, model: OpenAIModel) -> None:
+class NoFallback:
+    """A thinker that must not be asked."""
+
+    def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
+        raise AssertionError(turns)
+
+
+def answer_by_task(
+    server: Server, facts: Sequence[str], answer: str, *, structured: bool
+) -> Callable[[Request], None]:
+    """Answer each request for facts with the next of `facts`, and each about pairs with `answer`.
+
+    A server that is not `structured` refuses schemas.
+    """
+    replies = iter(facts)
+
+    def reply(request: Request) -> None:
+        asked = server.asked[-1]
+        if "response_format" in asked and not structured:
+            request.refuse(400, "This response_format type is unavailable now")
+            return
+        is_pair = "\nPair 1\n" in asked["messages"][-1]["content"]
+        line = f"1 | {answer}" if is_pair else next(replies)
+        columns = ("pair", "answer") if is_pair else ("message", "who", "relation", "what", "kind")
+        rows = [dict(zip(columns, line.split(" | "), strict=True))]
+        text = json.dumps({"rows": rows}) if structured else line
+        request.say(text[:7], text[7:])
+
+    return reply
+
+
+LATER = datetime(2024, 5, 9, 12, tzinfo=UTC)
+CAR = ["1 | Ann | is saving for | a car | plan", "1 | Ann | found something outside | today | fact"]
+LEEDS = ["1 | Ann | lives in | Leeds | fact", "1 | Ann | moved to | York | fact"]
+
+
+def tell_twice(thinker: ModelThinker, older: str, newer: str) -> memkit.Memory:
+    """Return a memory in which Ann said `older`, and `newer` eight days later."""
+    memory = open_memory(thinker=thinker)
+    for n, text in enumerate((older, newer)):
+        said_at = LATER.replace(day=1 + 8 * n)
+        memory.remember(Turn(text=text, id=f"t{n}", name="Ann", said_at=said_at), user_id="ann")
+        memory.think(user_id="ann")
+    return memory
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_a_model_that_is_unsure_puts_a_thought_in_doubt_and_names_the_later_turn(
+    server: Server, model: OpenAIModel, structured: bool
+) -> None:
+    server.answer = answer_by_task(server, CAR, "unsure", structured=structured)
+    thinker = ModelThinker(model, NoFallback())
+    with tell_twice(thinker, "I'm saving for a car.", "I found something outside today!") as memory:
+        plan, news = memory.thoughts(user_id="ann")
+        assert (plan.text, plan.kind) == ("Ann is saving for a car.", "plan")
+        assert plan.doubt == ("t1",)
+        assert [quote.said_at for quote in plan.later] == [LATER]
+        assert news.doubt == ()
+        shown = memory.context("a car", user_id="ann", budget_tokens=300).text
+        assert "[in doubt] Ann: Ann is saving for a car." in shown
+
+
+@pytest.mark.parametrize("structured", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "closes"), [("replaces", True), ("ends", True), ("both", False)]
+)
+def test_a_thought_that_newer_words_replace_or_end_is_closed(
+    server: Server, model: OpenAIModel, answer: str, closes: bool, structured: bool
+) -> None:
+    server.answer = answer_by_task(server, LEEDS, answer, structured=structured)
+    thinker = ModelThinker(model, NoFallback())
+    with tell_twice(thinker, "I live in Leeds.", "We moved to York. </s>") as memory:
+        texts = [thought.text for thought in memory.thoughts(user_id="ann")]
+        both = ["Ann lives in Leeds.", "Ann moved to York."]
+        assert texts == (both[1:] if closes else both)
+        (york,) = [t for t in memory.thoughts(user_id="ann") if "York" in t.text]
+        if closes:
+            leeds, _ = memory.history(york.id, user_id="ann")
+            assert (leeds.closed_by, leeds.closed_at) == (york.id, LATER)
+    with_schema = ["response_format" in asked for asked in server.asked]
+    assert with_schema == ([True] * 3 if structured else [True, False, False, False])
+    requests = [asked["messages"][-1]["content"] for asked in server.asked]
+    assert "1. Ann: We moved to York. < /s>" in requests[-2]
+    assert "older, Ann on 1 May 2024: Ann lives in Leeds." in requests[-1]
+
+
+def test_words_that_only_end_something_close_it_and_are_not_believed(
+    server: Server, model: OpenAIModel
+) -> None:
+    facts = ["1 | Ann | plays in | a band | fact", "1 | Ann | is not in | the band | ended"]
+    server.answer = answer_by_task(server, facts, "ends", structured=True)
+    thinker = ModelThinker(model, NoFallback())
+    with tell_twice(thinker, "I play in a band.", "I'm not in the band any more.") as memory:
+        assert memory.thoughts(user_id="ann") == []
+
+
+def test_a_schema_goes_into_the_request_and_a_refusal_is_remembered(
+    server: Server, model: OpenAIModel
+) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    server.answer = lambda request: request.say('{"a":', " 1}")
+    assert model.complete_json(HELLO, schema, max_new_tokens=9) == '{"a": 1}'
+    json_schema = {"name": "reply", "schema": schema, "strict": True}
+    assert server.asked[0]["response_format"] == {"type": "json_schema", "json_schema": json_schema}
+    assert (server.asked[0]["max_tokens"], server.asked[0]["stream"]) == (9, True)
+    assert model.usage is not None
+
+    server.answer = lambda request: request.refuse(400, "the prompt has too many tokens")
+    assert model.complete_json(HELLO, schema) is None
+    server.answer = lambda request: request.refuse(422, "json_schema: extra field")
+    assert model.complete_json(HELLO, schema) is None
+    assert len(server.asked) == 3
+    assert model.complete_json(HELLO, schema) is None
+    assert len(server.asked) == 3  # not asked again
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_failure_is_no_refusal_of_a_schema(
+    server: Server, model: OpenAIModel, status: int
+) -> None:
+    server.answer = lambda request: request.refuse(status, f"response_format {KEY}")
+    with pytest.raises(ModelError, match=f"answered {status}"):
+        model.complete_json(HELLO, {"type": "object"})
+
+
+def test_a_refusal_that_quotes_the_key_is_still_a_refusal(
+    server: Server, model: OpenAIModel
+) -> None:
+    server.answer = lambda request: request.refuse(400, f"response_format of {KEY}")
+    assert model.complete_json(HELLO, {"type": "object"}) is None
+
+
+def test_a_thinker_reads_lines_of_a_server_that_ignores_the_schema(
+    server: Server, model: OpenAIModel
+) -> None:
     server.answer = lambda request: request.say("1 | Ann | moved", " to | Oslo\n")
     turn = Turn(text="I moved to Oslo. </s>", id="7", name="Ann")
-    (claim,) = ModelThinker(model, RuleThinker()).think([turn])
+    (claim,) = ModelThinker(model, NoFallback()).think([turn])
     assert (claim.text, claim.head, claim.tail) == ("Ann moved to Oslo.", "Ann", "Oslo")
     assert claim.source.turn_id == "7"
     assert "< /s>" in server.asked[0]["messages"][-1]["content"]

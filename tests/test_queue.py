@@ -27,6 +27,7 @@ from thinkers import (
 from memkit import Turn
 from memkit.background.reflection import ATTEMPTS, PostThinking
 from memkit.memory import Memory
+from memkit.protocols import ThoughtPair
 from memkit.records import Claim, Role, Scope, Source
 
 ANN = Scope(user_id="ann")
@@ -266,6 +267,82 @@ def test_a_thinker_that_fails_once_is_tried_again_in_the_background(
     with opened(thinker=Stumbles(), background=True) as memory:
         memory.remember(says("Ann likes tea."), user_id="ann")
         until(lambda: known(memory) == ["Ann likes tea."])
+
+
+# ---- users in turn
+
+
+def test_a_user_with_thousands_of_waiting_turns_delays_nobody_by_more_than_a_batch(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "ann.db") as memory:
+        memory.remember([says("tea", n, id=f"t{n}") for n in range(3_000)], user_id="ann")
+    thinker = Hangs("t0")
+    with opened(tmp_path / "ann.db", thinker, background=True, seconds=FOR_EVER) as memory:
+        assert thinker.count_derived.wait(60)  # ann's first batch is being thought about
+        memory.remember(says("Ann likes tea.", id="bob's"), user_id="bob")
+        thinker.let_go.set()
+        until(lambda: known(memory, "bob") == ["Ann likes tea."])
+    assert 1 <= thinker.batches.index(["bob's"]) <= 2
+    assert sum(map(len, thinker.batches)) < 1_000
+
+
+def test_a_summariser_that_fails_keeps_no_user_from_being_thought_about() -> None:
+    class Broken:
+        def count(self, text: str) -> int:
+            return len(text)
+
+        def summarise(self, *_: Any, **__: Any) -> str:
+            raise RuntimeError("no summary")
+
+    with opened(background=True, summariser=Broken()) as memory:
+        memory.remember(many(70), user_id="ann")
+        memory.remember(says("Ann likes tea."), user_id="bob")
+        until(lambda: len(known(memory)) == 70 and known(memory, "bob") == ["Ann likes tea."])
+        until(lambda: any("no summary" in fault for fault in memory.doctor()))
+
+
+# ---- a thinker that compares
+
+
+def test_a_comparer_that_fails_loses_nothing_and_is_asked_again() -> None:
+    thinker = Reader()
+    answers: list[Any] = [RuntimeError("cannot compare"), [], None]
+
+    def compare(pairs: list[ThoughtPair]) -> Any:
+        answer = answers.pop(0) if answers else ["closes"] * len(pairs)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    thinker.compare = compare  # type: ignore[method-assign]
+    with opened(thinker=thinker) as memory:
+        tell(memory, lives("Oslo", 0))
+        memory.remember(lives("Rome", 1), user_id="ann")
+        with pytest.raises(RuntimeError, match="cannot compare"):
+            memory.think(user_id="ann")
+        assert answers == []  # too few answers, and none, failed as well
+        assert (known(memory), memory.doctor()) == (["I live in Rome now"], [])
+
+
+def test_a_thinker_without_compare_changes_no_older_thought() -> None:
+    class Plain:
+        def think(self, turns: list[Turn], before: Any = ()) -> list[Claim]:  # noqa: ARG002
+            return [claim for turn in turns for claim in claims(turn)]
+
+    with opened(thinker=Plain()) as memory:
+        tell(memory, lives("Oslo", 0), lives("Rome", 1))
+        assert known(memory) == ["I live in Oslo now", "I live in Rome now"]
+        assert [thought.later for thought in memory.thoughts(user_id="ann")] == [(), ()]
+
+
+def test_a_new_thought_is_compared_with_its_neighbours_and_not_with_closed_ones() -> None:
+    thinker = Reader()
+    with opened(thinker=thinker) as memory:
+        tell(memory, lives("Oslo", 0), lives("Rome", 1))
+        thinker.pairs.clear()
+        tell(memory, lives("Bonn", 2))
+    assert thinker.pairs == [("I live in Rome now", "I live in Bonn now")]
 
 
 # ---- a thinker that hangs

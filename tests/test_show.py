@@ -18,7 +18,7 @@ from rich.console import Console
 
 import memkit
 from evals.card.report import page
-from memkit.records import Context, Hit, Hits, Source, Summary, Thought, Thoughts
+from memkit.records import Context, Hit, Hits, Quote, Source, Summary, Thought, Thoughts
 from memkit.testing import HashEmbedder
 from memkit.text.sanitise import HARMFUL
 
@@ -179,10 +179,11 @@ def test_what_recall_and_thoughts_return_is_a_list_and_is_shown(memory: memkit.M
     assert "0 hits" in words(memory.recall("Where?", user_id="bob"))
 
 
-def test_a_thought_shows_when_it_held_what_it_comes_from_and_what_contradicts_it() -> None:
-    one = thought("Ann lives in Oslo.", valid_to=LATER, closed_by="th2", conflicts=("th3",))
+def test_a_thought_shows_when_it_held_what_it_comes_from_and_what_doubts_it() -> None:
+    later = Quote(turn_id="t9", start=0, said_at=LATER, text="we moved!!")
+    one = thought("I live in Oslo.", valid_to=LATER, closed_by="th2", later=(later,))
     for output in (words(one), printed(one)):
-        for text in ("Ann lives in Oslo.", "1 May 2024 to 9 August 2024", "t1", "th2", "th3"):
+        for text in ("I live in Oslo.", "1 May 2024 to 9 August 2024", "t1", "th2", "we moved!!"):
             assert text in output
         assert "Ann, 1 time" in output
     assert "since 1 May 2024" in words(thought("Ann lives in Oslo."))

@@ -17,6 +17,7 @@ from contract import (
     reflection,
     thought,
     turn,
+    verdict,
 )
 
 from memkit.errors import EmbeddingMismatch
@@ -112,9 +113,9 @@ def test_thoughts_with_bad_vectors_are_refused_as_a_whole(store: Backend, spoile
 
 
 def many(n: int, first: int = 0) -> WriteBatch:
-    """Thoughts of one turn, each of a slot of its own, and vectors that are anywhere."""
+    """Thoughts of one turn, with vectors that are anywhere."""
     ids = range(first, first + n)
-    made = [thought(f"{i}", f"t{i}", f"{first}", start=i, slot=f"s{i}") for i in ids]
+    made = [thought(f"{i}", f"t{i}", f"{first}", start=i) for i in ids]
     return reflection([f"{first}"], *made, vectors=unit(n, seed=first))
 
 
@@ -256,9 +257,8 @@ def test_forgetting_needs_no_embedder(reopen: Open) -> None:
 
 def test_a_recalled_thought_has_its_rows_and_what_holds_in_its_place(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "Oslo"), turn("2", "Rome")))
-    oslo = thought("a", "lives in Oslo", "1", slot="home", tail="Oslo")
-    rome = thought("b", "lives in Rome", "2", slot="home", tail="Rome")
-    store.write(ANN, reflection(["1", "2"], oslo, rome))
+    oslo, rome = thought("a", "lives in Oslo", "1"), thought("b", "lives in Rome", "2")
+    store.write(ANN, reflection(["1", "2"], oslo, rome, verdicts=[verdict("a", "b", "closes")]))
 
     by_id = {recalled.thought.id: recalled for recalled in concluded(store, "lives in Oslo")}
     old, new = by_id["a"], by_id["b"]
@@ -266,6 +266,44 @@ def test_a_recalled_thought_has_its_rows_and_what_holds_in_its_place(store: Back
     assert (old.current.id, old.rows.tolist(), old.current_rows.tolist()) == ("b", [0], [1])
     assert new.current is new.thought
     assert texts_of(store, "lives in Oslo", k=1) == ["lives in Oslo"]
+
+
+def test_a_doubt_names_the_later_turn_and_goes_with_it(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "Oslo"), turn("2", "may move")))
+    made = thought("a", "lives in Oslo", "1"), thought("b", "may move", "2")
+    store.write(ANN, reflection(["1", "2"], *made, verdicts=[verdict("a", "b", "doubts")]))
+
+    assert [(t.text, t.doubt) for t in store.thoughts(ANN)] == [
+        ("lives in Oslo", ("2",)), ("may move", ()),
+    ]  # fmt: skip
+    assert [(old.id, new.id) for old, new in store.conflicts(ANN)] == [("a", "b")]
+
+    store.write(ANN, WriteBatch(forget=["2"]))
+    assert [t.later for t in store.thoughts(ANN)] == [()]
+    assert (store.conflicts(ANN), store.check()) == ([], [])
+
+
+def test_a_denial_is_stored_and_never_listed(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "Oslo"), turn("2", "moved away")))
+    made = thought("a", "lives in Oslo", "1"), thought("b", "moved away", "2", kind="denial")
+    store.write(ANN, reflection(["1", "2"], *made, verdicts=[verdict("a", "b", "closes")]))
+
+    assert list(store.thoughts(ANN)) == list(store.thoughts(ANN, NOON)) == []
+    assert [(t.id, t.kind) for t in store.history(ANN, "a")] == [("a", "fact"), ("b", "denial")]
+    store.write(ANN, WriteBatch(forget=["2"]))
+    assert [t.id for t in store.thoughts(ANN)] == ["a"]
+
+
+def test_verdicts_in_a_circle_close_no_thought_by_itself(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "x"), turn("2", "y")))
+    made = thought("a", "red lamp", "1"), thought("b", "old boat", "2")
+    circle = [verdict("a", "b", "closes"), verdict("b", "a", "closes")]
+    store.write(ANN, reflection(["1", "2"], *made, verdicts=circle))
+
+    assert [t.id for t in store.thoughts(ANN)] == ["b"]
+    assert {recalled.current.id for recalled in concluded(store, "lamp") if recalled.current} == {
+        "b"
+    }
 
 
 def test_only_thoughts_of_these_turns_of_this_user_are_counted(store: Backend) -> None:

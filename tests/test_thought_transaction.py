@@ -6,13 +6,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from contract import reflection, turn
+from contract import reflection, turn, verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thinkers import day
 from thought_rows import InDictionaries, InSQLite, ThoughtMemory
 
-from memkit.protocols import WriteBatch
+from memkit.protocols import Relation, Verdict, WriteBatch
 from memkit.records import Role, Source, Thought
 
 IMPLEMENTATIONS: list[type[InSQLite] | type[InDictionaries]] = [InSQLite, InDictionaries]
@@ -35,7 +35,27 @@ def claim(text: str, n: float, start: int = 0, role: Role = "user", **fields: An
 
 
 def home(city: str, n: float, role: Role = "user") -> Thought:
-    return claim(f"Ann lives in {city}.", n, role=role, slot="home", tail=city)
+    return claim(f"I live in {city}.", n, role=role, tail=city)
+
+
+def leaving(n: float) -> Thought:
+    return claim("I moved away.", n, kind="denial")
+
+
+def relation(older: Thought, newer: Thought) -> Relation:
+    """Return what newer words do to older ones: nobody lives in two cities or eats no fish."""
+    if older.tail and (newer.tail or newer.kind == "denial"):
+        return "same" if newer.tail == older.tail else "closes"
+    texts = {older.text, newer.text}
+    return "doubts" if texts == {thought.text for thought in FISH} else "keeps"
+
+
+def compare(stored: Sequence[Thought], new: Sequence[Thought]) -> list[Verdict]:
+    """Return the verdicts on all pairs of thoughts of which at least one is new."""
+    pairs = [(old, thought) for n, thought in enumerate(new) for old in (*stored, *new[:n])]
+    ordered = [tuple(sorted(pair, key=lambda thought: thought.said_at)) for pair in pairs]
+    verdicts = [verdict(older.id, newer.id, relation(older, newer)) for older, newer in ordered]
+    return [verdict for verdict in verdicts if verdict.relation != "keeps"]
 
 
 def think(memory: ThoughtMemory, *claims: Thought) -> None:
@@ -43,7 +63,8 @@ def think(memory: ThoughtMemory, *claims: Thought) -> None:
     for thought in claims:
         turn_id = thought.turn_ids[0]
         memory.remember(turn(turn_id, turn_id, said_at=thought.said_at, role=thought.role))
-        memory.write(reflection([turn_id], thought))
+        verdicts = compare(memory.thoughts(), [thought])
+        memory.write(reflection([turn_id], thought, verdicts=verdicts))
 
 
 def believed(memory: ThoughtMemory) -> dict[str, Thought]:
@@ -81,7 +102,7 @@ FISH = claim("Ann will eat fish on the boat.", 1), claim("Ann will not eat fish 
 
 
 @pytest.mark.parametrize("claims", [FISH, FISH[::-1]], ids=["in order", "late"])
-def test_statements_that_may_contradict_each_other_both_hold_and_are_marked(
+def test_a_doubted_thought_and_the_later_words_both_hold_and_are_marked(
     memory: ThoughtMemory, claims: Sequence[Thought]
 ) -> None:
     think(memory, *claims)
@@ -113,10 +134,12 @@ def test_a_verdict_on_a_deleted_thought_changes_nothing(memory: ThoughtMemory) -
     assert (thought.id, thought.conflicts, thought.closed_by) == (newer, (), None)
 
 
-# ---- values of a single-valued attribute
+# ---- one after the other
+
+ORDERS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
 
 
-def test_a_new_value_closes_the_old_one_when_it_begins(memory: ThoughtMemory) -> None:
+def test_newer_words_close_the_older_thought_when_they_begin(memory: ThoughtMemory) -> None:
     think(memory, home("Oslo", 1), home("Rome", 2))
     oslo, rome = memory.thoughts()
 
@@ -124,34 +147,113 @@ def test_a_new_value_closes_the_old_one_when_it_begins(memory: ThoughtMemory) ->
     assert rome.closed_by is None
 
 
-def test_an_older_value_that_arrives_late_takes_its_place_in_the_chain(
-    memory: ThoughtMemory,
+@pytest.mark.parametrize("order", ORDERS)
+def test_thoughts_close_each_other_in_the_order_said_whatever_order_they_arrive_in(
+    memory: ThoughtMemory, order: Sequence[int]
 ) -> None:
-    think(memory, home("Oslo", 1), home("Bonn", 3), home("Rome", 2))
+    said = home("Oslo", 1), home("Rome", 2), home("Bonn", 3)
+    think(memory, *[said[n] for n in order])
     assert chain(memory) == [
         ("Oslo", ("1",), False), ("Rome", ("2",), False), ("Bonn", ("3",), True),
     ]  # fmt: skip
+    by_id = believed(memory)
+    assert [by_id[thought.id].valid_to for thought in said] == [day(2), day(3), None]
 
 
-def test_a_value_that_arrives_late_splits_one_that_was_said_before_and_after_it(
+@pytest.mark.parametrize("order", ORDERS)
+def test_who_comes_back_has_lived_there_twice_whatever_order_the_words_arrive_in(
+    memory: ThoughtMemory, order: Sequence[int]
+) -> None:
+    said = home("Oslo", 1), home("Rome", 3), home("Oslo", 5)
+    think(memory, *[said[n] for n in order])
+    assert chain(memory) == [
+        ("Oslo", ("1",), False), ("Rome", ("3",), False), ("Oslo", ("5",), True),
+    ]  # fmt: skip
+
+
+def test_words_that_arrive_late_split_a_thought_said_before_and_after_them(
     memory: ThoughtMemory,
 ) -> None:
     think(memory, home("Oslo", 1), home("Oslo", 4), home("Oslo", 5), home("Rome", 3))
     assert chain(memory) == [
         ("Oslo", ("1",), False), ("Rome", ("3",), False), ("Oslo", ("4", "5"), True),
     ]  # fmt: skip
-    oslo = believed(memory)["Ann lives in Oslo.@1"]
+    oslo = believed(memory)["I live in Oslo.@1"]
     assert (oslo.repeated_at, oslo.valid_to) == (day(1), day(3))
 
 
-def test_an_assistants_value_never_replaces_a_users(memory: ThoughtMemory) -> None:
+@pytest.mark.parametrize("order", ORDERS)
+def test_who_says_it_again_after_a_doubt_is_believed_from_then_on(
+    memory: ThoughtMemory, order: Sequence[int]
+) -> None:
+    said = FISH[0], FISH[1], claim(FISH[0].text, 3)
+    think(memory, *[said[n] for n in order])
+    open_thoughts = [t for t in believed(memory).values() if t.closed_by is None]
+
+    again = next(thought for thought in open_thoughts if thought.text == FISH[0].text)
+    assert (again.said_at, again.turn_ids) == (day(3), ("3",))
+
+
+def test_verdicts_inside_one_batch_apply_in_the_order_of_its_thoughts(
+    memory: ThoughtMemory,
+) -> None:
+    think(memory, home("Oslo", 1))
+    memory.remember(*(turn(f"{n}", f"{n}", said_at=day(n)) for n in (2, 3)))
+    batch = home("Rome", 2), home("Oslo", 3)
+    verdicts = compare(memory.thoughts(), batch)
+    memory.write(reflection(["2", "3"], *batch, verdicts=verdicts))
+
+    assert chain(memory) == [
+        ("Oslo", ("1",), False), ("Rome", ("2",), False), ("Oslo", ("3",), True),
+    ]  # fmt: skip
+
+
+def test_a_verdict_of_sameness_merges_words_that_have_nothing_in_common(
+    memory: ThoughtMemory,
+) -> None:
+    think(memory, claim("Ann likes tea.", 1))
+    memory.remember(turn("2", "2", said_at=day(2)))
+    new = claim("A fine oolong suits me", 2)
+    verdicts = [verdict("Ann likes tea.@1", new.id, "same")]
+    memory.write(reflection(["2"], new, verdicts=verdicts))
+
+    (thought,) = memory.thoughts()
+    assert (thought.text, thought.turn_ids) == ("Ann likes tea.", ("1", "2"))
+
+
+def test_an_assistants_words_never_close_a_users(memory: ThoughtMemory) -> None:
     think(memory, home("Oslo", 1), home("Rome", 2, role="assistant"))
-    assert chain(memory) == [("Oslo", ("1",), True), ("Rome", ("2",), False)]
+    assert chain(memory) == [("Oslo", ("1",), True), ("Rome", ("2",), True)]
 
 
-def test_a_users_value_is_not_merged_into_an_assistants(memory: ThoughtMemory) -> None:
-    think(memory, home("Oslo", 1, role="assistant"), home("Oslo", 2))
-    assert chain(memory) == [("Oslo", ("1",), False), ("Oslo", ("2",), True)]
+def test_a_users_words_close_an_assistants_and_are_not_merged_into_them(
+    memory: ThoughtMemory,
+) -> None:
+    think(memory, home("Rome", 1, role="assistant"), home("Oslo", 2))
+    think(memory, home("Oslo", 3, role="assistant"))
+    assert chain(memory) == [
+        ("Rome", ("1",), False),
+        ("Oslo", ("2",), True),
+        ("Oslo", ("3",), True),
+    ]
+
+
+def test_a_user_who_says_it_again_closes_what_an_assistant_said_in_between(
+    memory: ThoughtMemory,
+) -> None:
+    think(memory, home("Oslo", 1), home("Oslo", 5), home("Rome", 3, role="assistant"))
+    assert chain(memory) == [
+        ("Oslo", ("1",), False),
+        ("Rome", ("3",), False),
+        ("Oslo", ("5",), True),
+    ]
+
+
+def test_a_denial_closes_and_what_follows_it_holds(memory: ThoughtMemory) -> None:
+    think(memory, home("Oslo", 1), leaving(2), home("Oslo", 3))
+    oslo, denial, again = memory.thoughts()
+
+    assert (oslo.closed_by, denial.kind, again.closed_by) == (denial.id, "denial", None)
 
 
 # ---- the queue
@@ -171,7 +273,7 @@ def test_thoughts_are_written_only_while_all_their_turns_are_queued(memory: Thou
 
 def test_what_a_retracted_thought_closed_holds_again(memory: ThoughtMemory) -> None:
     think(memory, home("Oslo", 1), home("Rome", 2), home("Bonn", 3))
-    memory.write(WriteBatch(retract={"Ann lives in Bonn.@3": LATER}))
+    memory.write(WriteBatch(retract={"I live in Bonn.@3": LATER}))
 
     assert chain(memory) == [("Oslo", ("1",), False), ("Rome", ("2",), True)]
 
@@ -203,7 +305,7 @@ def test_forgetting_deletes_what_was_drawn_and_queues_the_turns_that_support_it(
     memory.write(WriteBatch(forget=["2"]))
 
     assert chain(memory) == [("Oslo", ("1",), True)]
-    assert memory.queue() == ["3"]
+    assert memory.queue() == ["1", "3"]  # "1" holds again
 
 
 def test_forgetting_joins_the_chain_over_the_gap(memory: ThoughtMemory) -> None:
@@ -223,6 +325,29 @@ def test_forgetting_reopens_what_a_verdict_closed(memory: ThoughtMemory) -> None
     assert (thought.id, thought.closed_by, thought.valid_to) == (FISH[0].id, None, None)
 
 
+def test_what_holds_again_is_queued_to_be_compared_with_what_was_said_since(
+    memory: ThoughtMemory,
+) -> None:
+    think(memory, home("Oslo", 1), leaving(2), home("Bonn", 3))
+    memory.write(WriteBatch(retract={leaving(2).id: LATER}))
+    assert memory.queue() == ["1"]
+
+    again = replace(home("Oslo", 1), id="again")
+    memory.write(reflection(["1"], again, verdicts=compare(memory.thoughts(), [again])))
+    assert chain(memory) == [("Oslo", ("1",), False), ("Bonn", ("3",), True)]
+
+
+def test_a_doubt_outlives_the_thought_that_closed_the_doubted_one(memory: ThoughtMemory) -> None:
+    think(memory, *FISH)
+    memory.remember(turn("3", "3", said_at=day(3)))
+    meat = claim("Ann eats meat only.", 3)
+    memory.write(reflection(["3"], meat, verdicts=[verdict(FISH[0].id, meat.id, "closes")]))
+    memory.write(WriteBatch(retract={meat.id: LATER}))
+
+    doubted = believed(memory)[FISH[0].id]
+    assert (doubted.closed_by, doubted.conflicts) == (None, (FISH[1].id,))
+
+
 # ---- any sequence of writes
 
 TEXTS = [
@@ -231,7 +356,9 @@ TEXTS = [
 ]  # fmt: skip
 VALUES = st.tuples(st.sampled_from(["Oslo", "Rome"]), st.integers(1, 9)).map(lambda v: ("home", *v))
 STATEMENTS = st.tuples(st.sampled_from(TEXTS), st.integers(1, 9)).map(lambda v: ("say", *v))
-REMOVALS = st.tuples(st.sampled_from(["forget", "retract", "resolve"]), st.integers(0, 9))
+REMOVALS = st.tuples(
+    st.sampled_from(["forget", "retract", "resolve", "leave", "think"]), st.integers(0, 9)
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -246,16 +373,24 @@ def test_any_sequence_of_writes_gives_the_same_thoughts_in_both(
 def apply(
     memory: ThoughtMemory, writes: Sequence[tuple[str, int] | tuple[str, str, int]]
 ) -> list[object]:
-    """Apply writes; return what is stored, without ids, which differ where a value is split."""
+    """Apply writes; return what is stored, without ids, which differ where a thought is split."""
     numbers = count(100)
+    claims: dict[str, Thought] = {}
     for kind, *details in writes:
         stored = [thought.id for thought in memory.thoughts()]
-        if kind in {"home", "say"}:
-            text, on = details
-            number = next(numbers)
-            made = home(str(text), number) if kind == "home" else claim(str(text), number)
-            times = dict.fromkeys(("said_at", "repeated_at", "valid_from"), day(int(on)))
-            think(memory, replace(made, **times))
+        if kind in {"home", "say", "leave"}:
+            number, on = next(numbers), int(details[-1])
+            text = str(details[0])
+            made = {"home": home(text, number), "say": claim(text, number)}
+            new = made.get(kind, leaving(number))
+            times = dict.fromkeys(("said_at", "repeated_at", "valid_from"), day(on))
+            claims[f"{number}"] = replace(new, **times)
+            think(memory, claims[f"{number}"])
+        elif kind == "think":  # about the turns that were queued again
+            for turn_id in memory.queue():
+                new = replace(claims[turn_id], id=f"{turn_id}, again {next(numbers)}")
+                verdicts = compare(memory.thoughts(), [new])
+                memory.write(reflection([turn_id], new, verdicts=verdicts))
         elif kind == "forget":
             memory.write(WriteBatch(forget=[str(100 + int(details[0]))]))
         elif kind == "retract" and stored:
@@ -265,7 +400,24 @@ def apply(
                 (thought.id, rival) for thought in memory.thoughts() for rival in thought.conflicts
             ]
             memory.write(WriteBatch(resolved_conflicts=[(*pair, True) for pair in pairs[:1]]))
+        check(memory)
     return summary(memory)
+
+
+def check(memory: ThoughtMemory) -> None:
+    """Assert what holds after every write."""
+    thoughts = believed(memory)
+    for thought in thoughts.values():
+        assert thought.sources
+        assert thought.id not in thought.conflicts
+        closers, at = 0, thought
+        while at.closed_by is not None:
+            closers += 1
+            assert closers <= len(thoughts)  # no circle
+            closer = thoughts[at.closed_by]  # it is stored, and believed
+            assert at.closed_at is not None
+            assert at.closed_at >= at.said_at
+            at = closer
 
 
 def summary(memory: ThoughtMemory) -> list[object]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from thinkers import Reader
 import memkit
 from memkit import protocols
 from memkit.background.maintenance import Settings
+from memkit.background.reflection import PostThinking
 from memkit.memory import Memory
-from memkit.protocols import WriteBatch
+from memkit.protocols import Relation, ThoughtPair, WriteBatch
 from memkit.records import Scope, Turn, day
 
 SAID = [
@@ -179,6 +180,75 @@ def test_a_file_of_0_4_0_is_written_to_like_a_new_one(memory_of_0_4_0: Memory) -
 
     assert len(memory.thoughts(user_id="ines")) == before - 1
     assert memory.doctor() == []
+
+
+def test_the_thoughts_of_a_slot_keep_their_history(memory_of_0_4_0: Memory) -> None:
+    memory = memory_of_0_4_0
+    by_text = {thought.text: thought for thought in memory.thoughts(user_id="ines")}
+    now = by_text["Ines moved to Sheffield last Friday (2026-05-08)."]
+    leeds, sheffield = memory.history(now.id, user_id="ines")
+
+    assert (leeds.text, leeds.closed_by, leeds.kind) == ("Ines lives in Leeds.", now.id, "fact")
+    assert leeds.closed_at == sheffield.said_at
+    then = memory.thoughts(user_id="ines", as_of=leeds.said_at)
+    assert "Ines lives in Leeds." in [thought.text for thought in then]
+    memory.forget(user_id="ines", turn_ids=["t8"])  # Ines moved to Sheffield
+    assert "Ines lives in Leeds." in [t.text for t in memory.thoughts(user_id="ines")]
+
+
+def test_a_thought_of_0_4_0_is_closed_and_merged_like_a_new_one(
+    memory_of_0_4_0: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = memory_of_0_4_0
+    allergy = next(t for t in memory.thoughts(user_id="ines") if "walnuts" in t.text)
+    work = next(t for t in memory.thoughts(user_id="ines") if "teacher" in t.text)
+
+    class Closes(Reader):
+        def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
+            return [
+                "closes" if pair.older.id == work.id and "works" in pair.newer.text else "keeps"
+                for pair in pairs
+            ]
+
+    new = PostThinking(
+        store=memory.store, embedder=memory.embedder, thinker=Closes(), clock=memory.clock,
+        seconds=60,
+    )  # fmt: skip
+    monkeypatch.setattr(memory._maintenance, "_reflection", new)
+    memory.think(user_id="ines")
+    said = ("Ines is allergic to walnuts.", "Ines works as a baker now.")
+    memory.remember([Turn(text=text, name="Ines") for text in said], user_id="ines")
+    memory.think(user_id="ines")
+
+    thoughts = {thought.id: thought for thought in memory.thoughts(user_id="ines")}
+    assert thoughts[allergy.id].support == allergy.support + 1
+    assert work.id not in thoughts
+    assert memory.history(work.id, user_id="ines")[-1].text == said[1]
+    assert memory.doctor() == []
+
+
+def test_of_0_4_0s_conflicts_those_of_an_assistants_later_words_are_dropped(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ines.db"
+    shutil.copy(DATA / "memory_0_4_0.sqlite", path)
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE thoughts SET role = 'assistant' WHERE text LIKE '%teacher%'")
+    for older, newer in (("walnuts", "teacher"), ("walnuts", "sencha"), ("teacher", "sencha")):
+        raw.execute(
+            "INSERT INTO conflicts SELECT o.seq, n.seq FROM thoughts o, thoughts n"
+            " WHERE o.text LIKE ? AND n.text LIKE ?", (f"%{older}%", f"%{newer}%"),
+        )  # fmt: skip
+    raw.commit()
+    raw.close()
+
+    store = SQLiteStore(str(path), None)
+    pairs = [(old.text, new.text) for old, new in store.conflicts(Scope(user_id="ines"))]
+    tea = "Ines's favourite tea is sencha."
+    assert sorted(pairs) == [
+        ("Ines is allergic to walnuts.", tea), ("Ines works as a teacher now.", tea),
+    ]  # fmt: skip
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,14 @@ import memkit
 from memkit import Turn
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory
+from memkit.protocols import Relation, ThoughtPair
 from memkit.records import Claim, Role, Source, Thought
 from memkit.testing import HashEmbedder
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 _LIVES = re.compile(r"I live in (\w+)")
+_LEAVES = re.compile(r"I moved away")  # ends where the speaker lived
+_MAY_LEAVE = re.compile(r"I might move")  # puts where the speaker lives in doubt
 
 
 def day(n: float) -> datetime:
@@ -28,18 +31,31 @@ def claim(turn: Turn, text: str, start: int = 0, end: int | None = None, **rest:
 
 
 def claims(turn: Turn) -> list[Claim]:
-    """Where the speaker lives is a slot; every other line of a turn stands for itself."""
+    """Return every line of a turn as a claim in its own words."""
     found, start = [], 0
     for line in turn.text.splitlines(keepends=True):
         end, said = start + len(line.rstrip()), line.strip()
-        if lives := _LIVES.match(said):
-            text = f"{turn.name} lives in {lives[1]}."
-            about = {"head": turn.name, "relation": "lives in", "tail": lives[1]}
-            found.append(claim(turn, text, start, end, slot=f"{turn.name} lives in", **about))
-        elif said:
-            found.append(claim(turn, said, start, end, head=turn.name))
+        if said:
+            kind = "denial" if _LEAVES.match(said) else "fact"
+            city = lives[1] if (lives := _LIVES.match(said)) else None
+            found.append(claim(turn, said, start, end, kind=kind, tail=city))
         start += len(line)
     return found
+
+
+def relation(pair: ThoughtPair) -> Relation:
+    """Return what newer words do to older ones: nobody lives in two cities or eats no fish."""
+    older, newer = pair.older, pair.newer
+    if older.said_by != newer.said_by:
+        return "keeps"
+    if was := _LIVES.match(older.text):
+        if now := _LIVES.match(newer.text):
+            return "same" if now[1] == was[1] else "closes"
+        if _LEAVES.match(newer.text):
+            return "closes"
+        if _MAY_LEAVE.match(newer.text):
+            return "doubts"
+    return "doubts" if {older.text, newer.text} == {turn.text for turn in FISH} else "keeps"
 
 
 class Reader:
@@ -47,6 +63,7 @@ class Reader:
 
     def __init__(self, read: Callable[[Turn], list[Claim]] = claims) -> None:
         self.batches: list[list[str]] = []  # ids of turns
+        self.pairs: list[tuple[str, str]] = []  # texts of the thoughts compared
         self._read = read
 
     @property
@@ -56,6 +73,10 @@ class Reader:
     def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:  # noqa: ARG002
         self.batches.append([str(turn.id) for turn in turns])
         return [claim for turn in turns for claim in self._read(turn)]
+
+    def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
+        self.pairs += [(pair.older.text, pair.newer.text) for pair in pairs]
+        return [relation(pair) for pair in pairs]
 
 
 class Fails(Reader):

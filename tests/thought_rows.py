@@ -129,7 +129,6 @@ class InDictionaries:
         self,
         *,
         ids: Sequence[str] = (),
-        attribute: str | None = None,
         turn_ids: Sequence[str] = (),
         closed_by: Sequence[str] = (),
     ) -> list[Thought]:
@@ -137,7 +136,6 @@ class InDictionaries:
             self._found(thought)
             for thought in self._thoughts.values()
             if thought.id in ids
-            or (attribute is not None and thought.slot == attribute)
             or set(turn_ids) & set(thought.turn_ids)
             or thought.closed_by in closed_by
         ]
@@ -146,7 +144,7 @@ class InDictionaries:
         pairs = [
             (self._found(thought), float(self._vectors[thought.id] @ vector))
             for thought in self._thoughts.values()
-            if thought.slot is None and thought.closed_by is None and thought.retracted_at is None
+            if thought.closed_by is None and thought.retracted_at is None
         ]
         return sorted(pairs, key=lambda pair: -pair[1])[:k]
 
