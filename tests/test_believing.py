@@ -54,7 +54,9 @@ def shown(thoughts: Sequence[Thought]) -> str:
         pytest.param(
             "I live in Leeds.",
             "I moved to decaf.",
-            marks=pytest.mark.xfail(reason="in doubt, not ended: too few such pairs in training"),
+            marks=pytest.mark.xfail(
+                strict=True, reason="in doubt, not ended: too few such pairs in training"
+            ),
         ),
         ("My car is a Fiat.", "My car is in the garage."),
     ],
