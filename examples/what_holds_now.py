@@ -27,7 +27,7 @@ def main() -> None:
         for thought in memory.thoughts(user_id="ann", as_of=summer):
             print(f"  {thought.text}")
 
-        (home,) = memory.recall("Where does Ann live?", user_id="ann", k=1, kind="thought")
+        (home,) = memory.recall("Which city did I move to?", user_id="ann", k=1, kind="thought")
         thoughts = memory.thoughts(user_id="ann")
         now = next(thought for thought in thoughts if thought.text == home.text)
         print("How it came about:")

@@ -31,7 +31,7 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^would go: turns 1, chunks 1, thoughts 1, summaries 2$",
         r"^gone: turns 1, chunks 1, thoughts 1, summaries 2$",
         r"^turns: \['My sister Mia is a nurse\.'\]$",
-        r"^thoughts: \[\"The user's sister Mia is a nurse\.\"\]$",
+        r"^thoughts: \['My sister Mia is a nurse\.'\]$",
         r"^summary: User: My sister Mia is a nurse\.$",
         r"^recalled: \['My sister Mia is a nurse\.'\]$",
         r"^doctor: \[\]$",
@@ -71,12 +71,12 @@ SHOWS: Mapping[str, Sequence[str]] = {
     ],
     "what_holds_now": [
         r"^What holds now:$",
-        r"^  The user moved to Bergen last Friday \(2025-09-19\)\.$",
+        r"^  I moved to Bergen last Friday \(2025-09-19\)!$",
         r"^What held in July 2025:$",
-        r"^  The user lives in Oslo, by the harbour\.$",
-        r"^  2025-03-01 to 2025-09-19: The user lives in Oslo",
+        r"^  I live in Oslo, by the harbour\.$",
+        r"^  2025-03-01 to 2025-09-19: I live in Oslo",
         r"^    said by the user on 2025-03-01: 'I live in Oslo, by the harbour\.'$",
-        r"^  2025-09-19 to today: The user moved to Bergen",
+        r"^  2025-09-19 to today: I moved to Bergen",
     ],
     "your_own_memory_on_the_card": [
         rf"^{metric} +{system} +\d\.\d\d  \((no interval|\d\.\d\d–\d\.\d\d), n = \d+\)$"

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -140,3 +141,25 @@ def test_two_open_memories_see_each_others_thoughts(tmp_path: Path) -> None:
                 assert len(found) == n + 1
         assert known(one) == known(other)
         assert one.doctor() == other.doctor() == []
+
+
+LEFT_OPEN = """
+import time
+import memkit
+from memkit.testing import HashEmbedder
+from memkit.thoughts.reader import bundled_reader
+
+memory = memkit.open(":memory:", embedder=HashEmbedder())
+memory.remember(["I live in Ghent. " * 30] * 32, user_id="ann")
+while "_network" not in vars(bundled_reader()):
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("last", ["", "memory.close()"])
+def test_a_script_that_leaves_while_its_thinker_works_exits_cleanly(last: str) -> None:
+    """PyTorch in a daemon thread would end the process with an abort, its memory open or closed."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN + last], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "terminate" in done.stderr) == (0, False), done.stderr

@@ -1,5 +1,6 @@
 """Threads for work off the hot path: one background worker, and calls with a time limit."""
 
+import atexit
 import threading
 import time
 import weakref
@@ -10,6 +11,7 @@ from memkit.errors import ModelError
 
 _T = TypeVar("_T")
 _POLL_S = 0.1  # seconds between two checks of `is_stopped`
+_LAST_WAIT_S = 30.0  # for calls that still run when the interpreter ends
 
 
 class Worker:
@@ -28,6 +30,7 @@ class Worker:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self.stopped = False
+        _workers.add(self)
 
     def wake(self, user_id: str, *, after_s: float = 0) -> None:
         """Schedule the job for this user; returns at once."""
@@ -101,7 +104,9 @@ def run_with_timeout(
         outcome.append(result_or_error(call))
         done.set()
 
-    threading.Thread(target=run, name="memkit call", daemon=True).start()
+    thread = threading.Thread(target=run, name="memkit call", daemon=True)
+    _calls.add(thread)
+    thread.start()
     deadline = time.monotonic() + seconds
     while not done.wait(_POLL_S):
         if is_stopped():
@@ -109,3 +114,21 @@ def run_with_timeout(
         if time.monotonic() > deadline:
             return ModelError(f"no answer within {seconds:g} s; the call was abandoned")
     return outcome[0]
+
+
+_workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+_calls: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
+
+
+@atexit.register
+def _finish() -> None:
+    """Stop all workers before the interpreter ends, and let their last calls return.
+
+    Until Python 3.13 a daemon thread that is inside PyTorch (2.13.0) when the interpreter ends
+    takes the process with it: "terminate called without an active exception", exit status 134.
+    """
+    for worker in list(_workers):
+        worker.stop()
+    deadline = time.monotonic() + _LAST_WAIT_S
+    for thread in list(_calls):
+        thread.join(max(0.0, deadline - time.monotonic()))
