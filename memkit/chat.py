@@ -19,6 +19,7 @@ from memkit.prompt import (
     Prompt,
     compose,
     history_messages,
+    remove_echo,
     strip_memory_block,
 )
 from memkit.protocols import Model
@@ -128,7 +129,8 @@ class Chat:
                 yield piece
         finally:
             pieces.close()
-            reply = "".join(reply_pieces).strip()
+            reply = strip_memory_block("".join(reply_pieces).strip(), self.memory.signer)
+            reply = remove_echo(reply, prompt.memory)
             if reply:
                 self._remember("assistant", reply)
             if self.model.usage is not None and self.model.usage is not usage_before:
@@ -157,7 +159,9 @@ class Chat:
         ids = self.memory.remember(message, user_id=scope.user_id, session_id=scope.session_id)
         if ids:
             self._turn_ids += ids
-            self.history.append({"role": role, "content": strip_memory_block(text)})
+            self.history.append(
+                {"role": role, "content": strip_memory_block(text, self.memory.signer)}
+            )
 
 
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from memkit.embedders import embed_checked
 from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, TurnConflict
-from memkit.prompt import strip_memory_block
+from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
 from memkit.records import Chunk, Scope, Turn
 
@@ -19,11 +19,16 @@ _KINDS = "a string, a message dict or a Turn"
 _NAME_LENGTH = 40  # characters of a speaker's name in front of a chunk
 
 
-def to_turns(messages: Message | Iterable[Message], scope: Scope, now: datetime) -> list[Turn]:
+def to_turns(
+    messages: Message | Iterable[Message],
+    scope: Scope,
+    now: datetime,
+    signer: BlockSigner | None = None,
+) -> list[Turn]:
     """Return checked, complete turns for anything that `remember` takes.
 
-    Memory blocks that memkit put into a prompt are removed. Raises InvalidInput, with the number of
-    the message.
+    Memory blocks that `signer` signed are removed. Raises InvalidInput, with the number of the
+    message.
     """
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
@@ -33,7 +38,7 @@ def to_turns(messages: Message | Iterable[Message], scope: Scope, now: datetime)
     for n, message in enumerate(messages):
         try:
             turn = _to_turn(message)
-            text = strip_memory_block(turn.text)
+            text = strip_memory_block(turn.text, signer)
             if text.strip():
                 turns.append(_complete(replace(turn, text=text), scope, now))
         except InvalidInput as error:

@@ -1,5 +1,6 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -138,6 +139,8 @@ class Memory(Displayable):
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store, self.embedder, self.clock = store, embedder, clock
+        # a store written for 0.6 has no secret: blocks are then recognised in this process only
+        self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
         reflection = PostThinking(
             store=store, embedder=embedder, thinker=thinker or LearnedThinker(), judge=judge,
@@ -166,11 +169,12 @@ class Memory(Displayable):
         """Store messages, all of them or none, and return the turns' ids in order.
 
         A message is a string, a message dict or a `Turn`. The same id with the same text again is a
-        no-op. Memory blocks that memkit put into a prompt are left out. Turns are searchable when
-        this returns. Cost: one embedding call.
+        no-op. Memory blocks of `context` are left out; they are recognised by their signature, in
+        every process that opens this memory. Turns are searchable when this returns. Cost: one
+        embedding call.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        turns = ingest.to_turns(messages, scope, self.clock())
+        turns = ingest.to_turns(messages, scope, self.clock(), self.signer)
         if not turns:
             return []
         batch = ingest.build_write_batch(turns, self.embedder)
@@ -266,12 +270,12 @@ class Memory(Displayable):
         result = recall(self.store, self.embedder, scope, recall_query)
         summaries = [] if as_of else self.summaries(user_id=user_id)
         derived, hits = prompt.select_within_budget(
-            [*summaries, *result.thoughts], result.hits, budget_tokens, count
+            [*summaries, *result.thoughts], result.hits, budget_tokens, count, self.signer
         )
         # only chunks that the block shows count as retrieved
         chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in hits]
         self._maintenance.record_retrieval(scope, chunk_ids)
-        text = prompt.format_memory_block(derived, hits)
+        text = prompt.format_memory_block(derived, hits, self.signer)
         return Context(
             text=text,
             tokens=count(text) if text else 0,
@@ -347,7 +351,8 @@ class Memory(Displayable):
         scope = Scope(user_id=user_id)
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
-        turns = ingest.to_turns(Turn(text=text, name=name, said_at=said_at), scope, now)
+        turn = Turn(text=text, name=name, said_at=said_at)
+        turns = ingest.to_turns(turn, scope, now, self.signer)
         if not turns:
             raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
         batch = ingest.build_write_batch(turns, self.embedder)

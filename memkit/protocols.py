@@ -324,6 +324,10 @@ class Upkeep(Protocol):
 class Backend(Store, Upkeep, Protocol):
     """A complete store, as `memkit.open` needs it."""
 
+    @property
+    def secret(self) -> bytes:
+        """Random bytes of this memory, the same whenever it is opened; they sign memory blocks."""
+
 
 class Embedder(Protocol):
     """Turns text into unit-length vectors."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from memkit.background.maintenance import Settings
 from memkit.memory import Memory, open
+from memkit.prompt import BlockSigner
 from memkit.protocols import Embedder, Fingerprint, Messages, Vectors
 from memkit.records import Claim, Source, Turn, Usage
 from memkit.thoughts.clauses import clauses
@@ -34,7 +35,11 @@ def open_memory(
     """
     settings = settings or Settings(background=False)
     options.setdefault("thinker", ClauseThinker())
-    return open(url, embedder=embedder or HashEmbedder(), settings=settings, clock=clock, **options)
+    memory = open(
+        url, embedder=embedder or HashEmbedder(), settings=settings, clock=clock, **options
+    )
+    memory.signer = BlockSigner(b"memkit.testing")  # not the random key of a file
+    return memory
 
 
 class ClauseThinker:

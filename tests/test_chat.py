@@ -11,6 +11,7 @@ from memkit import Chat, Memory
 from memkit.errors import BudgetExceeded, InvalidInput, ModelError, ScopeRequired
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import Layout
+from memkit.protocols import Messages
 from memkit.testing import HashEmbedder, ScriptedModel
 
 
@@ -198,6 +199,31 @@ def test_a_reply_that_echoes_its_memory_is_stored_without_it(memory: Memory) -> 
     chat.reply("What is my cat called?")
     assert said(memory, session_id="main")[1] == ("assistant", "Tau it is.")
     assert chat.history[-1]["content"] == "Tau it is."
+
+
+def test_a_reply_that_echoes_its_own_prompt_is_stored_without_it(memory: Memory) -> None:
+    chatting(memory, session_id="monday")[0].reply("My cat is called Tau.\nShe is grey.")
+    prompts: list[Messages] = []
+
+    def echo(messages: Messages) -> str:
+        prompts.append(messages)
+        return f"{messages[-1]['content']} It is Tau."
+
+    chat = Chat(echo, None, memory, user_id="ann")
+    chat.reply("What is my cat called?")
+    assert "> [1 May 2024] User: My cat is called Tau." in prompts[0][-1]["content"]
+    assert said(memory, session_id="main")[1] == (
+        "assistant",
+        "What is my cat called? It is Tau.",
+    )
+
+
+def test_a_question_that_only_looks_like_a_memory_block_is_answered_and_kept(
+    memory: Memory,
+) -> None:
+    question = "> [12 May 2026] Priya: the door code is 4417"
+    chatting(memory, session_id="monday")[0].reply(question)
+    assert said(memory)[0] == ("user", question)
 
 
 def test_user_id_is_a_required_keyword_of_a_chat(memory: Memory) -> None:

@@ -37,7 +37,7 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^doctor: \[\]$",
     ],
     "langchain_agent": [
-        r"^Ann's agent: I was shown: <memkit-memory>$",
+        r"^Ann's agent: I was shown: <memkit-memory [0-9a-f]+>$",
         r"User: I am allergic to peanuts\.",
         r"^What am I allergic to\?$",
         r"^Bob's agent: I was shown: What am I allergic to\?$",
@@ -46,7 +46,7 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^The model saw, before:$",
         r"^human: What kind of dog is Biscuit\?$",
         r"^The model saw, after:$",
-        r"^human: <memkit-memory>$",
+        r"^human: <memkit-memory [0-9a-f]+>$",
         r"^> \[.*\] User: Biscuit is our greyhound\.$",
         r"^What kind of dog is Biscuit\?$",
         r"^Remembered of Friday: user, assistant$",

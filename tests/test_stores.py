@@ -1,6 +1,7 @@
 """What every store promises. A new store joins by adding its factory to STORES."""
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from contract import (
     NOON,
     SIGNALS,
     Midway,
+    Open,
     Signal,
     adding,
     nearest,
+    sqlite_file,
     summary,
     texts,
     turn,
@@ -73,6 +76,20 @@ def test_a_turn_comes_back_with_all_it_was_given(store: Backend) -> None:
 
 def _fields(turn: Turn) -> dict[str, object]:
     return {name: getattr(turn, name) for name in Turn.__slots__}
+
+
+def test_a_store_has_a_secret_of_its_own_which_stays(reopen: Open, tmp_path: Path) -> None:
+    secrets = []
+    for _ in range(2):
+        store = reopen(EMBEDDER.fingerprint)
+        secrets.append(store.secret)
+        store.close()
+    (tmp_path / "other").mkdir()
+    other = sqlite_file(tmp_path / "other")
+    store = other(EMBEDDER.fingerprint)
+    assert secrets[0] == secrets[1] != store.secret
+    assert min(map(len, secrets)) >= 16
+    store.close()
 
 
 def test_writing_returns_how_many_turns_the_user_has(store: Backend) -> None:

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Literal
 
 from memkit.errors import ModelError
-from memkit.prompt import escape_role_markers
 from memkit.protocols import Counter, Model, Store, Summariser, Window
 from memkit.records import Scope, Summary, Turn
+from memkit.text.role_markers import escape_role_markers, speaker_label
 
 MAX_TOKENS = 60  # HEMA, 3.7
 OVERVIEW_EVERY = 100  # turns, HEMA 3.2
@@ -55,7 +55,9 @@ def summarise_next_turns(
     if not turns:
         return None
     through = turns[-1].position or 0
-    texts = [f"{turn.speaker}: {turn.text[:_MAX_CHARACTERS]}" for turn in turns]
+    texts = [
+        f"{speaker_label(turn.name, turn.role)}: {turn.text[:_MAX_CHARACTERS]}" for turn in turns
+    ]
     running = _next_version(
         summariser, previous, texts, tuple(turn.id or "" for turn in turns),
         level=1, through=through, now=now,

@@ -25,6 +25,7 @@ from memkit.cli.options import (
     parse_time,
 )
 from memkit.errors import InvalidInput
+from memkit.text.role_markers import escape_role_markers, known_markers
 from memkit.text.sanitise import one_line
 
 if TYPE_CHECKING:
@@ -169,8 +170,9 @@ def summary(
     for summary in summaries:
         names = ("level", "text", "tokens", "through")
         data = {name: getattr(summary, name) for name in names}
+        data["text"] = escape_role_markers(summary.text, known_markers(labels=False))
         data["created_at"] = summary.created_at.isoformat()
-        text = f"{'Lately' if summary.level == 1 else 'Before that'}: {summary.text}"
+        text = f"{'Lately' if summary.level == 1 else 'Before that'}: {data['text']}"
         output.print_result(data, text, as_json=json_)
     if not summaries:
         output.print_note(f"no summary yet: {user!r} has no turns")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from memkit.text.role_markers import escape_role_markers, speaker_label
 from memkit.text.sanitise import HARMFUL, one_line
 
 if TYPE_CHECKING:
@@ -66,18 +67,22 @@ _THOUGHT_FIELDS = (
     "conflicts",
 )  # fmt: skip
 
+_RECALLED = frozenset(("text", "name", "said_by", "head", "relation", "tail"))
+
 
 def hit_to_dict(hit: "Hit") -> dict[str, object]:
     """Return a hit as a JSON object."""
-    return {name: _to_json_value(getattr(hit, name)) for name in _HIT_FIELDS}
+    return {name: _to_json_value(name, getattr(hit, name)) for name in _HIT_FIELDS}
 
 
 def thought_to_dict(thought: "Thought") -> dict[str, object]:
     """Return a thought as a JSON object."""
-    return {name: _to_json_value(getattr(thought, name)) for name in _THOUGHT_FIELDS}
+    return {name: _to_json_value(name, getattr(thought, name)) for name in _THOUGHT_FIELDS}
 
 
-def _to_json_value(value: Any) -> object:
+def _to_json_value(name: str, value: Any) -> object:
+    if name in _RECALLED and value is not None:  # the reader may put it into a prompt
+        return escape_role_markers(value)
     if isinstance(value, tuple):  # of ids, or of sources
         return [item if isinstance(item, str) else asdict(item) for item in value]
     if isinstance(value, Mapping):
@@ -92,12 +97,13 @@ def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
         largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
         shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
         text = f"{hit.text}\n({' + '.join(shares)})" if explain else hit.text
-        rows.append([f"{hit.relevance:.3f}", f"{hit.said_at:%Y-%m-%d}", hit.speaker, text])
+        speaker = speaker_label(hit.name, hit.role)
+        rows.append([f"{hit.relevance:.3f}", f"{hit.said_at:%Y-%m-%d}", speaker, text])
     print_table(["relevance", "date", "speaker", "text"], rows)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows on stdout; the cells' text is never parsed as Rich markup."""
+    """Print rows on stdout: role markers are escaped, Rich markup is never parsed."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -107,7 +113,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         last = n == len(columns) - 1
         grid.add_column(Text(column), overflow="fold", no_wrap=not last and column != "speaker")
     for row in rows:
-        grid.add_row(*(Text(strip_controls(cell)) for cell in row))
+        grid.add_row(*(Text(strip_controls(escape_role_markers(cell))) for cell in row))
     _console().print(grid)
 
 

@@ -40,6 +40,7 @@ from memkit.integrations.messages import to_message, to_turn
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.protocols import Counter
 from memkit.records import Hit, Scope
+from memkit.text.role_markers import escape_role_markers, speaker_label
 
 __all__ = [
     "ChatMemkit",
@@ -203,7 +204,8 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Remember messages, all of them or none."""
-        turns, scope = [to_turn(message) for message in messages], self._scope
+        turns = [to_turn(message, self._memory.signer) for message in messages]
+        scope = self._scope
         self._memory.remember(turns, user_id=scope.user_id, session_id=scope.session_id)
 
     def clear(self) -> None:
@@ -215,6 +217,8 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
 class MemkitRetriever(BaseRetriever):
     """Retrieves turns as documents: the text, with time and speaker in the metadata.
+
+    Role markers in the text are escaped, because a chain puts it into a prompt.
 
     The fields are the arguments of `Memory.recall`. `invoke` takes them too, for one question:
     `retriever.invoke("Where does she live?", k=3)`.
@@ -249,7 +253,9 @@ class MemkitRetriever(BaseRetriever):
 def _document(hit: Hit) -> Document:
     metadata = {
         "turn_ids": list(hit.turn_ids), "said_at": hit.said_at.isoformat(), "role": hit.role,
-        "speaker": hit.speaker, "session_id": hit.session_id, "kind": hit.kind,
-        "relevance": hit.relevance, "explain": dict(hit.explain),
+        "speaker": speaker_label(hit.name, hit.role), "session_id": hit.session_id,
+        "kind": hit.kind, "relevance": hit.relevance, "explain": dict(hit.explain),
     }  # fmt: skip
-    return Document(id=hit.turn_ids[0], page_content=hit.text, metadata=metadata)
+    return Document(
+        id=hit.turn_ids[0], page_content=escape_role_markers(hit.text), metadata=metadata
+    )

@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("LangGraph is not installed: pip install 'langgraph>=1'") from error
 
 from memkit.memory import Memory
-from memkit.prompt import strip_memory_block
+from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
 
@@ -106,7 +106,7 @@ class MemkitStore(BaseStore):
             "created_at": created_at.isoformat(),
         }  # fmt: skip
         return Turn(
-            text=_indexed_text(op),
+            text=_indexed_text(op, self._memory.signer),
             role="tool",
             said_at=now,
             session_id=_session_id(op.namespace, op.key),
@@ -187,11 +187,11 @@ def _session_id(namespace: Namespace, key: str) -> str:
     return json.dumps([*namespace, key])
 
 
-def _indexed_text(op: PutOp) -> str:
+def _indexed_text(op: PutOp, signer: BlockSigner) -> str:
     """Return the text by which an item is searched: the indexed fields, or else its key."""
     fields = [] if op.index is False else op.index or _ALL_FIELDS
     texts = [text for field in fields for text in get_text_at_path(op.value, field)]
-    return strip_memory_block("\n".join(texts)).strip() or op.key
+    return strip_memory_block("\n".join(texts), signer).strip() or op.key
 
 
 def _to_item(turn: Turn) -> SearchItem:

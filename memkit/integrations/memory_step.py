@@ -25,10 +25,11 @@ from memkit.integrations.messages import (
 from memkit.memory import Memory
 
 # LangChain's models do not reveal their chat templates
-from memkit.models.fallback_template import MESSAGE_TOKENS, escape_role_markers
+from memkit.models.fallback_template import MESSAGE_TOKENS
 from memkit.prompt import SHOWN_ROLES
 from memkit.protocols import Counter
 from memkit.records import Scope, Turn
+from memkit.text.role_markers import escape_role_markers
 
 _RECENT = 200  # newest turns of the session that are compared with the prompt's messages
 _HISTORY_SHARE = 0.25  # of the budget; memory gets the remaining 0.75, as in `prompt.compose`
@@ -81,7 +82,7 @@ class MemoryStep:
         last = [] if has_replies else self._last_turns(recent)
         history, unanswered = _as_messages(last)
         # what the prompt shows already is not recalled into it again
-        texts = {spoken_text(message) for message in messages}
+        texts = {spoken_text(message, self.memory.signer) for message in messages}
         without = [turn.id or "" for turn in recent if turn in last or turn.text in texts]
         question = messages[newest]
         block = self._block(
@@ -101,7 +102,12 @@ class MemoryStep:
 
         A question with an id is remembered once, however often its chain is retried.
         """
-        turns = [_to_scoped_turn(message, scope) for message in messages if _is_said(message)]
+        signer = self.memory.signer
+        turns = [
+            _to_scoped_turn(to_turn(message, signer), message, scope)
+            for message in messages
+            if _is_said(message)
+        ]
         self.memory.remember(turns, user_id=scope.user_id, session_id=scope.session_id)
 
     def remember_replies(self, replies: Sequence[BaseMessage], scope: Scope) -> None:
@@ -129,16 +135,16 @@ class MemoryStep:
         recalled = self.memory._recollect(question, user_id=user_id, k=self.k, without=without)
         summaries = self.memory.summaries(user_id=user_id)
         fitted = prompt.select_within_budget(
-            [*summaries, *recalled.thoughts], recalled.hits, room, self._count
+            [*summaries, *recalled.thoughts], recalled.hits, room, self._count, self.memory.signer
         )
-        return escape_role_markers(prompt.format_memory_block(*fitted))
+        return prompt.format_memory_block(*fitted, self.memory.signer)
 
     def _count(self, text: str) -> int:
-        return (self.count or self.memory.embedder.count)(escape_role_markers(text))
+        return (self.count or self.memory.embedder.count)(text)
 
     def _cost(self, turn: Turn) -> int:
         (message,) = prompt.history_messages([turn])
-        return self._count(message["content"]) + MESSAGE_TOKENS
+        return self._count(escape_role_markers(message["content"])) + MESSAGE_TOKENS
 
 
 def unanswered_messages(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -155,9 +161,8 @@ def _is_said(message: BaseMessage) -> bool:
     return role != "system" and (role != "assistant" or bool(spoken_text(message)))
 
 
-def _to_scoped_turn(message: BaseMessage, scope: Scope) -> Turn:
-    """Convert a message to a turn whose id is the same when a chain is retried."""
-    turn = to_turn(message)
+def _to_scoped_turn(turn: Turn, message: BaseMessage, scope: Scope) -> Turn:
+    """Return a message's turn with an id that is the same when a chain is retried."""
     if not message.id or is_reply(message):
         return turn  # LangChain's cache returns the same reply for every repetition of a question
     # the session too, because another one may use the same message id

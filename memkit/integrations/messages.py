@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from memkit._moved import serve_old_names
 from memkit.errors import InvalidTurn
-from memkit.prompt import strip_memory_block
+from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.records import Role, Turn
 
 Content = str | list[str | dict[Any, Any]]
@@ -46,12 +46,13 @@ _SILENT = frozenset(  # content parts that are neither said nor shown to anybody
 )  # fmt: skip
 
 
-def to_turn(message: BaseMessage) -> Turn:
+def to_turn(message: BaseMessage, signer: BlockSigner | None = None) -> Turn:
     """Convert a message to a turn that can be remembered.
 
     The turn's text is the message's text, with placeholders for what is not text: "[image]",
-    "get_weather({…})". A field that JSON cannot hold is left out, and a warning names it. Raises
-    InvalidTurn if the message says nothing (a `RemoveMessage`).
+    "get_weather({…})". Memory blocks that `signer` signed (`memory.signer`) are left out. A field
+    that JSON cannot hold is left out, and a warning names it. Raises InvalidTurn if the message
+    says nothing (a `RemoveMessage`).
     """
     message, role = message_chunk_to_message(message), role_of(message)
     if role is None:
@@ -59,8 +60,8 @@ def to_turn(message: BaseMessage) -> Turn:
             f"a message of the type {message.type!r} says nothing that could be remembered; leave "
             "it out"
         )
-    content = _without_memory(message.content)
-    text = spoken_text(message) or _EMPTY
+    content = _without_memory(message.content, signer)
+    text = spoken_text(message, signer) or _EMPTY
     name = _replace_surrogates(message.name or "").replace("\0", "") or None
     fields: dict[str, Any] = {"id": message.id}  # None too: a message without id comes back so
     if content != text:
@@ -126,12 +127,12 @@ def content_text(content: Content) -> str:
     return "\n".join(text for text in texts if isinstance(text, str) and text.strip())
 
 
-def spoken_text(message: BaseMessage) -> str:
+def spoken_text(message: BaseMessage, signer: BlockSigner | None = None) -> str:
     """Return a message's text with placeholders for what it shows and calls; "" if nothing.
 
-    Reasoning and memory blocks that memkit put into the message are left out.
+    Reasoning and memory blocks that `signer` signed are left out.
     """
-    content = _without_memory(message.content)
+    content = _without_memory(message.content, signer)
     lines = [
         f"[{str(part.get('type', 'part')).removesuffix('_url')}]"  # "image_url" → "[image]"
         for part in (content if isinstance(content, list) else [])
@@ -172,14 +173,15 @@ def _other_fields(message: BaseMessage) -> dict[str, Any]:
     }
 
 
-def _without_memory(content: Content) -> Content:
+def _without_memory(content: Content, signer: BlockSigner | None) -> Content:
     """Return content without memory blocks, which are not remembered again."""
     if isinstance(content, str):
         # `remember` drops a message that is only a block
-        return strip_memory_block(content) or content
+        return strip_memory_block(content, signer) or content
     return [
-        strip_memory_block(part) if isinstance(part, str)
-        else part | {"text": strip_memory_block(part["text"])} if isinstance(part.get("text"), str)
+        strip_memory_block(part, signer) if isinstance(part, str)
+        else part | {"text": strip_memory_block(part["text"], signer)}
+        if isinstance(part.get("text"), str)
         else part
         for part in content
     ]  # fmt: skip

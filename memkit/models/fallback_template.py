@@ -4,28 +4,17 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from memkit import prompt
 from memkit.models.generation import LastUsage
 from memkit.protocols import Counter, Messages
 from memkit.records import Usage
+from memkit.text.role_markers import escape_role_markers, known_markers
 
 MESSAGE_TOKENS = 8  # most tokens that a common chat template adds per message
 _PROMPT_TOKENS = 64  # most tokens that it adds per prompt: some templates have a preamble
 # a word of ASCII letters with the space before it: " hello" in "say hello!", but not in "h3llo"
 _WORD = re.compile(r"( ?)(?<![A-Za-z0-9])([A-Za-z]{1,24})(?![A-Za-z0-9])")
 
-# role markers and special tokens of the common chat templates, such as "<|im_start|>"
-ROLE_MARKERS = re.compile(
-    r"<[|｜][^\s<>|｜]{1,64}[|｜]?>|<[^\s<>|｜]{1,64}[|｜]>"  # ChatML, Llama 3, Phi, DeepSeek, …
-    r"|\[\|[^\s|]{1,64}\|\]"  # EXAONE: "[|user|]"
-    # Llama 2 and Mistral: "[INST]", "<<SYS>>"
-    r"|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|IMG)\]"
-    # Gemma and Qwen: "<start_of_turn>", "<tool_call>"
-    r"|</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tool_call|tool_response"
-    r"|[BE]OS_TOKEN)>"
-    r"|###[ \t]*(?:Instruction|Input|Response|System|Human|User|Assistant):"  # Alpaca
-    r"|\b(?:SYSTEM|USER|ASSISTANT):"  # Vicuna
-)
+ROLE_MARKERS = known_markers()  # the name in 0.4.0; until 1.0
 
 
 def estimate_tokens(text: str) -> int:
@@ -42,11 +31,6 @@ def estimate_tokens(text: str) -> int:
 def estimate_prompt_tokens(messages: Messages, count: Callable[[str], int]) -> int:
     """Return an upper estimate of a prompt's tokens under any common chat template."""
     return _PROMPT_TOKENS + sum(MESSAGE_TOKENS + count(message["content"]) for message in messages)
-
-
-def escape_role_markers(text: str) -> str:
-    """Return `text` with a space inside each role marker of the common chat templates."""
-    return prompt.escape_role_markers(text, ROLE_MARKERS)
 
 
 class EstimatingModel:
@@ -71,7 +55,7 @@ class EstimatingModel:
         return estimate_prompt_tokens(messages, self._count_text)
 
     def escape_role_markers(self, text: str) -> str:
-        """Return `text` with a space inside each role marker of the common chat templates."""
+        """Return `text` with a space inside each role marker of all known chat templates."""
         return escape_role_markers(text)
 
     neutralise = escape_role_markers  # the name in 0.4.0; until 1.0

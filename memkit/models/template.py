@@ -7,8 +7,8 @@ from typing import Any
 
 from memkit._moved import serve_old_names
 from memkit.errors import InvalidInput, ModelError
-from memkit.prompt import escape_role_markers
 from memkit.protocols import Messages
+from memkit.text.role_markers import escape_role_markers, fold
 
 PLAIN_STOPS = ("\nUser:", "\nAssistant:")  # end a reply of a model without a chat template
 _PLAIN_PREFIX = {"system": "", "user": "User: ", "assistant": "Assistant: "}
@@ -64,15 +64,16 @@ class Template:
             for part in parts:
                 # a bracketed marker, or else any part with punctuation such as "USER:"
                 markers |= set(_BRACKETED.findall(part) or re.findall(r".*\W.*", part))
-        stripped = {marker.strip() for marker in markers}
+        stripped = {fold(marker).strip() for marker in markers}
         longest_first = sorted((m for m in stripped if len(m) > 1), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        flags = re.IGNORECASE if _lowers_case(tokenizer) else re.NOFLAG
+        return re.compile("|".join(map(re.escape, longest_first)), flags) if longest_first else None
 
     def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside everything that could open or close a role."""
         if self.is_plain:
             text = _PLAIN_ROLE.sub(r"\1\2 :", text)
-        return escape_role_markers(text, self.role_markers)
+        return escape_role_markers(text, self.role_markers) if self.role_markers else text
 
     def render(self, messages: Messages) -> str:
         """Return the prompt's text up to where the reply begins."""
@@ -121,6 +122,12 @@ class Template:
             ) from error
         if with_tools == self._apply(probe):
             raise InvalidInput("this model's chat template does not show tools; leave them out")
+
+
+def _lowers_case(tokenizer: Any) -> bool:
+    """Return whether a tokenizer reads "<|IM_START|>" as "<|im_start|>"."""
+    normalizer = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
+    return normalizer is not None and normalizer.normalize_str("A") == "a"
 
 
 def _probe(*roles: str) -> Messages:

@@ -26,6 +26,7 @@ from memkit.protocols import (
 )
 from memkit.records import Claim, ClaimKind, Source, Thought, Turn, day
 from memkit.text.relative_dates import since
+from memkit.text.role_markers import speaker_label
 from memkit.text.words import sentences
 from memkit.thoughts.grounding import overlap, supported
 from memkit.thoughts.prompts import FACTS, PAIRS, Task
@@ -165,7 +166,8 @@ class ModelThinker:
         return "".join(self._model.stream(prompt, max_new_tokens=max_new_tokens))
 
     def _listed(self, n: int, message: _Message) -> str:
-        return self._escape(f"{n}. {message.turn.speaker}: {message.text}")
+        speaker = speaker_label(message.turn.name, message.turn.role)
+        return self._escape(f"{n}. {speaker}: {message.text}")
 
     def _line(self, pair: ThoughtPair, side: str) -> str:
         thought: Thought = getattr(pair, side)

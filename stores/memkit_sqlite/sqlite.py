@@ -69,6 +69,7 @@ class SQLiteStore:
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
+        self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
 
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
