@@ -251,7 +251,8 @@ class Memory(Displayable):
 
         `count` counts a text's tokens; the default is the embedder's tokenizer. Pass the model's
         own counter where the budget is close to the model's limit. `as_of` leaves out turns that
-        were said later, and summaries, which have no versions by time.
+        were said later. Summaries are left out with `as_of`, because they have no versions by time,
+        and with `session_id` or `agent_id`, because they are of the whole user.
         """
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
@@ -264,7 +265,8 @@ class Memory(Displayable):
             asked_at=self.clock(),
         )
         result = recall(self.store, self.embedder, scope, recall_query)
-        summaries = [] if as_of else self.summaries(user_id=user_id)
+        whole_user = as_of is None and session_id is None and agent_id is None
+        summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
             [*summaries, *result.thoughts], result.hits, budget_tokens, count
         )
@@ -299,6 +301,18 @@ class Memory(Displayable):
         )
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         return self.store.turns(scope, window)
+
+    def users(self) -> list[str]:
+        """Return the ids of all users with turns, the one who said something last first."""
+        return [user.id for user in self.store.users() if user.id is not None]
+
+    def sessions(self, *, user_id: str, agent_id: str | None = None) -> list[str]:
+        """Return the ids of a user's sessions, the one with the latest turn first.
+
+        Turns without a session belong to none of them.
+        """
+        sessions = self.store.sessions(Scope(user_id=user_id, agent_id=agent_id))
+        return [session.id for session in sessions if session.id is not None]
 
     def summary(self, *, user_id: str, level: Literal[1, 2] = 1) -> Summary | None:
         """Return the Compact Memory (level 1) or the summary of summaries (2), if there is one."""

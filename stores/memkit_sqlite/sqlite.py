@@ -10,9 +10,11 @@ from typing import Literal, cast
 
 from memkit.errors import EmbeddingMismatch, TurnConflict
 from memkit.protocols import (
+    Activity,
     ChunkAge,
     Embedder,
     Fingerprint,
+    ItemKind,
     QueuedTurn,
     Snapshot,
     Window,
@@ -32,7 +34,10 @@ from memkit_sqlite.turns import (
     checked_vectors,
     extra_search_terms,
     from_turn,
+    match_ids,
+    read_sessions,
     read_turns,
+    read_users,
     scope_tokens,
     turn_filter,
 )
@@ -120,6 +125,14 @@ class SQLiteStore:
         """Yield the scope's turns in the order they were said, read lazily."""
         return read_turns(self._connection.fetch, scope, window)
 
+    def sessions(self, scope: Scope) -> list[Activity]:
+        """Return the scope's sessions, the one with the latest turn first."""
+        return read_sessions(self._connection.fetch, scope)
+
+    def match_ids(self, scope: Scope, kind: ItemKind, prefix: str, limit: int) -> list[str]:
+        """Return at most `limit` ids of the user that start with `prefix`, in order."""
+        return match_ids(self._connection.fetch, scope, kind, prefix, limit)
+
     def chunks(self, scope: Scope) -> list[ChunkAge]:
         """Return the ages of all chunks of the scope, including hidden ones."""
         where, values = turn_filter(scope, Window())
@@ -194,6 +207,10 @@ class SQLiteStore:
             yield VectorRows(db, user_id, *self._embedder(db))
 
     # ---- upkeep
+
+    def users(self) -> list[Activity]:
+        """Return the users, the one with the latest turn first."""
+        return read_users(self._connection.fetch)
 
     def stats(self, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
