@@ -1,82 +1,26 @@
 """Promises of the command line: what it prints, where, and how it ends."""
 
-import io
+# ruff: noqa: F811 - fixtures are imported
+
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Result, Run, assert_error, oslo, run  # noqa: F401 - fixtures
 
 import memkit
 from memkit.cli import app, main
 from memkit.errors import ModelError
 from memkit.protocols import Messages
-from memkit.testing import HashEmbedder, ScriptedModel
+from memkit.testing import ScriptedModel
 
 LOCOMO = Path(__file__).parents[2] / "shared" / "data" / "locomo" / "locomo10.json"
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
 
 HOSTILE = "[bold red]Rex[/] \x1b]0;owned\x07\x1b[31m \x9b2J \u202etxt.exe\r"
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in a folder of its own, with an embedder that needs no model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    monkeypatch.setattr("memkit.embedders.MiniLM", HashEmbedder)
-    monkeypatch.setattr(
-        "memkit.embedders.SentenceTransformerEmbedder", lambda name: HashEmbedder(name=name)
-    )
-
-    def run(*arguments: str, stdin: str | bytes = "") -> Result:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main(list(arguments))
-        printed = capsys.readouterr()
-        return Result(int(end.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-@pytest.fixture
-def oslo(run: Run) -> Run:
-    """The same, with something to remember already there."""
-    run("add", "I moved to Oslo in May.", "--user", "ann", "--at", "2024-05-01T12:00:00Z")
-    run("add", "My dog is called Rex.", "--user", "ann", "--at", "2024-06-01T12:00:00Z")
-    return run
-
-
-def assert_error(result: Result, message: str) -> None:
-    """An error is one line of stderr, and nothing on stdout."""
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("memkit: ")
-    assert result.err.count("\n") == 1
-    assert message in result.err
 
 
 # ---- the whole

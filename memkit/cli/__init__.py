@@ -1,7 +1,8 @@
 """The command line: `memkit --help`.
 
-Every command is a thin layer over `memkit.Memory`. Exit codes: 0 success; 1 nothing was found, or
-`doctor` found faults; 2 an error, printed on one line of stderr.
+Every command is a thin layer over `memkit.Memory`. Exit codes: 0 success; 1 there was nothing to
+print or to do, a question was answered with no, or `doctor` found faults; 2 an error, printed on
+one line of stderr.
 """
 
 import sys
@@ -10,7 +11,7 @@ from importlib.metadata import version
 
 import typer
 
-from memkit.cli import chat, commands, output
+from memkit.cli import chat, commands, manage, output
 from memkit.errors import MemkitError
 
 app = typer.Typer(
@@ -33,6 +34,10 @@ app.command()(commands.history)
 app.command()(commands.correct)
 app.command()(commands.retract)
 app.command()(commands.think)
+app.command()(manage.users)
+app.command()(manage.sessions)
+app.command()(manage.show)
+app.command()(manage.forget)
 app.command()(commands.stats)
 app.command()(commands.export)
 app.command()(commands.reembed)

@@ -1,6 +1,7 @@
 """Options that several commands share, and what the commands do with their values."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memkit.cli import output
 from memkit.errors import InvalidInput, ScopeRequired, StoreError
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ MaybeUser = Annotated[
 Session = Annotated[
     str | None, typer.Option("--session", help="Only this conversation.", show_default=False)
 ]
+Agent = Annotated[
+    str | None, typer.Option("--agent", help="Only this agent's part.", show_default=False)
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Embedder = Annotated[
     str | None,
     typer.Option(
@@ -101,6 +107,17 @@ def open_store(url: str) -> Iterator["Backend"]:
         yield store
     finally:
         store.close()
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on stderr before something is deleted; end with exit code 1 unless the answer is yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{question} There is no terminal to ask at; pass --yes")
+    if not typer.confirm(question, err=True):
+        output.print_note("nothing was changed")
+        raise typer.Exit(1)
 
 
 def _check_exists(url: str) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from memkit.cli.ids import shorten_id
 from memkit.text.sanitise import HARMFUL, one_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ def print_text(text: str, *, end: str = "\n") -> None:
 def print_note(text: str) -> None:
     """Print a remark for people on stderr."""
     typer.echo(strip_controls(text), err=True)
+
+
+def end_with_nothing(note: str) -> NoReturn:
+    """Print a remark on stderr, and end with exit code 1: there was nothing to print or to do."""
+    print_note(note)
+    raise typer.Exit(1)
 
 
 def print_error(error: Exception) -> None:
@@ -58,7 +65,8 @@ def print_result(data: object, text: str, *, as_json: bool) -> None:
 
 
 _HIT_FIELDS = (
-    "text", "relevance", "kind", "said_at", "turn_ids", "role", "name", "session_id", "explain",
+    "text", "relevance", "kind", "said_at", "turn_ids", "role", "name", "session_id", "thought_id",
+    "explain",
 )  # fmt: skip
 _THOUGHT_FIELDS = (
     "id", "text", "head", "relation", "tail", "slot", "said_by", "role", "sources", "support",
@@ -86,14 +94,19 @@ def _to_json_value(value: Any) -> object:
 
 
 def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
-    """Print hits as a table, best first; `explain` adds each signal's share of the relevance."""
+    """Print hits with short ids, best first; `explain` adds the share of each signal."""
     rows = []
     for hit in hits:
         largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
         shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
         text = f"{hit.text}\n({' + '.join(shares)})" if explain else hit.text
-        rows.append([f"{hit.relevance:.3f}", f"{hit.said_at:%Y-%m-%d}", hit.speaker, text])
-    print_table(["relevance", "date", "speaker", "text"], rows)
+        item_id = shorten_id(hit.thought_id or ", ".join(hit.turn_ids))
+        date = f"{hit.said_at:%Y-%m-%d}"
+        rows.append([f"{hit.relevance:.3f}", date, item_id, hit.speaker, text])
+    print_table(["relevance", "date", "id", "speaker", "text"], rows)
+
+
+_WRAPPED = ("id", "speaker")  # columns that are wrapped although they are not the last
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -105,7 +118,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     grid = Table(box=box.SIMPLE_HEAD)
     for n, column in enumerate(columns):
         last = n == len(columns) - 1
-        grid.add_column(Text(column), overflow="fold", no_wrap=not last and column != "speaker")
+        grid.add_column(Text(column), overflow="fold", no_wrap=not last and column not in _WRAPPED)
     for row in rows:
         grid.add_row(*(Text(strip_controls(cell)) for cell in row))
     _console().print(grid)
