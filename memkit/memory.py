@@ -1,5 +1,7 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from memkit.protocols import (
     Counter,
     Embedder,
     Fingerprint,
+    ForgetListener,
     Judge,
     Summariser,
     Thinker,
@@ -145,6 +148,8 @@ class Memory(Displayable):
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
         self._maintenance = Maintenance(store, summariser, reflection, settings, clock)
+        self._listeners: weakref.WeakSet[ForgetListener] = weakref.WeakSet()
+        self._listeners_lock = threading.Lock()
         self._maintenance.wake(store.pending())  # work that an earlier process left
 
     def __enter__(self) -> "Memory":
@@ -422,7 +427,8 @@ class Memory(Displayable):
         """Delete turns, or everything, with all that is derived from them.
 
         Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
-        well; its other turns are queued again. `dry_run` only reports what would be deleted.
+        well; its other turns are queued again. Open chats of this memory drop the words too.
+        `dry_run` only reports what would be deleted.
         """
         scope = Scope(user_id=user_id)
         if turn_ids is not None:
@@ -436,7 +442,20 @@ class Memory(Displayable):
             if turns and not dry_run:
                 self.store.write(scope, WriteBatch(forget=receipt.turn_ids))
                 self._maintenance.wake([user_id])
+        if not dry_run:
+            self._notify_listeners(user_id, everything=everything)
         return receipt
+
+    def _add_listener(self, listener: ForgetListener) -> None:
+        """Tell an object about every `forget` for as long as it lives."""
+        with self._listeners_lock:
+            self._listeners.add(listener)
+
+    def _notify_listeners(self, user_id: str, *, everything: bool) -> None:
+        with self._listeners_lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.on_forget(user_id, everything=everything)
 
     def _receipt(self, scope: Scope, turns: Sequence[Turn], *, dry_run: bool) -> Receipt:
         """Count what is derived from `turns`; a summary is, if it reaches the first of them."""

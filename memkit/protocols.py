@@ -400,6 +400,21 @@ class StructuredModel(Protocol):
         """
 
 
+@runtime_checkable
+class CachingModel(Protocol):
+    """A model that keeps parts of earlier prompts. Optional: a `Model` with this method is one."""
+
+    def drop_cache(self) -> None:
+        """Drop all that is kept of earlier prompts; after the current reply, if there is one."""
+
+
+class ForgetListener(Protocol):
+    """An object that has a copy of a user's words, such as an open chat."""
+
+    def on_forget(self, user_id: str, *, everything: bool) -> None:
+        """Drop the copies of words of this user that the store no longer has."""
+
+
 class Counter(Protocol):
     """Counts a text's tokens."""
 
