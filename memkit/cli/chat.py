@@ -4,9 +4,9 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,10 +20,15 @@ from memkit.cli.options import (
     disable_progress_bars,
     open_memory,
 )
+from memkit.cli.slash import SlashCommands, is_command, report_to_dict, unescape_slash
 from memkit.errors import MemkitError
+from memkit.text.sanitise import one_line, truncate
 
 if TYPE_CHECKING:
-    from memkit.chat import Chat
+    from memkit.chat import Chat, Remember
+
+Remembered = StrEnum("Remembered", ["both", "user", "none"])
+_RECALLED = 70  # characters of the recalled turn that is shown after a reply
 
 
 def chat(
@@ -40,13 +45,17 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    remember: Annotated[
+        Remembered, typer.Option(help="Which side of the conversation is stored.")
+    ] = Remembered.both,
     max_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.")] = 256,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
     """Talk with a model that remembers.
 
-    /why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply.
+    A line that begins with a slash is a command and is not remembered: /help lists them. Ctrl-C
+    stops a reply. Exit with 2 if a reply failed.
     """
     from memkit.chat import Chat
     from memkit.models import bundled, huggingface
@@ -56,8 +65,9 @@ def chat(
         with output.spinner("loading the model"):
             loaded = huggingface.load(model) if model else bundled.smollm2()
             chat = Chat(
-                *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens
-            )
+                *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens,
+                remember=cast("Remember", remember.value),
+            )  # fmt: skip
         failed = _run_chat(chat, as_json=json_)
     if failed:
         raise typer.Exit(2)
@@ -82,19 +92,21 @@ def demo(
 
 
 def _run_chat(chat: "Chat", *, as_json: bool) -> bool:
-    """Answer each line of stdin; return whether a reply failed."""
+    """Answer each line of stdin, or run it as a command; return whether one of them failed."""
+    interactive = sys.stdin.isatty() and not as_json
+    commands = SlashCommands(chat, as_json=as_json, interactive=interactive)
     failed = False
-    for line in _lines(prompt="" if as_json or not sys.stdin.isatty() else "> "):
-        if line == "/quit":
+    for line in _lines(prompt="> " if interactive else ""):
+        try:
+            if is_command(line):
+                commands.run(line)
+            elif line:
+                _answer(chat, unescape_slash(line), as_json=as_json)
+        except MemkitError as error:  # the next line may succeed
+            output.print_error(error)
+            failed = True
+        if commands.ended:
             break
-        if line == "/why":
-            _print_report(chat, as_json=as_json)
-        elif line:
-            try:
-                _answer(chat, line, as_json=as_json)
-            except MemkitError as error:  # the next reply may succeed
-                output.print_error(error)
-                failed = True
     return failed
 
 
@@ -102,9 +114,7 @@ def _lines(prompt: str) -> Iterator[str]:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if prompt:
-        output.print_note(
-            "/why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply"
-        )
+        output.print_note("/help lists the commands, /quit ends the chat, Ctrl-C stops a reply")
         with suppress(ImportError):
             import readline  # noqa: F401 - its import gives input() line editing
     while True:
@@ -117,6 +127,7 @@ def _lines(prompt: str) -> Iterator[str]:
 
 def _answer(chat: "Chat", question: str, *, as_json: bool) -> None:
     reply: list[str] = []
+    wrapper = output.stream_wrapper()
     stopped = False
     try:
         # closing the generator stops the model at once, wherever Ctrl-C interrupts this
@@ -124,40 +135,24 @@ def _answer(chat: "Chat", question: str, *, as_json: bool) -> None:
             for piece in pieces:
                 reply.append(piece)
                 if not as_json:
-                    output.print_text(piece, end="")
+                    output.print_text(wrapper.feed(output.strip_controls(piece)), end="")
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        output.print_json({"reply": "".join(reply).strip(), "stopped": stopped} | _report(chat))
+        data = {"reply": "".join(reply).strip(), "stopped": stopped}
+        output.print_json(data | report_to_dict(chat))
     else:
-        output.print_text(" [stopped]" if stopped else "")
+        output.print_text(wrapper.end() + (" [stopped]" if stopped else ""))
+        _print_recalled(chat)
 
 
-def _print_report(chat: "Chat", *, as_json: bool) -> None:
-    report = chat.report
-    if as_json:
-        output.print_json(_report(chat))
-    elif report is None:
-        output.print_text("nothing has been asked yet")
-    else:
-        if report.prompt.hits:
-            output.print_hits(report.prompt.hits, explain=True)
-        else:
-            output.print_text("nothing was recalled")
-        usage = report.usage
-        output.print_text(
-            f"prompt {usage.prompt_tokens} tokens, {usage.reused:.0%} reused, with "
-            f"{report.prompt.history} messages of history; reply {usage.new_tokens} tokens, the "
-            f"first after {usage.first_token_s:.1f} s, all after {usage.total_s:.1f} s"
+def _print_recalled(chat: "Chat") -> None:
+    """Print memory's part of a reply on stderr: how much was recalled, and the best of it."""
+    hits = chat.report.prompt.hits if chat.report else ()
+    if hits:
+        best = max(hits, key=lambda hit: hit.relevance)
+        text = truncate(one_line(best.text), _RECALLED)
+        quotes = output.count_noun(len(hits), "quote")
+        output.print_note(
+            f"  [memory: {quotes}, best {best.said_at:%Y-%m-%d} {best.speaker}: {text}; /why]"
         )
-
-
-def _report(chat: "Chat") -> dict[str, object]:
-    if chat.report is None:
-        return {"usage": None, "history": 0, "hits": []}
-    prompt = chat.report.prompt
-    return {
-        "usage": asdict(chat.report.usage),
-        "history": prompt.history,
-        "hits": [output.hit_to_dict(hit) for hit in prompt.hits],
-    }

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -31,7 +31,6 @@ from memkit.text.sanitise import one_line
 
 if TYPE_CHECKING:
     from memkit.importers import TurnSource
-    from memkit.records import Thought
 
 Question = Annotated[str, typer.Argument(help="What to look for.")]
 AsOf = Annotated[
@@ -229,7 +228,7 @@ def thoughts(
         current = list(backend.thoughts(scope, time))
     if doubted:
         current = [thought for thought in current if thought.doubt]
-    _print_thoughts(current, as_json=json_)
+    output.print_thoughts(current, as_json=json_)
     if not current:
         hint = "`memkit think` draws thoughts from turns that wait"
         output.end_with_nothing("no thought is in doubt" if doubted else f"no thoughts; {hint}")
@@ -282,7 +281,7 @@ def history(
     with open_store(store) as backend:
         thought_id = find_thought_id(backend, user, thought)
         versions = backend.history(Scope(user_id=user), thought_id)
-    _print_thoughts(versions, as_json=json_)
+    output.print_thoughts(versions, as_json=json_)
 
 
 def think(
@@ -305,21 +304,6 @@ def think(
     turns, all_thoughts = output.count_noun(done, "turn"), output.count_noun(total, "thought")
     text = f"thought about {turns}; {all_thoughts} in all"
     output.print_result({"turns": done, "thoughts": total}, text, as_json=json_)
-
-
-def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
-    if as_json:
-        for thought in thoughts:
-            output.print_json(output.thought_to_dict(thought))
-    elif thoughts:
-        rows = []
-        for thought in thoughts:
-            until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
-            later = "".join(f" · {quote.said_at:%Y-%m-%d}: {quote.text}" for quote in thought.later)
-            text = f"{'in doubt: ' if thought.doubt else ''}{thought.text}{later}"
-            since, times = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
-            rows.append([since, until, times, shorten_id(thought.id), thought.said_by, text])
-        output.print_table(["since", "until", "times", "id", "speaker", "thought"], rows)
 
 
 # ---- files

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memkit.cli import output
+from memkit.cli.deletion import (
+    confirm_deletion,
+    count_parts,
+    receipt_to_dict,
+    select_turns,
+)
 from memkit.cli.ids import find_id, shorten_id
 from memkit.cli.options import (
     DEFAULT_STORE,
@@ -16,22 +22,18 @@ from memkit.cli.options import (
     StorePath,
     User,
     Yes,
-    confirm,
     open_memory,
     open_store,
     parse_time,
 )
 from memkit.errors import InvalidInput
-from memkit.text.sanitise import one_line, truncate
+from memkit.text.sanitise import one_line
 
 if TYPE_CHECKING:
-    from memkit.memory import Memory
     from memkit.protocols import Activity, Backend, ItemKind
-    from memkit.records import Receipt, Scope, Turn
+    from memkit.records import Scope, Turn
 
 _ITEMS: "tuple[ItemKind, ...]" = ("turn", "thought")
-_PREVIEW = 5  # turns shown before they are deleted
-_LINE = 100  # characters of a turn in a preview
 
 
 def users(store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
@@ -175,17 +177,13 @@ def _show_thought(backend: "Backend", scope: "Scope", thought_id: str, *, as_jso
     )
     output.print_text(thought.text)
     for turn in turns:
-        output.print_text(f"  ← turn {shorten_id(turn.id or '')}: {_preview(turn)}")
+        output.print_text(f"  ← turn {shorten_id(turn.id or '')}: {output.preview_turn(turn)}")
 
 
 def _print_facts(facts: dict[str, str | None]) -> None:
     for name, value in facts.items():
         if value is not None:
             output.print_text(f"{name + ':':13}{one_line(value)}")
-
-
-def _preview(turn: "Turn") -> str:
-    return f"{turn.said_at:%Y-%m-%d} {turn.speaker}: {truncate(one_line(turn.text), _LINE)}"
 
 
 # ---- forget
@@ -237,61 +235,17 @@ def forget(
             "--until, or --everything"
         )
     with open_memory(store, embedder) as memory:
-        turn_ids = _select_turns(memory, user, ids or [], window)
+        if ids:
+            turn_ids = select_turns(memory, user, ids)
+        else:
+            turn_ids = [turn.id or "" for turn in memory.turns(user_id=user, **window)]
         receipt = memory.forget(user_id=user, turn_ids=turn_ids, dry_run=True)
         if not receipt.turn_ids:
             output.end_with_nothing(f"{user!r} has no such turns")
         if not dry_run:
-            if not yes:
-                _print_preview(memory, receipt)
-            confirm(f"Delete {_count_parts(receipt)} for good?", yes=yes)
+            if not confirm_deletion(memory, receipt, yes=yes):
+                raise typer.Exit(1)
             whole = {"everything": True} if everything else {"turn_ids": turn_ids}
             receipt = memory.forget(user_id=user, **whole)
     verb = "would delete" if dry_run else "deleted"
-    output.print_result(_receipt_to_dict(receipt), f"{verb} {_count_parts(receipt)}", as_json=json_)
-
-
-def _select_turns(
-    memory: "Memory", user: str, ids: Sequence[str], window: dict[str, Any]
-) -> list[str]:
-    """Return the ids of the turns that are named by ids of turns and thoughts, or in a window."""
-    if not ids:
-        return [turn.id or "" for turn in memory.turns(user_id=user, **window)]
-    turn_ids: list[str] = []
-    for prefix in ids:
-        kind, item_id = find_id(memory.store, user, prefix, kinds=_ITEMS)
-        if kind == "turn":
-            turn_ids.append(item_id)
-        else:
-            versions = memory.history(item_id, user_id=user)
-            turn_ids += next(version for version in versions if version.id == item_id).turn_ids
-    return turn_ids
-
-
-def _print_preview(memory: "Memory", receipt: "Receipt") -> None:
-    from memkit.protocols import Window
-    from memkit.records import Scope
-
-    window = Window(ids=receipt.turn_ids[:_PREVIEW])
-    for turn in memory.store.turns(Scope(user_id=receipt.user_id), window):
-        output.print_note(f"  {shorten_id(turn.id or '')}  {_preview(turn)}")
-    if (more := len(receipt.turn_ids) - _PREVIEW) > 0:
-        output.print_note(f"  and {more:,} more")
-
-
-def _count_parts(receipt: "Receipt") -> str:
-    """Return "2 turns, 2 chunks, 1 summary and 0 thoughts"."""
-    turns, chunks, thoughts = (
-        output.count_noun(count, noun)
-        for count, noun in (
-            (len(receipt.turn_ids), "turn"), (receipt.chunks, "chunk"),
-            (receipt.thoughts, "thought"),
-        )
-    )  # fmt: skip
-    summaries = f"{receipt.summaries:,} {'summary' if receipt.summaries == 1 else 'summaries'}"
-    return f"{turns}, {chunks}, {summaries} and {thoughts}"
-
-
-def _receipt_to_dict(receipt: "Receipt") -> dict[str, object]:
-    names = ("user_id", "chunks", "summaries", "thoughts", "dry_run")
-    return {"turn_ids": list(receipt.turn_ids)} | {name: getattr(receipt, name) for name in names}
+    output.print_result(receipt_to_dict(receipt), f"{verb} {count_parts(receipt)}", as_json=json_)

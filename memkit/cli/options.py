@@ -1,7 +1,6 @@
 """Options that several commands share, and what the commands do with their values."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memkit.cli import output
 from memkit.errors import InvalidInput, ScopeRequired, StoreError
 
 if TYPE_CHECKING:
@@ -107,17 +105,6 @@ def open_store(url: str) -> Iterator["Backend"]:
         yield store
     finally:
         store.close()
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on stderr before something is deleted; end with exit code 1 unless the answer is yes."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidInput(f"{question} There is no terminal to ask at; pass --yes")
-    if not typer.confirm(question, err=True):
-        output.print_note("nothing was changed")
-        raise typer.Exit(1)
 
 
 def _check_exists(url: str) -> None:

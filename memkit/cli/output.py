@@ -1,6 +1,7 @@
 """Output of the commands: sanitised text, JSON, tables, and progress on stderr."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from memkit.cli.ids import shorten_id
-from memkit.text.sanitise import HARMFUL, one_line
+from memkit.text.sanitise import HARMFUL, one_line, truncate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memkit.records import Hit, Thought
+    from memkit.records import Hit, Thought, Turn
 
 
 def strip_controls(text: str) -> str:
@@ -27,6 +28,68 @@ def strip_controls(text: str) -> str:
 def print_text(text: str, *, end: str = "\n") -> None:
     """Print sanitised text on stdout, never wrapped."""
     typer.echo(strip_controls(text) + end, nl=False)
+
+
+class WordWrapper:
+    """Breaks streamed text into lines at white space, by the cells that a terminal needs.
+
+    Only white space at a break changes. A word that is longer than a line is left to the terminal.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width, self._column = width, 0
+        self._gap, self._word = "", ""  # white space and a word that are not printed yet
+
+    def feed(self, text: str) -> str:
+        """Return what can be printed when `text` has come in; the last word may grow."""
+        return "".join(map(self._feed_character, text))
+
+    def end(self) -> str:
+        """Return what is left at the end of the text."""
+        return self._take_word() + self._gap
+
+    def _feed_character(self, character: str) -> str:
+        from rich.cells import cell_len
+
+        if character == "\n":
+            line = self._take_word()
+            gap = self._gap if self._column + len(self._gap) <= self._width else ""
+            self._gap, self._column = "", 0
+            return line + gap + character
+        if character.isspace():
+            line = self._take_word()
+            self._gap += character
+            return line
+        if cell_len(character) > 1:  # Chinese, for example, may be broken before any character
+            line = self._take_word()
+            self._word = character
+            return line + self._take_word()
+        self._word += character
+        return ""
+
+    def _take_word(self) -> str:
+        from rich.cells import cell_len
+
+        if not self._word:
+            return ""
+        cells = cell_len(self._word)
+        fits = self._column + len(self._gap) + cells <= self._width
+        before = self._gap if fits or not self._column else "\n"
+        self._column = cells + (0 if before == "\n" else self._column + len(self._gap))
+        line = before + self._word
+        self._gap = self._word = ""
+        return line
+
+
+def stream_wrapper() -> WordWrapper:
+    """Return a wrapper for text on stdout: at the terminal's width, or never if it is none."""
+    return WordWrapper(shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize)
+
+
+def wrap(text: str) -> str:
+    """Return `text` broken at words for the terminal; unchanged if stdout is none."""
+    wrapper = stream_wrapper()
+    return wrapper.feed(strip_controls(text)) + wrapper.end()
 
 
 def print_note(text: str) -> None:
@@ -106,6 +169,28 @@ def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
     print_table(["relevance", "date", "id", "speaker", "text"], rows)
 
 
+def print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool = False) -> None:
+    """Print thoughts with short ids: since when each holds, how often it was said, and by whom."""
+    if as_json:
+        for thought in thoughts:
+            print_json(thought_to_dict(thought))
+    elif thoughts:
+        rows = []
+        for thought in thoughts:
+            until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
+            later = "".join(f" · {quote.said_at:%Y-%m-%d}: {quote.text}" for quote in thought.later)
+            text = f"{'in doubt: ' if thought.doubt else ''}{thought.text}{later}"
+            since, times = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
+            rows.append([since, until, times, shorten_id(thought.id), thought.said_by, text])
+        print_table(["since", "until", "times", "id", "speaker", "thought"], rows)
+
+
+def preview_turn(turn: "Turn") -> str:
+    """Return date, speaker and the beginning of a turn's text on one line."""
+    return f"{turn.said_at:%Y-%m-%d} {turn.speaker}: {truncate(one_line(turn.text), _PREVIEW)}"
+
+
+_PREVIEW = 100  # characters of a turn in a preview
 _WRAPPED = ("id", "speaker")  # columns that are wrapped although they are not the last
 
 
