@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
+from os import PathLike, fspath
 from typing import Literal
 
 from memkit import embedders, ingest, prompt
@@ -480,6 +481,19 @@ class Memory(Displayable):
         if user_id is not None:
             Scope(user_id=user_id)  # checks it
         return self.store.stats(user_id)
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Write a copy of the whole memory, of all users, to the new file `path`.
+
+        The memory stays open, and other threads and processes may write meanwhile. Open the copy as
+        any memory; its vector indexes are rebuilt when they are needed. Do not copy the file of an
+        open memory by other means: its newest turns are in a second file, `FILE-wal`.
+
+        Raises:
+            InvalidInput: there is something at `path`; nothing is ever replaced.
+            StoreError: the file cannot be written.
+        """
+        self.store.backup(fspath(path))
 
     def doctor(self) -> list[str]:
         """Return one sentence per fault, none if all is well. Reads the whole memory once."""

@@ -341,6 +341,14 @@ class Upkeep(Protocol):
     def pending(self) -> list[str]:
         """Return the users with turns that are not summarised or not reflected on."""
 
+    def backup(self, path: str) -> None:
+        """Write a copy of the whole memory to the new file `path`. Safe while others write.
+
+        Raises:
+            InvalidInput: there is something at `path`; nothing is ever replaced.
+            StoreError: the file cannot be written.
+        """
+
     def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
 

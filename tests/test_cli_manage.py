@@ -190,3 +190,9 @@ def test_at_a_terminal_forget_shows_the_turns_and_asks(
     ended, printed = at_terminal(command, {"[y/N]": answer}, folder=tmp_path)
     assert (ended, "I moved to Oslo in May." in printed) == (code, True), printed
     assert len(contents(oslo)) == left
+
+
+def test_backup_copies_the_memory_and_replaces_nothing(oslo: Run) -> None:
+    assert oslo("backup", "copy.db", "--json").json["output"] == "copy.db"
+    assert contents(oslo, "--store", "copy.db") == contents(oslo)
+    assert_error(oslo("backup", "copy.db"), "replaces nothing")

@@ -1,6 +1,7 @@
-"""users, sessions, show, forget: commands with which people look after their memory."""
+"""users, sessions, show, forget, backup: commands with which people look after their memory."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -249,3 +250,23 @@ def forget(
             receipt = memory.forget(user_id=user, **whole)
     verb = "would delete" if dry_run else "deleted"
     output.print_result(receipt_to_dict(receipt), f"{verb} {count_parts(receipt)}", as_json=json_)
+
+
+# ---- backup
+
+
+def backup(
+    file: Annotated[str, typer.Argument(help="The new file; nothing is ever replaced.")],
+    *,
+    store: StorePath = DEFAULT_STORE,
+    json_: AsJson = False,
+) -> None:
+    """Copy a whole memory into one file, also while other programs use it.
+
+    Copying the file of an open memory by other means may lose its newest turns.
+    """
+    with output.spinner("copying"), open_store(store) as backend:
+        backend.backup(file)
+    size = Path(file).stat().st_size
+    data = {"output": file, "bytes": size}
+    output.print_result(data, f"wrote {file}, {size:,} bytes", as_json=json_)

@@ -8,12 +8,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
-from memkit_sqlite import schema
+from memkit_sqlite import backup, schema
 
 
 class Connection:
@@ -129,6 +129,18 @@ class Connection:
         """Remove deleted text from the write-ahead log, unless another process reads it."""
         with self.lock() as db, suppress(sqlite3.OperationalError):  # the deletion is committed
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def backup(self, target: Path) -> None:
+        """Write one state of the file into the new file `target`; others may write meanwhile."""
+        if self.path is None:
+            with self.lock() as db:
+                backup.copy_database(db, target)
+            return
+        with self.lock() as db:  # closed, forked or moved: say so
+            db.execute("SELECT 1")
+        # a connection of its own, so that other threads do not wait for the copy
+        with translate_errors(self.url), closing(sqlite3.connect(self.path)) as source:
+            backup.copy_database(source, target)
 
     def close(self) -> None:
         """Release the file. Idempotent."""

@@ -237,6 +237,10 @@ class SQLiteStore:
         )
         return [row[0] for row in rows]
 
+    def backup(self, path: str) -> None:
+        """Write a copy of the whole memory to the new file `path`. Safe while others write."""
+        self._connection.backup(Path(path).absolute())
+
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
         count = reembed.run(self._connection.transaction, embedder, progress)
