@@ -5,6 +5,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -209,3 +210,30 @@ def test_a_read_only_disk_says_so(disk: Path) -> None:
         memory(path).remember("milk", user_id="ann")
     with pytest.raises(StoreReadOnly, match=r"writable"):
         memory(disk / "new.db")
+
+
+# ---- the log beside the file
+
+# opens a memory, remembers, and closes it
+REMEMBER = """
+import sys
+from memkit.testing import open_memory
+with open_memory(sys.argv[1]) as memory:
+    print([turn.text for turn in memory.turns(user_id="ann")])
+    memory.remember(sys.argv[2], user_id="ann")
+"""
+
+
+def elsewhere(path: Path, text: str) -> str:
+    """Remember in another process; return what it read before."""
+    command = [sys.executable, "-c", REMEMBER, str(path), text]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_opening_a_memory_twice_does_not_let_another_process_delete_its_log(path: Path) -> None:
+    with memory(path) as first, memory(path):
+        first.remember("first", user_id="ann")
+        elsewhere(path, "second")
+        first.remember("third", user_id="ann")
+        assert "third" in elsewhere(path, "fourth")
+    assert len(remembered(path)) == 4

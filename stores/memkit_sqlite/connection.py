@@ -148,18 +148,43 @@ class Connection:
             self._raw.close()
 
 
+def _read_header(path: Path) -> tuple[int, int] | None:
+    """Return application_id and user_version of a database file; None: not known yet.
+
+    SQLite reads the file, without locks and without its log. Opening and closing the file ourselves
+    would drop the locks that this process holds through other connections:
+    sqlite.org/howtocorrupt.html, 2.2.
+
+    Raises:
+        sqlite3.DatabaseError: the file is no database.
+    """
+    uri = f"{path.as_uri()}?immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as db:
+            values = [
+                db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version")
+            ]
+            return values[0], values[1]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise
+        return None  # it is being written now, or cannot be read: the real opening says so
+
+
 def _refuse_other_files(path: Path) -> None:
-    """Raise for a file that is no memory before SQLite opens it."""
+    """Raise for a file that is no memory before SQLite opens it for writing."""
     if path.is_dir():
         raise StoreReadOnly(f"{path} is a folder; give the path of a file")
     if Path(f"{path}-journal").exists():
         return  # being created now, or left by a crash: SQLite recovers it
+    if not path.exists() or not path.stat().st_size:
+        return
     try:
-        with path.open("rb") as file:
-            head = file.read(72)
-    except OSError:
-        return  # SQLite reports what is wrong
-    if head and not schema.is_ours(head):
+        header = _read_header(path)
+    except sqlite3.DatabaseError:
+        header = (0, 0)
+    if header is not None and header[0] != schema.APPLICATION_ID:
         raise NotAMemory(
             f"{path} is not a memkit memory but a file of another program; nothing was changed, "
             "give another path"
