@@ -18,6 +18,9 @@ MemkitError
 │   └── StoreClosed       the memory was used after close()
 ├── ModelError            a language model or embedder failed, or its files are wrong
 └── MissingExtra          an optional dependency is not installed (also an ImportError)
+
+UserWarning
+└── IncompleteCopyWarning the file was copied while it was open, without its log
 """
 
 
@@ -132,3 +135,7 @@ class ModelError(MemkitError):
 
 class MissingExtra(MemkitError, ImportError):
     """An optional dependency is not installed; the message has the install command."""
+
+
+class IncompleteCopyWarning(UserWarning):
+    """The file is a copy of an open memory, and the newest turns may be missing in it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contract import ANN, EMBEDDER, adding, nearest, texts, turn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory
@@ -27,6 +27,7 @@ for n in range(10_000):
 """
 
 
+@settings(max_examples=20)
 @given(steps=st.lists(st.sampled_from(["add", "forget"]), max_size=8))
 def test_a_backup_has_exactly_what_was_committed(
     store: Backend, tmp_path_factory: pytest.TempPathFactory, steps: list[str]

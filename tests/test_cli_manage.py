@@ -2,10 +2,12 @@
 
 # ruff: noqa: F811 - fixtures are imported
 
+import shutil
 from pathlib import Path
 
 import pytest
 from command_line import Run, assert_error, at_terminal, oslo, run  # noqa: F401 - fixtures
+from on_disk import memory
 
 
 def contents(run: Run, *options: str, user: str = "ann") -> list[str]:
@@ -196,3 +198,17 @@ def test_backup_copies_the_memory_and_replaces_nothing(oslo: Run) -> None:
     assert oslo("backup", "copy.db", "--json").json["output"] == "copy.db"
     assert contents(oslo, "--store", "copy.db") == contents(oslo)
     assert_error(oslo("backup", "copy.db"), "replaces nothing")
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_copy_without_its_log_is_reported_by_every_command(oslo: Run, tmp_path: Path) -> None:
+    with memory(tmp_path / "memkit.db") as opened:
+        opened.remember("newest", user_id="ann")
+        shutil.copy(tmp_path / "memkit.db", tmp_path / "copy.db")
+        shutil.copy(tmp_path / "memkit.db", tmp_path / "copy2.db")
+    result = oslo("stats", "--store", "copy.db")
+    assert (result.code, result.err.count("\n")) == (0, 1)
+    assert result.err.startswith("memkit: copy.db is a copy of a memory that was open")
+    faults = oslo("doctor", "--store", "copy2.db", "--json").json["faults"]
+    assert ["the newest turns may be missing" in fault for fault in faults] == [True]
+    assert oslo("doctor").out == "all is well\n"

@@ -20,7 +20,7 @@ from memkit.errors import (
 KINDS = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if kind.__module__ == "memkit.errors"
+    if kind.__module__ == "memkit.errors" and not issubclass(kind, Warning)
 ]
 MADE: list[MemkitError] = [
     TurnConflict("D1:3"),

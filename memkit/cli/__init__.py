@@ -6,13 +6,16 @@ one line of stderr.
 """
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import typer
 
 from memkit.cli import chat, commands, manage, output
-from memkit.errors import MemkitError
+from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
     name="memkit",
@@ -60,10 +63,23 @@ def _main(
     pass
 
 
+def _show_warning(
+    show_others: Callable[..., None], message: Warning | str, *where: Any, **options: Any
+) -> None:
+    """Print our own warnings on one line of stderr, without the place in the code."""
+    if isinstance(message, IncompleteCopyWarning):
+        output.print_error(message)
+    else:
+        show_others(message, *where, **options)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        app(args=arguments)
+        with warnings.catch_warnings():
+            show_others = warnings.showwarning
+            warnings.showwarning = partial(_show_warning, show_others)
+            app(args=arguments)
     except MemkitError as error:
         output.print_error(error)
         sys.exit(2)

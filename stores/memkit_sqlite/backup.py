@@ -31,6 +31,7 @@ def copy_database(source: sqlite3.Connection, target: Path) -> None:
         with closing(sqlite3.connect(unfinished)) as copy:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # needs no second file, unlike WAL
+            copy.execute("PRAGMA user_version = 0")  # not in use, see connection.py
         os.fsync(descriptor)
         _refuse_existing(target)
         target.touch(mode=0o600, exist_ok=False)  # takes the name, or fails if somebody was faster

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from memkit_sqlite import backup, schema
 class Connection:
     """An open memory file, with its schema up to date.
 
+    While it is open, the newest data is in a log next to the file, FILE-wal, and the file is marked
+    as in use. When the last connection closes, all data is in the file and the mark is removed.
+    `lacks_log`: the file was in use when it was copied, and its log was not copied with it.
     `busy_s` is how long to wait for another process that has locked the file, in seconds.
     """
 
@@ -30,6 +34,7 @@ class Connection:
         self._lock = threading.RLock()
         if self.path is not None:
             _refuse_other_files(self.path)
+        self.lacks_log = self.path is not None and _lacks_log(self.path)
         with translate_errors(url):
             self._raw = sqlite3.connect(
                 url, timeout=busy_s, isolation_level=None, check_same_thread=False
@@ -38,6 +43,10 @@ class Connection:
             undo.callback(self._raw.close)
             self._open()
             undo.pop_all()  # all went well: it stays open
+        # also at the end of the interpreter, if nobody calls close()
+        self._finalizer = weakref.finalize(
+            self, _release, self._raw, self.path, self._opened_file, self._process
+        )
 
     def _open(self) -> None:
         self._raw.row_factory = sqlite3.Row
@@ -53,6 +62,9 @@ class Connection:
                 schema.prepare(db, self.url)
         with translate_errors(self.url):
             self._use_wal()
+            marked = self._raw.execute("PRAGMA user_version").fetchone()[0] == _IN_USE
+        if self.path is not None and not marked:
+            _mark(self.path, _IN_USE)
 
     def _use_wal(self) -> None:
         """Switch to WAL mode; retry while the file is locked, because SQLite does not wait here."""
@@ -69,11 +81,7 @@ class Connection:
 
     def _identify_file(self) -> tuple[int, int] | None:
         """Return device and inode of the file that is at the path now."""
-        try:
-            status = None if self.path is None else self.path.stat()
-        except OSError:
-            return None
-        return (status.st_dev, status.st_ino) if status else None
+        return None if self.path is None else _identify_file(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[sqlite3.Connection]:
@@ -145,7 +153,60 @@ class Connection:
     def close(self) -> None:
         """Release the file. Idempotent."""
         with self._lock:
-            self._raw.close()
+            self._finalizer()
+
+
+# ---- the mark of a file in use
+
+_NOT_IN_USE, _IN_USE = 0, 1  # user_version of a file; 1: the newest data is in its log
+_LOOKS, _PAUSE_S = 3, 0.02  # how often and how long another process may be opening or closing
+
+
+def _log(path: Path) -> Path:
+    return Path(f"{path}-wal")
+
+
+def _identify_file(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lacks_log(path: Path) -> bool:
+    """Return whether a file is marked as in use and has no log: a copy of an open memory."""
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_S)
+        if not path.is_file() or _log(path).exists() or Path(f"{path}-journal").exists():
+            return False
+        header = _read_header(path)
+        if header is None or header[1] != _IN_USE:
+            return False
+    return True
+
+
+def _release(
+    raw: sqlite3.Connection, path: Path | None, opened_file: tuple[int, int] | None, process: int
+) -> None:
+    """Close a connection; the last one of a file removes the mark that it is in use."""
+    raw.close()
+    if path is None or os.getpid() != process or _identify_file(path) != opened_file:
+        return
+    if not _log(path).exists():  # SQLite removes the log when the last connection closes
+        _mark(path, _NOT_IN_USE)
+
+
+def _mark(path: Path, mark: int) -> None:
+    """Write the mark into the file itself, and not only into its log; skip it if that must wait."""
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db,
+    ):
+        db.execute("PRAGMA synchronous = NORMAL")  # the checkpoint reaches the disk, that is enough
+        db.execute(f"PRAGMA user_version = {mark}")
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _read_header(path: Path) -> tuple[int, int] | None:

@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
 
-from memkit.errors import EmbeddingMismatch, TurnConflict
+from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, TurnConflict
 from memkit.protocols import (
     Activity,
     ChunkAge,
@@ -49,6 +50,12 @@ _SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_
     ORDER BY through DESC LIMIT 1"""
 
 
+_LACKS_LOG = (
+    "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
+    "missing; copy it again with `memkit backup`"
+)
+
+
 class SQLiteStore:
     """One memory in a file, or in RAM for ":memory:". Threads and processes may share it.
 
@@ -71,6 +78,8 @@ class SQLiteStore:
         with ExitStack() as undo:
             undo.callback(self._connection.close)
             self.fingerprint = self._register_embedder(fingerprint)
+            if self._connection.lacks_log:
+                warnings.warn(_LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
@@ -220,6 +229,8 @@ class SQLiteStore:
         """Return one sentence per fault found: rows, full text and index that disagree."""
         with self._connection.snapshot(exclusive=True) as db:
             faults = health.find_faults(db)
+            if self._connection.lacks_log:
+                faults.append(_LACKS_LOG.format(url=self.url))
             if self.fingerprint is None or health.is_damaged(faults):
                 return faults
             for (user_id,) in db.execute("SELECT user_id FROM users").fetchall():
