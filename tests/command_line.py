@@ -41,6 +41,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     monkeypatch.setattr("memkit.embedders.MiniLM", HashEmbedder)
+    # no server of the machine that runs the tests
+    monkeypatch.setattr("memkit.models.available._get_json", lambda *_: None)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setattr(
         "memkit.embedders.SentenceTransformerEmbedder", lambda name: HashEmbedder(name=name)
     )

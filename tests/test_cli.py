@@ -275,9 +275,13 @@ def test_demo_passes_its_options_on(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         "memkit.demo.run.run_demo", lambda **options: calls.append(options), raising=False
     )
-    run("demo", "--dialogue", "a", "--dialogue", "b", "--store", "d.db", "--seed", "7", "--json")
+    run("demo", "--dialogue", "a", "--dialogue", "b", "--store", "d.db", "--seed", "7", "--json",
+        "--model", "ollama:tiny")  # fmt: skip
     paths = [Path("a"), Path("b")]
-    assert calls == [{"dialogue": paths, "store": Path("d.db"), "seed": 7, "as_json": True}]
+    assert calls == [
+        {"dialogue": paths, "store": Path("d.db"), "seed": 7, "as_json": True,
+         "model_name": "ollama:tiny"}
+    ]  # fmt: skip
 
 
 # ---- the real thing

@@ -87,7 +87,7 @@ def test_an_answer_that_fails_is_reported_and_the_chat_goes_on(talk: Talk) -> No
     result = talk([ModelError("out of\nmemory"), "Better."], ["Hi.", "And now?"])
     assert result.code == 2
     assert result.out == "Better.\n"
-    assert result.err == "memkit: out of memory\n"
+    assert "memkit: out of memory\n" in result.err
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(talk: Talk, run: Run) -> None:
@@ -190,6 +190,13 @@ def test_memorys_part_is_shown_next_to_the_reply(talk: Talk) -> None:
     assert "[memory: 2 quotes, best 2024-05-01 User: I moved to Oslo in May." in result.err
 
 
+def test_the_model_is_named_before_the_first_message(talk: Talk) -> None:
+    result = talk([ModelError("out of memory")], ["Hi."])
+    assert result.err.startswith("model: SmolLM2-135M-Instruct, the bundled model")
+    assert "very small" in result.err
+    assert result.err.index("model:") < result.err.index("out of memory")
+
+
 SCRIPTED = """
 import memkit.models.bundled
 from memkit.testing import ScriptedModel
@@ -208,7 +215,8 @@ def test_at_a_terminal_words_stay_whole_and_forget_asks(
     assert code == 0, printed
     reply = [line for line in printed.splitlines() if line.startswith("word")]
     assert reply[:-1] == ["word word word word word word"] * (len(reply) - 1)
-    assert "My door PIN is 4417." in printed[printed.index("/forget pin") :]
+    after = " ".join(printed[printed.index("/forget pin") :].split())
+    assert "My door PIN is 4417. Delete 1 turn" in after
     assert stored(run) == ["What is my PIN?", ("word " * 40).strip()]
 
 

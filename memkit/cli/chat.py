@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,17 @@ Remembered = StrEnum("Remembered", ["both", "user", "none"])
 _RECALLED = 70  # characters of the recalled turn that is shown after a reply
 
 
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A folder, a Hugging Face id, ollama:NAME, openai:NAME (at OPENAI_BASE_URL), or "
+        "smollm2. Default: a server of this machine if there is one, else the bundled smollm2.",
+        show_default=False,
+    ),
+]
+
+
 def chat(
     *,
     user: User = "",
@@ -38,17 +49,14 @@ def chat(
     session: Annotated[
         str, typer.Option(help="The conversation; an existing one is continued.")
     ] = "main",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A Hugging Face id or path. Default: the bundled SmolLM2-135M-Instruct.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelName = None,
     remember: Annotated[
         Remembered, typer.Option(help="Which side of the conversation is stored.")
     ] = Remembered.both,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.")] = 256,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Most tokens of a reply. Default: 256; 60 for the bundled model."),
+    ] = None,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -57,18 +65,20 @@ def chat(
     A line that begins with a slash is a command and is not remembered: /help lists them. Ctrl-C
     stops a reply. Exit with 2 if a reply failed.
     """
-    from memkit.chat import Chat
-    from memkit.models import bundled, huggingface
+    from memkit.chat import SYSTEM, Chat
+    from memkit.models.available import choose_model
 
     disable_progress_bars(embedder, model)
     with open_memory(store, embedder, create=True, background=True) as memory:
         with output.spinner("loading the model"):
-            loaded = huggingface.load(model) if model else bundled.smollm2()
+            chosen = choose_model(model)
             chat = Chat(
-                *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens,
-                remember=cast("Remember", remember.value),
+                chosen.model, None, memory, user_id=user, session_id=session,
+                system=chosen.system or SYSTEM, remember=cast("Remember", remember.value),
+                max_new_tokens=chosen.max_new_tokens if max_tokens is None else max_tokens,
             )  # fmt: skip
-        failed = _run_chat(chat, as_json=json_)
+        output.print_note(f"model: {chosen.description}")  # before a message is sent
+        failed = _run_chat(chat, chosen.stop, as_json=json_)
     if failed:
         raise typer.Exit(2)
 
@@ -81,17 +91,18 @@ def demo(
     store: Annotated[
         Path | None, typer.Option(help="Folder for the demo's memory. Default: a temporary one.")
     ] = None,
+    model: ModelName = None,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic dialogue.")] = 0,
     json_: AsJson = False,
 ) -> None:
     """Ask a model about a dialogue far longer than its prompt, with and without a memory."""
     from memkit.demo.run import run_demo
 
-    disable_progress_bars()
-    run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_)
+    disable_progress_bars(model)
+    run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_, model_name=model)
 
 
-def _run_chat(chat: "Chat", *, as_json: bool) -> bool:
+def _run_chat(chat: "Chat", stop: Sequence[str], *, as_json: bool) -> bool:
     """Answer each line of stdin, or run it as a command; return whether one of them failed."""
     interactive = sys.stdin.isatty() and not as_json
     commands = SlashCommands(chat, as_json=as_json, interactive=interactive)
@@ -101,7 +112,7 @@ def _run_chat(chat: "Chat", *, as_json: bool) -> bool:
             if is_command(line):
                 commands.run(line)
             elif line:
-                _answer(chat, unescape_slash(line), as_json=as_json)
+                _answer(chat, unescape_slash(line), stop, as_json=as_json)
         except MemkitError as error:  # the next line may succeed
             output.print_error(error)
             failed = True
@@ -125,13 +136,13 @@ def _lines(prompt: str) -> Iterator[str]:
         yield line.strip()
 
 
-def _answer(chat: "Chat", question: str, *, as_json: bool) -> None:
+def _answer(chat: "Chat", question: str, stop: Sequence[str], *, as_json: bool) -> None:
     reply: list[str] = []
-    wrapper = output.stream_wrapper()
+    wrapper = output.stream_wrapper(sys.stdout)
     stopped = False
     try:
         # closing the generator stops the model at once, wherever Ctrl-C interrupts this
-        with closing(chat.stream(question)) as pieces:
+        with closing(chat.stream(question, stop=stop)) as pieces:
             for piece in pieces:
                 reply.append(piece)
                 if not as_json:
@@ -150,7 +161,8 @@ def _print_recalled(chat: "Chat") -> None:
     """Print memory's part of a reply on stderr: how much was recalled, and the best of it."""
     hits = chat.report.prompt.hits if chat.report else ()
     if hits:
-        best = max(hits, key=lambda hit: hit.relevance)
+        # an earlier question is often the most similar turn, and answers nothing
+        best = max(hits, key=lambda hit: (not hit.text.rstrip().endswith("?"), hit.relevance))
         text = truncate(one_line(best.text), _RECALLED)
         quotes = output.count_noun(len(hits), "quote")
         output.print_note(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
@@ -81,20 +81,20 @@ class WordWrapper:
         return line
 
 
-def stream_wrapper() -> WordWrapper:
-    """Return a wrapper for text on stdout: at the terminal's width, or never if it is none."""
-    return WordWrapper(shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize)
+def stream_wrapper(file: TextIO) -> WordWrapper:
+    """Return a wrapper for text on `file`: at the terminal's width, or never if it is none."""
+    return WordWrapper(shutil.get_terminal_size().columns if file.isatty() else sys.maxsize)
 
 
-def wrap(text: str) -> str:
-    """Return `text` broken at words for the terminal; unchanged if stdout is none."""
-    wrapper = stream_wrapper()
+def wrap(text: str, file: TextIO) -> str:
+    """Return sanitised text, broken at words if `file` is a terminal."""
+    wrapper = stream_wrapper(file)
     return wrapper.feed(strip_controls(text)) + wrapper.end()
 
 
 def print_note(text: str) -> None:
-    """Print a remark for people on stderr."""
-    typer.echo(strip_controls(text), err=True)
+    """Print a remark for people on stderr, broken at words if that is a terminal."""
+    typer.echo(wrap(text, sys.stderr), err=True)
 
 
 def end_with_nothing(note: str) -> NoReturn:

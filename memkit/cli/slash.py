@@ -1,5 +1,6 @@
 """The commands inside `memkit chat`: lines that begin with a slash, and are never remembered."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class SlashCommands:
             self._help()
 
     def _print(self, data: dict[str, Any], text: str) -> None:
-        output.print_result(data, output.wrap(text), as_json=self.as_json)
+        output.print_result(data, output.wrap(text, sys.stdout), as_json=self.as_json)
 
     def _help(self) -> None:
         lines = [f"{command:<14} {meaning}" for command, meaning in HELP.items()]
