@@ -3,10 +3,12 @@
 Each turn recalls, composes a prompt, stores the question, generates, and stores the reply.
 """
 
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
+from memkit import ingest
 from memkit.errors import InvalidInput
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.models.resolve import resolve_model
@@ -22,13 +24,14 @@ from memkit.prompt import (
     remove_echo,
     strip_memory_block,
 )
-from memkit.protocols import Model
-from memkit.records import Scope, Usage
+from memkit.protocols import CachingModel, Model, Window
+from memkit.records import Receipt, Scope, Usage
 
 SYSTEM = (
     "You are a helpful assistant with a long-term memory. Quotes from earlier conversations may "
     "be shown to you; use them where they help to answer. Answer briefly."
 )
+Remember = Literal["both", "user", "none"]
 _REPLY_TOKENS = 256  # the default for models without a setting of their own
 _RESUMED_TURNS = 200  # newest turns that are read when a session is resumed
 
@@ -57,6 +60,13 @@ class Chat:
         k: most hits in a prompt. The memory block changes every turn, so more hits cost time to
             the first token.
         layout: the position of the memory block, see `memkit.prompt.compose`.
+        remember: which messages are stored: "both" sides, only the "user"'s, or "none". The
+            attribute of this name may be changed between replies. The open chat shows the model
+            all messages as history, stored or not.
+
+    A message that is deleted by `memory.forget`, also in another process, leaves the history, the
+    model's cache and the report. What is deleted during a reply may be in that reply, so such a
+    reply is not stored.
 
     Raises:
         InvalidInput: there is no memory, no such kind of model, or no room for a prompt.
@@ -76,7 +86,10 @@ class Chat:
         max_new_tokens: int | None = None,
         k: int = 10,
         layout: Layout = "cache",
+        remember: Remember = "both",
     ) -> None:
+        if remember not in get_args(Remember):
+            raise InvalidInput(f'remember must be "both", "user" or "none", got {remember!r}')
         self.scope = Scope(user_id=user_id, session_id=session_id)
         if memory is None or isinstance(tokenizer, Memory):
             raise InvalidInput(
@@ -96,14 +109,20 @@ class Chat:
                 f"{budget_tokens} tokens, the model's limit {limit}; lower max_new_tokens"
             )
         self.max_new_tokens, self.k = max_new_tokens, k
+        self.remember: Remember = remember
         self.report: Report | None = None
+        # held while the history changes, because `forget` may be called in another thread
+        self._lock = threading.RLock()
+        self._forget_count = 0
         resumed = memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED_TURNS)
         turns = [turn for turn in resumed if turn.role in SHOWN_ROLES]
-        self._turn_ids = [turn.id or "" for turn in turns]
+        # of each message of the history; None: it is not stored
+        self._turn_ids: list[str | None] = [turn.id for turn in turns]
         self.history: list[Message] = history_messages(turns)
         # index of the oldest message in the prompt; it advances in leaps, so that the prompt's
         # prefix stays the same for many turns and its keys and values can be reused
         self._oldest = 0
+        memory._add_listener(self)
 
     def reply(self, text: str) -> str:
         """Answer, and remember both the question and the reply."""
@@ -120,7 +139,7 @@ class Chat:
         """
         prompt = self._compose(text)
         self._remember("user", text)
-        usage_before = self.model.usage
+        forget_count, usage_before = self._forget_count, self.model.usage
         reply_pieces: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
@@ -131,15 +150,83 @@ class Chat:
             pieces.close()
             reply = strip_memory_block("".join(reply_pieces).strip(), self.memory.signer)
             reply = remove_echo(reply, prompt.memory)
-            if reply:
-                self._remember("assistant", reply)
-            if self.model.usage is not None and self.model.usage is not usage_before:
-                self.report = Report(prompt=prompt, usage=self.model.usage)
+            with self._lock:
+                if self._forget_count != forget_count:
+                    self._drop_traces()  # the model has just cached this prompt
+                else:
+                    if reply:
+                        self._remember("assistant", reply)
+                    if self.model.usage is not None and self.model.usage is not usage_before:
+                        self.report = Report(prompt=prompt, usage=self.model.usage)
+
+    def undo(self) -> Receipt:
+        """Delete the last question and its reply, from memory, history and the model's cache.
+
+        Raises:
+            InvalidInput: the history has no question.
+        """
+        with self._lock:
+            roles = [message["role"] for message in self.history]
+            if "user" not in roles:
+                raise InvalidInput("there is nothing to undo: this session has no messages")
+            first = len(roles) - 1 - roles[::-1].index("user")
+            turn_ids = [turn_id for turn_id in self._turn_ids[first:] if turn_id is not None]
+            self._keep(range(first))
+        return self.memory.forget(user_id=self.scope.user_id, turn_ids=turn_ids)
+
+    def on_forget(self, user_id: str, *, everything: bool) -> None:
+        """Drop what was forgotten; `Memory.forget` calls this. Any thread may."""
+        if user_id != self.scope.user_id:
+            return
+        with self._lock:
+            self._forget_count += 1
+            if everything:
+                self._keep([])
+            else:
+                self._drop_forgotten()
+            self._drop_traces()  # a memory block may have had the words, too
+
+    def _drop_forgotten(self) -> None:
+        """Drop the messages from the history that are no longer stored.
+
+        A reply that was never stored goes with its question, whose words it may repeat.
+        """
+        ids = [turn_id for turn_id in self._turn_ids if turn_id is not None]
+        stored_turns = self.memory.store.turns(Scope(user_id=self.scope.user_id), Window(ids=ids))
+        stored_ids = {turn.id for turn in stored_turns}
+        kept: list[int] = []
+        for n, turn_id in enumerate(self._turn_ids):
+            is_reply = self.history[n]["role"] == "assistant"
+            follows_kept = n == 0 or n - 1 in kept[-1:]
+            if (follows_kept or not is_reply) if turn_id is None else turn_id in stored_ids:
+                kept.append(n)
+        if len(kept) < len(self.history):
+            self._keep(kept)
+            self._drop_traces()
+
+    def _keep(self, indexes: Iterable[int]) -> None:
+        """Keep only these messages in the history."""
+        indexes = list(indexes)
+        self._oldest = sum(n < self._oldest for n in indexes)
+        self.history = [self.history[n] for n in indexes]
+        self._turn_ids = [self._turn_ids[n] for n in indexes]
+
+    def _drop_traces(self) -> None:
+        """Drop the report and what the model caches of earlier prompts."""
+        self.report = None
+        if isinstance(self.model, CachingModel):
+            self.model.drop_cache()
 
     def _compose(self, text: str) -> Prompt:
+        with self._lock:
+            self._drop_forgotten()  # another process may have deleted something
+            return self._compose_history(text)
+
+    def _compose_history(self, text: str) -> Prompt:
         # turns that the history shows are not recalled into the memory block as well
+        shown_ids = [turn_id for turn_id in self._turn_ids[self._oldest :] if turn_id is not None]
         result = self.memory._recollect(
-            text, user_id=self.scope.user_id, k=self.k, without=self._turn_ids[self._oldest :]
+            text, user_id=self.scope.user_id, k=self.k, without=shown_ids
         )
         history = self.history[self._oldest :]
         summaries = self.memory.summaries(user_id=self.scope.user_id)
@@ -151,17 +238,25 @@ class Chat:
         if prompt.history < len(history):
             # drop twice as much as needed, which leaves room for the next turns
             self._oldest = len(self.history) - prompt.history // 2
-            prompt = self._compose(text)
+            prompt = self._compose_history(text)
         return prompt
 
-    def _remember(self, role: str, text: str) -> None:
+    def _remember(self, role: Literal["user", "assistant"], text: str) -> None:
+        """Add a message to the history, and to the memory unless `remember` leaves it out."""
         scope, message = self.scope, {"role": role, "content": text}
-        ids = self.memory.remember(message, user_id=scope.user_id, session_id=scope.session_id)
-        if ids:
-            self._turn_ids += ids
-            self.history.append(
-                {"role": role, "content": strip_memory_block(text, self.memory.signer)}
-            )
+        signer = self.memory.signer
+        with self._lock:
+            ids: Sequence[str | None]
+            if self.remember in ("both", role):
+                ids = self.memory.remember(
+                    message, user_id=scope.user_id, session_id=scope.session_id
+                )
+            else:  # the same checks, and nothing is stored
+                turns = ingest.to_turns(message, scope, self.memory.clock(), signer)
+                ids = [None for _ in turns]
+            if ids:
+                self._turn_ids += ids
+                self.history.append({"role": role, "content": strip_memory_block(text, signer)})
 
 
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:

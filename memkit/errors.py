@@ -6,6 +6,7 @@ MemkitError
 │   ├── InvalidTurn       a message that cannot be remembered: empty, unknown role, not text
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
+│   ├── AmbiguousId       the beginning of several ids
 │   └── BudgetExceeded    the least a prompt needs does not fit into the token budget
 ├── StoreError            the store could not read or write
 │   ├── NotAMemory        the file is not a memkit memory, or it is damaged
@@ -17,6 +18,9 @@ MemkitError
 │   └── StoreClosed       the memory was used after close()
 ├── ModelError            a language model or embedder failed, or its files are wrong
 └── MissingExtra          an optional dependency is not installed (also an ImportError)
+
+UserWarning
+└── IncompleteCopyWarning the file was copied while it was open, without its log
 """
 
 
@@ -51,6 +55,20 @@ class TurnConflict(InvalidInput):
         return (
             f"turn id {self.turn_id!r} already has another text, and turns are immutable; "
             "remember the new text under a new id, or leave the id out"
+        )
+
+
+class AmbiguousId(InvalidInput):
+    """A short id with which several ids begin; `candidates` are the first of them."""
+
+    def __init__(self, prefix: str, candidates: tuple[str, ...]) -> None:
+        super().__init__(prefix, candidates)
+        self.prefix, self.candidates = prefix, candidates
+
+    def __str__(self) -> str:
+        return (
+            f"{self.prefix!r} is the beginning of several ids: {', '.join(self.candidates)}; "
+            "type more characters"
         )
 
 
@@ -117,3 +135,7 @@ class ModelError(MemkitError):
 
 class MissingExtra(MemkitError, ImportError):
     """An optional dependency is not installed; the message has the install command."""
+
+
+class IncompleteCopyWarning(UserWarning):
+    """The file is a copy of an open memory, and the newest turns may be missing in it."""

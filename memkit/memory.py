@@ -1,10 +1,13 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 import secrets
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
+from os import PathLike, fspath
 from typing import Literal
 
 from memkit import embedders, ingest, prompt
@@ -17,6 +20,7 @@ from memkit.protocols import (
     Counter,
     Embedder,
     Fingerprint,
+    ForgetListener,
     Judge,
     Summariser,
     Thinker,
@@ -148,6 +152,8 @@ class Memory(Displayable):
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
         self._maintenance = Maintenance(store, summariser, reflection, settings, clock)
+        self._listeners: weakref.WeakSet[ForgetListener] = weakref.WeakSet()
+        self._listeners_lock = threading.Lock()
         self._maintenance.wake(store.pending())  # work that an earlier process left
 
     def __enter__(self) -> "Memory":
@@ -255,7 +261,8 @@ class Memory(Displayable):
 
         `count` counts a text's tokens; the default is the embedder's tokenizer. Pass the model's
         own counter where the budget is close to the model's limit. `as_of` leaves out turns that
-        were said later, and summaries, which have no versions by time.
+        were said later. Summaries are left out with `as_of`, because they have no versions by time,
+        and with `session_id` or `agent_id`, because they are of the whole user.
         """
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
@@ -268,7 +275,8 @@ class Memory(Displayable):
             asked_at=self.clock(),
         )
         result = recall(self.store, self.embedder, scope, recall_query)
-        summaries = [] if as_of else self.summaries(user_id=user_id)
+        whole_user = as_of is None and session_id is None and agent_id is None
+        summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
             [*summaries, *result.thoughts], result.hits, budget_tokens, count, self.signer
         )
@@ -303,6 +311,18 @@ class Memory(Displayable):
         )
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         return self.store.turns(scope, window)
+
+    def users(self) -> list[str]:
+        """Return the ids of all users with turns, the one who said something last first."""
+        return [user.id for user in self.store.users() if user.id is not None]
+
+    def sessions(self, *, user_id: str, agent_id: str | None = None) -> list[str]:
+        """Return the ids of a user's sessions, the one with the latest turn first.
+
+        Turns without a session belong to none of them.
+        """
+        sessions = self.store.sessions(Scope(user_id=user_id, agent_id=agent_id))
+        return [session.id for session in sessions if session.id is not None]
 
     def summary(self, *, user_id: str, level: Literal[1, 2] = 1) -> Summary | None:
         """Return the Compact Memory (level 1) or the summary of summaries (2), if there is one."""
@@ -413,7 +433,8 @@ class Memory(Displayable):
         """Delete turns, or everything, with all that is derived from them.
 
         Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
-        well; its other turns are queued again. `dry_run` only reports what would be deleted.
+        well; its other turns are queued again. Open chats of this memory drop the words too.
+        `dry_run` only reports what would be deleted.
         """
         scope = Scope(user_id=user_id)
         if turn_ids is not None:
@@ -427,7 +448,20 @@ class Memory(Displayable):
             if turns and not dry_run:
                 self.store.write(scope, WriteBatch(forget=receipt.turn_ids))
                 self._maintenance.wake([user_id])
+        if not dry_run:
+            self._notify_listeners(user_id, everything=everything)
         return receipt
+
+    def _add_listener(self, listener: ForgetListener) -> None:
+        """Tell an object about every `forget` for as long as it lives."""
+        with self._listeners_lock:
+            self._listeners.add(listener)
+
+    def _notify_listeners(self, user_id: str, *, everything: bool) -> None:
+        with self._listeners_lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.on_forget(user_id, everything=everything)
 
     def _receipt(self, scope: Scope, turns: Sequence[Turn], *, dry_run: bool) -> Receipt:
         """Count what is derived from `turns`; a summary is, if it reaches the first of them."""
@@ -452,6 +486,19 @@ class Memory(Displayable):
         if user_id is not None:
             Scope(user_id=user_id)  # checks it
         return self.store.stats(user_id)
+
+    def backup(self, path: str | PathLike[str]) -> None:
+        """Write a copy of the whole memory, of all users, to the new file `path`.
+
+        The memory stays open, and other threads and processes may write meanwhile. Open the copy as
+        any memory; its vector indexes are rebuilt when they are needed. Do not copy the file of an
+        open memory by other means: its newest turns are in a second file, `FILE-wal`.
+
+        Raises:
+            InvalidInput: there is something at `path`; nothing is ever replaced.
+            StoreError: the file cannot be written.
+        """
+        self.store.backup(fspath(path))
 
     def doctor(self) -> list[str]:
         """Return one sentence per fault, none if all is well. Reads the whole memory once."""

@@ -155,6 +155,18 @@ class ChunkAge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """How much a user, or one session of a user, has said, and when last."""
+
+    id: str | None  # of the user or the session; None: turns without a session
+    turns: int
+    last_said_at: datetime
+
+
+ItemKind = Literal["turn", "thought"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """Which turns to read, oldest first. All conditions must hold."""
 
@@ -205,6 +217,15 @@ class Store(Protocol):
 
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
+
+    def sessions(self, scope: Scope) -> list[Activity]:
+        """Return the scope's sessions, the one with the latest turn first."""
+
+    def match_ids(self, scope: Scope, kind: ItemKind, prefix: str, limit: int) -> list[str]:
+        """Return at most `limit` ids of the user that start with `prefix`, in order.
+
+        An id that equals `prefix` is the first. Retracted thoughts are left out.
+        """
 
     def chunks(self, scope: Scope) -> list[ChunkAge]:
         """Return the ages of all chunks of the scope, including hidden ones."""
@@ -308,6 +329,9 @@ class ThoughtRows(Protocol):
 class Upkeep(Protocol):
     """What operators ask of a store: counts, health checks, a change of embedder."""
 
+    def users(self) -> list[Activity]:
+        """Return the users, the one with the latest turn first."""
+
     def stats(self, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
 
@@ -316,6 +340,14 @@ class Upkeep(Protocol):
 
     def pending(self) -> list[str]:
         """Return the users with turns that are not summarised or not reflected on."""
+
+    def backup(self, path: str) -> None:
+        """Write a copy of the whole memory to the new file `path`. Safe while others write.
+
+        Raises:
+            InvalidInput: there is something at `path`; nothing is ever replaced.
+            StoreError: the file cannot be written.
+        """
 
     def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
@@ -378,6 +410,21 @@ class StructuredModel(Protocol):
 
         The caller checks the reply, which is cut off at `max_new_tokens`.
         """
+
+
+@runtime_checkable
+class CachingModel(Protocol):
+    """A model that keeps parts of earlier prompts. Optional: a `Model` with this method is one."""
+
+    def drop_cache(self) -> None:
+        """Drop all that is kept of earlier prompts; after the current reply, if there is one."""
+
+
+class ForgetListener(Protocol):
+    """An object that has a copy of a user's words, such as an open chat."""
+
+    def on_forget(self, user_id: str, *, everything: bool) -> None:
+        """Drop the copies of words of this user that the store no longer has."""
 
 
 class Counter(Protocol):

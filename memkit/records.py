@@ -303,6 +303,7 @@ class Hit(Displayable):
     name: str | None = None
     session_id: str | None = None
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
+    thought_id: str | None = None  # of a thought
     # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 

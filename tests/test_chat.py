@@ -1,10 +1,15 @@
 """What Chat promises: it answers, remembers both sides, and takes a session up where it was."""
 
+import gc
+import re
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memkit
 from memkit import Chat, Memory
@@ -12,7 +17,7 @@ from memkit.errors import BudgetExceeded, InvalidInput, ModelError, ScopeRequire
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import Layout
 from memkit.protocols import Messages
-from memkit.testing import HashEmbedder, ScriptedModel
+from memkit.testing import HashEmbedder, ScriptedModel, open_memory
 
 
 def chatting(
@@ -246,6 +251,160 @@ def test_the_models_limit_bounds_the_prompt(memory: Memory) -> None:
     assert Chat(model, None, memory, user_id="ann", max_new_tokens=50).budget_tokens == 150
 
 
+# ---- what is not stored
+
+
+@pytest.mark.parametrize(
+    ("remember", "stored"),
+    [("both", ["I am Ann.", "Hello."]), ("user", ["I am Ann."]), ("none", [])],
+)
+def test_only_the_sides_that_are_asked_for_are_stored(
+    memory: Memory, remember: Any, stored: list[str]
+) -> None:
+    chat, model = chatting(memory, ["Hello.", "Yes."], remember=remember)
+    chat.reply("I am Ann.")
+    assert [text for _, text in said(memory)] == stored
+    chat.reply("Do you see what we said?")
+    assert [m["content"] for m in model.prompts[1][1:3]] == ["I am Ann.", "Hello."]
+
+
+def test_storing_may_be_switched_between_replies(memory: Memory) -> None:
+    chat, _ = chatting(memory)
+    for remember, text in (("none", "a secret"), ("both", "no secret")):
+        chat.remember = remember  # type: ignore[assignment]
+        chat.reply(text)
+    assert [text for _, text in said(memory)] == ["no secret", "ok"]
+
+
+def test_a_message_that_is_not_stored_is_checked_all_the_same(memory: Memory) -> None:
+    chat, model = chatting(memory, remember="none")
+    with pytest.raises(InvalidInput):
+        chat.reply("  ")
+    assert chat.history == model.prompts == []
+
+
+def test_a_way_to_remember_that_does_not_exist_is_refused(memory: Memory) -> None:
+    with pytest.raises(InvalidInput, match=r'"both", "user" or "none", got \'me\''):
+        chatting(memory, remember="me")
+
+
+# ---- what is forgotten
+
+
+def shown(prompt: Any) -> str:
+    return "\n".join(message["content"] for message in prompt)
+
+
+@pytest.mark.parametrize("remember", ["both", "user"])
+@pytest.mark.parametrize("everything", [True, False])
+def test_forgotten_words_leave_an_open_chat_with_the_reply_that_was_not_stored(
+    memory: Memory, remember: Any, everything: bool
+) -> None:
+    chat, model = chatting(memory, ["4417, noted.", "Hello.", "No idea."], remember=remember)
+    chat.reply("My door PIN is 4417.")
+    chat.reply("I am Ann.")
+    ids = [turn.id or "" for turn in memory.turns(user_id="ann") if "4417" in turn.text]
+    what: dict[str, Any] = {"everything": True} if everything else {"turn_ids": ids}
+    memory.forget(user_id="ann", **what)
+    assert "4417" not in shown(chat.history)
+    assert chat.report is None
+    chat.reply("What is my PIN?")
+    assert "4417" not in shown(model.prompts[-1])
+    assert ("I am Ann." in shown(model.prompts[-1])) == (not everything)
+
+
+def test_what_another_process_forgot_leaves_an_open_chat_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "ann.db")
+    with memkit.open(path, embedder=HashEmbedder()) as memory:
+        chat, model = chatting(memory)
+        chat.reply("My door PIN is 4417.")
+        with memkit.open(path, embedder=HashEmbedder()) as theirs:
+            theirs.forget(user_id="ann", everything=True)
+        chat.reply("What is my PIN?")
+    assert "4417" not in shown(model.prompts[-1])
+
+
+def test_a_dry_run_and_another_users_forgetting_leave_a_chat_alone(memory: Memory) -> None:
+    chat, _ = chatting(memory)
+    chat.reply("My door PIN is 4417.")
+    before = (list(chat.history), chat.report)
+    memory.forget(user_id="ann", everything=True, dry_run=True)
+    memory.remember("hi", user_id="bob")
+    memory.forget(user_id="bob", everything=True)
+    assert (chat.history, chat.report) == before
+
+
+def test_a_reply_during_which_something_was_forgotten_is_not_stored(memory: Memory) -> None:
+    chat, model = chatting(memory, ["Noted.", "It is 4417 I think.", "Fine."])
+    chat.reply("My door PIN is 4417.")
+    (pin, _) = memory.turns(user_id="ann")
+    stream = chat.stream("What is my PIN?")
+    next(stream)
+    memory.forget(user_id="ann", turn_ids=[pin.id or ""])
+    assert "4417" in "".join(stream)
+    assert said(memory) == [("assistant", "Noted."), ("user", "What is my PIN?")]
+    chat.reply("Hello.")
+    assert "4417" not in shown(model.prompts[-1])
+
+
+def test_a_chat_that_nobody_uses_is_not_kept_alive_by_its_memory(memory: Memory) -> None:
+    chat = weakref.ref(chatting(memory)[0])
+    gc.collect()
+    assert chat() is None
+    memory.forget(user_id="ann", everything=True)
+
+
+said_or_forgotten = st.lists(st.sampled_from(["say", "off", "forget", "undo"]), max_size=15)
+
+
+@given(steps=said_or_forgotten, draw=st.randoms(use_true_random=False))
+def test_no_forgotten_word_is_in_a_later_prompt_whatever_was_said_and_forgotten(
+    steps: list[str], draw: Any
+) -> None:
+    with open_memory() as memory:
+        chat, model = chatting(memory, [f"reply{n}" for n in range(20)])
+        forgotten: set[str] = set()
+        for n, step in enumerate(steps):
+            turns = list(memory.turns(user_id="ann"))
+            if step == "forget" and turns:
+                turn = draw.choice(turns)
+                forgotten.add(turn.text)
+                memory.forget(user_id="ann", turn_ids=[turn.id or ""])
+            elif step == "undo" and any(m["role"] == "user" for m in chat.history):
+                before = {m["content"] for m in chat.history}
+                chat.undo()
+                forgotten |= before - {m["content"] for m in chat.history}
+            elif step in ("say", "off"):
+                chat.remember = "both" if step == "say" else "none"
+                chat.reply(f"message{n}")
+                assert not forgotten & set(re.findall(r"\w+", shown(model.prompts[-1])))
+        assert not forgotten & {m["content"] for m in chat.history}
+
+
+def test_undo_takes_back_the_last_question_and_its_reply(memory: Memory) -> None:
+    chat, model = chatting(memory, ["Hello.", "Noted.", "Fine."])
+    chat.reply("I am Ann.")
+    chat.reply("My door PIN is 4417.")
+    assert len(chat.undo().turn_ids) == 2
+    assert said(memory) == [("user", "I am Ann."), ("assistant", "Hello.")]
+    chat.reply("And now?")
+    assert "4417" not in shown(model.prompts[-1])
+    assert "I am Ann." in shown(model.prompts[-1])
+
+
+def test_undo_takes_back_a_question_without_a_reply_and_what_was_not_stored(memory: Memory) -> None:
+    chat, _ = chatting(memory, [ModelError("out of memory"), "ok"])
+    with pytest.raises(ModelError):
+        chat.reply("My door PIN is 4417.")
+    chat.remember = "none"
+    chat.reply("a secret")
+    assert chat.undo().turn_ids == ()
+    assert len(chat.undo().turn_ids) == 1
+    assert chat.history == said(memory) == []
+    with pytest.raises(InvalidInput, match="nothing to undo"):
+        chat.undo()
+
+
 # ---- with a transformers model
 
 
@@ -258,6 +417,35 @@ def test_a_transformers_model_and_tokenizer_are_all_it_takes(
     assert chat.report is not None
     assert chat.report.usage.reused_tokens > 30
     assert chat.report.usage.prompt_tokens == chat.report.prompt.tokens
+
+
+def test_forgotten_words_leave_the_cache_of_a_transformers_model(
+    memory: Memory, tokenizer: Any, tiny: Callable[..., Any]
+) -> None:
+    chat = Chat(tiny("Llama"), tokenizer, memory, user_id="ann", max_new_tokens=6)
+    chat.reply("My door PIN is 4417.")
+    cache = chat.model._prefix  # type: ignore[attr-defined]
+    assert "4417" in tokenizer.decode(cache._tokens)
+    memory.forget(user_id="ann", everything=True)
+    assert (cache.cache, cache._tokens) == (None, [])
+    chat.reply("Hello.")
+    assert chat.report is not None
+    assert chat.report.usage.reused_tokens == 0
+    chat.reply("Hello again.")
+    assert chat.report.usage.reused_tokens > 0
+    assert "4417" not in tokenizer.decode(cache._tokens)
+
+
+def test_words_forgotten_during_a_reply_are_not_cached_after_it(
+    memory: Memory, tokenizer: Any, tiny: Callable[..., Any]
+) -> None:
+    chat = Chat(tiny("Llama"), tokenizer, memory, user_id="ann", max_new_tokens=40)
+    stream = chat.stream("My door PIN is 4417.")
+    next(stream)
+    memory.forget(user_id="ann", everything=True)
+    list(stream)
+    assert chat.model._prefix._tokens == []  # type: ignore[attr-defined]
+    assert said(memory) == chat.history == []
 
 
 def test_a_transformers_model_that_fails_leaves_the_question_stored(

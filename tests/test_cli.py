@@ -1,82 +1,22 @@
 """Promises of the command line: what it prints, where, and how it ends."""
 
-import io
+# ruff: noqa: F811 - fixtures are imported
+
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Result, Run, assert_error, oslo, run  # noqa: F401 - fixtures
 
 import memkit
 from memkit.cli import app, main
-from memkit.errors import ModelError
-from memkit.protocols import Messages
-from memkit.testing import HashEmbedder, ScriptedModel
 
 LOCOMO = Path(__file__).parents[2] / "shared" / "data" / "locomo" / "locomo10.json"
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
 
 HOSTILE = "[bold red]Rex[/] \x1b]0;owned\x07\x1b[31m \x9b2J \u202etxt.exe\r"
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in a folder of its own, with an embedder that needs no model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    monkeypatch.setattr("memkit.embedders.MiniLM", HashEmbedder)
-    monkeypatch.setattr(
-        "memkit.embedders.SentenceTransformerEmbedder", lambda name: HashEmbedder(name=name)
-    )
-
-    def run(*arguments: str, stdin: str | bytes = "") -> Result:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main(list(arguments))
-        printed = capsys.readouterr()
-        return Result(int(end.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-@pytest.fixture
-def oslo(run: Run) -> Run:
-    """The same, with something to remember already there."""
-    run("add", "I moved to Oslo in May.", "--user", "ann", "--at", "2024-05-01T12:00:00Z")
-    run("add", "My dog is called Rex.", "--user", "ann", "--at", "2024-06-01T12:00:00Z")
-    return run
-
-
-def assert_error(result: Result, message: str) -> None:
-    """An error is one line of stderr, and nothing on stdout."""
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("memkit: ")
-    assert result.err.count("\n") == 1
-    assert message in result.err
 
 
 # ---- the whole
@@ -330,111 +270,18 @@ def test_doctor_prints_a_line_per_fault_and_exits_with_one(oslo: Run, tmp_path: 
     assert not oslo("doctor", "--json").json["ok"]
 
 
-# ---- chat
-
-
-class Impatient(ScriptedModel):
-    """Stands for Ctrl-C: it strikes after the first word of the first answer."""
-
-    def stream(self, messages: Messages, *, max_new_tokens: int) -> Generator[str]:
-        for piece in super().stream(messages, max_new_tokens=max_new_tokens):
-            yield piece
-            if len(self.prompts) == 1:
-                raise KeyboardInterrupt
-
-
-Talk = Callable[..., Result]
-
-
-@pytest.fixture
-def talk(run: Run, monkeypatch: pytest.MonkeyPatch) -> Talk:
-    """Chat with a model that says what it is told to say."""
-
-    def talk(
-        replies: Sequence[str | Exception],
-        lines: Sequence[str],
-        *options: str,
-        model: type[ScriptedModel] = ScriptedModel,
-    ) -> Result:
-        monkeypatch.setattr("memkit.models.bundled.smollm2", lambda: (model(replies), None))
-        return run("chat", "--user", "ann", *options, stdin="".join(f"{line}\n" for line in lines))
-
-    return talk
-
-
-def test_chat_answers_every_line_of_its_input(talk: Talk) -> None:
-    result = talk(["Hello Ann.", "Goodbye."], ["Hi, I am Ann.", "", "Bye."])
-    assert (result.code, result.out) == (0, "Hello Ann.\nGoodbye.\n")
-
-
-def test_chat_remembers_both_sides_and_goes_on_later(talk: Talk, run: Run) -> None:
-    talk(["Nice."], ["I moved to Oslo."])
-    talk(["Rex it is."], ["My dog is Rex."])
-    turns = run("export", "--user", "ann", "--session", "main").lines
-    assert [turn["content"] for turn in turns] == [
-        "I moved to Oslo.",
-        "Nice.",
-        "My dog is Rex.",
-        "Rex it is.",
-    ]
-
-
-def test_quit_ends_the_chat(talk: Talk) -> None:
-    assert talk(["Hello."], ["/quit", "Hi."]).out == ""
-
-
-def test_why_shows_what_the_last_prompt_was_made_of(talk: Talk, run: Run) -> None:
-    run("add", "I moved to Oslo in May.", "--user", "ann")
-    result = talk(["In Oslo."], ["/why", "Where in May did I move to?", "/why"])
-    assert "nothing has been asked yet" in result.out
-    assert "I moved to Oslo in May." in result.out
-    assert "prompt " in result.out
-
-
-def test_chat_as_json_is_an_object_a_reply(talk: Talk, run: Run) -> None:
-    run("add", "I moved to Oslo in May.", "--user", "ann")
-    (reply,) = talk(["In Oslo."], ["Where did I move to?"], "--json").lines
-    assert (reply["reply"], reply["stopped"]) == ("In Oslo.", False)
-    assert reply["hits"][0]["text"] == "I moved to Oslo in May."
-    assert reply["usage"]["new_tokens"] == 2
-
-
-def test_an_answer_that_fails_is_reported_and_the_chat_goes_on(talk: Talk) -> None:
-    result = talk([ModelError("out of\nmemory"), "Better."], ["Hi.", "And now?"])
-    assert result.code == 2
-    assert result.out == "Better.\n"
-    assert result.err == "memkit: out of memory\n"
-
-
-def test_ctrl_c_stops_the_answer_and_not_the_chat(talk: Talk, run: Run) -> None:
-    result = talk(["A long story.", "Fine."], ["Tell me.", "Enough."], model=Impatient)
-    assert (result.code, result.out) == (0, "A  [stopped]\nFine.\n")
-    assert [turn["content"] for turn in run("export", "--user", "ann").lines] == [
-        "Tell me.",
-        "A",
-        "Enough.",
-        "Fine.",
-    ]
-
-
-def test_a_reply_cannot_command_the_terminal(talk: Talk) -> None:
-    assert talk(["\x1b[2J[bold]Hi"], ["Hello."]).out == "[2J[bold]Hi\n"
-
-
-@pytest.mark.slow
-def test_a_model_that_is_not_there_is_an_error_of_one_line(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert_error(run("chat", "--user", "ann", "--model", "empty"), "no causal language model at")
-
-
 def test_demo_passes_its_options_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, object]] = []
     monkeypatch.setattr(
         "memkit.demo.run.run_demo", lambda **options: calls.append(options), raising=False
     )
-    run("demo", "--dialogue", "a", "--dialogue", "b", "--store", "d.db", "--seed", "7", "--json")
+    run("demo", "--dialogue", "a", "--dialogue", "b", "--store", "d.db", "--seed", "7", "--json",
+        "--model", "ollama:tiny")  # fmt: skip
     paths = [Path("a"), Path("b")]
-    assert calls == [{"dialogue": paths, "store": Path("d.db"), "seed": 7, "as_json": True}]
+    assert calls == [
+        {"dialogue": paths, "store": Path("d.db"), "seed": 7, "as_json": True,
+         "model_name": "ollama:tiny"}
+    ]  # fmt: skip
 
 
 # ---- the real thing

@@ -7,6 +7,7 @@ import pytest
 
 from memkit import errors
 from memkit.errors import (
+    AmbiguousId,
     BudgetExceeded,
     EmbeddingMismatch,
     InvalidInput,
@@ -19,14 +20,15 @@ from memkit.errors import (
 KINDS = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if kind.__module__ == "memkit.errors"
+    if kind.__module__ == "memkit.errors" and not issubclass(kind, Warning)
 ]
 MADE: list[MemkitError] = [
     TurnConflict("D1:3"),
+    AmbiguousId("a", ("ab", "ac")),
     BudgetExceeded(120, 100),
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     *(kind("what happened") for kind in KINDS
-      if kind not in (TurnConflict, BudgetExceeded, EmbeddingMismatch)),
+      if kind not in (TurnConflict, AmbiguousId, BudgetExceeded, EmbeddingMismatch)),
 ]  # fmt: skip
 
 
@@ -53,5 +55,6 @@ def test_wrong_arguments_are_value_errors_too() -> None:
 
 def test_messages_carry_the_numbers_and_the_next_step() -> None:
     assert "'D1:3'" in str(TurnConflict("D1:3"))
+    assert "several ids: ab, ac; type more" in str(AmbiguousId("a", ("ab", "ac")))
     assert "raise budget_tokens to at least 120" in str(BudgetExceeded(120, 100))
     assert "memkit reembed --store ann.db" in str(EmbeddingMismatch("a", "b", "ann.db"))

@@ -5,14 +5,23 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from memkit_sqlite.sqlite import SQLiteStore
 from test_faults import memory, remembered
 
-from memkit.errors import NewerSchema, NotAMemory, StoreError, StoreFull, StoreReadOnly
+from memkit.errors import (
+    IncompleteCopyWarning,
+    NewerSchema,
+    NotAMemory,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
 from memkit.memory import Memory
 
 
@@ -209,3 +218,113 @@ def test_a_read_only_disk_says_so(disk: Path) -> None:
         memory(path).remember("milk", user_id="ann")
     with pytest.raises(StoreReadOnly, match=r"writable"):
         memory(disk / "new.db")
+
+
+# ---- the log beside the file
+
+# opens a memory, remembers, and closes it
+REMEMBER = """
+import sys
+from memkit.testing import open_memory
+with open_memory(sys.argv[1]) as memory:
+    print([turn.text for turn in memory.turns(user_id="ann")])
+    memory.remember(sys.argv[2], user_id="ann")
+"""
+
+
+def elsewhere(path: Path, text: str) -> str:
+    """Remember in another process; return what it read before."""
+    command = [sys.executable, "-c", REMEMBER, str(path), text]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_opening_a_memory_twice_does_not_let_another_process_delete_its_log(path: Path) -> None:
+    with memory(path) as first, memory(path):
+        first.remember("first", user_id="ann")
+        elsewhere(path, "second")
+        first.remember("third", user_id="ann")
+        assert "third" in elsewhere(path, "fourth")
+    assert len(remembered(path)) == 4
+
+
+# a program that is in the middle of its work when its file is copied
+OPEN = """
+import sys
+from memkit.testing import open_memory
+memory = open_memory(sys.argv[1])
+memory.remember("tea", user_id="ann")
+print("open", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def used(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the memory open, until it gets a line; it ends without close()."""
+    command = [sys.executable, "-c", OPEN, str(path)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == "open\n"  # type: ignore[union-attr]
+        yield process
+        process.kill()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.usefixtures("used")
+def test_a_copy_of_an_open_memory_without_its_log_is_reported(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    with pytest.warns(IncompleteCopyWarning, match="memkit backup"):
+        opened = memory(copy)
+    (fault,) = opened.doctor()
+    assert "copy.db-wal: the newest turns may be missing" in fault
+    opened.close()
+
+
+@pytest.mark.usefixtures("used")
+def test_a_copy_with_its_log_and_a_second_opening_are_whole(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    shutil.copy(f"{path}-wal", f"{copy}-wal")
+    for file in (copy, path):  # a warning would be an error here
+        with memory(file) as opened:
+            assert [turn.text for turn in opened.turns(user_id="ann")] == ["tea"]
+            assert opened.doctor() == []
+
+
+@pytest.mark.parametrize("how", ["close", "end of the program", "kill"])
+def test_a_memory_that_was_used_is_whole_however_the_program_ended(
+    path: Path, used: subprocess.Popen[str], how: str
+) -> None:
+    if how == "close":
+        memory(path).close()
+    if how == "kill":
+        used.kill()
+        used.wait()
+    else:
+        end(used)
+        assert sorted(path.parent.glob("ann.db-*")) == []  # one file has it all
+        shutil.copy(path, path.with_name("copy.db"))
+        assert remembered(path.with_name("copy.db"))
+    assert len(remembered(path)) == 1
+
+
+def test_many_programs_that_open_and_close_at_once_report_nothing(path: Path) -> None:
+    memory(path).close()
+    command = [sys.executable, "-W", "error", "-c", OPEN_OFTEN, str(path)]
+    processes = [subprocess.Popen([*command, str(n)]) for n in range(3)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert len(remembered(path)) == 60
+
+
+OPEN_OFTEN = """
+import sys
+from memkit.testing import open_memory
+for n in range(20):
+    with open_memory(sys.argv[1]) as memory:
+        memory.remember(f"tea {sys.argv[2]} {n}", user_id="ann")
+"""

@@ -233,6 +233,8 @@ OF_ALL_USERS = {
     "flush": "waits for everybody's summaries and returns nothing",
     "doctor": "tells operators about faults, with no text of anybody's",
     "close": "ends the memory",
+    "backup": "copies the file of everybody, for operators",
+    "users": "names the users, for operators, with no text of anybody's",
     "stats": "counts; of everybody if no user is named",
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }

@@ -306,6 +306,8 @@ USES: list[Callable[[Memory], object]] = [
     lambda memory: memory.restore(user_id="ann"),
     lambda memory: memory.forget(user_id="ann", everything=True),
     lambda memory: memory.stats(),
+    lambda memory: memory.users(),
+    lambda memory: memory.sessions(user_id="ann"),
     lambda memory: memory.doctor(),
 ]
 
@@ -332,3 +334,40 @@ def test_stats_count_one_user_or_all(memory: Memory) -> None:
     memory.remember("three", user_id="bob")
     assert (memory.stats()["turns"], memory.stats(user_id="bob")["turns"]) == (3, 1)
     assert memory.stats()["users"] == 2
+
+
+# ---- users and sessions
+
+
+def test_users_and_sessions_are_listed_the_latest_first(memory: Memory) -> None:
+    assert memory.users() == memory.sessions(user_id="ann") == []
+    sessions = ((3, "ann", "s1"), (1, "bob", "s2"), (2, "ann", "s3"), (4, "eve", None))
+    for hour, user, session in sessions:
+        said_at = NOON + timedelta(hours=hour)
+        memory.remember(Turn(text="hi", said_at=said_at), user_id=user, session_id=session)
+    assert memory.users() == ["eve", "ann", "bob"]
+    assert memory.sessions(user_id="ann") == ["s1", "s3"]
+    assert memory.sessions(user_id="eve") == []
+
+
+def test_sessions_of_an_agent_are_those_in_which_it_took_part(memory: Memory) -> None:
+    memory.remember("hi", user_id="ann", session_id="s1", agent_id="cook")
+    memory.remember("hi", user_id="ann", session_id="s2")
+    assert memory.sessions(user_id="ann", agent_id="cook") == ["s1"]
+
+
+def test_a_forgotten_user_is_no_longer_listed(memory: Memory) -> None:
+    memory.remember("hi", user_id="ann")
+    memory.forget(user_id="ann", everything=True)
+    assert memory.users() == []
+
+
+@pytest.mark.parametrize("scope", [{"agent_id": "cook"}, {"session_id": "s1"}])
+def test_the_context_of_an_agent_or_a_session_shows_nothing_said_elsewhere(
+    memory: Memory, scope: dict[str, str]
+) -> None:
+    memory.remember("I cook pasta.", user_id="ann", **scope)  # type: ignore[arg-type]
+    memory.remember("I run marathons.", user_id="ann")
+    memory.flush()
+    assert "marathons" in memory.context("What do I run?", user_id="ann").text
+    assert "marathons" not in memory.context("What do I run?", user_id="ann", **scope).text  # type: ignore[arg-type]

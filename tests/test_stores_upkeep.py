@@ -14,15 +14,19 @@ from contract import (
     Open,
     adding,
     nearest,
+    reflection,
     summary,
     texts,
+    thought,
     told,
     turn,
     worded,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memkit.errors import EmbeddingMismatch, StoreClosed
-from memkit.protocols import Backend, ReflectionResult, Window, WriteBatch
+from memkit.protocols import Activity, Backend, ReflectionResult, Window, WriteBatch
 from memkit.records import Scope
 from memkit.testing import HashEmbedder
 
@@ -92,6 +96,70 @@ def test_long_histories_are_read_lazily_while_others_write(
     assert kept == [f"turn {n}" for n in range(1300) if n != 700]
 
 
+# ---- users, sessions, ids
+
+
+def test_users_come_with_their_turns_the_one_who_spoke_last_first(store: Backend) -> None:
+    assert store.users() == []
+    later = NOON.astimezone(timezone(timedelta(hours=9))) + timedelta(days=1)
+    store.write(BOB, adding(turn("1", "tea", said_at=later)))
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
+
+    assert store.users() == [
+        Activity(id="bob", turns=1, last_said_at=later),
+        Activity(id="ann", turns=2, last_said_at=NOON),
+    ]
+
+
+def test_sessions_are_those_of_the_scope_the_latest_first(store: Backend) -> None:
+    days = [NOON + timedelta(days=n) for n in range(4)]
+    store.write(BOB, adding(turn("1", "of bob", session_id="bobs")))
+    store.write(ANN, adding(
+        turn("1", "a", session_id="s1", said_at=days[0]),
+        turn("2", "b", session_id="s2", said_at=days[3], agent_id="a1"),
+        turn("3", "c", session_id="s1", said_at=days[1]),
+        turn("4", "d", said_at=days[2]),
+    ))  # fmt: skip
+
+    assert [(session.id, session.turns) for session in store.sessions(ANN)] == [
+        ("s2", 1), (None, 1), ("s1", 2)
+    ]  # fmt: skip
+    assert [session.last_said_at for session in store.sessions(ANN)] == [days[3], days[2], days[1]]
+    (of_agent,) = store.sessions(Scope(user_id="ann", agent_id="a1"))
+    assert of_agent.id == "s2"
+    assert store.sessions(Scope(user_id="nobody")) == []
+
+
+keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+
+
+@given(ids=st.sets(keys, max_size=8), prefix=keys, limit=st.integers(0, 9), data=st.data())
+def test_ids_match_by_their_beginning_and_by_nothing_else(
+    store: Backend, ids: set[str], prefix: str, limit: int, data: st.DataObject
+) -> None:
+    user = Scope(user_id="-".join(sorted(ids)) + prefix + "-")
+    if ids and data.draw(st.booleans()):
+        longest = max(ids, key=len)
+        prefix = longest[: data.draw(st.integers(1, len(longest)))]
+    store.write(user, adding(*(turn(key, "tea") for key in ids)))
+    store.write(BOB, adding(turn(f"{prefix}!", "tea")))
+
+    matching = sorted((key for key in ids if key.startswith(prefix)), key=str.encode)
+    assert store.match_ids(user, "turn", prefix, limit) == matching[:limit]
+    store.write(user, WriteBatch(forget=list(ids)))
+
+
+def test_ids_of_thoughts_match_until_they_are_retracted(store: Backend) -> None:
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
+    store.write(ANN, reflection(["1"], thought("abc", "tea", "1")))
+    store.write(ANN, reflection(["2"], thought("abd", "milk", "2")))
+
+    assert store.match_ids(ANN, "thought", "ab", 9) == ["abc", "abd"]
+    assert store.match_ids(ANN, "turn", "ab", 9) == store.match_ids(BOB, "thought", "ab", 9) == []
+    store.write(ANN, WriteBatch(retract={"abc": NOON}))
+    assert store.match_ids(ANN, "thought", "ab", 9) == ["abd"]
+
+
 # ---- upkeep
 
 
@@ -135,6 +203,9 @@ USES: dict[str, Callable[[Backend], object]] = {
     "timeline": told,
     "search near": lambda store: nearest(store, "tea"),
     "search words": lambda store: worded(store, "tea"),
+    "users": lambda store: store.users(),
+    "sessions": lambda store: store.sessions(ANN),
+    "match ids": lambda store: store.match_ids(ANN, "turn", "1", 2),
     "stats": lambda store: store.stats(),
     "check": lambda store: store.check(),
     "pending": lambda store: store.pending(),

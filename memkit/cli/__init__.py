@@ -1,17 +1,21 @@
 """The command line: `memkit --help`.
 
-Every command is a thin layer over `memkit.Memory`. Exit codes: 0 success; 1 nothing was found, or
-`doctor` found faults; 2 an error, printed on one line of stderr.
+Every command is a thin layer over `memkit.Memory`. Exit codes: 0 success; 1 there was nothing to
+print or to do, a question was answered with no, or `doctor` found faults; 2 an error, printed on
+one line of stderr.
 """
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, output
-from memkit.errors import MemkitError
+from memkit.cli import chat, commands, manage, output
+from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
     name="memkit",
@@ -33,6 +37,11 @@ app.command()(commands.history)
 app.command()(commands.correct)
 app.command()(commands.retract)
 app.command()(commands.think)
+app.command()(manage.users)
+app.command()(manage.sessions)
+app.command()(manage.show)
+app.command()(manage.forget)
+app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(commands.export)
 app.command()(commands.reembed)
@@ -54,10 +63,23 @@ def _main(
     pass
 
 
+def _show_warning(
+    show_others: Callable[..., None], message: Warning | str, *where: Any, **options: Any
+) -> None:
+    """Print our own warnings on one line of stderr, without the place in the code."""
+    if isinstance(message, IncompleteCopyWarning):
+        output.print_error(message)
+    else:
+        show_others(message, *where, **options)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        app(args=arguments)
+        with warnings.catch_warnings():
+            show_others = warnings.showwarning
+            warnings.showwarning = partial(_show_warning, show_others)
+            app(args=arguments)
     except MemkitError as error:
         output.print_error(error)
         sys.exit(2)

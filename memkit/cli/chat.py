@@ -2,11 +2,11 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,10 +20,26 @@ from memkit.cli.options import (
     disable_progress_bars,
     open_memory,
 )
+from memkit.cli.slash import SlashCommands, is_command, report_to_dict, unescape_slash
 from memkit.errors import MemkitError
+from memkit.text.sanitise import one_line, truncate
 
 if TYPE_CHECKING:
-    from memkit.chat import Chat
+    from memkit.chat import Chat, Remember
+
+Remembered = StrEnum("Remembered", ["both", "user", "none"])
+_RECALLED = 70  # characters of the recalled turn that is shown after a reply
+
+
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A folder, a Hugging Face id, ollama:NAME, openai:NAME (at OPENAI_BASE_URL), or "
+        "smollm2. Default: a server of this machine if there is one, else the bundled smollm2.",
+        show_default=False,
+    ),
+]
 
 
 def chat(
@@ -33,32 +49,36 @@ def chat(
     session: Annotated[
         str, typer.Option(help="The conversation; an existing one is continued.")
     ] = "main",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A Hugging Face id or path. Default: the bundled SmolLM2-135M-Instruct.",
-            show_default=False,
-        ),
+    model: ModelName = None,
+    remember: Annotated[
+        Remembered, typer.Option(help="Which side of the conversation is stored.")
+    ] = Remembered.both,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Most tokens of a reply. Default: 256; 60 for the bundled model."),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.")] = 256,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
     """Talk with a model that remembers.
 
-    /why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply.
+    A line that begins with a slash is a command and is not remembered: /help lists them. Ctrl-C
+    stops a reply. Exit with 2 if a reply failed.
     """
-    from memkit.chat import Chat
-    from memkit.models import bundled, huggingface
+    from memkit.chat import SYSTEM, Chat
+    from memkit.models.available import choose_model
 
     disable_progress_bars(embedder, model)
     with open_memory(store, embedder, create=True, background=True) as memory:
         with output.spinner("loading the model"):
-            loaded = huggingface.load(model) if model else bundled.smollm2()
+            chosen = choose_model(model)
             chat = Chat(
-                *loaded, memory, user_id=user, session_id=session, max_new_tokens=max_tokens
-            )
-        failed = _run_chat(chat, as_json=json_)
+                chosen.model, None, memory, user_id=user, session_id=session,
+                system=chosen.system or SYSTEM, remember=cast("Remember", remember.value),
+                max_new_tokens=chosen.max_new_tokens if max_tokens is None else max_tokens,
+            )  # fmt: skip
+        output.print_note(f"model: {chosen.description}")  # before a message is sent
+        failed = _run_chat(chat, chosen.stop, as_json=json_)
     if failed:
         raise typer.Exit(2)
 
@@ -71,30 +91,33 @@ def demo(
     store: Annotated[
         Path | None, typer.Option(help="Folder for the demo's memory. Default: a temporary one.")
     ] = None,
+    model: ModelName = None,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic dialogue.")] = 0,
     json_: AsJson = False,
 ) -> None:
     """Ask a model about a dialogue far longer than its prompt, with and without a memory."""
     from memkit.demo.run import run_demo
 
-    disable_progress_bars()
-    run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_)
+    disable_progress_bars(model)
+    run_demo(dialogue=dialogue or [], store=store, seed=seed, as_json=json_, model_name=model)
 
 
-def _run_chat(chat: "Chat", *, as_json: bool) -> bool:
-    """Answer each line of stdin; return whether a reply failed."""
+def _run_chat(chat: "Chat", stop: Sequence[str], *, as_json: bool) -> bool:
+    """Answer each line of stdin, or run it as a command; return whether one of them failed."""
+    interactive = sys.stdin.isatty() and not as_json
+    commands = SlashCommands(chat, as_json=as_json, interactive=interactive)
     failed = False
-    for line in _lines(prompt="" if as_json or not sys.stdin.isatty() else "> "):
-        if line == "/quit":
+    for line in _lines(prompt="> " if interactive else ""):
+        try:
+            if is_command(line):
+                commands.run(line)
+            elif line:
+                _answer(chat, unescape_slash(line), stop, as_json=as_json)
+        except MemkitError as error:  # the next line may succeed
+            output.print_error(error)
+            failed = True
+        if commands.ended:
             break
-        if line == "/why":
-            _print_report(chat, as_json=as_json)
-        elif line:
-            try:
-                _answer(chat, line, as_json=as_json)
-            except MemkitError as error:  # the next reply may succeed
-                output.print_error(error)
-                failed = True
     return failed
 
 
@@ -102,9 +125,7 @@ def _lines(prompt: str) -> Iterator[str]:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if prompt:
-        output.print_note(
-            "/why shows what went into the last prompt, /quit ends the chat, Ctrl-C stops a reply"
-        )
+        output.print_note("/help lists the commands, /quit ends the chat, Ctrl-C stops a reply")
         with suppress(ImportError):
             import readline  # noqa: F401 - its import gives input() line editing
     while True:
@@ -115,49 +136,35 @@ def _lines(prompt: str) -> Iterator[str]:
         yield line.strip()
 
 
-def _answer(chat: "Chat", question: str, *, as_json: bool) -> None:
+def _answer(chat: "Chat", question: str, stop: Sequence[str], *, as_json: bool) -> None:
     reply: list[str] = []
+    wrapper = output.stream_wrapper(sys.stdout)
     stopped = False
     try:
         # closing the generator stops the model at once, wherever Ctrl-C interrupts this
-        with closing(chat.stream(question)) as pieces:
+        with closing(chat.stream(question, stop=stop)) as pieces:
             for piece in pieces:
                 reply.append(piece)
                 if not as_json:
-                    output.print_text(piece, end="")
+                    output.print_text(wrapper.feed(output.strip_controls(piece)), end="")
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        output.print_json({"reply": "".join(reply).strip(), "stopped": stopped} | _report(chat))
+        data = {"reply": "".join(reply).strip(), "stopped": stopped}
+        output.print_json(data | report_to_dict(chat))
     else:
-        output.print_text(" [stopped]" if stopped else "")
+        output.print_text(wrapper.end() + (" [stopped]" if stopped else ""))
+        _print_recalled(chat)
 
 
-def _print_report(chat: "Chat", *, as_json: bool) -> None:
-    report = chat.report
-    if as_json:
-        output.print_json(_report(chat))
-    elif report is None:
-        output.print_text("nothing has been asked yet")
-    else:
-        if report.prompt.hits:
-            output.print_hits(report.prompt.hits, explain=True)
-        else:
-            output.print_text("nothing was recalled")
-        usage = report.usage
-        output.print_text(
-            f"prompt {usage.prompt_tokens} tokens, {usage.reused:.0%} reused, with "
-            f"{report.prompt.history} messages of history; reply {usage.new_tokens} tokens, the "
-            f"first after {usage.first_token_s:.1f} s, all after {usage.total_s:.1f} s"
+def _print_recalled(chat: "Chat") -> None:
+    """Print memory's part of a reply on stderr: how much was recalled, and the best of it."""
+    hits = chat.report.prompt.hits if chat.report else ()
+    if hits:
+        # an earlier question is often the most similar turn, and answers nothing
+        best = max(hits, key=lambda hit: (not hit.text.rstrip().endswith("?"), hit.relevance))
+        text = truncate(one_line(best.text), _RECALLED)
+        quotes = output.count_noun(len(hits), "quote")
+        output.print_note(
+            f"  [memory: {quotes}, best {best.said_at:%Y-%m-%d} {best.speaker}: {text}; /why]"
         )
-
-
-def _report(chat: "Chat") -> dict[str, object]:
-    if chat.report is None:
-        return {"usage": None, "history": 0, "hits": []}
-    prompt = chat.report.prompt
-    return {
-        "usage": asdict(chat.report.usage),
-        "history": prompt.history,
-        "hits": [output.hit_to_dict(hit) for hit in prompt.hits],
-    }

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from memkit.cli import output
+from memkit.cli.ids import find_thought_id, shorten_id
 from memkit.cli.options import (
     DEFAULT_STORE,
+    Agent,
     AsJson,
     Embedder,
     MaybeUser,
@@ -30,7 +32,6 @@ from memkit.text.sanitise import one_line
 
 if TYPE_CHECKING:
     from memkit.importers import TurnSource
-    from memkit.records import Thought
 
 Question = Annotated[str, typer.Argument(help="What to look for.")]
 AsOf = Annotated[
@@ -38,6 +39,10 @@ AsOf = Annotated[
 ]
 HeldAt = Annotated[
     str | None, typer.Option("--as-of", help="What held at this ISO-8601 time. Default: now.")
+]
+Kind = StrEnum("Kind", ["turn", "thought"])
+ThoughtId = Annotated[
+    str, typer.Argument(metavar="THOUGHT", help="Its id, or the beginning of it.")
 ]
 Format = StrEnum("Format", ["auto", "jsonl", "locomo"])
 
@@ -56,6 +61,11 @@ def add(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Annotated[str | None, typer.Option(help="The conversation it belongs to.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent it was said to.")] = None,
+    id_: Annotated[
+        str | None,
+        typer.Option("--id", help="The turn's id: the same id and text again adds nothing."),
+    ] = None,
     role: Annotated[str, typer.Option(help="user, assistant, system or tool.")] = "user",
     name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
     at: Annotated[
@@ -65,18 +75,22 @@ def add(
     json_: AsJson = False,
 ) -> None:
     """Remember what was said."""
+    if id_ is not None and len(texts) > 1:
+        raise InvalidInput(f"--id names one turn, got {len(texts)} texts")
     time = parse_time(at, "--at")
     messages = [
-        {"role": role, "content": _stdin() if text == "-" else text, "name": name}
+        {"role": role, "content": _stdin() if text == "-" else text, "name": name, "id": id_}
         | ({} if time is None else {"timestamp": time})
         for text in texts
     ]
     with output.spinner("remembering"), open_memory(store, embedder, create=True) as memory:
-        ids = memory.remember(messages, user_id=user, session_id=session)
+        ids = memory.remember(messages, user_id=user, session_id=session, agent_id=agent)
         memory._think_quietly(user)
-    text = f"remembered {output.count_noun(len(ids), 'turn')}: {', '.join(ids)}"
-    nothing = "nothing to remember: the text is empty, or a memory block"
-    output.print_result({"ids": ids}, text if ids else nothing, as_json=json_)
+    if not ids:
+        output.end_with_nothing("nothing to remember: the text is a memory block")
+    short_ids = ", ".join(map(shorten_id, ids))
+    text = f"remembered {output.count_noun(len(ids), 'turn')}: {short_ids}"
+    output.print_result({"ids": ids}, text, as_json=json_)
 
 
 def _stdin() -> str:
@@ -95,6 +109,10 @@ def recall(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
+    agent: Agent = None,
+    kind: Annotated[
+        Kind, typer.Option(help="turn: what was said. thought: what memkit concluded from it.")
+    ] = Kind.turn,
     k: Annotated[int, typer.Option("-k", help="Most hits to print.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each signal's share.")] = False,
     as_of: AsOf = None,
@@ -104,23 +122,23 @@ def recall(
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
-    """Print what was said that is most relevant to a question, best first.
+    """Print what was said, or concluded, that is most relevant to a question, best first.
 
     Exit with 1 if nothing is found.
     """
     time, threshold = parse_time(as_of, "--as-of"), _parse_relevance(min_relevance)
     with output.spinner("recalling"), open_memory(store, embedder) as memory:
         hits = memory.recall(
-            question, user_id=user, k=k, session_id=session, as_of=time, min_relevance=threshold
-        )
+            question, user_id=user, k=k, session_id=session, agent_id=agent, as_of=time,
+            min_relevance=threshold, kind="thought" if kind is Kind.thought else "turn",
+        )  # fmt: skip
     if json_:
         for hit in hits:
             output.print_json(output.hit_to_dict(hit))
     elif hits:
         output.print_hits(hits, explain=explain)
     if not hits:
-        output.print_note("nothing found")
-        raise typer.Exit(1)
+        output.end_with_nothing("nothing found")
 
 
 def _parse_relevance(text: str) -> float | Literal["auto"]:
@@ -136,20 +154,24 @@ def context(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
+    agent: Agent = None,
     budget: Annotated[int, typer.Option(help="Most tokens of the block.")] = 3500,
     as_of: AsOf = None,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
-    """Print the memory block for a question, within a token budget."""
+    """Print the memory block for a question, within a token budget.
+
+    Exit with 1 if nothing is found.
+    """
     time = parse_time(as_of, "--as-of")
     with output.spinner("recalling"), open_memory(store, embedder) as memory:
         block = memory.context(
-            question, user_id=user, budget_tokens=budget, session_id=session, as_of=time
-        )
-    if not block.text and not json_:
-        output.print_note("nothing found that fits into the budget")
-        return
+            question, user_id=user, budget_tokens=budget, session_id=session, agent_id=agent,
+            as_of=time,
+        )  # fmt: skip
+    if not block.text:
+        output.end_with_nothing("nothing found that fits into the budget")
     hits = [output.hit_to_dict(hit) for hit in block.hits]
     data = {"text": block.text, "tokens": block.tokens, "hits": hits}
     output.print_result(data, block.text, as_json=json_)
@@ -162,7 +184,10 @@ def summary(
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
-    """Bring the Compact Memory up to date and print it, the summary of summaries first."""
+    """Bring the Compact Memory up to date and print it, the summary of summaries first.
+
+    Exit with 1 if there is none.
+    """
     with output.spinner("summarising"), open_memory(store, embedder) as memory:
         if user in memory.store.pending():
             memory.think(user_id=user)
@@ -175,7 +200,7 @@ def summary(
         text = f"{'Lately' if summary.level == 1 else 'Before that'}: {data['text']}"
         output.print_result(data, text, as_json=json_)
     if not summaries:
-        output.print_note(f"no summary yet: {user!r} has no turns")
+        output.end_with_nothing(f"no summary yet: {user!r} has no turns")
 
 
 # ---- thoughts
@@ -186,6 +211,7 @@ def thoughts(
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
+    agent: Agent = None,
     as_of: HeldAt = None,
     doubted: Annotated[
         bool, typer.Option("--doubted", help="Only those that later words may have changed.")
@@ -200,18 +226,18 @@ def thoughts(
 
     time = parse_time(as_of, "--as-of")
     with open_store(store) as backend:
-        current = list(backend.thoughts(Scope(user_id=user, session_id=session), time))
+        scope = Scope(user_id=user, session_id=session, agent_id=agent)
+        current = list(backend.thoughts(scope, time))
     if doubted:
         current = [thought for thought in current if thought.doubt]
-    _print_thoughts(current, as_json=json_)
+    output.print_thoughts(current, as_json=json_)
     if not current:
         hint = "`memkit think` draws thoughts from turns that wait"
-        output.print_note("no thought is in doubt" if doubted else f"no thoughts; {hint}")
-        raise typer.Exit(1)
+        output.end_with_nothing("no thought is in doubt" if doubted else f"no thoughts; {hint}")
 
 
 def correct(
-    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    thought: ThoughtId,
     text: Annotated[str, typer.Argument(help="What holds instead.")],
     *,
     user: User = "",
@@ -221,13 +247,15 @@ def correct(
 ) -> None:
     """Replace a thought by what you write; the old one stays in its history."""
     with output.spinner("remembering"), open_memory(store, embedder) as memory:
-        corrected = memory.correct(thought, text, user_id=user)
+        thought_id = find_thought_id(memory.store, user, thought)
+        corrected = memory.correct(thought_id, text, user_id=user)
     data = output.thought_to_dict(corrected)
-    output.print_result(data, f"{corrected.id} replaces {thought}", as_json=json_)
+    line = f"{shorten_id(corrected.id)} replaces {shorten_id(thought_id)}"
+    output.print_result(data, line, as_json=json_)
 
 
 def retract(
-    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    thought: ThoughtId,
     *,
     user: User = "",
     store: StorePath = DEFAULT_STORE,
@@ -236,12 +264,14 @@ def retract(
 ) -> None:
     """Mark a thought as wrong; its turns stay, and what it replaced holds again."""
     with open_memory(store, embedder) as memory:
-        memory.retract(thought, user_id=user)
-    output.print_result({"retracted": thought}, f"retracted {thought}", as_json=json_)
+        thought_id = find_thought_id(memory.store, user, thought)
+        memory.retract(thought_id, user_id=user)
+    line = f"retracted {shorten_id(thought_id)}"
+    output.print_result({"retracted": thought_id}, line, as_json=json_)
 
 
 def history(
-    thought: Annotated[str, typer.Argument(help="The thought's id.")],
+    thought: ThoughtId,
     *,
     user: User = "",
     store: StorePath = DEFAULT_STORE,
@@ -251,12 +281,9 @@ def history(
     from memkit.records import Scope
 
     with open_store(store) as backend:
-        versions = backend.history(Scope(user_id=user), thought)
-    if not versions:
-        raise InvalidInput(
-            f"{user!r} has no thought {thought!r}; see `memkit thoughts --user {user}`"
-        )
-    _print_thoughts(versions, as_json=json_)
+        thought_id = find_thought_id(backend, user, thought)
+        versions = backend.history(Scope(user_id=user), thought_id)
+    output.print_thoughts(versions, as_json=json_)
 
 
 def think(
@@ -279,21 +306,6 @@ def think(
     turns, all_thoughts = output.count_noun(done, "turn"), output.count_noun(total, "thought")
     text = f"thought about {turns}; {all_thoughts} in all"
     output.print_result({"turns": done, "thoughts": total}, text, as_json=json_)
-
-
-def _print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool) -> None:
-    if as_json:
-        for thought in thoughts:
-            output.print_json(output.thought_to_dict(thought))
-    elif thoughts:
-        rows = []
-        for thought in thoughts:
-            until = f"{thought.valid_to:%Y-%m-%d}" if thought.valid_to else ""
-            later = "".join(f" · {quote.said_at:%Y-%m-%d}: {quote.text}" for quote in thought.later)
-            text = f"{'in doubt: ' if thought.doubt else ''}{thought.text}{later}"
-            since, said = f"{thought.valid_from:%Y-%m-%d}", str(thought.support)
-            rows.append([since, until, said, thought.id, text])
-        output.print_table(["since", "until", "said", "id", "thought"], rows)
 
 
 # ---- files
@@ -356,21 +368,26 @@ def _source(
 
 
 def export(
+    *,
     user: User = "",
     store: StorePath = DEFAULT_STORE,
     session: Session = None,
+    agent: Agent = None,
     path: Annotated[
         Path | None,
         typer.Option("--output", help="A file to write. Default: stdout.", show_default=False),
     ] = None,
     json_: AsJson = False,
 ) -> None:
-    """Write a user's turns as JSON lines, verbatim and in the order they were said."""
+    """Write a user's turns as JSON lines, verbatim and in the order they were said.
+
+    Exit with 1 if there are none.
+    """
     from memkit.importers import to_line
     from memkit.protocols import Window
     from memkit.records import Scope
 
-    scope = Scope(user_id=user, session_id=session)
+    scope = Scope(user_id=user, session_id=session, agent_id=agent)
     count = 0
     with open_store(store) as backend, _open_target(path) as target:
         for turn in backend.turns(scope, Window()):
@@ -379,6 +396,8 @@ def export(
     if path is not None:
         data = {"turns": count, "output": str(path)}
         output.print_result(data, f"wrote {count} turns to {path}", as_json=json_)
+    if not count:
+        output.end_with_nothing("nothing found")
 
 
 @contextmanager

@@ -35,6 +35,10 @@ MaybeUser = Annotated[
 Session = Annotated[
     str | None, typer.Option("--session", help="Only this conversation.", show_default=False)
 ]
+Agent = Annotated[
+    str | None, typer.Option("--agent", help="Only this agent's part.", show_default=False)
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Embedder = Annotated[
     str | None,
     typer.Option(

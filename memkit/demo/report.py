@@ -13,9 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from memkit.demo.dialogue import Dialogue, Question
+from memkit.records import Hit
 
 WINDOW, COMPACT, VECTOR = "(a) last turns", "(b) Compact", "(c) + Vector"
 SYSTEMS = (WINDOW, COMPACT, VECTOR)
+_EXAMPLES = 3  # questions whose replies are shown
 Range = tuple[int, int | None]
 _RANGES: tuple[Range, ...] = ((0, 50), (50, 100), (100, 150), (150, 300), (300, None))  # of turns
 
@@ -95,13 +97,14 @@ def print_table(answers: Sequence[Answer], dialogues: Sequence[Dialogue], budget
         box=SIMPLE,
         padding=(0, 1, 0, 0),
         pad_edge=False,
-        title=f"Facts still known after {turns} turns ({escape(names)}), at most {budget} tokens",
-        caption="By the number of turns since a fact was stated. Known: the answer contains the\n"
-        "expected words. Seen: the prompt contained a turn with the answer. Interval: Wilson.",
+        title=f"Facts known after {turns} turns ({escape(names)}), prompts of {budget} tokens",
+        caption="In prompt: share of questions with the answer in the prompt, memory's part.\n"
+        "Answered: share with the expected words in the reply, the model's part too;\n"
+        "then right answers by the number of turns since the fact was said. 95 %: Wilson.",
     )
     spans = [span for span in _RANGES if _inside(answers, span)]
     table.add_column("system", no_wrap=True)
-    for column in (*map(_label, spans), "known", "95 %", "seen", "tokens", "1st s"):
+    for column in ("in prompt", "answered", "95 %", *map(_label, spans), "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
     for system in SYSTEMS:
         table.add_row(*_row(system, _of(system, answers), spans))
@@ -114,23 +117,46 @@ def _row(system: str, answers: Sequence[Answer], spans: Sequence[Range]) -> list
     groups = [_inside(answers, span) for span in spans]
     return [
         system,
-        *(f"{sum(answer.correct for answer in group)}/{len(group)}" for group in groups),
-        f"{figures['recall']:.2f}",
-        f"{low:.2f}–{high:.2f}",
         f"{figures['evidence_in_prompt']:.0%}",
+        f"{figures['recall']:.0%}",
+        f"{low:.0%}–{high:.0%}",
+        *(f"{sum(answer.correct for answer in group)}/{len(group)}" for group in groups),
         f"≤ {figures['prompt_tokens_max']}",
-        f"{figures['first_token_s_median']:.2f}",
     ]
 
 
-def print_second_reply(question: Question, reply: str) -> None:
-    """Print the reply of a new process that opened the memory's file."""
+def print_examples(answers: Sequence[Answer]) -> None:
+    """Print some questions with the replies without and with memory, evenly spread over all."""
     console = Console()
+    with_memory = _of(VECTOR, answers)
+    without_memory = {answer.question: answer for answer in _of(WINDOW, answers)}
+    step = max(len(with_memory) // _EXAMPLES, 1)
+    for answer in with_memory[::step][:_EXAMPLES]:
+        question = answer.question
+        console.print(
+            f"\n[bold]{escape(question.text)}[/bold]  "
+            f"({question.distance} turns ago: {escape(', '.join(question.answers))})\n"
+            f"  without memory: {escape(without_memory[question].text)}\n"
+            f"  with memory:    {escape(answer.text)}\n"
+            f"  memory {'put the answer into the prompt' if answer.evidence else 'missed it'}"
+        )
+
+
+def print_second_reply(question: Question, hits: Sequence[Hit], reply: str) -> None:
+    """Print what a new process that opened the memory's file recalled and replied."""
+    console = Console()
+    recalled = "; ".join(f"{hit.said_at:%Y-%m-%d} {hit.speaker}: {hit.text}" for hit in hits)
     console.print(
         f"\nThe memory, opened again in a new process, {question.distance} turns later:\n"
-        f"  [bold]{escape(question.text)}[/bold]\n  {escape(reply)}\n"
-        f"  (it was: {escape(', '.join(question.answers))})"
+        f"  [bold]{escape(question.text)}[/bold]\n"
+        f"  memory recalls: {escape(recalled)}\n"
+        f"  the model says: {escape(reply)}"
     )
+
+
+def print_note(text: str) -> None:
+    """Print a remark on stderr."""
+    Console(stderr=True, highlight=False).print(escape(text))
 
 
 @contextmanager

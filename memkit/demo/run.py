@@ -20,6 +20,7 @@ from memkit.demo.report import SYSTEMS, VECTOR, WINDOW, Answer
 from memkit.errors import ModelError
 from memkit.memory import Memory
 from memkit.memory import open as open_memory
+from memkit.models.available import BUNDLED, choose_model
 from memkit.protocols import Model
 
 BUDGET = 512  # tokens of the whole prompt: too few for months of dialogue
@@ -42,37 +43,44 @@ def run_demo(
     store: Path | None = None,
     seed: int = 0,
     as_json: bool = False,
+    model_name: str | None = None,
 ) -> None:
     """Run the experiment, print its table, then ask once more from a new process.
 
     `dialogue` are LoCoMo files to replay instead of the synthetic dialogue; `store` is a folder for
-    the memories, a temporary one if None.
+    the memories, a temporary one if None. `model_name` is for `memkit.models.available`.
     """
     replays = [replay for path in dialogue for replay in from_locomo(path, seed)]
     dialogues = replays or [synthetic(seed)]
     with ExitStack() as stack:
         folder = store or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
+        chosen = choose_model(model_name)
+        report.print_note(f"model: {chosen.description}")  # before a message is sent
         with report.progress_bar() as progress:
-            answers = _replay_all(dialogues, folder, progress)
+            answers = _replay_all(dialogues, chosen.model, folder, progress)
         question = _oldest_known(answers, dialogues[-1])
-        reply = ask_in_new_process(_file(folder, dialogues[-1]), question.text)
+        file = _file(folder, dialogues[-1])
+        reply = ask_in_new_process(file, question.text, chosen.name)
+        with open_memory(str(file)) as memory:
+            hits = memory.recall(question.text, user_id=USER, k=1)
     if as_json:
         figures = report.summarise(answers) | {"budget_tokens": BUDGET, "seed": seed}
+        figures["model"] = chosen.name
         figures["new_process"] = {
             "question": question.text, "expected": question.answers, "reply": reply,
+            "recalled": [hit.text for hit in hits],
         }  # fmt: skip
         sys.stdout.write(json.dumps(figures) + "\n")
         return
     report.print_table(answers, dialogues, BUDGET)
-    report.print_second_reply(question, reply)
+    report.print_examples(answers)
+    report.print_second_reply(question, hits, reply)
 
 
-def _replay_all(dialogues: Sequence[Dialogue], folder: Path, progress: Progress) -> list[Answer]:
-    from memkit.models import HuggingFaceModel, smollm2
-
-    progress("load the chat model", 0, 1)
-    model = HuggingFaceModel(*smollm2())
+def _replay_all(
+    dialogues: Sequence[Dialogue], model: Model, folder: Path, progress: Progress
+) -> list[Answer]:
     answers = []
     for dialogue in dialogues:
         with open_memory(str(_file(folder, dialogue))) as memory:
@@ -149,22 +157,20 @@ def _oldest_known(answers: Sequence[Answer], dialogue: Dialogue) -> Question:
     return max(correct, key=lambda question: question.distance, default=dialogue.questions[0])
 
 
-def ask_in_new_process(file: Path, question: str) -> str:
+def ask_in_new_process(file: Path, question: str, model_name: str = BUNDLED) -> str:
     """Ask a question of the memory in a new process."""
-    command = [sys.executable, "-m", "memkit.demo.run", str(file), question]
+    command = [sys.executable, "-m", "memkit.demo.run", str(file), question, model_name]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise ModelError(f"the new process failed: {process.stderr.strip()[-500:]}")
     return process.stdout.strip()
 
 
-def main(file: str, text: str) -> None:
+def main(file: str, text: str, model_name: str) -> None:
     """Answer one question from a memory on disk, as a process of its own."""
-    from memkit.models import HuggingFaceModel, smollm2
-
     question = Question(text=text, answers=(), evidence=(), distance=0)
     with open_memory(file) as memory:
-        answer = _answer(memory, HuggingFaceModel(*smollm2()), VECTOR, question)
+        answer = _answer(memory, choose_model(model_name).model, VECTOR, question)
     sys.stdout.write(answer.text + "\n")
 
 

@@ -54,6 +54,10 @@ class EstimatingModel:
         """
         return estimate_prompt_tokens(messages, self._count_text)
 
+    def drop_cache(self) -> None:
+        """Drop the texts of earlier prompts, which are kept with their numbers of tokens."""
+        self._count_text.cache_clear()
+
     def escape_role_markers(self, text: str) -> str:
         """Return `text` with a space inside each role marker of all known chat templates."""
         return escape_role_markers(text)

@@ -134,6 +134,16 @@ class HuggingFaceModel:
             return self._count_message(messages[0]["role"], messages[0]["content"])
         return len(self.encode(messages))
 
+    def drop_cache(self) -> None:
+        """Drop keys, values and texts of earlier prompts; after the current reply, if any."""
+        self._count_message.cache_clear()
+        self._prefix.invalidate()
+        if self._lock.acquire(blocking=False):  # no reply is being generated
+            try:
+                self._prefix.update([])
+            finally:
+                self._lock.release()
+
     # ---- replies
 
     def stream(self, messages: Messages, *, max_new_tokens: int = 256) -> Generator[str]:

@@ -21,11 +21,18 @@ class PrefixCache:
         self.no_reuse = no_reuse
         self.cache: Any = None  # None: the model creates a cache per reply
         self._tokens: list[int] = []
+        self._invalid = False  # drop the cache at the next chance
+
+    def invalidate(self) -> None:
+        """Drop the cache at the next `update` or `prepare`. Any thread may call this."""
+        self._invalid = True
 
     def prepare(self, ids: Sequence[int]) -> int:
         """Crop the cache to its common prefix with a prompt; return the prefix's length."""
         if self.no_reuse:
             return 0
+        if self._invalid:
+            self.update([])
         # at least one token must be computed to generate from
         pairs = enumerate(zip(self._tokens, ids, strict=False))
         common = next((n for n, (old, new) in pairs if old != new), len(self._tokens))
@@ -40,7 +47,9 @@ class PrefixCache:
         return shared
 
     def update(self, tokens: Sequence[int]) -> None:
-        """Record the tokens of a prompt and its reply; an empty sequence drops the cache."""
+        """Record the tokens of a prompt and its reply; an empty one drops the cache."""
+        if self._invalid:
+            tokens, self._invalid = [], False
         length = self.cache.get_seq_length() if self.cache is not None and tokens else 0
         self._tokens = list(tokens[:length])
         if not length:

@@ -165,6 +165,7 @@ def thought_hit(thought: Thought, cosine: float) -> Hit:
         turn_ids=thought.turn_ids,
         role=thought.role,
         name=None if thought.said_by == thought.role else thought.said_by,
+        thought_id=thought.id,
         explain={"thought": relevance},
     )
 

@@ -7,18 +7,22 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
-from memkit_sqlite import schema
+from memkit_sqlite import backup, schema
 
 
 class Connection:
     """An open memory file, with its schema up to date.
 
+    While it is open, the newest data is in a log next to the file, FILE-wal, and the file is marked
+    as in use. When the last connection closes, all data is in the file and the mark is removed.
+    `lacks_log`: the file was in use when it was copied, and its log was not copied with it.
     `busy_s` is how long to wait for another process that has locked the file, in seconds.
     """
 
@@ -30,6 +34,7 @@ class Connection:
         self._lock = threading.RLock()
         if self.path is not None:
             _refuse_other_files(self.path)
+        self.lacks_log = self.path is not None and _lacks_log(self.path)
         with translate_errors(url):
             self._raw = sqlite3.connect(
                 url, timeout=busy_s, isolation_level=None, check_same_thread=False
@@ -38,6 +43,10 @@ class Connection:
             undo.callback(self._raw.close)
             self._open()
             undo.pop_all()  # all went well: it stays open
+        # also at the end of the interpreter, if nobody calls close()
+        self._finalizer = weakref.finalize(
+            self, _release, self._raw, self.path, self._opened_file, self._process
+        )
 
     def _open(self) -> None:
         self._raw.row_factory = sqlite3.Row
@@ -53,6 +62,9 @@ class Connection:
                 schema.prepare(db, self.url)
         with translate_errors(self.url):
             self._use_wal()
+            marked = self._raw.execute("PRAGMA user_version").fetchone()[0] == _IN_USE
+        if self.path is not None and not marked:
+            _mark(self.path, _IN_USE)
 
     def _use_wal(self) -> None:
         """Switch to WAL mode; retry while the file is locked, because SQLite does not wait here."""
@@ -69,11 +81,7 @@ class Connection:
 
     def _identify_file(self) -> tuple[int, int] | None:
         """Return device and inode of the file that is at the path now."""
-        try:
-            status = None if self.path is None else self.path.stat()
-        except OSError:
-            return None
-        return (status.st_dev, status.st_ino) if status else None
+        return None if self.path is None else _identify_file(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[sqlite3.Connection]:
@@ -130,24 +138,114 @@ class Connection:
         with self.lock() as db, suppress(sqlite3.OperationalError):  # the deletion is committed
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def backup(self, target: Path) -> None:
+        """Write one state of the file into the new file `target`; others may write meanwhile."""
+        if self.path is None:
+            with self.lock() as db:
+                backup.copy_database(db, target)
+            return
+        with self.lock() as db:  # closed, forked or moved: say so
+            db.execute("SELECT 1")
+        # a connection of its own, so that other threads do not wait for the copy
+        with translate_errors(self.url), closing(sqlite3.connect(self.path)) as source:
+            backup.copy_database(source, target)
+
     def close(self) -> None:
         """Release the file. Idempotent."""
         with self._lock:
-            self._raw.close()
+            self._finalizer()
+
+
+# ---- the mark of a file in use
+
+_NOT_IN_USE, _IN_USE = 0, 1  # user_version of a file; 1: the newest data is in its log
+_LOOKS, _PAUSE_S = 3, 0.02  # how often and how long another process may be opening or closing
+
+
+def _log(path: Path) -> Path:
+    return Path(f"{path}-wal")
+
+
+def _identify_file(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lacks_log(path: Path) -> bool:
+    """Return whether a file is marked as in use and has no log: a copy of an open memory."""
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_S)
+        if not path.is_file() or _log(path).exists() or Path(f"{path}-journal").exists():
+            return False
+        header = _read_header(path)
+        if header is None or header[1] != _IN_USE:
+            return False
+    return True
+
+
+def _release(
+    raw: sqlite3.Connection, path: Path | None, opened_file: tuple[int, int] | None, process: int
+) -> None:
+    """Close a connection; the last one of a file removes the mark that it is in use."""
+    raw.close()
+    if path is None or os.getpid() != process or _identify_file(path) != opened_file:
+        return
+    if not _log(path).exists():  # SQLite removes the log when the last connection closes
+        _mark(path, _NOT_IN_USE)
+
+
+def _mark(path: Path, mark: int) -> None:
+    """Write the mark into the file itself, and not only into its log; skip it if that must wait."""
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db,
+    ):
+        db.execute("PRAGMA synchronous = NORMAL")  # the checkpoint reaches the disk, that is enough
+        db.execute(f"PRAGMA user_version = {mark}")
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _read_header(path: Path) -> tuple[int, int] | None:
+    """Return application_id and user_version of a database file; None: not known yet.
+
+    SQLite reads the file, without locks and without its log. Opening and closing the file ourselves
+    would drop the locks that this process holds through other connections:
+    sqlite.org/howtocorrupt.html, 2.2.
+
+    Raises:
+        sqlite3.DatabaseError: the file is no database.
+    """
+    uri = f"{path.as_uri()}?immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as db:
+            values = [
+                db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version")
+            ]
+            return values[0], values[1]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise
+        return None  # it is being written now, or cannot be read: the real opening says so
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Raise for a file that is no memory before SQLite opens it."""
+    """Raise for a file that is no memory before SQLite opens it for writing."""
     if path.is_dir():
         raise StoreReadOnly(f"{path} is a folder; give the path of a file")
     if Path(f"{path}-journal").exists():
         return  # being created now, or left by a crash: SQLite recovers it
+    if not path.exists() or not path.stat().st_size:
+        return
     try:
-        with path.open("rb") as file:
-            head = file.read(72)
-    except OSError:
-        return  # SQLite reports what is wrong
-    if head and not schema.is_ours(head):
+        header = _read_header(path)
+    except sqlite3.DatabaseError:
+        header = (0, 0)
+    if header is not None and header[0] != schema.APPLICATION_ID:
         raise NotAMemory(
             f"{path} is not a memkit memory but a file of another program; nothing was changed, "
             "give another path"

@@ -79,11 +79,6 @@ def _thought_kinds(db: Database) -> None:
     )
 
 
-def is_ours(head: bytes) -> bool:
-    """Return whether a file is a memory, given its first 72 bytes."""
-    return head.startswith(b"SQLite format 3\0") and head[68:72] == APPLICATION_ID.to_bytes(4)
-
-
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     db = Database(connection)

@@ -2,17 +2,20 @@
 
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
 
-from memkit.errors import EmbeddingMismatch, TurnConflict
+from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, TurnConflict
 from memkit.protocols import (
+    Activity,
     ChunkAge,
     Embedder,
     Fingerprint,
+    ItemKind,
     QueuedTurn,
     Snapshot,
     Window,
@@ -32,7 +35,10 @@ from memkit_sqlite.turns import (
     checked_vectors,
     extra_search_terms,
     from_turn,
+    match_ids,
+    read_sessions,
     read_turns,
+    read_users,
     scope_tokens,
     turn_filter,
 )
@@ -42,6 +48,12 @@ _SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_
     FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
     FROM summaries WHERE user_id = ? AND level = ? AND through < ?
     ORDER BY through DESC LIMIT 1"""
+
+
+_LACKS_LOG = (
+    "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
+    "missing; copy it again with `memkit backup`"
+)
 
 
 class SQLiteStore:
@@ -66,6 +78,8 @@ class SQLiteStore:
         with ExitStack() as undo:
             undo.callback(self._connection.close)
             self.fingerprint = self._register_embedder(fingerprint)
+            if self._connection.lacks_log:
+                warnings.warn(_LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
@@ -120,6 +134,14 @@ class SQLiteStore:
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
         return read_turns(self._connection.fetch, scope, window)
+
+    def sessions(self, scope: Scope) -> list[Activity]:
+        """Return the scope's sessions, the one with the latest turn first."""
+        return read_sessions(self._connection.fetch, scope)
+
+    def match_ids(self, scope: Scope, kind: ItemKind, prefix: str, limit: int) -> list[str]:
+        """Return at most `limit` ids of the user that start with `prefix`, in order."""
+        return match_ids(self._connection.fetch, scope, kind, prefix, limit)
 
     def chunks(self, scope: Scope) -> list[ChunkAge]:
         """Return the ages of all chunks of the scope, including hidden ones."""
@@ -196,6 +218,10 @@ class SQLiteStore:
 
     # ---- upkeep
 
+    def users(self) -> list[Activity]:
+        """Return the users, the one with the latest turn first."""
+        return read_users(self._connection.fetch)
+
     def stats(self, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
         return health.stats(self._connection.fetch, self.path, user_id)
@@ -204,6 +230,8 @@ class SQLiteStore:
         """Return one sentence per fault found: rows, full text and index that disagree."""
         with self._connection.snapshot(exclusive=True) as db:
             faults = health.find_faults(db)
+            if self._connection.lacks_log:
+                faults.append(_LACKS_LOG.format(url=self.url))
             if self.fingerprint is None or health.is_damaged(faults):
                 return faults
             for (user_id,) in db.execute("SELECT user_id FROM users").fetchall():
@@ -220,6 +248,10 @@ class SQLiteStore:
             " AND q.again_us IS NOT NULL)"
         )
         return [row[0] for row in rows]
+
+    def backup(self, path: str) -> None:
+        """Write a copy of the whole memory to the new file `path`. Safe while others write."""
+        self._connection.backup(Path(path).absolute())
 
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""

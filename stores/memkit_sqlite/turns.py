@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from memkit.protocols import Integers, Vectors, Window
+from memkit.protocols import Activity, Integers, ItemKind, Vectors, Window
 from memkit.records import Role, Scope, Turn
 from memkit.text.words import pairs
 
@@ -165,3 +165,39 @@ def _read_pages(fetch: Fetch, scope: Scope, window: Window) -> Iterator[sqlite3.
         beyond = f" AND ({order}) > ({', '.join('?' * len(columns))})"
         key = [page[-1][column] for column in columns]
         window = replace(window, since=None, after=None)  # the key is the narrower end
+
+
+# ---- who said how much, and which ids there are
+
+# a bare column beside max() is that of the row with the maximum: sqlite.org/lang_select.html
+_ACTIVITY = """SELECT {column}, count(*), max(said_us), said_at FROM turns WHERE {where}
+    GROUP BY {column} ORDER BY max(said_us) DESC, {column}"""
+_MATCHING_IDS = {
+    "turn": "SELECT id FROM turns WHERE {condition}",
+    "thought": "SELECT id FROM thoughts WHERE {condition} AND retracted_at IS NULL",
+}
+
+
+def read_users(fetch: Fetch) -> list[Activity]:
+    """Return the users, the one with the latest turn first."""
+    return _to_activities(fetch(_ACTIVITY.format(column="user_id", where="true"), ()))
+
+
+def read_sessions(fetch: Fetch, scope: Scope) -> list[Activity]:
+    """Return the scope's sessions, the one with the latest turn first."""
+    where, values = turn_filter(scope, Window())
+    return _to_activities(fetch(_ACTIVITY.format(column="session_id", where=where), values))
+
+
+def _to_activities(rows: Iterable[sqlite3.Row]) -> list[Activity]:
+    return [
+        Activity(id=row[0], turns=row[1], last_said_at=datetime.fromisoformat(row[3]))
+        for row in rows
+    ]
+
+
+def match_ids(fetch: Fetch, scope: Scope, kind: ItemKind, prefix: str, limit: int) -> list[str]:
+    """Return at most `limit` ids of the user that start with `prefix`, in order."""
+    condition = "user_id = ?1 AND id >= ?2 AND substr(id, 1, length(?2)) = ?2"
+    sql = f"{_MATCHING_IDS[kind].format(condition=condition)} ORDER BY id LIMIT ?3"
+    return [row[0] for row in fetch(sql, (scope.user_id, prefix, limit))]
