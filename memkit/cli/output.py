@@ -203,7 +203,8 @@ def print_thoughts(thoughts: "Sequence[Thought]", *, as_json: bool = False) -> N
 
 def preview_turn(turn: "Turn") -> str:
     """Return date, speaker and the beginning of a turn's text on one line."""
-    return f"{turn.said_at:%Y-%m-%d} {speaker_label(turn.name, turn.role)}: {truncate(one_line(turn.text), _PREVIEW)}"
+    speaker = speaker_label(turn.name, turn.role)
+    return f"{turn.said_at:%Y-%m-%d} {speaker}: {truncate(one_line(turn.text), _PREVIEW)}"
 
 
 _PREVIEW = 100  # characters of a turn in a preview
