@@ -4,6 +4,7 @@ MemkitError
 ├── InvalidInput          an argument that memkit cannot use (also a ValueError)
 │   ├── ScopeRequired     an empty user_id, agent_id or session_id (also a TypeError)
 │   ├── InvalidTurn       a message that cannot be remembered: empty, unknown role, not text
+│   ├── MessagesRejected  some of many messages are invalid; the others are stored
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
 │   └── BudgetExceeded    the least a prompt needs does not fit into the token budget
@@ -19,13 +20,15 @@ MemkitError
 └── MissingExtra          an optional dependency is not installed (also an ImportError)
 """
 
+from collections.abc import Mapping, Sequence
+
 
 class MemkitError(Exception):
     """Base class: catch this to catch everything below."""
 
 
 class InvalidInput(MemkitError, ValueError):
-    """An argument that memkit cannot use; nothing was stored."""
+    """An argument that memkit cannot use; nothing was stored, unless it is `MessagesRejected`."""
 
 
 class ScopeRequired(InvalidInput, TypeError):
@@ -51,6 +54,25 @@ class TurnConflict(InvalidInput):
         return (
             f"turn id {self.turn_id!r} already has another text, and turns are immutable; "
             "remember the new text under a new id, or leave the id out"
+        )
+
+
+class MessagesRejected(InvalidInput):
+    """Some of many messages are invalid; the others are stored.
+
+    `errors` says by the index of each invalid message what is wrong; `ids` are those of the stored
+    turns.
+    """
+
+    def __init__(self, errors: Mapping[int, str], ids: Sequence[str]) -> None:
+        super().__init__(errors, ids)
+        self.errors, self.ids = errors, ids
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"message {n}: {reason}" for n, reason in self.errors.items())
+        return (
+            f"{reasons}; correct {'it' if len(self.errors) == 1 else 'these'} and pass no other "
+            f"message again: the other {len(self.ids)} are stored"
         )
 
 
