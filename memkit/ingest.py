@@ -17,7 +17,7 @@ from memkit.errors import (
 )
 from memkit.prompt import strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
-from memkit.records import Chunk, Role, Scope, SkippedMessage, Turn, TurnIds
+from memkit.records import Chunk, Role, Scope, Turn, TurnIds
 from memkit.text.content import message_text
 
 Message = str | Mapping[str, Any] | Turn
@@ -40,7 +40,7 @@ class CheckedMessages:
     """Complete turns, and what became of the other messages, by their index."""
 
     turns: list[tuple[int, Turn]]  # with the index of the message
-    skipped: tuple[SkippedMessage, ...]  # they say nothing
+    skipped: tuple[int, ...]  # messages that say nothing
     errors: dict[int, InvalidInput]
 
     def reject(self, error: TurnConflict) -> "CheckedMessages":
@@ -74,45 +74,43 @@ class CheckedMessages:
 def check_messages(
     messages: Message | Iterable[Message], scope: Scope, now: datetime
 ) -> CheckedMessages:
-    """Return complete turns for anything that `remember` takes.
-
-    Memory blocks that memkit put into a prompt are removed.
-    """
+    """Return complete turns for anything that `remember` takes."""
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
     if not isinstance(messages, Iterable):
         raise InvalidTurn(f"cannot remember {messages!r}; pass {_KINDS}, or many of them")
     turns: list[tuple[int, Turn]] = []
-    skipped: list[SkippedMessage] = []
+    skipped: list[int] = []
     errors: dict[int, InvalidInput] = {}
     texts: dict[str | None, str] = {}  # by turn id
     for n, message in enumerate(messages):
         try:
             turn = to_turn(message)
             if turn is None:
-                skipped.append(SkippedMessage(index=n, reason="it is empty"))
-            elif not (text := strip_memory_block(turn.text)).strip():
-                skipped.append(SkippedMessage(index=n, reason="it is only a memory block"))
-            elif texts.setdefault(turn.id, text) != text and turn.id is not None:
+                skipped.append(n)
+            elif texts.setdefault(turn.id, turn.text) != turn.text and turn.id is not None:
                 errors[n] = TurnConflict(turn.id)
             else:
-                turns.append((n, _complete(replace(turn, text=text), scope, now)))
+                turns.append((n, _complete(turn, scope, now)))
         except InvalidInput as error:
             errors[n] = error
     return CheckedMessages(turns=turns, skipped=tuple(skipped), errors=errors)
 
 
 def to_turn(message: object) -> Turn | None:
-    """Return a message as a turn, None if it says nothing.
+    """Return a message as a turn without memory blocks, None if nothing remains.
 
     A message dict has the keys of chat APIs: content may be None or a list of parts, and calls of
     tools are part of the text. Raises InvalidInput.
     """
-    if isinstance(message, Turn):
-        return message
     if isinstance(message, str):
         message = {"role": "user", "content": message}
-    message = _dump(message)
+    turn = message if isinstance(message, Turn) else _from_dict(_dump(message))
+    text = "" if turn is None else strip_memory_block(turn.text)
+    return replace(turn, text=text) if turn is not None and text.strip() else None
+
+
+def _from_dict(message: object) -> Turn | None:
     if not isinstance(message, Mapping):
         raise InvalidTurn(f"cannot remember {message!r}; pass {_KINDS}")
     if unknown := sorted(map(str, set(message) - _KEYS - _API_KEYS)):

@@ -170,8 +170,8 @@ class Memory(Displayable):
         of None or of parts, calls of tools. The same id with the same text again is a no-op. Turns
         are searchable when this returns. Cost: one embedding call.
 
-        Empty messages and memory blocks that memkit put into a prompt are left out; `skipped` of
-        the ids returned names them.
+        Empty messages and memory blocks that memkit put into a prompt are left out; the indexes of
+        messages that are left out as a whole are in `skipped` of the ids returned.
 
         Raises:
             MessagesRejected: some messages are invalid, or have the id of another text; all others

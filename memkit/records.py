@@ -5,7 +5,7 @@ verbatim and immutable. Every other record is derived from turns and names its s
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -174,18 +174,10 @@ class Turn:
         return self.name or self.role.capitalize()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedMessage:
-    """A message that `remember` left out because it says nothing."""
-
-    index: int  # of the message among those passed
-    reason: str
-
-
 class TurnIds(list[str]):
-    """The ids of remembered turns, in order, and the messages that were left out."""
+    """The ids of remembered turns, in order. `skipped` has the indexes of messages left out."""
 
-    def __init__(self, ids: Iterable[str] = (), *, skipped: Sequence[SkippedMessage] = ()) -> None:
+    def __init__(self, ids: Iterable[str] = (), *, skipped: Iterable[int] = ()) -> None:
         super().__init__(ids)
         self.skipped = tuple(skipped)
 
