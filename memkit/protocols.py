@@ -176,7 +176,10 @@ class Snapshot(Protocol):
         """Return all chunks of the scope in order."""
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+
+        Of equally near rows the newest comes first, and none is cut off for an older one.
+        """
 
     def postings(self, word: str) -> Integers:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""

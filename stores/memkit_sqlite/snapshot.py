@@ -10,6 +10,7 @@ import numpy as np
 from memkit.errors import StoreClosed
 from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
+from memkit.retrieval.ties import best_first
 from memkit.text.words import pairs
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.thoughts import rows as thought_rows
@@ -54,7 +55,10 @@ class SQLiteSnapshot:
         return self._open_view.timeline
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+
+        Of equally near rows the newest comes first.
+        """
         view = self._open_view
         hits: list[tuple[int, float]] = []
         if k > 0 and len(view.seqs):
@@ -62,7 +66,9 @@ class SQLiteSnapshot:
             hits = index.search(vector, k, None if view.whole else view.seqs)
         rows = view.rows_of(np.array([seq for seq, _ in hits], dtype=np.int64))
         cosines = np.array([cosine for _, cosine in hits], dtype=np.float32)
-        return rows[rows >= 0], cosines[rows >= 0]
+        rows, cosines = rows[rows >= 0], cosines[rows >= 0]
+        best = best_first(cosines, view.timeline, rows, k)
+        return rows[best], cosines[best]
 
     def postings(self, word: str) -> Integers:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""
