@@ -172,10 +172,11 @@ def _rank(
     weighted = fusion.weigh_signals(signals)
     # rounded: a matrix product gives equal rows results that differ in the eighth digit
     scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
-    # equal texts differ by what surrounds them; only the time that a question names may count
     own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
     texts = ties.group_texts(vectors, *own)
-    scores = (ties.level(scores - weighted["time"], texts) + weighted["time"]).round(6)
+    age = -timeline.turns[rows], -timeline.said_us[rows], -weighted["time"]
+    scores = ties.newest_first(scores - weighted["time"], texts, age) + weighted["time"]
+    scores = scores.round(6)
     weighted["thought"] += (boost := fusion.supersession_boost(thoughts, rows, scores))
     scores += boost
     best = _best_of_each_turn(timeline, rows, scores)

@@ -45,8 +45,18 @@ def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integer
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def level(scores: Floats, texts: Integers) -> Floats:
-    """Raise each score to the best one of its text, unless that one leads by its context."""
+def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, ...]) -> Floats:
+    """Exchange the scores of equal texts, so that the newest has the best one.
+
+    Equal texts have different scores because of the talk around them. Scores that are far below the
+    best one of their text stay. `texts` numbers the texts, the last array of `age` counts most; all
+    have the shape (n,).
+    """
     best = np.full(len(scores), -np.inf)
     np.maximum.at(best, texts, scores)
-    return np.where(best[texts] - scores <= _CONTEXT, best[texts], scores)
+    near = np.flatnonzero(best[texts] - scores <= _CONTEXT)
+    by_score = near[np.lexsort((-scores[near], texts[near]))]
+    by_age = near[np.lexsort((*(key[near] for key in age), texts[near]))]
+    exchanged = scores.copy()
+    exchanged[by_age] = scores[by_score]
+    return exchanged
