@@ -122,7 +122,7 @@ def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Pa
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "extra_search_terms", None)
+    monkeypatch.setattr(schema, "indexed_words", None)
     with pytest.raises(TypeError):
         SQLiteStore(str(old), EMBEDDER.fingerprint)
     raw = sqlite3.connect(old)

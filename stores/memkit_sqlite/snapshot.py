@@ -11,7 +11,7 @@ from memkit.errors import StoreClosed
 from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
 from memkit.retrieval.ties import best_first
-from memkit.text.words import pairs
+from memkit.text.words import pairs, search_terms
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -74,7 +74,7 @@ class SQLiteSnapshot:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""
         view, scope = self._open_view, self._scope
         tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
-        match = f"scope : ({tokens}) AND {{text said}} : ({_phrase(word)})"
+        match = f"scope : ({tokens}) AND words : ({_phrase(word)})"
         seqs = parse_integers(self._db.execute(_POSTINGS, (match,)).fetchone()[0])
         rows = view.rows_of(seqs)
         return np.sort(rows[rows >= 0])
@@ -166,13 +166,12 @@ class SQLiteSnapshot:
 
 
 def _phrase(word: str) -> str:
-    """Return `word` as an FTS5 string, in which only quotes and NUL have a meaning.
+    """Return `word` as an FTS5 string of its search terms, which have no quotes.
 
     Scripts without spaces are indexed as pairs of characters: "東京都" becomes "東京 京都", and a
     single character matches as the prefix of a pair.
     """
     split = pairs(word)
     if split and len(split) == len(word):
-        word = " ".join(split[:-1] or split)
-    quoted = '"' + word.replace('"', '""').replace("\0", " ") + '"'
-    return f"{quoted} *" if len(split) == len(word) == 1 else quoted
+        return f'"{" ".join(split[:-1] or split)}"' + (" *" if len(word) == 1 else "")
+    return f'"{" ".join(search_terms(word))}"'
