@@ -345,6 +345,14 @@ class Embedder(Protocol):
         """Return one unit-length row per text, shape (n, d), in the same order."""
 
 
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """Embeds questions differently from texts. An embedder that has this method is one."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per question, shape (n, d), in the same order."""
+
+
 class Model(Protocol):
     """A language model that continues a conversation."""
 

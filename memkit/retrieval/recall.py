@@ -90,7 +90,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     """
     _check(query)
     least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
-    vector = embed_checked(embedder, [query.text])[0]
+    vector = embed_checked(embedder, [query.text], queries=True)[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
     with store.snapshot(scope, query.until) as snapshot:
