@@ -252,8 +252,8 @@ class Chat:
                     message, user_id=scope.user_id, session_id=scope.session_id
                 )
             else:  # the same checks, and nothing is stored
-                turns = ingest.to_turns(message, scope, self.memory.clock(), signer)
-                ids = [None for _ in turns]
+                checked = ingest.check_messages(message, scope, self.memory.clock(), signer)
+                ids = [None for _ in checked.stored_ids()]
             if ids:
                 self._turn_ids += ids
                 self.history.append({"role": role, "content": strip_memory_block(text, signer)})

@@ -5,6 +5,7 @@ nothing is downloaded from a hub unless the caller passes a hub id.
 """
 
 import hashlib
+import math
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy as np
 
 from memkit._moved import serve_old_names
 from memkit.errors import MissingExtra, ModelError
-from memkit.protocols import Embedder, Fingerprint, Vectors
+from memkit.protocols import Embedder, Fingerprint, QueryEmbedder, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,6 +26,11 @@ _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
 
 _OVERLAP = 32  # tokens that two neighbouring pieces of a long text share
+_SPECIAL_TOKENS = 2  # that a model adds to a text
+_MOST_TOKENS = 10**6  # a longer limit is none: a static model's, or a tokenizer's without a limit
+_UNLIMITED = 512  # tokens of a piece where the model has no limit
+# names of prompts, as sentence-transformers looks for them
+_DOCUMENT, _QUERY = ("document", "passage", "corpus"), ("query",)
 _EPSILON = 1e-12  # so that a zero vector does not become NaN
 _BATCH = 32  # measured fastest on two cores; larger batches only add padding
 
@@ -36,9 +42,15 @@ def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
     return SentenceTransformerEmbedder(embedder) if isinstance(embedder, str) else embedder
 
 
-def embed_checked(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    """Return the embedder's vectors, or raise ModelError if their shape or a value is invalid."""
-    vectors = np.asarray(embedder.embed(texts), dtype=np.float32)
+def embed_checked(embedder: Embedder, texts: Sequence[str], *, queries: bool = False) -> Vectors:
+    """Return the embedder's vectors, or raise ModelError if their shape or a value is invalid.
+
+    `queries` says that the texts are questions, which some embedders embed differently.
+    """
+    embed = embedder.embed
+    if queries and isinstance(embedder, QueryEmbedder):
+        embed = embedder.embed_queries
+    vectors = np.asarray(embed(texts), dtype=np.float32)
     expected_shape = (len(texts), embedder.fingerprint.dimension)
     if vectors.shape != expected_shape or not np.isfinite(vectors).all():
         raise ModelError(
@@ -50,6 +62,9 @@ def embed_checked(embedder: Embedder, texts: Sequence[str]) -> Vectors:
 
 class SentenceTransformerEmbedder:
     """A sentence-transformers model by hub id or path, loaded at first use. Thread-safe.
+
+    Static models work too. A model's own prompts precede the texts: one for what is stored, one for
+    questions.
 
     `device` is a torch device, by default the GPU if there is one. `dtype` is the precision of the
     weights, such as "bfloat16"; another precision gives other vectors, and so another fingerprint.
@@ -83,7 +98,10 @@ class SentenceTransformerEmbedder:
         """A copy of the tokenizer without truncation, to measure and split long texts."""
         from tokenizers import Tokenizer
 
-        copy = Tokenizer.from_str(self._loaded.tokenizer.backend_tokenizer.to_str())
+        tokenizer = self._loaded.tokenizer
+        # a static model has the backend itself
+        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        copy = Tokenizer.from_str(backend.to_str())
         copy.no_truncation()
         copy.no_padding()
         return copy
@@ -105,6 +123,10 @@ class SentenceTransformerEmbedder:
             # as bytes, because NumPy has no bfloat16
             raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(raw.numpy().tobytes())
+        # prompts change vectors; models without one keep the fingerprint of older versions
+        prompts = [self._prompt(names) for names in (_DOCUMENT, _QUERY, ())]
+        if prompts[0] or prompts[2]:
+            digest.update("\0".join(prompts).encode())
         dimension = model.get_embedding_dimension()
         if dimension is None:
             raise ModelError(
@@ -116,8 +138,16 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _max_tokens(self) -> int:
-        """The tokens that the model reads at once, without its 2 special tokens."""
-        return int(self._loaded.max_seq_length or 512) - 2
+        """The tokens of a text that the model reads at once, behind its prompt."""
+        limit = self._loaded.max_seq_length or math.inf
+        limit = _UNLIMITED if limit > _MOST_TOKENS else int(limit)
+        return max(limit - _SPECIAL_TOKENS - self.count(self._prompt(_DOCUMENT)), 1)
+
+    def _prompt(self, names: Sequence[str]) -> str:
+        """Return the first of these prompts that the model has, else its default prompt."""
+        prompts = self._loaded.prompts
+        name = next((name for name in names if name in prompts), self._loaded.default_prompt_name)
+        return str(prompts[name] or "") if name is not None else ""
 
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`, without special tokens."""
@@ -147,13 +177,21 @@ class SentenceTransformerEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit-length row per text, shape (n, d), in the same order. One model call."""
+        return self._encode(texts, "encode_document", _DOCUMENT)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return the rows of questions, which have a prompt of their own in some models."""
+        return self._encode(texts, "encode_query", _QUERY)
+
+    def _encode(self, texts: Sequence[str], method: str, prompts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.fingerprint.dimension), dtype=np.float32)
         try:
             with self._lock:
-                vectors = self._model.encode(
-                    list(texts), batch_size=_BATCH, convert_to_numpy=True, show_progress_bar=False
-                )
+                vectors = getattr(self._model, method)(
+                    list(texts), prompt=self._prompt(prompts), batch_size=_BATCH,
+                    convert_to_numpy=True, show_progress_bar=False,
+                )  # fmt: skip
         except RuntimeError as error:  # from torch, usually out of memory
             raise ModelError(f"the embedder {self._name} failed: {error}") from error
         rows = np.asarray(vectors, dtype=np.float32)

@@ -4,6 +4,7 @@ MemkitError
 ├── InvalidInput          an argument that memkit cannot use (also a ValueError)
 │   ├── ScopeRequired     an empty user_id, agent_id or session_id (also a TypeError)
 │   ├── InvalidTurn       a message that cannot be remembered: empty, unknown role, not text
+│   ├── MessagesRejected  some of many messages are invalid; the others are stored
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
 │   ├── AmbiguousId       the beginning of several ids
@@ -23,13 +24,15 @@ UserWarning
 └── IncompleteCopyWarning the file was copied while it was open, without its log
 """
 
+from collections.abc import Mapping, Sequence
+
 
 class MemkitError(Exception):
     """Base class: catch this to catch everything below."""
 
 
 class InvalidInput(MemkitError, ValueError):
-    """An argument that memkit cannot use; nothing was stored."""
+    """An argument that memkit cannot use; nothing was stored, unless it is `MessagesRejected`."""
 
 
 class ScopeRequired(InvalidInput, TypeError):
@@ -69,6 +72,25 @@ class AmbiguousId(InvalidInput):
         return (
             f"{self.prefix!r} is the beginning of several ids: {', '.join(self.candidates)}; "
             "type more characters"
+        )
+
+
+class MessagesRejected(InvalidInput):
+    """Some of many messages are invalid; the others are stored.
+
+    `errors` says by the index of each invalid message what is wrong; `ids` are those of the stored
+    turns.
+    """
+
+    def __init__(self, errors: Mapping[int, str], ids: Sequence[str]) -> None:
+        super().__init__(errors, ids)
+        self.errors, self.ids = errors, ids
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"message {n}: {reason}" for n, reason in self.errors.items())
+        return (
+            f"{reasons}; correct {'it' if len(self.errors) == 1 else 'these'} and pass no other "
+            f"message again: the other {len(self.ids)} are stored"
         )
 
 

@@ -3,16 +3,17 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 from memkit._moved import serve_old_names
-from memkit.errors import InvalidInput, InvalidTurn, TurnConflict
-from memkit.ingest import parse_time
+from memkit.errors import InvalidInput, InvalidTurn, MessagesRejected, TurnConflict
+from memkit.ingest import to_turn
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
@@ -33,10 +34,12 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocatedTurn:
-    """A turn and its location in a file."""
+    """A turn and its location in a file. Without a turn, the line is empty or has an `error`."""
 
-    turn: Turn
-    location: str  # for error messages, such as "talk.jsonl, line 3"
+    turn: Turn | None
+    location: str  # such as "talk.jsonl, line 3"
+    error: str | None = None
+    former_id: str | None = None  # the id that memkit before 0.7.0 gave to the turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +52,12 @@ class TurnSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportCounts:
-    """How many turns an import read, and how many of them were new."""
+    """How many turns an import read, how many of them were new, and what was not stored."""
 
     read: int
     new: int
+    empty: int = 0  # messages that say nothing
+    problems: tuple[str, ...] = ()  # one for each turn that was not stored: where, and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,50 +85,86 @@ class LocomoConversation:
 
 
 def import_turns(
-    memory: Memory, source: TurnSource, *, user_id: str, progress: Callable[[int, int], None]
+    memory: Memory,
+    source: TurnSource,
+    *,
+    user_id: str,
+    progress: Callable[[int, int], None],
+    new_versions: bool = False,
 ) -> ImportCounts:
     """Remember the turns of a file, `BATCH` in a transaction; turns stored before are skipped.
 
-    `progress` is called with the turns read and the total.
+    A line that cannot be read, and a turn whose text differs from the stored one of the same id,
+    are among the `problems`; all others are stored. `new_versions` stores the edited text as a new
+    turn instead, with the id of the old one in its metadata under "version_of". `progress` is
+    called with the lines read and the total.
 
     Raises:
-        InvalidInput: a turn is invalid; the message has its location and the number of turns that
-            were stored before it.
+        InvalidInput: no line could be read.
     """
     turns_before = memory.stats(user_id=user_id)["turns"]
-    read = 0
-    turns = iter(source.turns)
-    while True:
-        progress(read, source.total)
-        try:
-            batch = list(islice(turns, BATCH))
-            _import_batch(memory, batch, user_id)
-        except InvalidInput as error:
-            stored = f"the {read} turns before are stored" if read else "nothing was stored"
-            raise InvalidInput(f"{error}; {stored}") from error
-        read += len(batch)
-        if len(batch) < BATCH:
-            progress(read, read)
-            turns_after = memory.stats(user_id=user_id)["turns"]
-            return ImportCounts(read=read, new=turns_after - turns_before)
+    lines = read = empty = 0
+    problems: list[str] = []
+    located_turns = iter(source.turns)
+    while batch := list(islice(located_turns, BATCH)):
+        progress(lines, source.total)
+        lines += len(batch)
+        errors = [f"{located.location}: {located.error}" for located in batch if located.error]
+        turns = [located for located in batch if located.turn is not None]
+        problems += errors + _import_batch(memory, turns, user_id, new_versions=new_versions)
+        read += len(turns)
+        empty += len(batch) - len(turns) - len(errors)
+    progress(lines, lines)
+    if problems and not read:
+        raise InvalidInput(f"{problems[0]}; no turn could be read, and nothing was stored")
+    new = memory.stats(user_id=user_id)["turns"] - turns_before
+    return ImportCounts(read=read, new=new, empty=empty, problems=tuple(problems))
 
 
-def _import_batch(memory: Memory, batch: list[LocatedTurn], user_id: str) -> None:
-    ids = [located.turn.id or "" for located in batch]
-    stored_texts = {
-        turn.id: turn.text for turn in memory.store.turns(Scope(user_id=user_id), Window(ids=ids))
-    }
+def _import_batch(
+    memory: Memory, batch: list[LocatedTurn], user_id: str, *, new_versions: bool
+) -> list[str]:
+    """Remember the turns that are not stored; return what is wrong with the others."""
+    ids = [id for located in batch for id in _possible_ids(located)]
+    stored = memory.store.turns(Scope(user_id=user_id), Window(ids=ids))
     # stored turns are not embedded again, so an interrupted import resumes quickly
-    turns = [
-        located.turn for located in batch if stored_texts.get(located.turn.id) != located.turn.text
-    ]
+    texts = {turn.id: turn.text for turn in stored}
+    new: list[tuple[str, Turn]] = []  # with the location
+    problems = []
+    for located in batch:
+        turn = located.turn
+        assert turn is not None
+        if turn.text in (texts.get(turn.id), texts.get(located.former_id)):
+            continue
+        if turn.id in texts:
+            if not new_versions:
+                problems.append(f"{located.location}: {TurnConflict(turn.id or '')}")
+                continue
+            turn = _new_version(turn)
+            if turn.id in texts:
+                continue
+        texts[turn.id] = turn.text
+        new.append((located.location, turn))
     try:
-        memory.remember(turns, user_id=user_id)
-    except TurnConflict as error:
-        location = next(
-            located.location for located in reversed(batch) if located.turn.id == error.turn_id
-        )
-        raise InvalidInput(f"{location}: {error}") from error
+        memory.remember([turn for _, turn in new], user_id=user_id)
+    except MessagesRejected as error:  # another process was first
+        problems += [f"{new[n][0]}: {reason}" for n, reason in error.errors.items()]
+    return problems
+
+
+def _possible_ids(located: LocatedTurn) -> list[str]:
+    """Return the ids under which a turn may be stored already."""
+    turn = located.turn
+    assert turn is not None
+    ids = (turn.id, _new_version(turn).id, located.former_id)
+    return [id for id in ids if id is not None]
+
+
+def _new_version(turn: Turn) -> Turn:
+    """Return an edited turn with an id of its own, the same whenever it is imported."""
+    digest = hashlib.sha256(turn.text.encode()).hexdigest()[:12]
+    metadata = dict(turn.metadata) | {"version_of": turn.id}
+    return replace(turn, id=f"{turn.id}@{digest}", metadata=metadata)
 
 
 def guess_format(path: Path) -> Literal["jsonl", "locomo"]:
@@ -149,11 +190,12 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
 def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> TurnSource:
     """Open a file of JSON lines, one turn each, as `memkit export` writes them.
 
-    A turn without an id gets one from the hash of the file and the line's number, so that a second
-    import of the same file adds nothing. `session_id` is the session of lines without one.
+    A line is a message dict as `Memory.remember` takes it. A turn without an id gets one from its
+    speaker, text, time and conversation; of several equal ones, from their order. So the file can
+    be imported again after it has grown. `session_id` is the session of lines without one.
 
-    Raises:
-        InvalidInput: the file cannot be read or, later, a line is invalid or of another user.
+    Raises InvalidInput if the file cannot be read. A line that is invalid, or of another user, is a
+    `LocatedTurn` with an error.
     """
     lines = 0
     digest = hashlib.sha256()
@@ -161,52 +203,52 @@ def read_lines(path: Path, *, user_id: str, session_id: str | None = None) -> Tu
         for line in file:
             digest.update(line)
             lines += 1
-    prefix = digest.hexdigest()[:16]
+    former_prefix = digest.hexdigest()[:16]
 
     def turns() -> Iterator[LocatedTurn]:
+        repeats: Counter[str] = Counter()
         with _open(path) as file:
             for n, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
                 location = f"{path}, line {n}"
                 try:
-                    turn = _turn(line, f"{prefix}:{n}", user_id, session_id)
+                    turn = _turn(line, user_id, session_id)
                 except InvalidInput as error:
-                    raise InvalidInput(f"{location}: {error}") from error
-                yield LocatedTurn(turn=turn, location=location)
+                    yield LocatedTurn(turn=None, location=location, error=str(error))
+                    continue
+                former_id = None
+                if turn is not None and turn.id is None:
+                    former_id = f"{former_prefix}:{n}"
+                    turn = _identified(turn, repeats)
+                yield LocatedTurn(turn=turn, location=location, former_id=former_id)
 
     return TurnSource(turns=turns(), total=lines)
 
 
-def _turn(line: bytes, line_id: str, user_id: str, session_id: str | None) -> Turn:
+def _turn(line: bytes, user_id: str, session_id: str | None) -> Turn | None:
     record = _json(line.removeprefix(_BOM))
     if not isinstance(record, dict):
         raise InvalidInput(f"a line must be one JSON object, not a {type(record).__name__}")
-    if unknown := sorted(set(record) - set(_KEYS)):
-        raise InvalidInput(f"unknown key {', '.join(unknown)}; a line has {', '.join(_KEYS)}")
-    if missing := [key for key in ("role", "content") if key not in record]:
-        raise InvalidInput(f"no {' and no '.join(missing)}")
-    owner = record.get("user_id")
+    owner = record.pop("user_id", None)
     if owner is not None and owner != user_id:
         raise InvalidInput(
             f"this turn is {owner!r}'s and the import is for {user_id!r}; pass the right user, or "
             "remove user_id from the lines"
         )
-    return Turn(
-        text=record["content"],
-        role=record["role"],
-        name=record.get("name"),
-        said_at=parse_time(record.get("timestamp")),
-        id=_default(record.get("id"), line_id),
-        session_id=_default(record.get("session_id"), session_id),
-        agent_id=record.get("agent_id"),
-        metadata=_default(record.get("metadata"), {}),
-    )
+    turn = to_turn(record)
+    if turn is None or turn.session_id is not None:
+        return turn
+    return replace(turn, session_id=session_id)
 
 
-def _default(value: Any, default: Any) -> Any:
-    # not `value or default`: an empty string must reach the checks of `Turn`
-    return default if value is None else value
+def _identified(turn: Turn, repeats: "Counter[str]") -> Turn:
+    """Return a turn with an id that stays the same while lines are added around it."""
+    said_at = turn.said_at and turn.said_at.isoformat()
+    values = (turn.role, turn.name, turn.text, said_at, turn.session_id, turn.agent_id)
+    digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]
+    repeats[digest] += 1
+    return replace(turn, id=f"{digest}:{repeats[digest]}")
 
 
 # ---- LoCoMo
@@ -256,7 +298,7 @@ def select_conversation(
 def locomo_source(conversation: LocomoConversation) -> TurnSource:
     """Return a conversation's turns for `import_turns`."""
     turns = [
-        LocatedTurn(turn=turn, location=f"{conversation.sample_id}, turn {turn.id}")
+        LocatedTurn(turn=to_turn(turn), location=f"{conversation.sample_id}, turn {turn.id}")
         for turn in conversation.turns
     ]
     return TurnSource(turns=turns, total=len(turns))

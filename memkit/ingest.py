@@ -2,68 +2,158 @@
 
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from memkit.embedders import embed_checked
-from memkit.errors import InvalidInput, InvalidTurn, NaiveDatetime, TurnConflict
+from memkit.errors import (
+    InvalidInput,
+    InvalidTurn,
+    MessagesRejected,
+    NaiveDatetime,
+    TurnConflict,
+)
 from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
-from memkit.records import Chunk, Scope, Turn
+from memkit.records import Chunk, Role, Scope, Turn, TurnIds
+from memkit.text.content import message_text
 
 Message = str | Mapping[str, Any] | Turn
-_KEYS = {"role", "content", "name", "timestamp", "id", "metadata"}
+_KEYS = frozenset(
+    ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "metadata")
+)
+# what chat APIs add to a message: OpenAI, Anthropic, Ollama, and servers that speak as they do
+_API_KEYS = frozenset(
+    ("tool_calls", "tool_call_id", "tool_name", "function_call", "refusal", "annotations", "audio",
+     "images", "thinking", "reasoning", "reasoning_content", "reasoning_details", "type", "model",
+     "status", "stop_reason", "stop_sequence", "usage")
+)  # fmt: skip
+_ROLES: Mapping[str, str] = {"developer": "system", "function": "tool"}  # OpenAI's other names
 _KINDS = "a string, a message dict or a Turn"
 _NAME_LENGTH = 40  # characters of a speaker's name in front of a chunk
 
 
-def to_turns(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedMessages:
+    """Complete turns, and what became of the other messages, by their index."""
+
+    turns: list[tuple[int, Turn]]  # with the index of the message
+    skipped: tuple[int, ...]  # messages that say nothing
+    errors: dict[int, InvalidInput]
+
+    def reject(self, error: TurnConflict) -> "CheckedMessages":
+        """Return these messages without the turns that are in conflict with a stored one."""
+        conflicting = {n: error for n, turn in self.turns if turn.id == error.turn_id}
+        return replace(
+            self,
+            turns=[(n, turn) for n, turn in self.turns if n not in conflicting],
+            errors=self.errors | conflicting,
+        )
+
+    def stored_ids(self) -> TurnIds:
+        """Return the ids of the turns; raise if messages were rejected.
+
+        Raises:
+            MessagesRejected: some messages are invalid, and the others are stored.
+            InvalidInput: all are invalid; this is the first one's error.
+        """
+        ids = [turn.id or "" for _, turn in self.turns]
+        if self.errors and ids:
+            raise MessagesRejected({n: str(self.errors[n]) for n in sorted(self.errors)}, ids)
+        if self.errors:
+            n = min(self.errors)
+            error = self.errors[n]
+            if isinstance(error, TurnConflict):
+                raise error
+            raise type(error)(f"message {n}: {error}") from error
+        return TurnIds(ids, skipped=self.skipped)
+
+
+def check_messages(
     messages: Message | Iterable[Message],
     scope: Scope,
     now: datetime,
     signer: BlockSigner | None = None,
-) -> list[Turn]:
-    """Return checked, complete turns for anything that `remember` takes.
+) -> CheckedMessages:
+    """Return complete turns for anything that `remember` takes.
 
-    Memory blocks that `signer` signed are removed. Raises InvalidInput, with the number of the
-    message.
+    Memory blocks that `signer` signed are removed.
     """
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
     if not isinstance(messages, Iterable):
         raise InvalidTurn(f"cannot remember {messages!r}; pass {_KINDS}, or many of them")
-    turns = []
+    turns: list[tuple[int, Turn]] = []
+    skipped: list[int] = []
+    errors: dict[int, InvalidInput] = {}
+    texts: dict[str | None, str] = {}  # by turn id
     for n, message in enumerate(messages):
         try:
-            turn = _to_turn(message)
-            text = strip_memory_block(turn.text, signer)
-            if text.strip():
-                turns.append(_complete(replace(turn, text=text), scope, now))
+            turn = to_turn(message, signer)
+            if turn is None:
+                skipped.append(n)
+            elif texts.setdefault(turn.id, turn.text) != turn.text and turn.id is not None:
+                errors[n] = TurnConflict(turn.id)
+            else:
+                turns.append((n, _complete(turn, scope, now)))
         except InvalidInput as error:
-            raise type(error)(f"message {n}: {error}") from error
-    return turns
+            errors[n] = error
+    return CheckedMessages(turns=turns, skipped=tuple(skipped), errors=errors)
 
 
-def _to_turn(message: object) -> Turn:
-    if isinstance(message, Turn):
-        return message
+def to_turn(message: object, signer: BlockSigner | None = None) -> Turn | None:
+    """Return a message as a turn without the blocks that `signer` signed, None if nothing remains.
+
+    A message dict has the keys of chat APIs: content may be None or a list of parts, and calls of
+    tools are part of the text. Raises InvalidInput.
+    """
     if isinstance(message, str):
-        return Turn(text=message)
+        message = {"role": "user", "content": message}
+    turn = message if isinstance(message, Turn) else _from_dict(_dump(message))
+    text = "" if turn is None else strip_memory_block(turn.text, signer)
+    return replace(turn, text=text) if turn is not None and text.strip() else None
+
+
+def _from_dict(message: object) -> Turn | None:
     if not isinstance(message, Mapping):
         raise InvalidTurn(f"cannot remember {message!r}; pass {_KINDS}")
-    if unknown := sorted(map(str, set(message) - _KEYS)):
+    if unknown := sorted(map(str, set(message) - _KEYS - _API_KEYS)):
         raise InvalidTurn(
             f"unknown key {', '.join(unknown)}; a message dict has {', '.join(sorted(_KEYS))}"
         )
     if missing := sorted({"role", "content"} - set(message)):
         raise InvalidTurn(f"a message dict needs {' and '.join(missing)}")
-    return Turn(
-        text=message["content"], role=message["role"], name=message.get("name"),
-        id=message.get("id"), said_at=parse_time(message.get("timestamp")),
-        metadata=message.get("metadata", {}),
-    )  # fmt: skip
+    role = message["role"]
+    try:
+        text = message_text(message)
+    except TypeError as error:
+        raise InvalidTurn(str(error)) from error
+    # checked even without a text, so that a wrong role or time is never silent
+    turn = Turn(
+        text=text if text.strip() else "[empty]",
+        role=cast(Role, _ROLES.get(role, role) if isinstance(role, str) else role),
+        said_at=parse_time(message.get("timestamp")),
+        metadata=_default(message.get("metadata"), {}),
+        **{key: message.get(key) for key in ("name", "id", "session_id", "agent_id")},
+    )
+    return turn if text.strip() else None
+
+
+def _dump(message: object) -> object:
+    """Return an SDK's message object, and those of its calls, as dicts."""
+    dump = getattr(message, "model_dump", None)
+    if dump is not None:
+        return dump()
+    if isinstance(message, Mapping) and isinstance(message.get("tool_calls"), Sequence):
+        return {**message, "tool_calls": [_dump(call) for call in message["tool_calls"]]}
+    return message
+
+
+def _default(value: Any, default: Any) -> Any:
+    # not `value or default`: an empty string must reach the checks of `Turn`
+    return default if value is None else value
 
 
 def parse_time(value: object) -> datetime | None:
@@ -122,15 +212,21 @@ def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     ]
 
 
-def build_write_batch(turns: list[Turn], embedder: Embedder) -> WriteBatch:
-    """Return the turns with their chunks and vectors, for one transaction. One embedding call.
-
-    Raises TurnConflict if two turns have the same id and different texts.
-    """
-    by_id: dict[str | None, Turn] = {}
-    for turn in turns:
-        if by_id.setdefault(turn.id, turn).text != turn.text:
-            raise TurnConflict(turn.id or "")
+def build_write_batch(turns: Iterable[Turn], embedder: Embedder) -> WriteBatch:
+    """Return the turns with their chunks and vectors, for one transaction. One embedding call."""
+    by_id = {turn.id: turn for turn in turns}
     chunks = [piece for turn in by_id.values() for piece in chunk(turn, embedder)]
     vectors = embed_checked(embedder, [piece.text for piece in chunks])
     return WriteBatch(turns=list(by_id.values()), chunks=chunks, vectors=vectors)
+
+
+def without_turn(batch: WriteBatch, turn_id: str) -> WriteBatch:
+    """Return a batch without one turn, its chunks and their vectors."""
+    assert batch.vectors is not None
+    kept = [n for n, piece in enumerate(batch.chunks) if piece.turn_id != turn_id]
+    return replace(
+        batch,
+        turns=[turn for turn in batch.turns if turn.id != turn_id],
+        chunks=[batch.chunks[n] for n in kept],
+        vectors=batch.vectors[kept],
+    )

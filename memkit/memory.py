@@ -14,7 +14,7 @@ from memkit import embedders, ingest, prompt
 from memkit.background.maintenance import Maintenance, Settings
 from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
-from memkit.errors import InvalidInput, StoreError
+from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.protocols import (
     Backend,
     Counter,
@@ -38,6 +38,7 @@ from memkit.records import (
     Thought,
     Thoughts,
     Turn,
+    TurnIds,
     zoned,
 )
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
@@ -171,23 +172,42 @@ class Memory(Displayable):
         user_id: str,
         session_id: str | None = None,
         agent_id: str | None = None,
-    ) -> list[str]:
-        """Store messages, all of them or none, and return the turns' ids in order.
+    ) -> TurnIds:
+        """Store messages in one transaction and return the turns' ids in order.
 
-        A message is a string, a message dict or a `Turn`. The same id with the same text again is a
-        no-op. Memory blocks of `context` are left out; they are recognised by their signature, in
-        every process that opens this memory. Turns are searchable when this returns. Cost: one
-        embedding call.
+        A message is a string, a message dict or a `Turn`. A dict may be one of a chat API: content
+        of None or of parts, calls of tools. The same id with the same text again is a no-op. Turns
+        are searchable when this returns. Cost: one embedding call.
+
+        Empty messages and the memory blocks of `context` are left out; these are recognised by
+        their signature, in every process that opens this memory. The indexes of messages that are
+        left out as a whole are in `skipped` of the ids returned.
+
+        Raises:
+            MessagesRejected: some messages are invalid, or have the id of another text; all others
+                are stored. Its `errors` and `ids` say which.
+            InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        turns = ingest.to_turns(messages, scope, self.clock(), self.signer)
-        if not turns:
-            return []
-        batch = ingest.build_write_batch(turns, self.embedder)
-        batch = replace(batch, retrieved=self._maintenance.take_retrievals(user_id))
-        self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
-        self._maintenance.wake([user_id])
-        return [turn.id or "" for turn in turns]
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer)
+        if checked.turns:
+            checked = self._store(scope, checked)
+        return checked.stored_ids()
+
+    def _store(self, scope: Scope, checked: ingest.CheckedMessages) -> ingest.CheckedMessages:
+        """Store the turns; return the messages without those in conflict with stored ones."""
+        batch = ingest.build_write_batch((turn for _, turn in checked.turns), self.embedder)
+        batch = replace(batch, retrieved=self._maintenance.take_retrievals(scope.user_id))
+        while batch.turns:
+            try:
+                turn_count = self.store.write(scope, batch)
+            except TurnConflict as error:
+                checked, batch = checked.reject(error), ingest.without_turn(batch, error.turn_id)
+            else:
+                self._maintenance.set_turn_count(scope.user_id, turn_count)
+                self._maintenance.wake([scope.user_id])
+                break
+        return checked
 
     # ---- out
 
@@ -371,8 +391,9 @@ class Memory(Displayable):
         scope = Scope(user_id=user_id)
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
-        turn = Turn(text=text, name=name, said_at=said_at)
-        turns = ingest.to_turns(turn, scope, now, self.signer)
+        message = Turn(text=text, name=name, said_at=said_at)
+        checked = ingest.check_messages(message, scope, now, self.signer)
+        turns = [turn for _, turn in checked.turns]
         if not turns:
             raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
         batch = ingest.build_write_batch(turns, self.embedder)

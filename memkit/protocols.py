@@ -188,7 +188,10 @@ class Snapshot(Protocol):
         """Return all chunks of the scope in order."""
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+
+        Of equally near rows the newest comes first, and none is cut off for an older one.
+        """
 
     def postings(self, word: str) -> Integers:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""
@@ -376,6 +379,14 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit-length row per text, shape (n, d), in the same order."""
+
+
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """Embeds questions differently from texts. An embedder that has this method is one."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per question, shape (n, d), in the same order."""
 
 
 class Model(Protocol):

@@ -5,7 +5,7 @@ verbatim and immutable. Every other record is derived from turns and names its s
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -150,7 +150,7 @@ class Turn:
         if not isinstance(self.text, str):
             raise InvalidTurn(
                 f"a turn's text must be a string, got {type(self.text).__name__}; "
-                "join the text parts of multi-part content first"
+                "pass multi-part content as a message dict"
             )
         if not self.text.strip():
             raise InvalidTurn("a turn's text is empty; leave such messages out")
@@ -172,6 +172,14 @@ class Turn:
     def speaker(self) -> str:
         """The name of the speaker, or else the role."""
         return self.name or self.role.capitalize()
+
+
+class TurnIds(list[str]):
+    """The ids of remembered turns, in order. `skipped` has the indexes of messages left out."""
+
+    def __init__(self, ids: Iterable[str] = (), *, skipped: Iterable[int] = ()) -> None:
+        super().__init__(ids)
+        self.skipped = tuple(skipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,7 +192,7 @@ def test_an_exported_memory_imports_and_exports_the_same(run: Run, tmp_path: Pat
     assert run("export", "--user", "ann", "--output", "turns.jsonl", "--json").json["turns"] == 2
     assert (tmp_path / "turns.jsonl").read_bytes() == exported.encode()
     result = run("import", "turns.jsonl", "--user", "ann", "--store", "two.db", "--json")
-    assert result.json == {"read": 2, "new": 2}
+    assert result.json == {"read": 2, "new": 2, "empty": 0, "problems": []}
     assert run("export", "--user", "ann", "--store", "two.db").out == exported
     assert json.loads(exported.split("\n")[0])["content"] == NASTY
 
@@ -203,9 +203,29 @@ def test_importing_again_says_that_nothing_is_new(run: Run) -> None:
     assert run("import", "turns.jsonl", "--user", "ann").out == "read 1 turns, 0 new\n"
 
 
-def test_a_bad_line_ends_the_import_and_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_bad_line_is_named_and_the_others_are_imported(run: Run, tmp_path: Path) -> None:
+    lines = ['{"role": "user"}', '{"role": "user", "content": "hello"}']
+    (tmp_path / "turns.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    result = run("import", "turns.jsonl", "--user", "ann")
+    assert (result.code, result.out) == (1, "read 1 turns, 1 new\n")
+    assert result.err.startswith("turns.jsonl, line 1: a message dict needs content\n1 turn not")
+    assert len(run("import", "turns.jsonl", "--user", "ann", "--json").json["problems"]) == 1
+
+
+def test_an_edited_turn_is_imported_as_a_version_if_asked(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "turns.jsonl"
+    for text in ("one", "two"):
+        path.write_text(f'{{"role": "user", "content": "{text}", "id": "a"}}', encoding="utf-8")
+        result = run("import", "turns.jsonl", "--user", "ann")
+    assert (result.code, result.out) == (1, "read 1 turns, 0 new\n")
+    assert "already has another text" in result.err
+    result = run("import", "turns.jsonl", "--user", "ann", "--new-versions")
+    assert (result.code, result.out) == (0, "read 1 turns, 1 new\n")
+
+
+def test_a_file_without_a_good_line_is_an_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "turns.jsonl").write_text('{"role": "user"}\n', encoding="utf-8")
-    assert_error(run("import", "turns.jsonl", "--user", "ann"), "turns.jsonl, line 1: no content")
+    assert_error(run("import", "turns.jsonl", "--user", "ann"), "turns.jsonl, line 1: a message")
 
 
 def test_export_that_cannot_be_written_is_an_error_of_one_line(oslo: Run) -> None:
@@ -221,7 +241,7 @@ def test_export_of_a_session_leaves_the_others_out(oslo: Run) -> None:
 def test_a_locomo_conversation_is_imported_by_its_id(run: Run) -> None:
     assert_error(run("import", str(LOCOMO), "--user", "ann"), "choose one with --conversation")
     result = run("import", str(LOCOMO), "--user", "ann", "--conversation", "conv-26", "--json")
-    assert result.json == {"read": 419, "new": 419}
+    assert (result.json["read"], result.json["new"]) == (419, 419)
     assert run("stats", "--user", "ann", "--json").json["turns"] == 419
     assert run("doctor").out == "all is well\n"
 

@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memkit import embedders
-from memkit.embedders import MINILM, MiniLM, SentenceTransformerEmbedder, resolve_embedder
+from memkit.embedders import (
+    MINILM,
+    MiniLM,
+    SentenceTransformerEmbedder,
+    embed_checked,
+    resolve_embedder,
+)
 from memkit.errors import MissingExtra, ModelError
-from memkit.testing import HashEmbedder
+from memkit.testing import HashEmbedder, open_memory
 
 FAST = """
 import sys
@@ -142,3 +149,93 @@ def test_the_hash_embedders_pieces_cover_the_text_too(text: str, reads: int, hea
     assert (spans[0][0], spans[-1][1]) == (0, len(text))
     room = max(reads - embedder.count(header), 1)
     assert all(embedder.count(text[start:end]) <= room for start, end in spans)
+
+
+# ---- other models of sentence-transformers
+
+WORDS = ["[UNK]", "bees", "tea", "query", "document", ":", *"abcdefghijklmnopqrstuvwxyz"]
+
+
+def static_model(path: Path, **options: Any) -> str:
+    """Save a static model with random vectors, and return its path."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    torch.manual_seed(0)
+    words = WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(words)
+    tokenizer.pre_tokenizer = Whitespace()
+    model = SentenceTransformer(
+        modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu", **options
+    )
+    model.save(str(path))
+    return str(path)
+
+
+PROMPTS = {"query": "query: ", "document": "document: "}
+
+
+def plain(path: Path, text: str) -> Any:
+    """Return the unit vector of a text without any prompt."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(path), device="cpu")
+    return model.encode([text], prompt="", normalize_embeddings=True)[0]
+
+
+def test_a_static_model_serves_a_memory(tmp_path: Path) -> None:
+    embedder = SentenceTransformerEmbedder(static_model(tmp_path / "static"), device="cpu")
+    assert embedder.count("bees and tea") == 3
+    long = "tea " * 3000 + "bees"
+    spans = embedder.split(long)
+    assert (spans[0][0], spans[-1][1]) == (0, len(long))
+    assert len(spans) > 1
+    with open_memory(embedder=embedder) as memory:
+        memory.remember(["bees", "tea", long], user_id="ann")
+        assert memory.recall("bees", user_id="ann")[0].text == "bees"
+
+
+@pytest.mark.parametrize("default", [None, "query", "document"])
+def test_what_is_stored_gets_the_document_prompt_and_a_question_its_own(
+    tmp_path: Path, default: str | None
+) -> None:
+    path = tmp_path / "static"
+    static_model(path, prompts=PROMPTS, default_prompt_name=default)
+    embedder = SentenceTransformerEmbedder(str(path), device="cpu")
+    assert embedder.embed(["bees"])[0] == pytest.approx(plain(path, "document: bees"), abs=1e-6)
+    asked = embed_checked(embedder, ["bees"], queries=True)
+    assert asked[0] == pytest.approx(plain(path, "query: bees"), abs=1e-6)
+
+
+def test_a_default_prompt_is_used_where_a_model_has_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "static"
+    static_model(path, prompts={"task": "query: "}, default_prompt_name="task")
+    embedder = SentenceTransformerEmbedder(str(path), device="cpu")
+    named = set(embedder._loaded.prompts) & {"query", "document"}  # ST 5 and 6 add empty ones
+    expected = plain(path, "bees" if named else "query: bees")
+    assert embedder.embed(["bees"])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_prompt_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    prints = {
+        SentenceTransformerEmbedder(static_model(tmp_path / str(n), **options)).fingerprint.revision
+        for n, options in enumerate(
+            [{}, {"prompts": {"query": "query: "}},
+             {"prompts": PROMPTS}, {"prompts": PROMPTS, "default_prompt_name": "query"}]
+        )
+    }  # fmt: skip
+    assert len(prints) == 3
+
+
+def test_a_prompt_counts_towards_the_length_of_a_piece(tmp_path: Path) -> None:
+    embedder = SentenceTransformerEmbedder(
+        static_model(tmp_path / "a", prompts={"document": "a " * 400}), device="cpu"
+    )
+    spans = embedder.split("tea " * 1000)
+    assert max(end - start for start, end in spans) // 4 <= 512 - 400
+    assert all(
+        embedder.count("a " * 400 + ("tea " * 1000)[start:end]) <= 510 for start, end in spans
+    )

@@ -12,6 +12,7 @@ from memkit.errors import (
     EmbeddingMismatch,
     InvalidInput,
     MemkitError,
+    MessagesRejected,
     MissingExtra,
     ScopeRequired,
     TurnConflict,
@@ -25,10 +26,12 @@ KINDS = [
 MADE: list[MemkitError] = [
     TurnConflict("D1:3"),
     AmbiguousId("a", ("ab", "ac")),
+    MessagesRejected({2: "unknown role 'robot'"}, ["a", "b"]),
     BudgetExceeded(120, 100),
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     *(kind("what happened") for kind in KINDS
-      if kind not in (TurnConflict, AmbiguousId, BudgetExceeded, EmbeddingMismatch)),
+      if kind not in (TurnConflict, AmbiguousId, MessagesRejected, BudgetExceeded,
+                      EmbeddingMismatch)),
 ]  # fmt: skip
 
 
@@ -56,5 +59,8 @@ def test_wrong_arguments_are_value_errors_too() -> None:
 def test_messages_carry_the_numbers_and_the_next_step() -> None:
     assert "'D1:3'" in str(TurnConflict("D1:3"))
     assert "several ids: ab, ac; type more" in str(AmbiguousId("a", ("ab", "ac")))
+    rejected = str(MessagesRejected({2: "unknown role 'robot'"}, ["a", "b"]))
+    assert rejected.startswith("message 2: unknown role 'robot'")
+    assert "the other 2 are stored" in rejected
     assert "raise budget_tokens to at least 120" in str(BudgetExceeded(120, 100))
     assert "memkit reembed --store ann.db" in str(EmbeddingMismatch("a", "b", "ann.db"))

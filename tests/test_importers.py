@@ -1,5 +1,6 @@
 """Promises of the importers: what goes out comes in again, and bad files say where they are bad."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,10 +28,12 @@ NASTY = (
 
 
 def fill(
-    memory: memkit.Memory, path: Path, user_id: str = "ann", session_id: str | None = None
+    memory: memkit.Memory, path: Path, *, session_id: str | None = None, new_versions: bool = False
 ) -> ImportCounts:
-    source = read_lines(path, user_id=user_id, session_id=session_id)
-    return importers.import_turns(memory, source, user_id=user_id, progress=lambda _, __: None)
+    source = read_lines(path, user_id="ann", session_id=session_id)
+    return importers.import_turns(
+        memory, source, user_id="ann", progress=lambda _, __: None, new_versions=new_versions
+    )
 
 
 def lines_of(memory: memkit.Memory) -> list[dict[str, str]]:
@@ -118,18 +121,110 @@ def test_a_file_imported_again_adds_nothing_and_embeds_nothing(
     assert embedder.calls == calls
 
 
-def test_lines_without_ids_are_known_again_in_the_same_file_only(
+plain = {"role": "user", "content": "hello"}
+
+
+@pytest.mark.parametrize(
+    "grown",
+    [
+        [plain, jsonl_record(1), plain, {"role": "user", "content": "new"}],
+        [{"role": "user", "content": "new"}, plain, jsonl_record(1), plain],
+        [plain, jsonl_record(1), plain, plain],
+        [plain, {"role": "user", "content": "new"}, jsonl_record(1), plain],
+        [plain, jsonl_record(1), plain, plain | {"timestamp": WHEN.isoformat()}],
+        [plain, jsonl_record(1), plain, plain | {"name": "Ann"}],
+        [plain, jsonl_record(1), plain, plain | {"session_id": "other"}],
+    ],
+)
+def test_a_file_without_ids_adds_only_what_is_new_wherever_it_has_grown(
+    memory: memkit.Memory, tmp_path: Path, grown: list[object]
+) -> None:
+    assert fill(memory, write(tmp_path / "a.jsonl", [plain, jsonl_record(1), plain])).new == 3
+    path = write(tmp_path / "b.jsonl", grown)
+    assert [fill(memory, path).new for _ in range(2)] == [1, 0]
+
+
+said = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant"]), "content": st.sampled_from("abc")},
+    optional={"timestamp": st.sampled_from([0, 60]), "session_id": st.sampled_from("st")},
+)
+
+
+@settings(max_examples=30)
+@given(first=st.lists(said, max_size=6), added=st.lists(said, max_size=4), data=st.data())
+def test_after_any_growth_the_memory_has_each_line_once(
+    first: list[dict[str, Any]], added: list[dict[str, Any]], data: st.DataObject, tmp_path: Path
+) -> None:
+    grown = list(first)
+    for line in added:
+        grown.insert(data.draw(st.integers(0, len(grown))), line)
+    with open_memory() as memory:
+        fill(memory, write(tmp_path / "talk.jsonl", first))
+        assert fill(memory, write(tmp_path / "talk.jsonl", grown)).new == len(added)
+        stored = sorted((turn.role, turn.text, turn.session_id or "") for turn in
+                        memory.turns(user_id="ann"))  # fmt: skip
+        assert stored == sorted(
+            (line["role"], line["content"], line.get("session_id", "")) for line in grown
+        )
+
+
+def test_turns_that_an_older_memkit_imported_without_ids_are_known(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    same = {"role": "user", "content": "hello"}
-    first = write(tmp_path / "one.jsonl", [same, same])
-    second = write(tmp_path / "two.jsonl", [same])
-    assert [fill(memory, path).new for path in (first, first, second, second)] == [
-        2,
-        0,
-        1,
-        0,
+    path = write(tmp_path / "talk.jsonl", [plain, plain | {"content": "second"}])
+    prefix = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    memory.remember(
+        [Turn(id=f"{prefix}:1", text="hello"), Turn(id=f"{prefix}:2", text="second")],
+        user_id="ann",
+    )
+    assert fill(memory, path) == ImportCounts(read=2, new=0)
+
+
+def test_a_line_may_be_any_message_that_remember_takes(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    call = {"function": {"name": "add", "arguments": "[1]"}}
+    lines = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": "thanks"}]},
     ]
+    path = write(tmp_path / "turns.jsonl", lines)
+    assert fill(memory, path) == ImportCounts(read=2, new=2, empty=1)
+    assert fill(memory, path) == ImportCounts(read=2, new=0, empty=1)
+    assert [turn.text for turn in memory.turns(user_id="ann")] == ["add([1])", "thanks"]
+
+
+@pytest.mark.parametrize("new_versions", [False, True])
+def test_an_edited_turn_is_reported_or_becomes_a_version_and_new_lines_arrive(
+    memory: memkit.Memory, tmp_path: Path, new_versions: bool
+) -> None:
+    fill(memory, write(tmp_path / "talk.jsonl", [jsonl_record(1), jsonl_record(2)]))
+    edited = [jsonl_record(1, content="edited"), jsonl_record(2), jsonl_record(3)]
+    path = write(tmp_path / "talk.jsonl", edited)
+    counts = fill(memory, path, new_versions=new_versions)
+    again = fill(memory, path, new_versions=new_versions)
+    assert (counts.new, again.new) == ((2, 0) if new_versions else (1, 0))
+    stored = {turn.text: turn for turn in memory.turns(user_id="ann")}
+    assert {"fact 1", "fact 2", "fact 3"} <= set(stored)
+    if new_versions:
+        assert counts.problems == again.problems == ()
+        assert stored["edited"].metadata == {"version_of": "t1"}
+    else:
+        assert counts.problems == again.problems
+        (problem,) = counts.problems
+        assert "talk.jsonl, line 1: turn id 't1' already has another text" in problem
+        assert "edited" not in stored
+
+
+def test_a_turn_that_quotes_a_memory_block_is_known_again(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    memory.remember("I live in Oslo.", user_id="zoe")
+    block = memory.context("Where is Oslo?", user_id="zoe").text
+    path = write(tmp_path / "talk.jsonl", [jsonl_record(1, content=f"{block}\nWhere do I live?")])
+    assert [fill(memory, path) for _ in range(2)] == [
+        ImportCounts(read=1, new=1), ImportCounts(read=1, new=0)]  # fmt: skip
 
 
 class Interrupted(HashEmbedder):
@@ -161,8 +256,7 @@ BAD_LINES = {
     "unknown key": b'{"role": "user", "content": "hello", "colour": "red"}',
     "unknown role": b'{"role": "robot", "content": "hello"}',
     "role of another type": b'{"role": ["user"], "content": "hello"}',
-    "content in parts": b'{"role": "user", "content": [{"type": "text"}]}',
-    "empty content": b'{"role": "user", "content": "  "}',
+    "content of another type": b'{"role": "user", "content": 7}',
     "empty id": b'{"role": "user", "content": "hello", "id": ""}',
     "number as id": b'{"role": "user", "content": "hello", "id": 7}',
     "another user": b'{"role": "user", "content": "hello", "user_id": "bob"}',
@@ -178,35 +272,36 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("bad", BAD_LINES.values(), ids=BAD_LINES)
-def test_a_bad_line_is_named_and_nothing_of_its_batch_is_stored(
+def test_a_bad_line_is_named_and_the_others_are_stored(
     bad: bytes, memory: memkit.Memory, tmp_path: Path
 ) -> None:
     path = tmp_path / "turns.jsonl"
-    path.write_bytes(b'{"role": "user", "content": "good"}\n' + bad + b"\n")
-    with pytest.raises(InvalidInput, match=r"turns\.jsonl, line 2: .*nothing was stored"):
-        fill(memory, path)
-    assert memory.stats(user_id="ann")["turns"] == 0
+    good = b'{"role": "user", "content": "good"}\n'
+    path.write_bytes(good + bad + b"\n" + good)
+    counts = fill(memory, path)
+    assert (counts.read, counts.new, len(counts.problems)) == (2, 2, 1)
+    assert "turns.jsonl, line 2: " in counts.problems[0]
 
 
-def test_a_bad_line_says_how_many_turns_before_it_are_stored(
-    memory: memkit.Memory, tmp_path: Path
+@pytest.mark.parametrize("bad", BAD_LINES.values(), ids=BAD_LINES)
+def test_a_file_without_a_good_line_is_an_error(
+    bad: bytes, memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    lines = [*(jsonl_record(n) for n in range(299)), {"role": "user"}]
-    path = write(tmp_path / "turns.jsonl", lines)
-    with pytest.raises(InvalidInput, match="line 300: no content; the 256 turns before are stored"):
+    path = tmp_path / "turns.jsonl"
+    path.write_bytes(bad + b"\n")
+    with pytest.raises(InvalidInput, match=r"turns\.jsonl, line 1: .*nothing was stored"):
         fill(memory, path)
-    assert memory.stats(user_id="ann")["turns"] == 256
 
 
-def test_an_id_used_for_another_text_is_named_with_its_line(
+def test_an_id_used_twice_for_different_texts_is_named_with_its_line(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
     path = write(
         tmp_path / "turns.jsonl",
         [jsonl_record(1), jsonl_record(2), jsonl_record(1, content="other")],
     )
-    with pytest.raises(InvalidInput, match="line 3: turn id 't1' already has another text"):
-        fill(memory, path)
+    (problem,) = fill(memory, path).problems
+    assert "line 3: turn id 't1' already has another text" in problem
 
 
 @given(data=st.binary(max_size=60) | st.from_regex(rb'\{"role": "user", .{0,40}\}', fullmatch=True))

@@ -1,7 +1,7 @@
-"""What `remember` promises: anything sensible goes in, whole or not at all."""
+"""What `remember` promises: anything sensible goes in, and the rest is reported."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import MemkitError, Turn
-from memkit.errors import InvalidInput, InvalidTurn, ModelError, NaiveDatetime, TurnConflict
+from memkit.errors import (
+    InvalidInput,
+    InvalidTurn,
+    MessagesRejected,
+    ModelError,
+    NaiveDatetime,
+    TurnConflict,
+)
 from memkit.prompt import BlockSigner, format_memory_block, strip_memory_block
 from memkit.protocols import Vectors
 from memkit.records import Hit
-from memkit.testing import NOON, HashEmbedder
+from memkit.testing import NOON, HashEmbedder, open_memory
 
 
 def texts(memory: memkit.Memory, user_id: str = "ann") -> list[str]:
@@ -83,10 +90,11 @@ def test_any_year_a_datetime_can_hold_is_taken(memory: memkit.Memory, year: int)
 
 GOOD = {"role": "user", "content": "fine"}
 BAD = [
-    ({"role": "user", "content": ""}, InvalidTurn, "leave such messages out"),
-    ({"role": "user", "content": " \n\t"}, InvalidTurn, "empty"),
-    ({"role": "user", "content": None}, InvalidTurn, "NoneType"),
-    ({"role": "user", "content": [{"type": "text"}]}, InvalidTurn, "join the text parts"),
+    ({"role": "user", "content": 5}, InvalidTurn, "a string, a list of parts or None, got int"),
+    ({"role": "user", "content": [5]}, InvalidTurn, "a part of content must be"),
+    ({"role": "user", "content": "", "tool_calls": [5]}, InvalidTurn, "a tool call must be a dict"),
+    ({"role": "user", "content": "", "tool_calls": [{}, {"id": "a"}]}, InvalidTurn, "no name"),
+    ({"role": "robot", "content": ""}, InvalidTurn, "unknown role"),
     ({"role": "robot", "content": "x"}, InvalidTurn, "user, assistant, system, tool"),
     ({"role": ["user"], "content": "x"}, InvalidTurn, "unknown role"),
     ({"role": "user", "content": "x", "mood": 1}, InvalidTurn, "unknown key mood"),
@@ -112,17 +120,138 @@ BAD = [
 
 
 @pytest.mark.parametrize(("bad", "kind", "hint"), BAD)
-def test_a_bad_message_is_named_and_nothing_is_stored(
+def test_a_bad_message_is_named_and_the_others_are_stored(
+    memory: memkit.Memory,
+    bad: Any,
+    kind: type[MemkitError],  # noqa: ARG001
+    hint: str,
+) -> None:
+    with pytest.raises(MessagesRejected, match="message 2") as caught:
+        memory.remember([GOOD, GOOD, bad, GOOD], user_id="ann", session_id="s1")
+    assert hint in caught.value.errors[2]
+    assert caught.value.ids == [turn.id for turn in memory.turns(user_id="ann")]
+    assert texts(memory) == ["fine"] * 3
+
+
+@pytest.mark.parametrize(("bad", "kind", "hint"), BAD)
+def test_a_bad_message_alone_is_an_error_of_its_kind(
     memory: memkit.Memory, embedder: HashEmbedder, bad: Any, kind: type[MemkitError], hint: str
 ) -> None:
-    with pytest.raises(kind, match="message 2") as caught:
-        memory.remember([GOOD, GOOD, bad], user_id="ann", session_id="s1")
+    with pytest.raises(kind, match="message 0") as caught:
+        memory.remember([bad, bad], user_id="ann", session_id="s1")
     assert hint in str(caught.value)
-    assert isinstance(caught.value, MemkitError)
     assert isinstance(caught.value, ValueError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert texts(memory) == []
     assert embedder.calls == 0
+
+
+CALL = {"id": "c1", "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Åse"}'}}  # fmt: skip
+SPOKEN = [
+    ({"role": "assistant", "content": None, "tool_calls": [CALL]}, 'get_weather({"city": "Åse"})'),
+    ({"role": "assistant", "content": "One moment.", "tool_calls": [CALL], "refusal": None,
+      "annotations": [], "audio": None}, 'One moment.\nget_weather({"city": "Åse"})'),
+    ({"role": "assistant", "content": None, "function_call": CALL["function"]},
+     'get_weather({"city": "Åse"})'),
+    ({"role": "assistant", "content": "", "tool_calls": [
+        {"function": {"name": "add", "arguments": {"n": 1}}}]}, 'add({"n": 1})'),
+    ({"role": "assistant", "content": None, "refusal": "I can't help."}, "I can't help."),
+    ({"role": "tool", "tool_call_id": "c1", "content": "12 °C"}, "12 °C"),
+    ({"role": "user", "content": [{"type": "text", "text": "My cat."},
+      {"type": "image_url", "image_url": {"url": "data:,"}}]}, "My cat.\n[image]"),
+    ({"role": "user", "content": ["a", {"type": "input_text", "text": "b"}]}, "a\nb"),
+    ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "[audio]"),
+    ({"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"},
+      {"type": "tool_use", "name": "add", "input": {"n": 1}}]}, 'add({"n": 1})'),
+    ({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1",
+      "content": [{"type": "text", "text": "12 °C"}]}]}, "12 °C"),
+    ({"role": "developer", "content": "Be brief."}, "Be brief."),
+    ({"role": "function", "name": "add", "content": "2"}, "2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "text"), SPOKEN)
+def test_a_message_of_a_chat_api_is_remembered_by_what_it_says_and_calls(
+    memory: memkit.Memory, message: dict[str, Any], text: str
+) -> None:
+    memory.remember([GOOD, message], user_id="ann")
+    assert texts(memory) == ["fine", text]
+
+
+def test_message_objects_of_an_sdk_are_remembered(memory: memkit.Memory) -> None:
+    from pydantic import BaseModel
+
+    class Function(BaseModel):
+        name: str
+        arguments: str
+
+    class Call(BaseModel):
+        id: str
+        function: Function
+
+    class Message(BaseModel):
+        role: str
+        content: str | None
+        tool_calls: list[Call] | None = None
+
+    call = Call(id="c1", function=Function(name="add", arguments="[1]"))
+    messages: list[Any] = [
+        Message(role="assistant", content=None, tool_calls=[call]),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
+    memory.remember(messages, user_id="ann")
+    assert texts(memory) == ["add([1])", "add([1])"]
+
+
+SILENT = ["", " \n\t", {"role": "assistant", "content": ""}, {"role": "user", "content": None},
+          {"role": "user", "content": []}, {"role": "assistant", "content": [{"type": "thinking"}]},
+          {"role": "assistant", "content": None, "tool_calls": None}]  # fmt: skip
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_a_message_that_says_nothing_is_left_out_and_reported(
+    memory: memkit.Memory, silent: Any
+) -> None:
+    ids = memory.remember([GOOD, silent, GOOD], user_id="ann")
+    assert ids == [turn.id for turn in memory.turns(user_id="ann")]
+    assert ids.skipped == (1,)
+    assert memory.remember(silent, user_id="ann") == []
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "name", "input", "content", "function", "arguments"]),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+messages = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "tool", "developer", "robot"])},
+    optional={"content": json_like, "tool_calls": json_like, "refusal": json_like,
+              "name": json_like, "timestamp": json_like},
+)  # fmt: skip
+
+
+@given(messages=st.lists(messages, max_size=4))
+def test_whatever_comes_with_a_good_message_the_good_one_is_stored_and_each_is_accounted_for(
+    messages: list[dict[str, Any]],
+) -> None:
+    with open_memory() as memory:
+        missing: set[int] = set()
+        try:
+            ids: Sequence[str] = memory.remember([*messages, "I live in Oslo."], user_id="ann")
+            missing = set(ids.skipped)  # type: ignore[attr-defined]
+        except MessagesRejected as error:
+            ids, missing = error.ids, set(error.errors)
+        assert texts(memory)[-1] == "I live in Oslo."
+        assert ids == [turn.id for turn in memory.turns(user_id="ann")]
+        assert missing <= set(range(len(messages)))
+        assert len(ids) + len(missing) <= len(messages) + 1
 
 
 @pytest.mark.parametrize("what", [None, 5, 1.5])
@@ -173,13 +302,18 @@ def test_the_same_id_with_the_same_text_is_a_no_op(memory: memkit.Memory) -> Non
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_the_same_id_with_another_text_is_a_conflict(memory: memkit.Memory, together: bool) -> None:
+def test_the_same_id_with_another_text_is_a_conflict_and_the_others_are_stored(
+    memory: memkit.Memory, together: bool
+) -> None:
     first, second = Turn(id="a", text="one"), Turn(id="a", text="two")
     if not together:
         memory.remember(first, user_id="ann")
+    with pytest.raises(MessagesRejected, match="message 2: turn id 'a' already has another text"):
+        memory.remember([Turn(text="new"), first, second, "last"], user_id="ann")
+    assert sorted(texts(memory)) == ["last", "new", "one"]
+    assert memory.doctor() == []
     with pytest.raises(TurnConflict, match="'a' already has another text"):
-        memory.remember([Turn(text="new"), first, second], user_id="ann")
-    assert texts(memory) == ([] if together else ["one"])
+        memory.remember(second, user_id="ann")
 
 
 def test_an_id_belongs_to_its_user_alone(memory: memkit.Memory) -> None:

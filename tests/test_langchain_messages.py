@@ -218,3 +218,13 @@ def test_metadata_is_neither_searched_nor_shown_to_a_model(memory: memkit.Memory
     made = compose(Parts(question="hello?", hits=[hit]), ScriptedModel([]), budget=200)
     assert "xyzzy" not in str(made.messages)
     assert "xyzzy" not in memory.context("xyzzy", user_id="ann").text
+
+
+text_parts = words | st.builds(lambda text: {"type": "text", "text": text}, words)
+
+
+@given(st.lists(text_parts, max_size=4))
+def test_text_parts_join_as_langchain_joins_them(content: Any) -> None:
+    message = HumanMessage(content)
+    expected = str(message.text) if str(message.text).strip() else "[empty]"
+    assert to_turn(message).text == expected

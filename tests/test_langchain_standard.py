@@ -133,7 +133,7 @@ def test_chunks_are_the_messages_they_are_pieces_of(chat_model: ChatMemkit) -> N
         AIMessageChunk(content="older"),
     ]
     chat_model.invoke([*usual, HumanMessage(["a", {"type": "text", "text": "b"}])])
-    assert next(chat_model.chat.memory.turns(user_id="ann")).text == "a\nb"
+    assert next(chat_model.chat.memory.turns(user_id="ann")).text == "ab"
     model: Any = chat_model.chat.model
     assert model.prompts[0][0]["content"] == "Rhyme."
 

@@ -314,7 +314,6 @@ def test_of_equally_relevant_turns_the_newest_comes_first(
             ]
 
 
-@pytest.mark.xfail(strict=True, reason="of equal chunks any 8 are attended to, any 50 looked at")
 @pytest.mark.parametrize("n", [30, 200])
 def test_of_many_equally_relevant_turns_the_newest_comes_first(
     memory: memkit.Memory, n: int

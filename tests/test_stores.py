@@ -1,5 +1,8 @@
 """What every store promises. A new store joins by adding its factory to STORES."""
 
+import re
+import unicodedata
+import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from memkit.errors import TurnConflict
 from memkit.protocols import Backend, Window, WriteBatch
 from memkit.records import Scope, Turn
 from memkit.testing import HashEmbedder
+from memkit.text.words import words
 
 # ---- what goes in comes out
 
@@ -271,6 +275,29 @@ def test_any_words_can_be_searched_for(store: Backend, words: list[str]) -> None
 
     with store.snapshot(ANN) as snapshot:
         assert all(len(snapshot.postings(word)) <= 1 for word in words)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text(
+    "aéI'_1²ßŁđЁάςكُकि्\u0301\u0323\u200d𞤀𞤢東カ가กำี่ -", max_size=12
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=TEXTS)
+def test_every_word_of_a_text_finds_it(store: Backend, text: str) -> None:
+    if not text.strip():
+        return
+    new = turn(uuid.uuid4().hex, text)
+    store.write(ANN, adding(new))
+    with store.snapshot(ANN) as snapshot:
+        for word in (*words(text), *words(unicodedata.normalize("NFD", text))):
+            chunks = snapshot.chunks(snapshot.postings(word))
+            assert new.id in {chunk.turn.id for chunk in chunks}
+        for run in re.findall(r"[東カ가กำี่]+", unicodedata.normalize("NFC", text)):
+            chunks = snapshot.chunks(snapshot.postings(run))
+            assert new.id in {chunk.turn.id for chunk in chunks}
 
 
 # ---- hide, show, forget

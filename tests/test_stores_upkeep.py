@@ -255,8 +255,8 @@ def test_reembedding_switches_to_the_new_vectors(reopen: Open) -> None:
 
     store = reopen(new.fingerprint)
     with store.snapshot(ANN) as snapshot:
-        places, cosines = snapshot.nearest(new.embed(["tea 7"])[0], 1)
-        assert snapshot.chunks(places)[0].turn.text == "tea 7"
+        places, cosines = snapshot.nearest(new.embed(["tea 299"])[0], 1)
+        assert snapshot.chunks(places)[0].turn.text == "tea 299"
     assert cosines == pytest.approx([1])
     assert (seen[0], seen[-1], store.check()) == ((0, 300), (300, 300), [])
     store.close()
@@ -279,7 +279,7 @@ def test_reembedding_goes_on_where_it_stopped_and_old_vectors_serve_until_then(
     with pytest.raises(Midway):
         store.reembed(Interrupted(32, name="new"), lambda *_: None)
 
-    assert nearest(store, "tea 7", k=1) == ["tea 7"]
+    assert nearest(store, "tea 299", k=1) == ["tea 299"]
     store.write(ANN, adding(turn("late", "late tea")))
     seen: list[int] = []
     assert store.reembed(new, lambda done, _: seen.append(done)) == 301

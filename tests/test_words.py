@@ -8,7 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memkit.text.words import asks_of_oneself, named, pairs, sentences, stem, words
+from memkit.text.words import (
+    asks_of_oneself,
+    fold,
+    named,
+    pairs,
+    search_terms,
+    sentences,
+    stem,
+    words,
+)
 
 SCRIPTS = "aZé9_ '我住東京かカ서울กรุงเทพ猫🎷\u0301\n\0"
 TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
@@ -23,7 +32,7 @@ TEXTS = st.text() | st.text(SCRIPTS, max_size=30)
         ("Where is it?", ["where", "is", "it"]),
         ("Key, key and KEY", ["key"]),
         ("my_cat's name", ["cat", "name"]),
-        ("Crème brûlée in 2024", ["crème", "brûlée", "2024"]),
+        ("Crème brûlée in 2024", ["creme", "brulee", "2024"]),
         ("?!", []),
         ("🎷🎷", []),
         ("_", []),
@@ -75,11 +84,55 @@ def test_a_long_question_is_searched_for_by_its_first_words_alone() -> None:
 @given(TEXTS)
 @example("İstanbul ǅ ß ﬁ")
 def test_words_are_of_the_text_and_each_once(text: str) -> None:
-    expected = words(text)
-    composed = unicodedata.normalize("NFC", text).casefold()
-    assert len(set(expected)) == len(expected) <= 64
-    assert all(word and word.casefold() in composed for word in expected)
-    assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in expected)
+    found = words(text)
+    assert len(set(found)) == len(found) <= 64
+    assert set(found) <= {*search_terms(text), *pairs(unicodedata.normalize("NFC", text))}
+    assert not any(re.search(r"[\s_'\"*():^\0-]", word) for word in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("हिन्दी में बात", ["हिन्दी", "में", "बात"]),
+        ("தமிழ் வணக்கம்", ["தமிழ்", "வணக்கம்"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("𞤀𞤣𞤤𞤢𞤥 𞤆𞤵𞤤𞤢𞤪", ["𞤢𞤣𞤤𞤢𞤥", "𞤨𞤵𞤤𞤢𞤪"]),
+        ("cafe\u0301 x\u0323\u0307y", ["cafe", "xy"]),
+        ("می\u200cخواهم", ["میخواهم"]),
+        ("مُحَمَّد שָׁלוֹם", ["محمد", "שלום"]),
+        ("👩\u200d👧 ☃\ufe0f hat", ["hat"]),
+    ],
+)
+def test_a_word_of_any_script_is_one_word(text: str, expected: list[str]) -> None:
+    assert search_terms(text) == expected
+    assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "searched"),
+    [
+        ("Αθήνα", "ΑΘΗΝΑ"), ("Άννα", "αννα"), ("Οδυσσεύς", "ΟΔΥΣΣΕΥΣ"), ("Ёлка", "елка"),
+        ("Київ", "КИІВ"), ("Đường", "duong"), ("Łódź", "lodz"), ("Tromsø", "TROMSO"),
+        ("Ísafjörður", "isafjordur"), ("Straße", "STRASSE"), ("Diyarbakır", "diyarbakir"),
+        ("İzmir", "izmir"), ("Århus", "arhus"), ("Čapek", "capek"), ("Cœur", "coeur"),
+        ("Ǆ", "ǆ"), ("𞤀𞤁", "𞤢𞤣"),
+    ],
+)  # fmt: skip
+def test_accents_strokes_and_capitals_fold_in_every_script(written: str, searched: str) -> None:
+    assert fold(written) == fold(searched)
+
+
+def test_vowel_signs_and_voicing_marks_are_no_accents() -> None:
+    assert fold("की") != fold("का") != fold("क")
+    assert fold("が") != fold("か")
+    assert fold("क़") != fold("क")
+
+
+@given(TEXTS | st.text("aéßŁđЁάςकि्\u0301\u0323𞤀𞤢", max_size=12))
+def test_a_text_has_the_same_terms_however_it_is_encoded(text: str) -> None:
+    terms = search_terms(text)
+    assert search_terms(unicodedata.normalize("NFD", text)) == terms
+    assert all(fold(term) == term for term in terms if not pairs(term))
 
 
 # ---- pairs

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
@@ -45,6 +46,7 @@ ThoughtId = Annotated[
     str, typer.Argument(metavar="THOUGHT", help="Its id, or the beginning of it.")
 ]
 Format = StrEnum("Format", ["auto", "jsonl", "locomo"])
+_SHOWN_PROBLEMS = 20  # of an import; --json has all of them
 
 
 # ---- turns
@@ -332,23 +334,41 @@ def import_(
             help="Which conversation of a LoCoMo file, such as conv-26; required if it has several."
         ),
     ] = None,
+    new_versions: Annotated[
+        bool,
+        typer.Option(
+            "--new-versions",
+            help="Store a turn whose text was edited as a new one; the old one stays.",
+        ),
+    ] = False,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
     """Remember a file of conversations, 256 turns at a time.
 
-    Importing a file again, also after an interruption, adds only the missing turns.
+    Importing a file again, also after it has grown, adds only the missing turns. Lines that cannot
+    be read, and turns whose text was edited, are named on stderr; the others are stored, and the
+    exit code is 1.
     """
     from memkit import importers
 
     source = _source(file, format_, conversation, user, session)
     with open_memory(store, embedder, create=True) as memory:
         with output.progress_bar("importing") as progress:
-            result = importers.import_turns(memory, source, user_id=user, progress=progress)
+            result = importers.import_turns(
+                memory, source, user_id=user, progress=progress, new_versions=new_versions
+            )
         with output.spinner("summarising"):
             memory._think_quietly(user)
     text = f"read {result.read} turns, {result.new} new"
-    output.print_result({"read": result.read, "new": result.new}, text, as_json=json_)
+    if result.empty:
+        text += f"; left out {output.count_noun(result.empty, 'empty message')}"
+    output.print_result(asdict(result), text, as_json=json_)
+    if result.problems:
+        for problem in result.problems[:_SHOWN_PROBLEMS]:
+            output.print_note(one_line(problem))
+        output.print_note(f"{output.count_noun(len(result.problems), 'turn')} not stored")
+        raise typer.Exit(1)
 
 
 def _source(

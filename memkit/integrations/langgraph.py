@@ -9,7 +9,7 @@ store.put(("ann", "preferences"), "food", {"text": "Ann likes her curry hot."})
 import asyncio
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -44,9 +44,10 @@ _AGENT = "langgraph"  # the agent_id of all items, so that searches here see not
 # search cannot filter by namespace: it asks for this many hits, then for four times as many, …
 _FIRST_HITS = 50
 _ALL_FIELDS = ("*",)  # LangGraph's path for every field of a value
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": operator.eq, "$ne": operator.ne, "$gt": operator.gt, "$gte": operator.ge,
-    "$lt": operator.lt, "$lte": operator.le,
+_Operators = dict[str, Callable[[Any, Any], bool]]
+_EQUALITY: _Operators = {"$eq": operator.eq, "$ne": operator.ne}
+_ORDER: _Operators = {
+    "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
 }  # fmt: skip
 
 
@@ -217,18 +218,39 @@ def _matches_path(condition: MatchCondition, namespace: Namespace) -> bool:
 
 
 def _matches_filter(value: Any, pattern: Any) -> bool:
-    """Return whether a value is a filter's pattern, or its fields match {"size": {"$gt": 2}}."""
+    """Return whether a value is a filter's pattern, or its fields match {"size": {"$gt": 2}}.
+
+    It is LangGraph's own filter, except that values which cannot be compared do not match.
+    """
+    if isinstance(pattern, Sequence) and not isinstance(pattern, str):
+        return (
+            isinstance(value, list)
+            and len(value) == len(pattern)
+            and all(map(_matches_filter, value, pattern))
+        )
     if not isinstance(pattern, Mapping):
         return bool(value == pattern)
     if not any(str(name).startswith("$") for name in pattern):
         return isinstance(value, Mapping) and all(
             _matches_filter(value.get(name), nested) for name, nested in pattern.items()
         )
-    if unknown := sorted(set(pattern) - set(_OPERATORS)):
+    if unknown := sorted(set(map(str, pattern)) - set(_EQUALITY) - set(_ORDER)):
         raise InvalidInput(
-            f"unknown filter operator {', '.join(unknown)}; use {', '.join(_OPERATORS)}"
+            f"unknown filter operator {', '.join(unknown)}; use {', '.join(_EQUALITY | _ORDER)}"
         )
     return all(
-        (value is not None or name in ("$eq", "$ne")) and _OPERATORS[name](value, operand)
+        _EQUALITY[name](value, operand) if name in _EQUALITY
+        else _matches_order(name, value, operand)
         for name, operand in pattern.items()
-    )
+    )  # fmt: skip
+
+
+def _matches_order(name: str, value: Any, operand: Any) -> bool:
+    """Compare as numbers, and strings that are no numbers by their characters, such as dates."""
+    if not (isinstance(value, (int, float)) and isinstance(operand, (int, float))):
+        try:
+            value, operand = float(value), float(operand)
+        except (TypeError, ValueError, OverflowError):
+            if not (isinstance(value, str) and isinstance(operand, str)):
+                return False
+    return _ORDER[name](value, operand)

@@ -4,7 +4,6 @@ A turn's text is what was said; it is searched and shown. Whatever else a messag
 turn's metadata under "langchain", except what the turn's own fields say.
 """
 
-import json
 import warnings
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from memkit._moved import serve_old_names
 from memkit.errors import InvalidTurn
 from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.records import Role, Turn
+from memkit.text.content import SILENT, format_call, part_text, placeholder
 
 Content = str | list[str | dict[Any, Any]]
 
@@ -39,11 +39,6 @@ _ROLES: dict[str, Role] = {
 }  # fmt: skip
 _TYPES = {"user": "human", "assistant": "ai", "system": "system", "tool": "tool"}
 _EMPTY = "[empty]"  # the text of a message without text; a turn's text cannot be empty
-_SILENT = frozenset(  # content parts that are neither said nor shown to anybody
-    ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "tool_use", "tool_call",
-     "tool_call_chunk", "invalid_tool_call", "function_call", "server_tool_use",
-     "server_tool_call", "input_json_delta")
-)  # fmt: skip
 
 
 def to_turn(message: BaseMessage, signer: BlockSigner | None = None) -> Turn:
@@ -120,11 +115,11 @@ def calls_tools(turn: Turn) -> bool:
 
 
 def content_text(content: Content) -> str:
-    """Return the text of a message's content, without its other parts."""
+    """Return the text of a message's content, without its other parts, joined as LangChain does."""
     if isinstance(content, str):
         return content
-    texts = [part if isinstance(part, str) else _part_text(part) for part in content]
-    return "\n".join(text for text in texts if isinstance(text, str) and text.strip())
+    texts = [part if isinstance(part, str) else part_text(part) for part in content]
+    return "".join(filter(None, texts))
 
 
 def spoken_text(message: BaseMessage, signer: BlockSigner | None = None) -> str:
@@ -134,25 +129,19 @@ def spoken_text(message: BaseMessage, signer: BlockSigner | None = None) -> str:
     """
     content = _without_memory(message.content, signer)
     lines = [
-        f"[{str(part.get('type', 'part')).removesuffix('_url')}]"  # "image_url" → "[image]"
+        placeholder(part)
         for part in (content if isinstance(content, list) else [])
-        if isinstance(part, dict) and part.get("type") not in _SILENT and _part_text(part) is None
+        if isinstance(part, dict) and part.get("type") not in SILENT and part_text(part) is None
     ]
     if isinstance(message, AIMessage):
         lines += [
-            f"{call['name']}({json.dumps(call['args'], default=str, skipkeys=True)})"
-            for call in message.tool_calls
+            format_call(call["name"], call["args"])
+            for call in [*message.tool_calls, *message.invalid_tool_calls]
         ]
-        lines += [f"{call['name']}({call['args']})" for call in message.invalid_tool_calls]
     text = content_text(content)
     if text.strip():
         lines = [text, *lines]
     return _replace_surrogates("\n".join(lines))
-
-
-def _part_text(part: dict[Any, Any]) -> str | None:
-    text = part.get("text")
-    return text if isinstance(text, str) and part.get("type") not in _SILENT else None
 
 
 def _replace_surrogates(text: str) -> str:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from memkit.embedders import embed_checked
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots import picture
@@ -57,7 +58,7 @@ def attention(
     if not query.strip():
         raise InvalidInput("the question is empty; pass the text to look for")
     scope = Scope(user_id=user_id, session_id=session_id)
-    vector = np.asarray(memory.embedder.embed([query]), dtype=np.float32)[0]
+    vector = embed_checked(memory.embedder, [query], queries=True)[0]
     import memkit.attention  # noqa: F401 - loads torch before the snapshot blocks the store
 
     with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:

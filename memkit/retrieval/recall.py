@@ -20,7 +20,7 @@ from memkit.protocols import (
     Vectors,
 )
 from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
-from memkit.retrieval import bm25, fusion
+from memkit.retrieval import bm25, fusion, ties
 from memkit.retrieval.windows import Floats, Windows
 from memkit.text import dates
 from memkit.text.words import asks_of_oneself, named, pairs, words
@@ -90,7 +90,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     """
     _check(query)
     least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
-    vector = embed_checked(embedder, [query.text])[0]
+    vector = embed_checked(embedder, [query.text], queries=True)[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
     with store.snapshot(scope, query.until) as snapshot:
@@ -149,7 +149,8 @@ def _rank(
     rows = np.union1d(
         _candidates(snapshot, windows, lexical, vector, least_turns), fusion.current_rows(thoughts)
     )
-    cosines = (snapshot.vectors(rows) @ vector).astype(float)
+    vectors = snapshot.vectors(rows)
+    cosines = (vectors @ vector).astype(float)
     names = timeline.names
     people = speakers = [n for n in named(query.text, names) if names[n] not in ROLES]
     if not people and asks_of_oneself(query.text):
@@ -171,6 +172,11 @@ def _rank(
     weighted = fusion.weigh_signals(signals)
     # rounded: a matrix product gives equal rows results that differ in the eighth digit
     scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
+    own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
+    texts = ties.group_texts(vectors, *own)
+    age = -timeline.turns[rows], -timeline.said_us[rows], -weighted["time"]
+    scores = ties.newest_first(scores - weighted["time"], texts, age) + weighted["time"]
+    scores = scores.round(6)
     weighted["thought"] += (boost := fusion.supersession_boost(thoughts, rows, scores))
     scores += boost
     best = _best_of_each_turn(timeline, rows, scores)
@@ -201,17 +207,22 @@ def _candidates(
     depth = max(_DEPTH, least_turns)
     while True:
         nearest, _ = snapshot.nearest(vector, depth)
-        rows = windows.expand(np.union1d(nearest, _top(lexical.window, depth)))
+        rows = windows.expand(np.union1d(nearest, _top(lexical.window, snapshot.timeline, depth)))
         turns = len(np.unique(snapshot.timeline.turns[rows]))
         if turns >= least_turns or depth >= len(snapshot.timeline):
             return rows
         depth *= 4  # many rows belong to a few long turns: search deeper
 
 
-def _top(scores: Floats, k: int) -> Integers:
-    """Return the rows of the `k` greatest scores above 0."""
+def _top(scores: Floats, timeline: Timeline, k: int) -> Integers:
+    """Return the rows of the `k` greatest scores above 0, of equal ones the newest."""
     rows = np.flatnonzero(scores)
-    return rows if len(rows) <= k else rows[np.argpartition(-scores[rows], k)[:k]]
+    if len(rows) <= k:
+        return rows
+    scores = scores[rows].round(6)
+    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+    rows, scores = rows[scores >= kth], scores[scores >= kth]  # with all that equal the k-th
+    return np.asarray(rows[ties.best_first(scores, timeline, rows, k)])
 
 
 _Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
@@ -253,7 +264,7 @@ def _is_by(timeline: Timeline, rows: Integers, speakers: list[int]) -> Floats:
 
 def _best_of_each_turn(timeline: Timeline, rows: Integers, scores: Floats) -> Integers:
     """Return indexes of the best row of each turn, best first, newest first among equal scores."""
-    order = np.lexsort((-timeline.said_us[rows], -scores))
+    order = np.lexsort((-timeline.turns[rows], -timeline.said_us[rows], -scores))
     _, first = np.unique(timeline.turns[rows][order], return_index=True)
     return np.asarray(order[np.sort(first)])
 

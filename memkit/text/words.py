@@ -1,15 +1,18 @@
 """Words, numbers, sentences and stems of a text. Every word table of memkit is in this module.
 
-Search uses `words` and `pairs`, which treat a text as the store's full-text index does. Comparison
-of a claim with its source uses `tokens`, `stems` and `numbers`. Scripts without spaces between
-words are cut into pairs of neighbouring characters in both.
+A store indexes a text under its `search_terms`, and a question searches for `words`, which are cut
+and folded in the same way. Comparison of a claim with its source uses `tokens`, `stems` and
+`numbers`. Scripts without spaces between words are cut into pairs of neighbouring characters in
+both. The patterns are those of the package `regex`, which counts combining marks as parts of words:
+without them Hindi falls into fragments.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
+
+import regex as re
 
 # ---- tables
 
@@ -70,6 +73,11 @@ ORDINALS = {word: n for n, word in enumerate(_ORDINALS.split(), start=1)}
 _UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")  # "東京" in "in 東京 now"
 _SEARCH_WORD = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+")  # "in", "東京", "now"
 _MOST_WORDS = 64  # of a question; more only cost time
+# letters that have no accent in Unicode and are typed without their stroke or as two
+_PLAIN = str.maketrans(
+    {"đ": "d", "ð": "d", "ø": "o", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe",
+     "þ": "th", "\u200c": "", "\u200d": "", "\ufe0e": "", "\ufe0f": ""}
+)  # fmt: skip
 _MONTH, _NAME = "May", "Will"  # no stop words with a capital; "Will" unless it begins the text
 
 
@@ -84,6 +92,16 @@ def pairs(text: str) -> list[str]:
     return [run[n : n + 2] for run in _UNSPACED_RUN.findall(text) for n in range(len(run))]
 
 
+def search_terms(text: str) -> list[str]:
+    """Return the terms under which a text is found: its words, and pairs of characters.
+
+    >>> search_terms("Łódź, हिन्दी and 東京")
+    ['lodz', 'हिन्दी', 'and', '東京', '京']
+    """
+    runs = _SEARCH_WORD.findall(unicodedata.normalize("NFC", text))
+    return [term for run in runs for term in pairs(run) or _folded(run)]
+
+
 def words(text: str) -> list[str]:
     """Return the distinct words to search for, without stop words unless there are no others.
 
@@ -95,16 +113,36 @@ def words(text: str) -> list[str]:
     is_content_word: dict[str, bool] = {}  # in order of appearance
     for n, word in enumerate(_SEARCH_WORD.findall(unicodedata.normalize("NFC", text))):
         split = pairs(word)
-        for term in split[:-1] or split or [_lower(word)]:
+        for term in split[:-1] or split or _folded(word):
             is_content_word[term] = is_content_word.get(term, False) or _is_search_word(word, n)
     content_words = [term for term, is_content in is_content_word.items() if is_content]
     return (content_words or list(is_content_word))[:_MOST_WORDS]
 
 
-def _lower(word: str) -> str:
-    """Return a word in lower case, or unchanged if that changes its length ("İ")."""
-    lower = word.lower()
-    return lower if len(lower) == len(word) else word
+@lru_cache(maxsize=16_384)
+def fold(word: str) -> str:
+    """Return a word in lower case and without accents; vowel signs of a script stay.
+
+    >>> fold("Łódź"), fold("ΜΈΡΑ"), fold("Ёлка"), fold("हिन्दी")
+    ('lodz', 'μερα', 'елка', 'हिन्दी')
+    """
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFD", word.casefold())
+    letters = "".join(character for character in decomposed if not _is_accent(character))
+    return unicodedata.normalize("NFC", letters.translate(_PLAIN))
+
+
+def _is_accent(character: str) -> bool:
+    """Return whether a character is a combining accent, a Hebrew point or an Arabic vowel mark."""
+    combining = unicodedata.combining(character)
+    return 10 <= combining <= 36 or combining >= 200
+
+
+def _folded(word: str) -> list[str]:
+    """Return a word folded, and nothing for marks alone, as in the middle of an emoji."""
+    folded = fold(word)
+    return [folded] if any(character.isalnum() for character in folded) else []
 
 
 def _is_search_word(word: str, n: int) -> bool:
@@ -120,16 +158,14 @@ def named(text: str, names: Sequence[str]) -> list[int]:
     """
     text = unicodedata.normalize("NFC", text)
     mentioned = {
-        word.casefold()
-        for n, word in enumerate(_SEARCH_WORD.findall(text))
-        if _is_search_word(word, n)
+        fold(word) for n, word in enumerate(_SEARCH_WORD.findall(text)) if _is_search_word(word, n)
     }
     indexes = []
     for n, name in enumerate(names):
-        parts = set(_SEARCH_WORD.findall(unicodedata.normalize("NFC", name).casefold()))
+        runs = _SEARCH_WORD.findall(unicodedata.normalize("NFC", name))
         # no space ends a name inside text without spaces, so "田中" is looked for as a substring
         unspaced = (run for run in _UNSPACED_RUN.findall(name) if len(run) > 1)
-        if mentioned & parts or any(run in text for run in unspaced):
+        if mentioned & set(map(fold, runs)) or any(run in text for run in unspaced):
             indexes.append(n)
     return indexes
 

@@ -8,6 +8,7 @@ import json
 import struct
 import uuid
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit.protocols import Vectors
+from memkit.retrieval.ties import EQUAL
 
 Ids = NDArray[np.int64]
 
@@ -41,6 +43,10 @@ class State:
 
 class DamagedIndex(Exception):
     """An index file cannot be used; the index is rebuilt from the rows."""
+
+
+def _pairs(ids: Ids, scores: Vectors) -> Iterator[tuple[int, float]]:
+    return zip(ids.tolist(), scores.tolist(), strict=True)
 
 
 class VectorIndex:
@@ -113,19 +119,28 @@ class VectorIndex:
     def search(
         self, vector: Vectors, k: int, allowed: Ids | None = None
     ) -> list[tuple[int, float]]:
-        """Return up to `k` (key, cosine) pairs, best first, only from `allowed` if given."""
+        """Return the `k` nearest (key, cosine) pairs, best first, only from `allowed` if given.
+
+        All that are as near as the k-th are included, because FAISS keeps any of them.
+        """
         if not len(self):
             return []
+        query = vector.reshape(1, -1)
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)  # on busy cores, waiting for other threads takes far longer
         try:
-            scores, ids = self._index.search(
-                vector.reshape(1, -1), min(k, len(self)), params=self._params(k, allowed)
-            )
+            # one more than `k`, to see whether the k-th has equals
+            params = self._params(k, allowed)
+            scores, ids = self._index.search(query, min(k + 1, len(self)), params=params)
+            pairs = [(seq, score) for seq, score in _pairs(ids[0], scores[0]) if seq >= 0]
+            if len(pairs) <= k:
+                return pairs
+            if (least := pairs[k - 1][1] - EQUAL) > pairs[k][1]:
+                return pairs[:k]
+            _, scores, ids = self._index.range_search(query, least, params=params)
         finally:
             faiss.omp_set_num_threads(threads)
-        pairs = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
-        return [(seq, score) for seq, score in pairs if seq >= 0]
+        return sorted(_pairs(ids, scores), key=lambda pair: -pair[1])
 
     def _params(self, k: int, allowed: Ids | None) -> Any:
         # A filtered search probes every list, because the few allowed chunks may be in any of them.

@@ -11,8 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from memkit.errors import NewerSchema, NotAMemory
-from memkit.text.words import pairs
-from memkit_sqlite.turns import extra_search_terms
+from memkit_sqlite.turns import indexed_words
 
 APPLICATION_ID = 0x6D656D6B  # "memk": distinguishes a memory from other SQLite files
 
@@ -35,28 +34,6 @@ def _turns_chunks_summaries(db: Database) -> None:
 @migrations(name="0002_tokens_pairs")
 def _tokens_pairs(db: Database) -> None:
     _execute(db, "tokens")
-    rows = "SELECT seq FROM chunks ORDER BY seq"
-    for (seq,) in db.execute(rows).fetchall():
-        text, said, hidden = db.execute(
-            "SELECT text, said, hidden FROM chunks WHERE seq = ?", (seq,)
-        ).fetchone()
-        if not pairs(text):
-            continue
-        if not hidden:  # FTS5 needs the old values to delete an entry
-            db.execute(
-                "INSERT INTO searchable_fts (searchable_fts, rowid, text, said, scope)"
-                " SELECT 'delete', seq, text, said, scope FROM chunks WHERE seq = ?",
-                (seq,),
-            )
-        db.execute(
-            "UPDATE chunks SET said = ? WHERE seq = ?", (extra_search_terms(text, said), seq)
-        )
-        if not hidden:
-            db.execute(
-                "INSERT INTO searchable_fts (rowid, text, said, scope)"
-                " SELECT seq, text, said, scope FROM chunks WHERE seq = ?",
-                (seq,),
-            )
 
 
 @migrations(name="0003_thoughts")
@@ -77,6 +54,16 @@ def _thought_kinds(db: Database) -> None:
         "DELETE FROM conflicts WHERE 'user' = (SELECT role FROM thoughts WHERE seq = older_seq)"
         " AND 'user' != (SELECT role FROM thoughts WHERE seq = newer_seq)"
     )
+
+
+@migrations(name="0006_words")
+def _words(db: Database) -> None:
+    for (seq,) in db.execute("SELECT seq FROM chunks").fetchall():
+        chunk = "SELECT text, said FROM chunks WHERE seq = ?"
+        text, said = db.execute(chunk, (seq,)).fetchone()
+        date = " ".join(said.split()[:3])  # "1 May 2024", before other terms
+        db.execute("UPDATE chunks SET said = ? WHERE seq = ?", (indexed_words(text, date), seq))
+    _execute(db, "words")
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:

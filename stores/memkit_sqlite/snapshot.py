@@ -10,7 +10,8 @@ import numpy as np
 from memkit.errors import StoreClosed
 from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
-from memkit.text.words import pairs
+from memkit.retrieval.ties import best_first
+from memkit.text.words import pairs, search_terms
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -54,7 +55,10 @@ class SQLiteSnapshot:
         return self._open_view.timeline
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first."""
+        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+
+        Of equally near rows the newest comes first.
+        """
         view = self._open_view
         hits: list[tuple[int, float]] = []
         if k > 0 and len(view.seqs):
@@ -62,13 +66,15 @@ class SQLiteSnapshot:
             hits = index.search(vector, k, None if view.whole else view.seqs)
         rows = view.rows_of(np.array([seq for seq, _ in hits], dtype=np.int64))
         cosines = np.array([cosine for _, cosine in hits], dtype=np.float32)
-        return rows[rows >= 0], cosines[rows >= 0]
+        rows, cosines = rows[rows >= 0], cosines[rows >= 0]
+        best = best_first(cosines, view.timeline, rows, k)
+        return rows[best], cosines[best]
 
     def postings(self, word: str) -> Integers:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""
         view, scope = self._open_view, self._scope
         tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
-        match = f"scope : ({tokens}) AND {{text said}} : ({_phrase(word)})"
+        match = f"scope : ({tokens}) AND words : ({_phrase(word)})"
         seqs = parse_integers(self._db.execute(_POSTINGS, (match,)).fetchone()[0])
         rows = view.rows_of(seqs)
         return np.sort(rows[rows >= 0])
@@ -160,13 +166,12 @@ class SQLiteSnapshot:
 
 
 def _phrase(word: str) -> str:
-    """Return `word` as an FTS5 string, in which only quotes and NUL have a meaning.
+    """Return `word` as an FTS5 string of its search terms, which have no quotes.
 
     Scripts without spaces are indexed as pairs of characters: "東京都" becomes "東京 京都", and a
     single character matches as the prefix of a pair.
     """
     split = pairs(word)
     if split and len(split) == len(word):
-        word = " ".join(split[:-1] or split)
-    quoted = '"' + word.replace('"', '""').replace("\0", " ") + '"'
-    return f"{quoted} *" if len(split) == len(word) == 1 else quoted
+        return f'"{" ".join(split[:-1] or split)}"' + (" *" if len(word) == 1 else "")
+    return f'"{" ".join(search_terms(word))}"'

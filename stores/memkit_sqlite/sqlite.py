@@ -33,8 +33,8 @@ from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import (
     change_layout,
     checked_vectors,
-    extra_search_terms,
     from_turn,
+    indexed_words,
     match_ids,
     read_sessions,
     read_turns,
@@ -367,13 +367,13 @@ def _insert_chunks(
     indexes = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
     numbered = [(seq, n) for seq, n in enumerate(indexes.values(), start=first)]
     db.executemany(
-        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, said,"
+        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, words,"
         " scope, tokens) VALUES"
         " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?, ?)",
         [
             (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
              chunks[n].end, chunks[n].text,
-             extra_search_terms(chunks[n].text, day(chunks[n].said_at)),
+             indexed_words(chunks[n].text, day(chunks[n].said_at)),
              scopes[chunks[n].turn_id], max(chunks[n].tokens, 1))
             for seq, n in numbered
         ],

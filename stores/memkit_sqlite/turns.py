@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,12 +12,11 @@ import numpy as np
 
 from memkit.protocols import Activity, Integers, ItemKind, Vectors, Window
 from memkit.records import Role, Scope, Turn
-from memkit.text.words import pairs
+from memkit.text.words import search_terms
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 _PAGE = 500  # turns read at a time, so that a long history is never in memory as a whole
-_WORD_RUN = re.compile(r"\w+")  # "我用iPhone手机" is one run: scripts without spaces are not split
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,15 +44,9 @@ def parse_integers(column: str | None) -> Integers:
     return np.fromstring(column or "", dtype=np.int64, sep=",")
 
 
-def extra_search_terms(text: str, date: str) -> str:
-    """Return the terms by which full text finds a chunk in addition to its words.
-
-    These are its date and, for scripts without spaces, pairs of characters and the words that are
-    adjacent to them: "iPhone" in "我用iPhone手机".
-    """
-    mixed = [run for run in _WORD_RUN.findall(text) if 0 < len(pairs(run)) < len(run)]
-    spaced = "".join(" " if pairs(character) else character for character in " ".join(mixed))
-    return " ".join([date, *pairs(text), *spaced.split()])
+def indexed_words(text: str, date: str) -> str:
+    """Return the words by which full text finds a chunk: those of its date and of its text."""
+    return " ".join([*search_terms(date), *search_terms(text)])
 
 
 def checked_vectors(vectors: Vectors | None, shape: tuple[int, int], item: str) -> Vectors:

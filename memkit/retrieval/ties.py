@@ -1,0 +1,62 @@
+"""Ties: of equal texts the newest comes first, and no cut keeps an older one in its place."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memkit.protocols import Integers, Timeline, Vectors
+from memkit.retrieval.windows import Floats
+
+# The cosines of one text differ by up to 1e-6 between batches, which are padded differently.
+EQUAL = 1e-5
+# Lead in score that an equal text may have because of the talk around it. More of a lead means that
+# the talk around it answers: the one "Yes." of many that follows the question about the boat.
+_CONTEXT = 0.1
+
+
+def group_close(values: Floats | Vectors | Integers) -> Integers:
+    """Number the groups of nearly equal values, shape (n,), the greatest being group 0.
+
+    >>> group_close(np.array([0.2, 0.9, 0.2000001])).tolist()
+    [1, 0, 1]
+    """
+    order = np.argsort(-values, kind="stable")
+    groups = np.empty(len(values), dtype=np.int64)
+    groups[order] = np.cumsum(np.diff(-values[order], prepend=-values[order[:1]]) > EQUAL)
+    return groups
+
+
+def best_first(scores: Floats | Vectors, timeline: Timeline, rows: Integers, k: int) -> Integers:
+    """Return the indexes of the `k` greatest scores, of nearly equal ones the newest first.
+
+    `rows` are the timeline rows that have the scores, both of shape (n,).
+    """
+    age = -timeline.turns[rows], -timeline.said_us[rows]
+    return np.asarray(np.lexsort((*age, group_close(scores)))[:k])
+
+
+def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integers:
+    """Number the groups of rows with the same text, shape (n,).
+
+    Equal texts have equal `vectors`, shape (n, d), which is told by their cosines with two of the
+    rows, and equal values of their `own`, such as length and speaker, each of shape (n,).
+    """
+    cosines = vectors @ vectors[[0, len(vectors) // 2]].T if len(vectors) else vectors[:, :2]
+    keys = np.column_stack([*own, *map(group_close, cosines.T)])
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, ...]) -> Floats:
+    """Exchange the scores of equal texts, so that the newest has the best one.
+
+    Equal texts have different scores because of the talk around them. Scores that are far below the
+    best one of their text stay. `texts` numbers the texts, the last array of `age` counts most; all
+    have the shape (n,).
+    """
+    best = np.full(len(scores), -np.inf)
+    np.maximum.at(best, texts, scores)
+    near = np.flatnonzero(best[texts] - scores <= _CONTEXT)
+    by_score = near[np.lexsort((-scores[near], texts[near]))]
+    by_age = near[np.lexsort((*(key[near] for key in age), texts[near]))]
+    exchanged = scores.copy()
+    exchanged[by_age] = scores[by_score]
+    return exchanged
