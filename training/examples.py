@@ -14,9 +14,8 @@ _KIND = {"f": "fact", "p": "plan", "t": "state", "e": "event", "q": "quoted", "g
 _RELATION = {"=": "same", ">": "replaces", "x": "ends", "+": "keeps"}  # "~" counts for nothing
 _OLDER = frozenset("fptg")  # kinds that newer words may change
 _LEAST_SHARE = 0.4  # of a clause that a stretch covers
-_MOST_UNRELATED = 2  # older clauses that a newer turn does not change
-_SAME_TURN = 0.25  # share of clauses that are paired with the rest of their turn
-_OTHER_DIALOGUE = 0.4  # share of turns that are paired with a clause of another dialogue
+_MOST_OLDER = 6  # clauses that are read with a newer turn
+_MOST_FOREIGN = 3  # of them, clauses of other dialogues
 # states of minutes or hours: "10 minutes late", "on the train", "starving"
 _MOMENT = re.compile(
     r"\b(?:late|minutes?|mins?|hungry|starving|knackered|sleepy|tonight|right now|brb|"
@@ -40,12 +39,12 @@ class ClaimExample:
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
-    """An older clause and a newer turn, and what each of its clauses does to the older one."""
+    """Older clauses and a newer turn, and what each of its clauses does to each older one."""
 
-    older: str
+    older: tuple[str, ...]
     newer: str
     spans: tuple[Span, ...]
-    relations: tuple[int, ...]
+    relations: tuple[tuple[int, ...], ...]  # by older clause and newer clause
 
 
 def line(speaker: str, text: str) -> str:
@@ -127,40 +126,46 @@ def _claim_label(stretch: Stretch | None, turn: MarkedTurn) -> tuple[int, int]:
 def pair_examples(
     dialogue: Dialogue, elsewhere: Sequence[str], rng: random.Random
 ) -> Iterator[PairExample]:
-    """Yield newer turns with older clauses: all that they change, and some that they do not."""
+    """Yield newer turns with older clauses: all that they change, and some that they do not.
+
+    The number of unrelated ones is drawn: a memory may hold one older thought or very many.
+    """
     older: list[tuple[str, str]] = []  # number and line
     for turn in dialogue.turns:
         marked = _Marked.of(turn)
-        stated = [
+        if turn.speaker != "A" and marked.spans:
+            changed = {target for stretch in turn.stretches for _, target in stretch.relations}
+            related = [entry for entry in older if entry[0] in changed]
+            unrelated = [entry for entry in older if entry[0] not in changed]
+            foreign = [("", text) for text in rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))]
+            rng.shuffle(unrelated)
+            others = [*unrelated, *foreign][: rng.randint(0, _MOST_OLDER)]
+            shown = [*related, *others][: max(_MOST_OLDER, len(related))]
+            rng.shuffle(shown)
+            if shown:
+                yield _pair(shown, turn, dialogue.name(turn), marked)
+        older += [
             (stretch.number, line(dialogue.name(turn), turn.text[slice(*marked.spans[clause])]))
             for stretch in turn.stretches
             if stretch.kind in _OLDER
             and (clause := marked.clause_of.get(stretch.number)) is not None
         ]
-        if turn.speaker != "A" and marked.spans:
-            changed = {target for stretch in turn.stretches for _, target in stretch.relations}
-            related = [entry for entry in older if entry[0] in changed]
-            unrelated = [entry for entry in older if entry[0] not in changed]
-            unrelated = rng.sample(unrelated, min(_MOST_UNRELATED, len(unrelated)))
-            same_turn = [e for e in stated if e[0] in changed or rng.random() < _SAME_TURN]
-            foreign = [("", rng.choice(elsewhere))] if rng.random() < _OTHER_DIALOGUE else []
-            speaker = dialogue.name(turn)
-            for number, text in [*related, *unrelated, *same_turn, *foreign]:
-                yield _pair(number, text, turn, speaker, marked)
-        older += stated
 
 
-def _pair(number: str, older: str, turn: MarkedTurn, speaker: str, marked: _Marked) -> PairExample:
+def _pair(
+    older: Sequence[tuple[str, str]], turn: MarkedTurn, speaker: str, marked: _Marked
+) -> PairExample:
     newer = line(speaker, turn.text)
     shift = len(newer) - len(turn.text)
-    itself = marked.clause_of.get(number)  # a clause is not compared with itself
     return PairExample(
-        older,
+        tuple(text for _, text in older),
         newer,
         tuple((start + shift, end + shift) for start, end in marked.spans),
         tuple(
-            UNKNOWN if n == itself else _relation_label(marked.stretches.get(n), number)
-            for n in range(len(marked.spans))
+            tuple(
+                _relation_label(marked.stretches.get(n), number) for n in range(len(marked.spans))
+            )
+            for number, _ in older
         ),
     )
 

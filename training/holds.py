@@ -15,6 +15,7 @@ FILES = sorted((Path(__file__).parent / "holds").glob("*.jsonl"))
 _ALL_HOLD = frozenset(("addition", "restatement", "temporary", "fact"))
 _NONE, _FACT = CLAIM_KINDS.index("none"), CLAIM_KINDS.index("fact")
 _KEEPS = RELATIONS.index("keeps")
+_MOST_OLDER = 6  # clauses that are read with a newer turn
 
 Turn = dict[str, Any]
 
@@ -75,10 +76,14 @@ def pair_examples(dialogue: dict[str, Any]) -> Iterator[PairExample]:
         text = line(newer.speaker, newer.text)
         shift = len(text) - len(newer.text)
         spans = tuple((start + shift, end + shift) for start, end in newer.spans)
-        for earlier, older in enumerate(turns[:n]):
+        older: list[tuple[str, tuple[int, ...]]] = []
+        for earlier, turn in enumerate(turns[:n]):
             labels = _relation_labels(dialogue["kind"], newer.hold, changes=earlier in changed)
-            for clause in _telling_clauses(dialogue, earlier, older):
-                yield PairExample(line(older.speaker, clause), text, spans, labels)
+            clauses_told = _telling_clauses(dialogue, earlier, turn)
+            older += [(line(turn.speaker, clause), labels) for clause in clauses_told]
+        if older:
+            lines, relations = zip(*older[-_MOST_OLDER:], strict=True)
+            yield PairExample(lines, text, spans, relations)
 
 
 def _relation_labels(kind: str, hold: Sequence[bool], *, changes: bool) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from memkit.thoughts.learned import earlier
 from memkit.thoughts.network import (
     CLAIM_KINDS,
     RELATIONS,
@@ -50,7 +51,9 @@ def read_examples(seed: int) -> tuple[list[ClaimExample], list[PairExample]]:
         claims += holds.claim_examples(dialogue)
         pairs += holds.pair_examples(dialogue)
     kinds = Counter(CLAIM_KINDS[kind] for e in claims for kind in e.kinds if kind != UNKNOWN)
-    relations = Counter(RELATIONS[r] for e in pairs for r in e.relations if r != UNKNOWN)
+    relations = Counter(
+        RELATIONS[r] for e in pairs for row in e.relations for r in row if r != UNKNOWN
+    )
     print(len(dialogues), "dialogues,", len(claims), "turns,", dict(kinds))
     print(len(pairs), "pairs,", dict(relations), flush=True)
     return claims, pairs
@@ -59,8 +62,8 @@ def read_examples(seed: int) -> tuple[list[ClaimExample], list[PairExample]]:
 def claim_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
     """Return the loss of clauses' kinds, and of whether they change something."""
     packed = [its_packed for _, its_packed in batch]
-    ids, segments, mask, pools = collate(packed, pair=False)
-    logits = network.claim_logits(network.encode(ids, segments, mask), pools)
+    ids, segments, mask, _, clauses = collate(packed)
+    logits = network.claim_logits(network.encode(ids, segments, mask), clauses)
     claims = [example for example, _ in batch if isinstance(example, ClaimExample)]
     kinds = _table([claim.kinds for claim in claims], packed)
     changes = _table([claim.changes for claim in claims], packed)
@@ -77,11 +80,16 @@ def claim_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
 def pair_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
     """Return the loss of pairs' relations."""
     packed = [its_packed for _, its_packed in batch]
-    ids, segments, mask, pools = collate(packed, pair=True)
-    logits = network.pair_logits(network.encode(ids, segments, mask), pools)
-    pairs = [example for example, _ in batch if isinstance(example, PairExample)]
+    ids, segments, mask, older, clauses = collate(packed)
+    logits = network.pair_logits(network.encode(ids, segments, mask), older, clauses)
+    labels = torch.full(logits.shape[:-1], UNKNOWN)
+    for n, (example, its_packed) in enumerate(batch):
+        assert isinstance(example, PairExample)
+        for k, relations in enumerate(example.relations):
+            row = _table([relations], [its_packed])[0]
+            labels[n, k, : len(row)] = row
     return functional.cross_entropy(
-        logits.flatten(0, 1), _table([pair.relations for pair in pairs], packed).flatten(),
+        logits.flatten(0, 2), labels.flatten(),
         ignore_index=UNKNOWN, weight=torch.tensor(_RELATION_WEIGHTS), label_smoothing=_SMOOTHING,
     )  # fmt: skip
 
@@ -115,7 +123,8 @@ def train(epochs: int, seed: int, start: Path | None, rate: float) -> TalkNetwor
     tokenizer = load_tokenizer()
     claims, pairs = read_examples(seed)
     packed_claims: list[Example] = [
-        (e, pack(tokenizer, Reading(e.before, e.text, e.spans), pair=False)) for e in claims
+        (e, pack(tokenizer, Reading(earlier(e.before, e.text), e.text, e.spans), pair=False))
+        for e in claims
     ]
     packed_pairs: list[Example] = [
         (e, pack(tokenizer, Reading(e.older, e.newer, e.spans), pair=True)) for e in pairs

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memkit.protocols import Relation, ThoughtPair
-from memkit.records import Claim, ClaimKind, Source, Turn
+from memkit.records import Claim, ClaimKind, Source, Thought, Turn
 from memkit.text.relative_dates import since, without_dates
 from memkit.text.words import sentences
 from memkit.thoughts.clauses import clauses
@@ -19,6 +19,8 @@ from memkit.thoughts.reader import Reading, TalkReader, bundled_reader
 
 _MOST_CHARACTERS = 12_000  # of a turn; longer ones are documents, which stay searchable as they are
 _WINDOW = 560  # characters of a turn that are read at once, about 140 tokens
+_OLDER_AT_ONCE = 6  # thoughts that a turn is compared with in one reading
+_NEEDS_BEFORE = 100  # characters; a longer turn is read without the turn before it
 _MOST_ANSWER = 60  # characters of a turn that is shown with the question that it answers
 ANSWERS = (
     "answers"  # the relation of a thought whose head is a question and whose tail is the answer
@@ -48,6 +50,14 @@ class _Window:
     start: int  # characters into the turn's text
     reading: Reading
     question: str | None  # that the turn answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Older thoughts and a turn that are read at once, and where the answer on each pair stands."""
+
+    reading: Reading
+    places: dict[int, tuple[int, int]]  # by number of the pair: row and column of the answer
 
 
 class LearnedThinker:
@@ -111,19 +121,22 @@ class LearnedThinker:
     def compare(self, pairs: Sequence[ThoughtPair]) -> list[Relation]:
         """Return what each newer thought does to the older one.
 
-        All newer thoughts of one turn are read together with an older one.
+        A turn is read once with up to six of the older thoughts that its own are compared with.
         """
-        together: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+        by_turn: dict[str | None, list[int]] = defaultdict(list)
         for n, pair in enumerate(pairs):
-            if pair.turn.id in pair.older.turn_ids:
-                continue  # the network has not learned to compare the clauses of one turn
-            together[pair.older.id, pair.turn.id].append(n)
-        groups = list(together.values())
-        rows = self._reader.pairs([_pair_reading([pairs[n] for n in group]) for group in groups])
+            if pair.turn.id not in pair.older.turn_ids:  # one turn's clauses are not compared
+                by_turn[pair.turn.id].append(n)
+        comparisons = [
+            comparison
+            for numbers in by_turn.values()
+            for comparison in _comparisons([(n, pairs[n]) for n in numbers])
+        ]
+        tables = self._reader.pairs([comparison.reading for comparison in comparisons])
         relations: list[Relation] = ["keeps"] * len(pairs)
-        for group, its_rows in zip(groups, rows, strict=True):
-            for n, row in zip(group, its_rows.tolist(), strict=True):
-                relations[n] = self._relation(row, pairs[n])
+        for comparison, table in zip(comparisons, tables, strict=True):
+            for n, place in comparison.places.items():
+                relations[n] = self._relation(table[place].tolist(), pairs[n])
         return relations
 
     def _relation(self, row: Sequence[float], pair: ThoughtPair) -> Relation:
@@ -156,8 +169,13 @@ def _windows(turn: Turn, previous: Turn | None) -> Iterator[_Window]:
         start = spans[first][0]
         shifted = tuple((left - start, right - start) for left, right in spans[first : n + 1])
         text = turn.text[start:end]
-        yield _Window(turn, start, Reading(before, text, shifted), question)
+        yield _Window(turn, start, Reading(earlier(before, text), text, shifted), question)
         before, first = text, n + 1
+
+
+def earlier(before: str, text: str) -> tuple[str, ...]:
+    """Return what is read before a turn's text: the turn before, if this one is short."""
+    return (before,) if before and len(text) <= _NEEDS_BEFORE else ()
 
 
 def _question(turn: Turn, previous: Turn | None) -> str | None:
@@ -171,18 +189,50 @@ def _question(turn: Turn, previous: Turn | None) -> str | None:
     return question if question.endswith(("?", "？", "؟")) else None
 
 
-def _pair_reading(pairs: Sequence[ThoughtPair]) -> Reading:
-    """Return an older thought with a turn, whose newer thoughts are the clauses."""
-    older, turn = pairs[0].older, pairs[0].turn
-    sources = [
-        next(source for source in pair.newer.sources if source.turn_id == turn.id) for pair in pairs
-    ]
-    first = min(source.start for source in sources)
-    start = max(0, min(first, len(turn.text) - _WINDOW))
-    if first < _WINDOW // 2:
-        start = 0
+def _comparisons(pairs: Sequence[tuple[int, ThoughtPair]]) -> Iterator[_Comparison]:
+    """Yield the readings that compare thoughts of one turn with older ones; pairs are numbered."""
+    for part in _parts(pairs):
+        older = list({pair.older.id: pair.older for _, pair in part}.values())
+        for first in range(0, len(older), _OLDER_AT_ONCE):
+            rows = {old.id: n for n, old in enumerate(older[first : first + _OLDER_AT_ONCE])}
+            asked = [(n, pair) for n, pair in part if pair.older.id in rows]
+            columns = {pair.newer.id: pair for _, pair in asked}
+            column_of = {thought_id: n for n, thought_id in enumerate(columns)}
+            yield _Comparison(
+                reading=_pair_reading(
+                    older[first : first + _OLDER_AT_ONCE], list(columns.values())
+                ),
+                places={n: (rows[pair.older.id], column_of[pair.newer.id]) for n, pair in asked},
+            )
+
+
+def _parts(pairs: Sequence[tuple[int, ThoughtPair]]) -> Iterator[list[tuple[int, ThoughtPair]]]:
+    """Yield the pairs of a turn in parts whose newer thoughts can be read at once."""
+    part: list[tuple[int, ThoughtPair]] = []
+    for numbered in sorted(pairs, key=lambda numbered: _source(numbered[1]).start):
+        if part and _source(numbered[1]).end - _source(part[0][1]).start > _WINDOW:
+            yield part
+            part = []
+        part.append(numbered)
+    if part:
+        yield part
+
+
+def _source(pair: ThoughtPair) -> Source:
+    """Return where the turn of a pair says the newer thought."""
+    return next(source for source in pair.newer.sources if source.turn_id == pair.turn.id)
+
+
+def _pair_reading(older: Sequence[Thought], newer: Sequence[ThoughtPair]) -> Reading:
+    """Return older thoughts with a turn, whose newer thoughts are the clauses."""
+    turn = newer[0].turn
+    sources = [_source(pair) for pair in newer]
+    is_at_start = max(source.end for source in sources) <= _WINDOW
+    start = 0 if is_at_start else min(source.start for source in sources)
     prefix = f"{turn.name or turn.role}: "
-    text = prefix + turn.text[start : start + _WINDOW]
     shift = len(prefix) - start
-    spans = tuple((source.start + shift, source.end + shift) for source in sources)
-    return Reading(f"{older.said_by}: {without_dates(older.text)}", text, spans)
+    return Reading(
+        tuple(f"{old.said_by}: {without_dates(old.text)}" for old in older),
+        prefix + turn.text[start : start + _WINDOW],
+        tuple((source.start + shift, source.end + shift) for source in sources),
+    )

@@ -1,7 +1,8 @@
 """The network of the learned thinker: all-MiniLM-L6-v2 with two heads, in torch.
 
 One encoder serves both tasks. Claims: which clauses of a turn say something that holds. Pairs: what
-a newer turn does to an older clause. Import this module only where torch is needed.
+the clauses of a newer turn do to older thoughts, several of which are read with it at once. Import
+this module only where torch is needed.
 """
 
 from pathlib import Path
@@ -39,24 +40,24 @@ class TalkNetwork(nn.Module):
         hidden: Tensor = output.last_hidden_state
         return hidden
 
-    def claim_logits(self, hidden: Tensor, pools: Tensor) -> Tensor:
+    def claim_logits(self, hidden: Tensor, clauses: Tensor) -> Tensor:
         """Return the logits of clauses, shape (n, clauses, kinds + 1).
 
-        `pools`, shape (n, clauses, tokens), has the weight of every token in a clause.
+        `clauses`, shape (n, clauses, tokens), has the weight of every token in a clause.
         """
-        logits: Tensor = self.claims(pools @ hidden)
+        logits: Tensor = self.claims(clauses @ hidden)
         return logits
 
-    def pair_logits(self, hidden: Tensor, pools: Tensor) -> Tensor:
-        """Return the logits of the newer clauses, shape (n, clauses - 1, relations).
+    def pair_logits(self, hidden: Tensor, older: Tensor, clauses: Tensor) -> Tensor:
+        """Return the logits of older thoughts and newer clauses, (n, older, clauses, relations).
 
-        The first row of `pools` is the older clause, the rest are the newer turn's.
+        `older` has the tokens of the older thoughts as `clauses` has those of the newer clauses.
         """
-        pooled = pools @ hidden
-        older, newer = pooled[:, :1], pooled[:, 1:]
-        older = older.expand_as(newer)
-        whole = hidden[:, :1].expand_as(newer)
-        logits: Tensor = self.pairs(torch.cat([older, newer, older * newer, whole], dim=-1))
+        shape = (-1, older.shape[1], clauses.shape[1], -1)
+        first = (older @ hidden)[:, :, None].expand(shape)
+        second = (clauses @ hidden)[:, None].expand(shape)
+        whole = hidden[:, 0, None, None].expand(shape)
+        logits: Tensor = self.pairs(torch.cat([first, second, first * second, whole], dim=-1))
         return logits
 
 

@@ -11,8 +11,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from memkit.protocols import Vectors
 
 if TYPE_CHECKING:
@@ -25,18 +23,18 @@ Span = tuple[int, int]
 WEIGHTS = Path(__file__).parent / "weights"
 
 _CLS, _SEP = 101, 102  # BERT's special tokens
-_MOST_BEFORE, _MOST_OLDER, _MOST_TURN = 40, 48, 160  # tokens
+_MOST_BEFORE, _MOST_OLDER, _MOST_TURN = 32, 48, 160  # tokens
 _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Two texts to read together: what was said before, and a turn with its clauses.
+    """A turn with its clauses, and the texts that are read with it.
 
-    For claims, `first` is the turn before. For pairs, it is the older clause.
+    For claims, `earlier` is the turn before, if it is needed. For pairs, it is older thoughts.
     """
 
-    first: str
+    earlier: tuple[str, ...]
     text: str
     spans: tuple[Span, ...]
 
@@ -47,50 +45,64 @@ class Packed:
 
     ids: list[int]
     segments: list[int]
-    first: Span
+    earlier: list[Span]
     clauses: list[Span | None]
 
 
 def pack(tokenizer: "Tokenizer", reading: Reading, *, pair: bool) -> Packed:
-    """Return "[CLS] first [SEP] text [SEP]"; of a long first text the end counts, or the start."""
-    first = tokenizer.encode(reading.first, add_special_tokens=False).ids
-    first = first[:_MOST_OLDER] if pair else first[-_MOST_BEFORE:]
+    """Return "[CLS] earlier [SEP] ... text [SEP]".
+
+    Of a long older thought the start is read, and of a long turn before the end.
+    """
+    ids = [_CLS]
+    earlier: list[Span] = []
+    for each in reading.earlier:
+        tokens = tokenizer.encode(each, add_special_tokens=False).ids
+        tokens = tokens[:_MOST_OLDER] if pair else tokens[-_MOST_BEFORE:]
+        earlier.append((len(ids), len(ids) + len(tokens)))
+        ids += [*tokens, _SEP]
     encoding = tokenizer.encode(reading.text, add_special_tokens=False)
     text, offsets = encoding.ids[:_MOST_TURN], encoding.offsets[:_MOST_TURN]
-    shift = len(first) + 2
+    shift = len(ids)
     clauses: list[Span | None] = []
     for start, end in reading.spans:
         inside = [n for n, (left, right) in enumerate(offsets) if left < end and right > start]
         clauses.append((shift + inside[0], shift + inside[-1] + 1) if inside else None)
     return Packed(
-        ids=[_CLS, *first, _SEP, *text, _SEP],
+        ids=[*ids, *text, _SEP],
         segments=[0] * shift + [1] * (len(text) + 1),
-        first=(1, 1 + len(first)),
+        earlier=earlier,
         clauses=clauses,
     )
 
 
-def collate(batch: Sequence[Packed], *, pair: bool) -> "tuple[Tensor, Tensor, Tensor, Tensor]":
-    """Return ids, segments and mask, shape (n, tokens), and pools, shape (n, clauses, tokens).
+def collate(batch: Sequence[Packed]) -> "tuple[Tensor, Tensor, Tensor, Tensor, Tensor]":
+    """Return ids, segments and mask, shape (n, tokens), and two pools, shape (n, ranges, tokens).
 
-    A pool averages the tokens of a clause. For pairs, the first pool is that of the older clause.
+    A pool averages the tokens of each range: of earlier texts, and of the turn's clauses.
     """
     import torch
 
     width = max(len(packed.ids) for packed in batch)
-    rows = max(len(packed.clauses) for packed in batch) + int(pair)
     ids, segments, mask = (torch.zeros(len(batch), width, dtype=torch.long) for _ in range(3))
-    pools = torch.zeros(len(batch), rows, width)
     for n, packed in enumerate(batch):
         length = len(packed.ids)
         ids[n, :length] = torch.tensor(packed.ids)
         segments[n, :length] = torch.tensor(packed.segments)
         mask[n, :length] = 1
-        ranges = [packed.first, *packed.clauses] if pair else packed.clauses
-        for row, span in enumerate(ranges):
+    earlier = _pools([packed.earlier for packed in batch], width)
+    return ids, segments, mask, earlier, _pools([packed.clauses for packed in batch], width)
+
+
+def _pools(rows: Sequence[Sequence[Span | None]], width: int) -> "Tensor":
+    import torch
+
+    pools = torch.zeros(len(rows), max(map(len, rows)), width)
+    for n, ranges in enumerate(rows):
+        for k, span in enumerate(ranges):
             if span is not None and span[1] > span[0]:
-                pools[n, row, slice(*span)] = 1 / (span[1] - span[0])
-    return ids, segments, mask, pools
+                pools[n, k, slice(*span)] = 1 / (span[1] - span[0])
+    return pools
 
 
 class TalkReader:
@@ -120,33 +132,41 @@ class TalkReader:
         return self._read(readings, pair=False)
 
     def pairs(self, readings: Sequence[Reading]) -> list[Vectors]:
-        """Return, for each pair, the probabilities of its clauses' relations, (clauses, 4)."""
+        """Return the probabilities of relations for each reading, shape (earlier, clauses, 4)."""
         return self._read(readings, pair=True)
 
     def _read(self, readings: Sequence[Reading], *, pair: bool) -> list[Vectors]:
+        run = self._run_pairs if pair else self._run_claims
         with self._lock:
             packed = [pack(self._tokenizer, reading, pair=pair) for reading in readings]
             order = sorted(range(len(packed)), key=lambda n: len(packed[n].ids))
             results: list[Any] = [None] * len(packed)
             for start in range(0, len(order), _BATCH):
                 rows = order[start : start + _BATCH]
-                probabilities = self._run([packed[n] for n in rows], pair=pair)
-                for n, row in zip(rows, probabilities, strict=True):
-                    results[n] = row[: len(packed[n].clauses)]
+                for n, row in zip(rows, run([packed[n] for n in rows]), strict=True):
+                    results[n] = row
         return results
 
-    def _run(self, batch: Sequence[Packed], *, pair: bool) -> Vectors:
+    def _run_claims(self, batch: Sequence[Packed]) -> list[Vectors]:
         import torch
 
         with torch.inference_mode():
-            ids, segments, mask, pools = collate(batch, pair=pair)
+            ids, segments, mask, _, clauses = collate(batch)
+            logits = self._network.claim_logits(self._network.encode(ids, segments, mask), clauses)
+            rows = torch.cat([logits[..., :-1].softmax(-1), logits[..., -1:].sigmoid()], dim=-1)
+        return [row[: len(packed.clauses)] for row, packed in zip(rows.numpy(), batch, strict=True)]
+
+    def _run_pairs(self, batch: Sequence[Packed]) -> list[Vectors]:
+        import torch
+
+        with torch.inference_mode():
+            ids, segments, mask, earlier, clauses = collate(batch)
             hidden = self._network.encode(ids, segments, mask)
-            if pair:
-                logits = self._network.pair_logits(hidden, pools).softmax(-1)
-            else:
-                both = self._network.claim_logits(hidden, pools)
-                logits = torch.cat([both[..., :-1].softmax(-1), both[..., -1:].sigmoid()], dim=-1)
-        return np.asarray(logits.numpy(), dtype=np.float32)
+            rows = self._network.pair_logits(hidden, earlier, clauses).softmax(-1).numpy()
+        return [
+            row[: len(packed.earlier), : len(packed.clauses)]
+            for row, packed in zip(rows, batch, strict=True)
+        ]
 
 
 @lru_cache(maxsize=1)
