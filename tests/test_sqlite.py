@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from contract import reflection, thought
 from memkit_sqlite import cache as index_module
 from memkit_sqlite.sqlite import SQLiteStore
 from test_stores import ANN, EMBEDDER, adding, nearest, summary, turn
@@ -11,6 +12,7 @@ from test_stores import ANN, EMBEDDER, adding, nearest, summary, turn
 from memkit.errors import NotAMemory
 from memkit.protocols import Window, WriteBatch
 from memkit.records import Scope
+from memkit.thoughts.lsh import minhash_bands
 
 FAULTS = {
     "DELETE FROM chunks": "1 turns without a chunk",
@@ -142,4 +144,24 @@ def test_hot_questions_are_answered_by_an_index_alone(tmp_path: Path, sql: str) 
     assert PLANS[sql] in plan
     assert "SCAN" not in plan
     assert "TEMP B-TREE" not in plan
+    raw.close()
+
+
+@pytest.mark.parametrize("stored", ["legacy 8x4 seed 1 words 1", None])
+def test_bands_of_another_scheme_are_computed_again(tmp_path: Path, stored: str | None) -> None:
+    path = tmp_path / "ann.db"
+    store = SQLiteStore(str(path), EMBEDDER.fingerprint)
+    store.write(ANN, adding(turn("1", "tea"), turn("2", "milk"), turn("3", "oats")))
+    store.write(ANN, reflection(["1", "2"], thought("a", "tea", "1"), thought("b", "milk", "2")))
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("UPDATE thought_bands SET band = band + 1")
+    raw.execute("DELETE FROM meta WHERE key = 'minhash_scheme'")
+    if stored is not None:
+        raw.execute("INSERT INTO meta VALUES ('minhash_scheme', ?)", (stored,))
+    store.write(ANN, reflection(["3"], thought("c", "oats", "3")))
+    store.close()
+
+    rows = raw.execute("SELECT text, band FROM thought_bands JOIN thoughts ON seq = thought_seq")
+    expected = {(text, band) for text in ("tea", "milk", "oats") for band in minhash_bands(text)}
+    assert set(rows.fetchall()) == expected
     raw.close()

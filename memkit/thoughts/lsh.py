@@ -7,13 +7,16 @@ MinHash bands, for near-duplicates.
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Self
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from memkit.protocols import Integers, Vectors
 from memkit.text.words import words
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 # Chosen by `python -m evals bench hash` on tuning conversations; evals/results/hash.json has it.
 TABLES = 16
@@ -220,7 +223,8 @@ def nearest(vector: Vectors, vectors: Vectors, rows: Integers, k: int) -> tuple[
 # ---- near-duplicates by words
 
 _BANDS, _BAND_ROWS = 8, 4  # half of all pairs that share 0.57 of their words share a band
-_MINHASH_SEED = 1  # stored bands depend on it
+_MINHASH_SEED = 1
+_WORDS_VERSION = 2  # of `memkit.text.words.words`: 2 folds accents; raise it when the words change
 
 
 @lru_cache(maxsize=4096)
@@ -231,12 +235,26 @@ def minhash_bands(text: str) -> tuple[int, ...]:
     1 - (1 - s^4)^8: .97 at s = 0.77, .4 at 0.5. Source: Broder 1997; banding: Leskovec, Rajaraman
     and Ullman, chapter 3.
     """
-    from datasketch import MinHash
-
-    sketch = MinHash(num_perm=_BANDS * _BAND_ROWS, seed=_MINHASH_SEED)
+    sketch = _empty_sketch()
     sketch.update_batch([word.encode() for word in words(text)])
     rows = sketch.hashvalues.reshape(_BANDS, _BAND_ROWS)
     return tuple(
         int.from_bytes(hashlib.blake2b(bytes([n]) + row.tobytes(), digest_size=8).digest()) >> 1
         for n, row in enumerate(rows)
     )
+
+
+@cache
+def minhash_scheme() -> str:
+    """Return the name of all that bands depend on; stored bands of another name are worthless.
+
+    datasketch 2 changed its permutations, and with them every hash value.
+    """
+    library = getattr(_empty_sketch(), "scheme", "legacy")  # datasketch 1 has one, without a name
+    return f"{library} {_BANDS}x{_BAND_ROWS} seed {_MINHASH_SEED} words {_WORDS_VERSION}"
+
+
+def _empty_sketch() -> "MinHash":
+    from datasketch import MinHash
+
+    return MinHash(num_perm=_BANDS * _BAND_ROWS, seed=_MINHASH_SEED)

@@ -11,7 +11,7 @@ import numpy as np
 
 from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
 from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
-from memkit.thoughts.lsh import minhash_bands
+from memkit.thoughts.lsh import minhash_bands, minhash_scheme
 from memkit.thoughts.merging import close
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
@@ -330,6 +330,7 @@ class SQLiteThoughtRows:
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts and their cosines, nearest first."""
+        _refresh_bands(self._db)
         cosines = dict(self._index.nearest(vector, k))
         sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
         keys = [(self._user_id, band) for band in minhash_bands(text)]
@@ -472,10 +473,7 @@ class SQLiteThoughtRows:
         change_layout(self._db, self._user_id)
 
     def _insert_bands(self, seq: int, thought: Thought) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
-            [(self._user_id, band, seq) for band in minhash_bands(thought.text)],
-        )
+        _insert_bands(self._db, self._user_id, seq, thought.text)
 
     def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
         self._db.executemany(
@@ -495,3 +493,25 @@ class SQLiteThoughtRows:
             " WHERE user_id = ?3 AND id = ?4)",
             [(seq, microseconds(thought.said_at), self._user_id, rival) for rival in rivals],
         )
+
+
+# ---- MinHash bands
+
+
+def _insert_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> None:
+    db.executemany(
+        "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
+        [(user_id, band, seq) for band in minhash_bands(text)],
+    )
+
+
+def _refresh_bands(db: sqlite3.Connection) -> None:
+    """Compute all bands again if the stored ones are of another scheme."""
+    scheme = minhash_scheme()
+    stored = db.execute("SELECT value FROM meta WHERE key = 'minhash_scheme'").fetchone()
+    if stored is not None and stored[0] == scheme:
+        return
+    db.execute("DELETE FROM thought_bands")
+    for row in db.execute("SELECT user_id, seq, text FROM thoughts"):
+        _insert_bands(db, *row)
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('minhash_scheme', ?)", (scheme,))
