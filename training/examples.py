@@ -139,11 +139,11 @@ def pair_examples(
             unrelated = [entry for entry in older if entry[0] not in changed]
             foreign = [("", text) for text in rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))]
             rng.shuffle(unrelated)
-            others = [*unrelated, *foreign][: rng.randint(0, _MOST_OLDER)]
-            shown = [*related, *others][: max(_MOST_OLDER, len(related))]
-            rng.shuffle(shown)
-            if shown:
-                yield _pair(shown, turn, dialogue.name(turn), marked)
+            unchanged = [*unrelated, *foreign][: rng.randint(0, _MOST_OLDER)]
+            chosen = [*related, *unchanged][: max(_MOST_OLDER, len(related))]
+            rng.shuffle(chosen)
+            if chosen:
+                yield _pair(chosen, turn, dialogue.name(turn), marked)
         older += [
             (stretch.number, line(dialogue.name(turn), turn.text[slice(*marked.spans[clause])]))
             for stretch in turn.stretches

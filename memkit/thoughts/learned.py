@@ -27,18 +27,21 @@ ANSWERS = (
 )
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
 _BELIEVED: tuple[ClaimKind, ...] = ("fact", "plan", "state")  # columns 1 to 3 of a clause
+_QUOTED = 5  # the column
+_CARRIED = 0.5  # share of the most quoted clause's probability that the others of a turn have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """The least probability for each decision; `training/README.md` has the trade-off curve."""
 
-    believe: float = 0.55  # a clause is believed
+    believe: float = 0.4  # a clause is believed
+    quoted: float = 0.16  # a clause is somebody else's words or no earnest, and is not believed
     deny: float = 0.5  # a clause that is not believed is kept, because it changes something
     compare: float = 0.1  # a claim is compared with older thoughts
     close: float = 0.8  # an older thought is closed
     of_others: float = 0.5  # someone's thought is changed by the words of someone else
-    doubt: float = 0.05  # an older thought is put in doubt
+    doubt: float = 0.03  # an older thought is put in doubt
     same: float = 0.9  # a newer thought is merged into an older one
 
 
@@ -96,8 +99,11 @@ class LearnedThinker:
 
     def _claims(self, window: _Window, rows: Sequence[Sequence[float]]) -> Iterator[Claim]:
         turn = window.turn
+        most_quoted = max(row[_QUOTED] for row in rows) if rows else 0.0
         for (left, right), row in zip(window.reading.spans, rows, strict=True):
-            if (kind := self._kind(row)) is None:
+            # a pasted text goes on from one clause to the next
+            quoted = max(row[_QUOTED], _CARRIED * most_quoted)
+            if (kind := self._kind(row, quoted)) is None:
                 continue
             text = window.reading.text[left:right]
             start = window.start + left
@@ -112,9 +118,9 @@ class LearnedThinker:
                 valid_from=since(text, turn.said_at) if turn.said_at else None,
             )
 
-    def _kind(self, row: Sequence[float]) -> ClaimKind | None:
+    def _kind(self, row: Sequence[float], quoted: float) -> ClaimKind | None:
         shares = row[1:4]
-        if sum(shares) >= self._thresholds.believe:
+        if sum(shares) >= self._thresholds.believe and quoted < self._thresholds.quoted:
             return _BELIEVED[shares.index(max(shares))]
         return "denial" if row[-1] >= self._thresholds.deny else None
 
