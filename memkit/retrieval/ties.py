@@ -37,12 +37,16 @@ def best_first(scores: Floats | Vectors, timeline: Timeline, rows: Integers, k: 
 def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integers:
     """Number the groups of rows with the same text, shape (n,).
 
-    Equal texts have equal `vectors`, shape (n, d), which is told by their cosines with two of the
-    rows, and equal values of their `own`, such as length and speaker, each of shape (n,).
+    Equal texts have equal `vectors`, shape (n, d), and equal values of their `own`, such as length
+    and speaker, each of shape (n,). Cosines with two of the rows tell which rows to compare.
     """
     cosines = vectors @ vectors[[0, len(vectors) // 2]].T if len(vectors) else vectors[:, :2]
     keys = np.column_stack([*own, *map(group_close, cosines.T)])
-    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    _, first, groups = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    groups = groups.reshape(-1)
+    differs = np.einsum("nd,nd->n", vectors, vectors[first[groups]]) < 1 - EQUAL
+    groups[differs] = len(first) + np.arange(np.count_nonzero(differs))
+    return groups
 
 
 def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, ...]) -> Floats:
