@@ -110,7 +110,11 @@ def import_turns(
         progress(lines, source.total)
         lines += len(batch)
         errors = [f"{located.location}: {located.error}" for located in batch if located.error]
-        turns = [located for located in batch if located.turn is not None]
+        turns = [
+            replace(located, turn=turn)
+            for located in batch
+            if located.turn and (turn := to_turn(located.turn, memory.signer))
+        ]
         problems += errors + _import_batch(memory, turns, user_id, new_versions=new_versions)
         read += len(turns)
         empty += len(batch) - len(turns) - len(errors)

@@ -178,7 +178,7 @@ def test_save_off_remembers_nothing_until_save_on(talk: Talk, run: Run) -> None:
 def test_thoughts_are_shown_with_who_said_them(talk: Talk) -> None:
     result = talk([], ["/thoughts"])
     assert "I moved to Oslo in May" in result.out
-    assert "user" in result.out
+    assert "User" in result.out
     (thoughts,) = talk([], ["/thoughts"], "--json").lines
     assert len(thoughts["thoughts"]) == 2
 

@@ -47,7 +47,7 @@ def known_markers(*, labels: bool = True) -> "re.Pattern[str]":
     # the cheapest check of each part comes first: most characters of a text begin no marker
     return re.compile(
         rf"(?=[<>\[\]#])(?:(?i:{any_case.symbols})|{exact_case.symbols}|{'|'.join(_SHAPES)})"
-        rf"|\b(?:{exact_case.words}|(?i:{any_case.words}))" + (at_line_start if labels else "")
+        rf"|{exact_case.words}|\b(?i:{any_case.words})" + (at_line_start if labels else "")
     )
 
 
