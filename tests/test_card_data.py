@@ -149,7 +149,7 @@ def test_a_checksum_that_differs_says_both(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name, of in FORMATS.items() if of.source])
 def test_a_missing_file_says_where_to_get_it(tmp_path: Path, name: str) -> None:
-    where = "github.com" if name != "jsonl" else "jsonl.py"
+    where = {"jsonl": "jsonl.py", "life": "training/life"}.get(name, "github.com")
 
     with pytest.raises(InvalidInput, match=f"absent is not there; {name} is .*{where}"):
         data.read(Spec(format=name, path=tmp_path / "absent"))

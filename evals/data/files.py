@@ -20,12 +20,15 @@ _BOM = b"\xef\xbb\xbf"  # a byte order mark, which some editors put before UTF-8
 
 
 def sha256(path: Path) -> str:
-    """Return a file's hash, which says which file was measured."""
+    """Return the hash of a file, or of all files in a folder: it says what was measured."""
+    paths = sorted(path.rglob("*.*")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        for each in paths:
+            digest.update(each.read_bytes())
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; give a file") from error
+    return digest.hexdigest()
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:

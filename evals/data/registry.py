@@ -1,4 +1,4 @@
-"""The data sets of a card: files of five formats, alone or pooled, and sets made from a seed.
+"""The data sets of a card: files of six formats, alone or pooled, and sets made from a seed.
 
 No file is part of the repository; `FORMATS` says where each comes from.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evals.data import gvd, jsonl, locomo, longmemeval, memorycode, pooled, synthetic
+from evals.data import gvd, jsonl, life, locomo, longmemeval, memorycode, pooled, synthetic
 from evals.data.haystack import SPLITS, DataSet, Split
 from memkit.errors import InvalidInput
 
@@ -183,6 +183,10 @@ FORMATS: Mapping[str, Format] = {
     "jsonl": Format(
         read=lambda spec: jsonl.read(_path(spec)),
         source="a file of your own, as evals/data/jsonl.py describes it",
+    ),
+    "life": Format(
+        read=lambda spec: life.read(_path(spec)),
+        source="the folder training/life of memkit's repository",
     ),
     "pooled": Format(read=_read_pooled, options=("turns", "questions", *POOLED)),
     "synthetic": Format(read=_make_synthetic, options=("probe", "conversations", "size")),
