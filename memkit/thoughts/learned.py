@@ -28,7 +28,7 @@ ANSWERS = (
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
 _BELIEVED: tuple[ClaimKind, ...] = ("fact", "plan", "state")  # columns 1 to 3 of a clause
 _QUOTED = 5  # the column
-_CARRIED = 0.5  # share of the most quoted clause's probability that the others of a turn have
+_CARRIED = 0.8  # share of the most quoted clause's probability that the others of a turn have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Thresholds:
     """The least probability for each decision; `training/README.md` has the trade-off curve."""
 
     believe: float = 0.4  # a clause is believed
-    quoted: float = 0.16  # a clause is somebody else's words or no earnest, and is not believed
+    quoted: float = 0.25  # a clause is somebody else's words or no earnest, and is not believed
     deny: float = 0.5  # a clause that is not believed is kept, because it changes something
     compare: float = 0.1  # a claim is compared with older thoughts
     close: float = 0.8  # an older thought is closed
