@@ -3,8 +3,11 @@
 # ruff: noqa: F811 - fixtures are imported
 
 import json
+import os
+import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -230,6 +233,84 @@ def test_a_file_without_a_good_line_is_an_error(run: Run, tmp_path: Path) -> Non
 
 def test_export_that_cannot_be_written_is_an_error_of_one_line(oslo: Run) -> None:
     assert_error(oslo("export", "--user", "ann", "--output", "no/such/folder"), "cannot be written")
+
+
+def export(run: Run, path: Path | str) -> Result:
+    return run("export", "--user", "ann", "--output", str(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["memkit.db", "memkit.db-wal", "memkit.db-shm", "memkit.db.index/x", "link", "hard"]
+)
+def test_an_export_never_takes_the_place_of_its_memory(
+    oslo: Run, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "link").symlink_to("memkit.db")
+    (tmp_path / "hard").hardlink_to(tmp_path / "memkit.db")
+    result = export(oslo, name)
+    assert (result.code, result.out) == (2, "")
+    assert "give another path" in result.err
+    assert oslo("stats", "--json").json["turns"] == 2
+
+
+def test_an_export_never_takes_the_place_of_another_memory(oslo: Run, tmp_path: Path) -> None:
+    oslo("add", "hello", "--user", "bob", "--store", "other.db")
+    before = (tmp_path / "other.db").read_bytes()
+    assert_error(export(oslo, "other.db"), "is a database")
+    assert (tmp_path / "other.db").read_bytes() == before
+
+
+def test_an_export_leaves_a_file_that_is_named_like_an_unfinished_one(
+    oslo: Run, tmp_path: Path
+) -> None:
+    for name in ("turns.jsonl.tmp", ".turns.jsonl.tmp"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    assert export(oslo, "turns.jsonl").code == 0
+    assert (tmp_path / "turns.jsonl.tmp").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / ".turns.jsonl.tmp").read_text(encoding="utf-8") == "mine"
+
+
+def test_an_export_follows_a_link_and_leaves_it(oslo: Run, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "turns.jsonl"
+    link.symlink_to(tmp_path / "there" / "real.jsonl")
+    for _ in range(2):
+        assert export(oslo, link).code == 0
+        assert link.is_symlink()
+        assert (tmp_path / "there" / "real.jsonl").read_bytes().count(b"\n") == 2
+
+
+def test_an_export_writes_into_a_pipe_and_a_device(oslo: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_bytes)
+        assert export(oslo, pipe).code == 0
+        assert reading.result(timeout=60).count(b"\n") == 2
+    assert pipe.is_fifo()
+    assert export(oslo, "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_an_export_that_fails_leaves_the_file_as_it_was(
+    oslo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "turns.jsonl"
+    path.write_text("before", encoding="utf-8")
+    path.chmod(0o640)
+    monkeypatch.setattr("memkit.importers.to_line", None)
+    with pytest.raises(TypeError):
+        app(["export", "--user", "ann", "--output", str(path)], standalone_mode=False)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert [file.name for file in tmp_path.iterdir() if "turns" in file.name] == ["turns.jsonl"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert export(oslo, path).code == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_export_into_a_folder_is_an_error(oslo: Run, tmp_path: Path) -> None:
+    assert_error(export(oslo, tmp_path), "cannot be written: Is a directory")
 
 
 def test_export_of_a_session_leaves_the_others_out(oslo: Run) -> None:

@@ -2,16 +2,15 @@
 
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from memkit.cli import output
+from memkit.cli.files import open_target
 from memkit.cli.ids import find_thought_id, shorten_id
 from memkit.cli.options import (
     DEFAULT_STORE,
@@ -395,7 +394,9 @@ def export(
     agent: Agent = None,
     path: Annotated[
         Path | None,
-        typer.Option("--output", help="A file to write. Default: stdout.", show_default=False),
+        typer.Option(
+            "--output", help="A file, pipe or device to write. Default: stdout.", show_default=False
+        ),
     ] = None,
     json_: AsJson = False,
 ) -> None:
@@ -409,7 +410,10 @@ def export(
 
     scope = Scope(user_id=user, session_id=session, agent_id=agent)
     count = 0
-    with open_store(store) as backend, _open_target(path) as target:
+    with (
+        open_store(store) as backend,
+        open_target(path, store=getattr(backend, "path", None)) as target,
+    ):
         for turn in backend.turns(scope, Window()):
             target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
             count += 1
@@ -418,25 +422,6 @@ def export(
         output.print_result(data, f"wrote {count} turns to {path}", as_json=json_)
     if not count:
         output.end_with_nothing("nothing found")
-
-
-@contextmanager
-def _open_target(path: Path | None) -> Iterator[BinaryIO]:
-    """Open the output; a file appears complete or not at all."""
-    if path is None:
-        stdout = typer.get_binary_stream("stdout")
-        yield stdout
-        stdout.flush()
-        return
-    unfinished = path.with_name(f"{path.name}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 # ---- for operators
