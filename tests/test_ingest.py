@@ -328,6 +328,24 @@ def test_the_end_of_a_long_turn_is_found(memory: memkit.Memory) -> None:
     assert hit.text.endswith("the key is under the blue pot")
 
 
+@pytest.mark.parametrize("code_first", [True, False])
+def test_of_a_turn_that_is_half_code_the_part_that_answers_is_shown(
+    memory: memkit.Memory, code_first: bool
+) -> None:
+    code = [f"def handler_{n}(request): return cache[{n}] * {n} + offset" for n in range(100)]
+    prose = [f"On day {n} we went to the lake and then to the market." for n in range(99)]
+    prose.insert(57, "My sister's locker code at the gym is 8812.")
+    text = "\n".join([*code, *prose] if code_first else [*prose, *code])
+    memory.remember(["I like tea.", text], user_id="ann")
+    for question, answer in (
+        ("What is my sister's locker code?", "8812"),
+        ("What does handler_42 return?", "handler_42("),
+    ):
+        hit = memory.recall(question, user_id="ann", k=1)[0]
+        assert answer in hit.text
+        assert len(hit.text) < len(text) / 5
+
+
 @pytest.mark.slow
 def test_minilm_finds_the_end_of_a_long_turn(minilm: Any) -> None:
     filler = "We talked for a while about the weather and the news of the day. " * 380
