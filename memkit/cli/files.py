@@ -79,6 +79,5 @@ def _open_file(target: Path) -> Iterator[BinaryIO]:
         if target.exists():
             shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(unfinished).unlink(missing_ok=True)  # it is gone if it took the target's place

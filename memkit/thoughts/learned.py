@@ -33,7 +33,10 @@ _CARRIED = 0.8  # share of the most quoted clause's probability that the others 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """The least probability for each decision; `training/README.md` has the trade-off curve."""
+    """The least probability for each decision.
+
+    docs/benchmarks/thoughts.md has the trade between stale facts and false alarms.
+    """
 
     believe: float = 0.4  # a clause is believed
     quoted: float = 0.25  # a clause is somebody else's words or no earnest, and is not believed
