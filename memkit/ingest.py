@@ -32,7 +32,6 @@ _API_KEYS = frozenset(
 )  # fmt: skip
 _ROLES: Mapping[str, str] = {"developer": "system", "function": "tool"}  # OpenAI's other names
 _KINDS = "a string, a message dict or a Turn"
-_NAME_LENGTH = 40  # characters of a speaker's name in front of a chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,24 +190,22 @@ def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
 def chunk(turn: Turn, embedder: Embedder) -> list[Chunk]:
     """Cut a turn into verbatim pieces that the embedder reads whole; most turns are one piece.
 
-    The speaker's name precedes the text of each piece: without it, dense R@10 on LoCoMo's tuning
-    part halves. A role alone adds nothing to search and costs time. The date is part of the full
-    text index only: in the embedded text it costs 4 points.
+    Only the words are embedded. Who said them is a signal of its own: in front of every turn of one
+    person a name makes all vectors alike. The date is part of the full text index only.
     """
     assert turn.id is not None
     assert turn.said_at is not None
-    header = f"{turn.name[:_NAME_LENGTH]}: " if turn.name else ""
     return [
         Chunk(
             id=f"{turn.id}/{n}",
             turn_id=turn.id,
             start=start,
             end=end,
-            text=unicodedata.normalize("NFC", header + turn.text[start:end]),
+            text=unicodedata.normalize("NFC", turn.text[start:end]),
             said_at=turn.said_at,
             tokens=max(embedder.count(turn.text[start:end]), 1),
         )
-        for n, (start, end) in enumerate(embedder.split(turn.text, header=header))
+        for n, (start, end) in enumerate(embedder.split(turn.text))
     ]
 
 

@@ -3,10 +3,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
+
+import numpy as np
 
 import memkit
 from evals import USER
@@ -15,7 +19,7 @@ from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit import Summary, Turn, prompt
 from memkit.protocols import Embedder
 from memkit.records import Context, Scope
-from memkit.retrieval import fusion
+from memkit.retrieval import fusion, ranker, recall
 
 OURS = "memkit"
 UNDATED = datetime(2024, 1, 1, tzinfo=UTC)  # the clock, so that turns without a date always get it
@@ -122,28 +126,44 @@ class _Variant(Memkit):
 
 
 class ReweightedMemkit(_Variant):
-    """memkit with other weights of its signals, not renormalised.
+    """memkit with another ranker; the candidates stay the same."""
 
-    The candidates stay the same: both searches go on finding them.
-    """
-
-    def __init__(self, weights: Mapping[str, float], embedder: Embedder) -> None:
+    def __init__(self, other: ranker.Ranker, embedder: Embedder) -> None:
         super().__init__(embedder)
-        self._weights = weights
+        self._ranker = other
 
     def ask(self, query: Query, k: int) -> list[ScoredTurn]:
-        with mock.patch.object(fusion, "WEIGHTS", self._weights):  # in every thread
+        with self._patched():
             return super().ask(query, k)
 
     def pack(self, query: Query, budget: int) -> PackedContext:
-        with mock.patch.object(fusion, "WEIGHTS", self._weights):
+        with self._patched():
             return super().pack(query, budget)
 
+    def _patched(self) -> AbstractContextManager[object]:
+        return mock.patch.object(recall, "bundled_ranker", return_value=self._ranker)
 
-def without(part: str) -> dict[str, float]:
-    """Return memkit's weights with 0 for a signal, or for signals that go together."""
+
+def without(part: str) -> ranker.Ranker:
+    """Return memkit's ranker with 0 for the weight of a signal, or of those that go together."""
+    ours = ranker.bundled_ranker()
     removed = TOGETHER.get(part, (part,))
-    return {name: weight * (name not in removed) for name, weight in fusion.WEIGHTS.items()}
+    is_kept = np.array([name not in removed for name in ours.signals])
+    return replace(
+        ours,
+        base=np.where(is_kept, ours.base, -np.inf),
+        slopes=np.where(is_kept[:, None], ours.slopes, 0),
+    )
+
+
+def by_hand() -> ranker.Ranker:
+    """Return the ranking of 0.6: weights that were set by hand, the same for every question."""
+    weights = np.array(list(fusion.WEIGHTS.values()))
+    none = np.zeros(0)
+    return ranker.Ranker(
+        signals=tuple(fusion.WEIGHTS), features=(), base=np.log(np.expm1(weights)),
+        slopes=np.zeros((len(weights), 0)), means=none, spreads=none,
+    )  # fmt: skip
 
 
 class ThoughtSystem(_Variant):

@@ -17,7 +17,7 @@ from evals.systems.memkit import OURS
 from evals.systems.protocol import MakeSystem
 from memkit.errors import InvalidInput
 from memkit.protocols import Embedder
-from memkit.retrieval import fusion
+from memkit.retrieval.ranker import bundled_ranker
 
 _REQUIRED = ("remember", "ask", "close")  # methods of a third-party memory
 _ALL = (*_REQUIRED, "pack", "refuses", "forget", "stored", "footprint")  # methods of a `System`
@@ -40,8 +40,11 @@ SYSTEMS: Mapping[str, MakeSystem] = {
 }
 ABLATIONS: Mapping[str, MakeSystem] = {
     f"{OURS} without {part}": partial(memkit.ReweightedMemkit, memkit.without(part))
-    for part in dict.fromkeys([*fusion.WEIGHTS, *memkit.TOGETHER])
-} | {f"{OURS} without thoughts": partial(memkit.Memkit, settings=memkit.NO_THOUGHTS)}
+    for part in dict.fromkeys([*bundled_ranker().signals, *memkit.TOGETHER])
+} | {
+    f"{OURS} without thoughts": partial(memkit.Memkit, settings=memkit.NO_THOUGHTS),
+    f"{OURS} ranked by hand": partial(memkit.ReweightedMemkit, memkit.by_hand()),
+}
 CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     **SYSTEMS,
     **ABLATIONS,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from memkit.errors import InvalidInput
 from memkit.plots import picture
 from memkit.records import Hit
-from memkit.retrieval.fusion import WEIGHTS
+from memkit.retrieval.ranker import bundled_ranker
 
 _VISIBLE = 0.005  # the smallest share of a relevance that can be seen
 
@@ -42,7 +42,9 @@ def relevance(hits: Sequence[Hit]) -> picture.Picture:
 def _shares_by_signal(hits: Sequence[Hit]) -> Mapping[str, tuple[str, list[float]]]:
     """Return each signal's colour and its share per hit; small signals are added up."""
     explained = [hit.explain or {"relevance": hit.relevance} for hit in hits]
-    signals = dict.fromkeys([*WEIGHTS, *(signal for shares in explained for signal in shares)])
+    signals = dict.fromkeys(
+        [*bundled_ranker().signals, *(signal for shares in explained for signal in shares)]
+    )
     by_signal = {
         signal: (f"C{n}", [shares.get(signal, 0.0) for shares in explained])
         for n, signal in enumerate(signals)

@@ -21,6 +21,7 @@ from memkit.protocols import (
 )
 from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
 from memkit.retrieval import bm25, fusion, ties
+from memkit.retrieval.ranker import bundled_ranker
 from memkit.retrieval.windows import Floats, Windows
 from memkit.text import dates
 from memkit.text.words import asks_of_oneself, named, pairs, words
@@ -137,10 +138,20 @@ class _Ranking:
         }
 
 
-def _rank(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Rows that may answer a question, and their scores by each signal, shape (m,) each."""
+
+    rows: Integers
+    vectors: Vectors  # shape (m, d)
+    texts: Integers  # numbers of equal texts
+    signals: dict[str, Floats]
+
+
+def find_candidates(
     snapshot: Snapshot, vector: Vectors, query: RecallQuery, thoughts: Sequence[RecalledThought]
-) -> _Ranking:
-    """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
+) -> Candidates:
+    """Return the rows that the searches find, with their neighbours, and score them."""
     timeline = snapshot.timeline
     windows = Windows(timeline)
     postings = _postings(snapshot, query.text)
@@ -151,10 +162,9 @@ def _rank(
     )
     vectors = snapshot.vectors(rows)
     cosines = (vectors @ vector).astype(float)
-    names = timeline.names
-    people = speakers = [n for n in named(query.text, names) if names[n] not in ROLES]
-    if not people and asks_of_oneself(query.text):
-        speakers = [n for n, name in enumerate(names) if name == "user"]
+    speakers = _named_people(timeline, query.text)
+    if not speakers and asks_of_oneself(query.text):
+        speakers = [n for n, name in enumerate(timeline.names) if name == "user"]
     signals = {
         "dense": cosines,
         "dense window": windows.means(rows, cosines),
@@ -164,23 +174,34 @@ def _rank(
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
         "speaker": _is_by(timeline, rows, speakers),
+        "person": 1 - _is_by(timeline, rows, _machines(timeline)),
         "time": fusion.time_scores(
             timeline.said_us[rows], _time_spans(query, timeline, windows, postings)
         ),
         "length": fusion.length_scores(timeline.tokens[rows]),
     }
-    weighted = fusion.weigh_signals(signals)
+    own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
+    return Candidates(rows=rows, vectors=vectors, texts=ties.group_texts(vectors, *own), signals=signals)
+
+
+def _rank(
+    snapshot: Snapshot, vector: Vectors, query: RecallQuery, thoughts: Sequence[RecalledThought]
+) -> _Ranking:
+    """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
+    candidates = find_candidates(snapshot, vector, query, thoughts)
+    timeline, rows, signals = snapshot.timeline, candidates.rows, candidates.signals
+    weights = bundled_ranker().weights(fusion.question_features(query.text, signals))
+    weighted = fusion.weigh_signals(signals, weights)
     # rounded: a matrix product gives equal rows results that differ in the eighth digit
     scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
-    own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
-    texts = ties.group_texts(vectors, *own)
     age = -timeline.turns[rows], -timeline.said_us[rows], -weighted["time"]
-    scores = ties.newest_first(scores - weighted["time"], texts, age) + weighted["time"]
+    scores = ties.newest_first(scores - weighted["time"], candidates.texts, age) + weighted["time"]
     scores = scores.round(6)
     weighted["thought"] += (boost := fusion.supersession_boost(thoughts, rows, scores))
     scores += boost
     best = _best_of_each_turn(timeline, rows, scores)
     best_signals = {name: signal[best] for name, signal in weighted.items()}
+    people = _named_people(timeline, query.text)
     by_named_speaker = _is_by(timeline, rows[best], people)
     doubtful = bool(people) and fusion.is_said_by_another(best_signals["lexical"], by_named_speaker)
     return _Ranking(
@@ -188,6 +209,16 @@ def _rank(
         signals=best_signals,
         relevance=fusion.estimate_relevance(scores[best], doubtful=doubtful),
     )
+
+
+def _named_people(timeline: Timeline, text: str) -> list[int]:
+    """Return the numbers of the speakers whom a question names."""
+    return [n for n in named(text, timeline.names) if timeline.names[n] not in ROLES]
+
+
+def _machines(timeline: Timeline) -> list[int]:
+    """Return the numbers of the speakers that are no person: assistants without a name, tools."""
+    return [n for n, name in enumerate(timeline.names) if name in ROLES and name != "user"]
 
 
 def _postings(snapshot: Snapshot, text: str) -> dict[str, Integers]:
