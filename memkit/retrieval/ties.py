@@ -37,16 +37,17 @@ def best_first(scores: Floats | Vectors, timeline: Timeline, rows: Integers, k: 
 def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integers:
     """Number the groups of rows with the same text, shape (n,).
 
-    Equal texts have equal `vectors`, shape (n, d), and equal values of their `own`, such as length
-    and speaker, each of shape (n,). Cosines with two of the rows tell which rows to compare.
+    Equal texts have equal `vectors`, shape (n, d), which is told by their cosines with two of the
+    rows, and equal values of their `own`, such as length and speaker, each of shape (n,) and not
+    negative.
     """
-    cosines = vectors @ vectors[[0, len(vectors) // 2]].T if len(vectors) else vectors[:, :2]
-    keys = np.column_stack([*own, *map(group_close, cosines.T)])
-    _, first, groups = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    groups = groups.reshape(-1)
-    differs = np.einsum("nd,nd->n", vectors, vectors[first[groups]]) < 1 - EQUAL
-    groups[differs] = len(first) + np.arange(np.count_nonzero(differs))
-    return groups
+    if not len(vectors):
+        return np.empty(0, dtype=np.int64)
+    cosines = vectors @ vectors[[0, len(vectors) // 2]].T
+    keys = np.zeros(len(vectors), dtype=np.int64)
+    for values in (*own, *map(group_close, cosines.T)):  # digits of one number: fast to sort
+        keys = keys * (int(values.max()) + 1) + values
+    return np.unique(keys, return_inverse=True)[1]
 
 
 def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, ...]) -> Floats:
