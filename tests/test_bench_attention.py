@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from made_up import SAID, locomo_file, question
@@ -17,11 +19,12 @@ from evals.data import locomo
 from evals.data.haystack import Haystack
 from evals.stats import bootstrap as statistics
 from evals.studies import extrapolation
-from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, without
+from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, by_hand, without
 from evals.systems.registry import ABLATIONS, SYSTEMS
 from memkit.attention import attend
 from memkit.memory import Memory
-from memkit.retrieval import fusion as rank
+from memkit.retrieval import fusion
+from memkit.retrieval.ranker import bundled_ranker
 from memkit.testing import HashEmbedder
 
 SESSIONS = 23  # the evidence's, and more than 20 others
@@ -88,7 +91,7 @@ def test_the_baseline_is_attention_over_one_chunk_of_everything() -> None:
 def test_what_is_counted_is_keys_and_opened_turns_against_all_turns() -> None:
     logits = bench.count_logits(size=1000, chunks=250, dimension=10)
 
-    assert logits == ((250 + rank.ATTENDED * bench.CHUNK) * 10, 1000 * 10)
+    assert logits == ((250 + fusion.ATTENDED * bench.CHUNK) * 10, 1000 * 10)
 
 
 def test_without_data_only_the_cost_is_told(tmp_path: Path) -> None:
@@ -171,7 +174,7 @@ def test_what_is_not_opened_is_not_found(file: Path) -> None:
 
     ranking = extrapolation.rank_attended(problem, 20)
 
-    assert rank.ATTENDED <= len(ranking) < len(rows) == len(extrapolation.rank_flat(problem, 20))
+    assert fusion.ATTENDED <= len(ranking) < len(rows) == len(extrapolation.rank_flat(problem, 20))
 
 
 def test_questions_without_twenty_other_sessions_are_not_tested(tmp_path: Path) -> None:
@@ -184,26 +187,36 @@ def test_questions_without_twenty_other_sessions_are_not_tested(tmp_path: Path) 
 
 
 def test_there_is_an_ablation_for_every_arm() -> None:
-    assert set(ABLATIONS) == {
-        f"memkit without {part}" for part in {*rank.WEIGHTS, *TOGETHER, "thoughts"}
+    parts = {*fusion.SIGNALS, *TOGETHER, "thoughts"}
+    assert set(ABLATIONS) == {f"memkit without {part}" for part in parts} | {
+        "memkit ranked by hand"
     }
-    assert {arm for arms in TOGETHER.values() for arm in arms} <= set(rank.WEIGHTS)
+    assert {arm for arms in TOGETHER.values() for arm in arms} <= set(fusion.SIGNALS)
 
 
-def test_what_is_left_out_weighs_nothing_and_the_rest_what_it_did() -> None:
-    left = without("lexical")
+def test_what_is_left_out_weighs_nothing_and_the_rest_as_much_among_themselves() -> None:
+    ours = bundled_ranker()
+    features = dict(zip(ours.features, ours.means.tolist(), strict=True))
+    whole, left = ours.weights(features), without("lexical").weights(features)
 
     assert left["lexical"] == left["lexical window"] == 0
-    assert {arm: w for arm, w in left.items() if w} == {
-        arm: w for arm, w in rank.WEIGHTS.items() if not arm.startswith("lexical")
-    }
-    assert without("session")["lexical"] == rank.WEIGHTS["lexical"]
+    assert sum(left.values()) == pytest.approx(1)
+    assert left["dense"] / left["person"] == pytest.approx(whole["dense"] / whole["person"])
+
+
+def test_the_ranking_by_hand_weighs_every_question_the_same() -> None:
+    weights = by_hand().weights({})
+
+    assert weights["dense"] / weights["dense window"] == pytest.approx(8 / 18)
+    assert weights["lexical"] == pytest.approx(weights["lexical window"])
 
 
 @pytest.fixture
 def weighed(file: Path) -> Iterator[tuple[Memkit, ReweightedMemkit, Haystack]]:
     haystack = locomo.read(file).haystacks[0]
-    dense_only = {name: float(name == "dense") for name in rank.WEIGHTS}
+    base = np.array([0.0 if name == "dense" else -np.inf for name in fusion.SIGNALS])
+    none = np.zeros((len(base), 0))
+    dense_only = replace(by_hand(), signals=fusion.SIGNALS, base=base, slopes=none)
     whole, part = Memkit(HashEmbedder()), ReweightedMemkit(dense_only, HashEmbedder())
     for made in (whole, part):
         made.remember(haystack.turns)
@@ -216,10 +229,10 @@ def test_one_arm_alone_ranks_as_it_does(
     weighed: tuple[Memkit, ReweightedMemkit, Haystack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a current fact stands above what it replaced, whatever the arms say
-    monkeypatch.setattr(rank, "supersession_boost", lambda _, rows, __: 0.0 * rows)
+    monkeypatch.setattr(fusion, "supersession_boost", lambda _, rows, __: 0.0 * rows)
     _, part, haystack = weighed
     dense = SYSTEMS["dense"](HashEmbedder())
-    dense.remember(haystack.turns)
+    dense.remember([replace(turn, name=None) for turn in haystack.turns])
 
     for one in haystack.questions[:3]:  # the last has no answer
         cosines = {hit.turn_id: max(hit.score, 0) for hit in dense.ask(one.query, 99)}
@@ -227,21 +240,20 @@ def test_one_arm_alone_ranks_as_it_does(
         assert found == pytest.approx(sorted(cosines.values(), reverse=True)[:10])
 
 
-def test_weights_are_memkits_own_again_after_a_search(
+def test_the_ranker_is_memkits_own_again_after_a_search(
     weighed: tuple[Memkit, ReweightedMemkit, Haystack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, part, haystack = weighed
-    one, before = haystack.questions[0], rank.WEIGHTS
+    one = haystack.questions[0]
     expected = whole.ask(one.query, 10)
-    part.ask(one.query, 10)
-    assert rank.WEIGHTS is before
+    assert part.ask(one.query, 10) != expected
+    assert whole.ask(one.query, 10) == expected
 
     monkeypatch.setattr(Memory, "recall", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         part.ask(one.query, 10)
 
     monkeypatch.undo()
-    assert rank.WEIGHTS is before
     assert whole.ask(one.query, 10) == expected
 
 

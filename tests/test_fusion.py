@@ -11,6 +11,7 @@ from timelines import TIMELINES
 
 from memkit.protocols import Integers
 from memkit.retrieval import fusion
+from memkit.retrieval.ranker import bundled_ranker
 from memkit.retrieval.windows import Floats, Windows
 
 PARTS = st.floats(0, 1)
@@ -23,27 +24,21 @@ def floats(*values: float) -> Floats:
 
 # ---- weights
 
-
-def test_both_lexical_parts_share_one_weight_and_all_weights_sum_to_one() -> None:
-    assert all(weight > 0 for weight in fusion.WEIGHTS.values())
-    assert len({fusion.WEIGHTS[name] for name in LEXICAL}) == 1
-    assert sum(fusion.WEIGHTS.values()) - fusion.WEIGHTS["lexical"] == pytest.approx(1)
+WEIGHTS = {name: 1 / len(fusion.SIGNALS) for name in fusion.SIGNALS}
 
 
-@given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in fusion.WEIGHTS}), PARTS)
-def test_the_weighted_signals_sum_to_a_score_from_0_to_1(
-    signals: dict[str, float], chunk_share: float
-) -> None:
-    signals |= {"lexical": chunk_share, "lexical window": 1 - chunk_share}
-    shares = fusion.weigh_signals({name: floats(score) for name, score in signals.items()})
-    assert all(0 <= share[0] <= fusion.WEIGHTS[name] for name, share in shares.items())
+@given(st.fixed_dictionaries({name: st.floats(-1, 1) for name in fusion.SIGNALS}))
+def test_the_weighted_signals_sum_to_a_score_from_0_to_1(signals: dict[str, float]) -> None:
+    shares = fusion.weigh_signals({name: floats(score) for name, score in signals.items()}, WEIGHTS)
+    assert all(0 <= share[0] <= WEIGHTS[name] for name, share in shares.items())
     assert 0 <= sum(share[0] for share in shares.values()) <= 1 + 1e-12
 
 
 def test_what_is_opposite_to_the_question_is_only_as_far_as_what_has_nothing_to_do_with_it() -> (
     None
 ):
-    assert fusion.weigh_signals({"dense": floats(-0.7, 0.0)})["dense"].tolist() == [0, 0]
+    shares = fusion.weigh_signals({"dense": floats(-0.7, 0.0)}, WEIGHTS)
+    assert shares["dense"].tolist() == [0, 0]
 
 
 def test_a_longer_chunk_says_more_up_to_a_length() -> None:
@@ -138,52 +133,83 @@ def test_time_scores_are_from_0_to_1(times: list[int], since: int, length: int) 
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+# ---- what was said again
+
+ALIKE = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
+DAYS = np.array([1, 2, 3])
+
+
+def test_what_is_said_later_in_like_words_counts_less_the_more_alike_they_are() -> None:
+    scores = fusion.latest_scores(ALIKE, DAYS, floats(1, 1, 1))
+    assert scores == pytest.approx([0.2, 0.04, 1])
+
+
+def test_what_an_assistant_says_does_not_outdate_what_a_person_said() -> None:
+    assert fusion.latest_scores(ALIKE, DAYS, floats(1, 1, 0)) == pytest.approx([0.2, 1, 1])
+
+
+def test_an_equal_text_outdates_nothing() -> None:
+    assert fusion.latest_scores(ALIKE[[0, 0]], DAYS[:2], floats(1, 1)).tolist() == [1, 1]
+
+
+def test_what_was_said_at_the_same_time_outdates_nothing() -> None:
+    assert fusion.latest_scores(ALIKE, np.zeros(3), floats(1, 1, 1)).tolist() == [1, 1, 1]
+    assert fusion.latest_scores(ALIKE[:0], DAYS[:0], floats()).shape == (0,)
+
+
 # ---- relevance
 
 SCORES = st.lists(PARTS, max_size=30).map(lambda scores: floats(*sorted(scores, reverse=True)))
+CALIBRATION = bundled_ranker().calibration
 
 
-@given(SCORES, st.booleans())
+def relevance(scores: Floats, *, unrelated: float = 0.2, doubtful: bool = False) -> Floats:
+    leads = fusion.leads(scores, unrelated)
+    return fusion.estimate_relevance(leads, CALIBRATION, doubtful=doubtful)
+
+
+@given(SCORES, PARTS, st.booleans())
 def test_relevance_falls_with_the_score_and_lies_between_0_and_1(
-    scores: Floats, doubtful: bool
+    scores: Floats, unrelated: float, doubtful: bool
 ) -> None:
-    relevance = fusion.estimate_relevance(scores, doubtful=doubtful)
-    assert relevance.shape == scores.shape
-    assert ((relevance >= 0) & (relevance <= 1)).all()
-    assert (np.diff(relevance) <= 0).all()
+    found = relevance(scores, unrelated=unrelated, doubtful=doubtful)
+    assert found.shape == scores.shape
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (np.diff(found) <= 0).all()
 
 
 @given(SCORES)
 def test_doubt_halves_relevance_and_keeps_the_order(scores: Floats) -> None:
-    sure, doubtful = (
-        fusion.estimate_relevance(scores, doubtful=doubtful) for doubtful in (False, True)
-    )
-    assert doubtful == pytest.approx(sure / 2)
+    assert relevance(scores, doubtful=True) == pytest.approx(relevance(scores) / 2)
 
 
 def test_of_fewer_than_ten_something_unrelated_stands_in_for_the_tenth() -> None:
     nine = np.linspace(0.6, 0.2, 9)
-    alone = fusion.estimate_relevance(nine, doubtful=False)
-    ten = fusion.estimate_relevance(np.append(nine, fusion._UNRELATED), doubtful=False)
-    assert alone.tolist() == ten[:9].tolist()
-    assert (fusion.estimate_relevance(np.append(nine, 0.15), doubtful=False)[:9] < alone).all()
+    assert relevance(nine).tolist() == relevance(np.append(nine, 0.2))[:9].tolist()
+    assert (relevance(nine, unrelated=0.1) > relevance(nine)).all()
 
 
-def test_many_that_score_high_are_all_answers() -> None:
-    assert (fusion.estimate_relevance(floats(*[0.8] * 12), doubtful=False) > 0.9).all()
+def test_many_that_score_far_above_the_unrelated_are_all_answers() -> None:
+    assert (fusion.leads(floats(*[0.8] * 12), 0.2) > 0.4).all()
 
 
 def test_what_comes_after_the_tenth_says_nothing_about_those_before() -> None:
     scores = np.linspace(0.6, 0.0, 30)
-    ten = fusion.estimate_relevance(scores[:10], doubtful=False)
-    assert fusion.estimate_relevance(scores, doubtful=False)[:10].tolist() == ten.tolist()
+    assert relevance(scores)[:10].tolist() == relevance(scores[:10]).tolist()
 
 
 def test_what_stands_out_is_more_probable_than_one_of_many() -> None:
-    alone, of_many = floats(0.4, *[0.1] * 12), floats(*[0.4] * 12)
-    assert fusion.estimate_relevance(alone, doubtful=False)[0] > 0.8
-    assert fusion.estimate_relevance(of_many, doubtful=False)[0] < fusion.AUTO
-    assert fusion.estimate_relevance(floats(0.1), doubtful=False)[0] < fusion.AUTO
+    alone, of_many = floats(0.4, *[0.2] * 12), floats(*[0.3] * 12)
+    assert relevance(alone)[0] > 0.8
+    assert relevance(of_many)[0] < 0.3
+    assert relevance(floats(0.15))[0] < fusion.AUTO
+
+
+def test_an_unrelated_chunk_scores_as_much_as_its_priors_and_a_little_more() -> None:
+    weighted = {name: floats(0.0, 0.1) for name in fusion.SIGNALS}
+    weighted["person"] = floats(0.05, 0.2)
+    assert fusion.unrelated_score(weighted) == pytest.approx(0.5 + fusion._UNRELATED)
+    assert fusion.unrelated_score({}) == fusion._UNRELATED
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 Learns from the tuning dialogues of `training/life`, and from the tuning questions of LongMemEval if
 its file is given. For each question the candidates are found and scored as `recall` does; the
-weights are fitted so that evidence comes above everything else, and newer above outdated.
+weights are fitted so that evidence comes above everything else, and newer above outdated. Then the
+relevance is calibrated on all questions, also on those without an answer.
 """
 
 import argparse
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,35 +30,38 @@ from memkit.retrieval import fusion, ranker, recall
 from memkit.retrieval.windows import Floats
 
 LIFE = Path(__file__).parent / "life"
+_SHARES = {"assistant": 0.6, "two people": 0.3, "longmemeval": 0.1}  # of all that is learned
 _DEPTH = 50  # hits that a question asks for
+_CALIBRATED = 10  # hits of each question that the relevance is fitted on
+_FEW = 6  # turns of a small memory
 _SHARPNESS = 10.0  # of the loss; scores are between 0 and 1
 _STALE = 0.5  # how much an outdated turn above the evidence counts
-_DECAY = 1e-3  # pulls the slopes to 0
+_DECAY = 1e-2  # pulls the slopes to 0
 _BATCH, _EPOCHS = 64, 40
 _BASE_RATE, _SLOPE_RATE = 0.05, 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question, its candidates' signals and its own features, and which rows are right."""
+    """A question, its m candidates and its own features, and which candidates are right."""
 
     source: str
-    signals: Mapping[str, Floats]  # shape (m,) each
+    table: Tensor  # the signals, shape (m, k)
     features: Mapping[str, float]
+    turns: Sequence[str]  # the turn of each candidate
     right: Tensor  # bool, shape (m,)
     stale: Tensor
 
     @property
-    def table(self) -> Tensor:
-        """Return the signals, shape (m, k)."""
-        columns = [np.clip(scores, 0, 1) for scores in self.signals.values()]
-        return torch.tensor(np.stack(columns, axis=1), dtype=torch.float32)
+    def is_learned_from(self) -> bool:
+        """Return whether there is evidence to rank above something else."""
+        return bool(self.right.any()) and not bool(self.right.all())
 
 
 def read_examples(
     haystacks: Iterable[Haystack], source: str, *, thoughts: bool = True
 ) -> Iterator[Example]:
-    """Yield the questions whose evidence is among their candidates."""
+    """Yield the questions with their candidates."""
     with CachedEmbedder(MiniLM(), default_folder()) as embedder:
         for haystack in haystacks:
             settings = Settings(background=False, thoughts=thoughts)
@@ -64,10 +69,7 @@ def read_examples(
                 memory.remember(haystack.turns, user_id=USER)
                 memory.think(user_id=USER)
                 for question in haystack.questions:
-                    if question.answerable:
-                        example = _read_example(memory, question, source)
-                        if example.right.any() and not example.right.all():
-                            yield example
+                    yield _read_example(memory, question, source)
 
 
 def _read_example(memory: Memory, question: Question, source: str) -> Example:
@@ -76,12 +78,15 @@ def _read_example(memory: Memory, question: Question, source: str) -> Example:
     with memory.store.snapshot(Scope(user_id=USER), question.asked_at) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
         candidates = recall.find_candidates(snapshot, vector, query, thoughts)
-        turns = [match.turn.id for match in snapshot.chunks(candidates.rows)]
+        turns = [match.turn.id or "" for match in snapshot.chunks(candidates.rows)]
+    evidence = question.gold.turns if question.answerable else ()
+    columns = [np.clip(candidates.signals[name], 0, 1) for name in fusion.SIGNALS]
     return Example(
         source,
-        candidates.signals,
+        torch.tensor(np.stack(columns, axis=1), dtype=torch.float32),
         fusion.question_features(question.text, candidates.signals),
-        torch.tensor(np.isin(turns, question.gold.turns)),
+        turns,
+        torch.tensor(np.isin(turns, list(evidence))),
         torch.tensor(np.isin(turns, question.expected.stale_turns)),
     )
 
@@ -111,16 +116,14 @@ def question_loss(weights: Tensor, example: Example) -> Tensor:
 
 
 def train(examples: Sequence[Example], seed: int) -> ranker.Ranker:
-    """Return trained weights. All sources count the same."""
+    """Return trained weights, not yet calibrated."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     features = torch.tensor([list(example.features.values()) for example in examples])
     means, spreads = features.mean(0), features.std(0) + 1e-3
     standardised = (features - means) / spreads
-    sources = [example.source for example in examples]
-    share = {name: len(sources) / len(set(sources)) / sources.count(name) for name in set(sources)}
-    print({name: sources.count(name) for name in sorted(share)}, "questions", flush=True)
-    model = Weights(len(examples[0].signals), len(means))
+    emphasis = _emphasis(examples)
+    model = Weights(len(fusion.SIGNALS), len(means))
     optimizer = torch.optim.Adam([
         {"params": [model.base], "lr": _BASE_RATE}, {"params": [model.slopes], "lr": _SLOPE_RATE},
     ])  # fmt: skip
@@ -131,8 +134,7 @@ def train(examples: Sequence[Example], seed: int) -> ranker.Ranker:
         for first in range(0, len(order), _BATCH):
             batch = order[first : first + _BATCH]
             losses = [
-                share[sources[n]] * question_loss(model(standardised[n]), examples[n])
-                for n in batch
+                emphasis[n] * question_loss(model(standardised[n]), examples[n]) for n in batch
             ]
             loss = torch.stack(losses).mean()
             optimizer.zero_grad()
@@ -141,14 +143,71 @@ def train(examples: Sequence[Example], seed: int) -> ranker.Ranker:
             total += loss.item() * len(batch)
         print(f"epoch {epoch} of {_EPOCHS}: {total / len(examples):.4f}", flush=True)
     return ranker.Ranker(
-        signals=tuple(examples[0].signals), features=tuple(examples[0].features),
+        signals=fusion.SIGNALS, features=tuple(examples[0].features),
         base=model.base.detach().numpy(), slopes=model.slopes.detach().numpy(),
         means=means.numpy(), spreads=spreads.numpy(),
+        calibration=ranker.Calibration(lead=1.0, log_rank=0.0, bias=0.0),
+    )  # fmt: skip
+
+
+def _emphasis(examples: Sequence[Example]) -> list[float]:
+    """Return how much each question counts, 1 on average: each source has its share."""
+    sources = [example.source for example in examples]
+    counts = {name: sources.count(name) for name in sorted(set(sources))}
+    print(counts, "questions", flush=True)
+    whole = sum(_SHARES[name] for name in counts)
+    return [len(sources) * _SHARES[name] / whole / counts[name] for name in sources]
+
+
+# ---- relevance
+
+
+def calibrate(trained: ranker.Ranker, examples: Sequence[Example], seed: int) -> ranker.Ranker:
+    """Return the ranker with its calibration, fitted on whole and on small memories."""
+    rng = random.Random(seed)
+    whole = [_calibration_rows(trained, example) for example in examples]
+    small = [_calibration_rows(trained, _few_turns(example, rng)) for example in examples]
+    predictors, labels = (np.concatenate(parts) for parts in zip(*whole, *small, strict=True))
+    model = LogisticRegression(C=100).fit(predictors, labels)
+    (lead, log_rank), bias = model.coef_[0], model.intercept_[0]
+    fitted = ranker.Calibration(lead=float(lead), log_rank=float(log_rank), bias=float(bias))
+    return replace(trained, calibration=fitted)
+
+
+def _calibration_rows(trained: ranker.Ranker, example: Example) -> tuple[Floats, Floats]:
+    """Return lead and logarithm of the rank of the best hits, and which of them are right."""
+    weights = trained.weights(example.features)
+    columns = dict(zip(fusion.SIGNALS, example.table.numpy().T, strict=True))
+    weighted = fusion.weigh_signals(columns, weights)
+    scores = np.sum(list(weighted.values()), axis=0)
+    order = np.argsort(-scores, kind="stable")
+    _, first = np.unique(np.array(example.turns)[order], return_index=True)
+    best = order[np.sort(first)]
+    leads = fusion.leads(scores[best], fusion.unrelated_score(weighted))[:_CALIBRATED]
+    ranks = np.log(np.arange(1, len(leads) + 1))
+    return np.stack([leads, ranks], axis=1), example.right.numpy()[best][:_CALIBRATED]
+
+
+def _few_turns(example: Example, rng: random.Random) -> Example:
+    """Return the question asked of a few of the turns, in half of the cases with an answer."""
+    turns = sorted(set(example.turns))
+    right = sorted(
+        {turn for turn, is_right in zip(example.turns, example.right, strict=True) if is_right}
+    )
+    others = [turn for turn in turns if turn not in right]
+    chosen = rng.sample(others, min(_FEW, len(others)))
+    if right and (not chosen or rng.random() < 0.5):
+        chosen[:1] = right[:1]
+    is_chosen = np.isin(example.turns, chosen)
+    return replace(
+        example, table=example.table[is_chosen], right=example.right[is_chosen],
+        stale=example.stale[is_chosen],
+        turns=[turn for turn, kept in zip(example.turns, is_chosen, strict=True) if kept],
     )  # fmt: skip
 
 
 def main() -> None:
-    """Train, and write memkit/retrieval/ranker.toml."""
+    """Train, calibrate, and write memkit/retrieval/ranker.toml."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--longmemeval", type=Path, help="longmemeval_s_cleaned.json")
     options.add_argument("--out", type=Path, default=ranker.FILE)
@@ -161,8 +220,9 @@ def main() -> None:
     if arguments.longmemeval:
         haystacks = longmemeval.read(arguments.longmemeval).in_split("tuning")
         examples += read_examples(haystacks, "longmemeval", thoughts=False)
-    trained = train(examples, arguments.seed)
-    arguments.out.write_text(ranker.to_toml(trained), encoding="utf-8")
+    trained = train([each for each in examples if each.is_learned_from], arguments.seed)
+    calibrated = calibrate(trained, examples, arguments.seed)
+    arguments.out.write_text(ranker.to_toml(calibrated), encoding="utf-8")
 
 
 if __name__ == "__main__":

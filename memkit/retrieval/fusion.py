@@ -7,29 +7,31 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from memkit.protocols import Integers, RecalledThought
+from memkit.protocols import Integers, RecalledThought, Vectors
 from memkit.records import Hit, Thought
+from memkit.retrieval.ranker import Calibration
+from memkit.retrieval.ties import EQUAL
 from memkit.retrieval.windows import Floats
 
-# The weights that were set by hand, until 0.6; a card compares them with the trained ones. Every
-# signal is between 0 and 1, and so is the sum of the two lexical ones.
-WEIGHTS: Mapping[str, float] = {
-    "dense": 0.08,  # cosine of question and chunk
-    "dense window": 0.18,  # weighted mean of the cosines in the chunk's window
-    "lexical": 0.45,  # BM25 of the window: the share of the chunk's own words
-    "lexical window": 0.45,  # BM25 of the window: the share of the words around the chunk
-    "attention": 0.02,  # HCAM: weight of the attention chunk x weight inside it
-    "thought": 0.05,  # cosine of question and a valid thought derived from the chunk
-    "session": 0.04,  # BM25 of the whole session
-    "speaker": 0.07,  # the question names the speaker
-    "time": 0.04,  # said in a time that the question names, or soon after
-    "length": 0.07,  # prior: a longer chunk says more
-}
-# Platt scaling of a hit's lead over the tenth hit, fitted on the tuning part (Platt 1999)
-_SLOPE, _INTERCEPT = 18.0, -3.3
+SIGNALS = (
+    "dense",  # cosine of question and chunk
+    "dense window",  # weighted mean of the cosines in the chunk's window
+    "lexical",  # BM25 of the window: the share of the chunk's own words
+    "lexical window",  # BM25 of the window: the share of the words around the chunk
+    "attention",  # HCAM: weight of the attention chunk x weight inside it
+    "thought",  # cosine of question and a valid thought derived from the chunk
+    "session",  # BM25 of the whole session
+    "speaker",  # the question names the speaker
+    "person",  # said by a person, not by an assistant or a tool
+    "latest",  # nobody says it again later
+    "time",  # said in a time that the question names, or soon after
+    "length",  # prior: a longer chunk says more
+)
+PRIORS = ("speaker", "person", "latest", "length")  # signals that say nothing about the matter
 _TENTH = 10
-_UNRELATED = 0.05  # score of an unrelated chunk; used where there are fewer than ten hits
-_MAX_TENTH = 0.42  # a tenth hit above this score is an answer as well, so it lowers no other hit
+# How much more than its priors an unrelated chunk scores, and at most a chunk that is no answer. A
+# tenth hit above that is an answer as well, so it lowers no other hit
+_UNRELATED, _ANSWERS = 0.03, 0.12
 _DOUBT = 0.5  # factor where the question's words were said by somebody it does not name
 AUTO = 0.15  # relevance below which min_relevance="auto" drops a hit
 RELATED = 0.3  # cosine below which "auto" drops a thought
@@ -90,6 +92,19 @@ def length_scores(tokens: Integers) -> Floats:
     Source of length as a prior: Kraaij, Westerveld and Hiemstra, SIGIR 2002.
     """
     return np.minimum(np.log2(tokens + 1) / 8, 1.0)
+
+
+def latest_scores(vectors: Vectors, said_us: Integers, by_person: Floats) -> Floats:
+    """Return how far each of m rows is from what is said later, from 0 to 1, shape (m,).
+
+    That is 1 less its greatest cosine with a later row, by a person if it is by a person: what was
+    said once more in other words may have changed. An equal text changes nothing, so it does not
+    count. `vectors` has the shape (m, d).
+    """
+    cosines = vectors @ vectors.T
+    later = said_us[None, :] > said_us[:, None]
+    counts = later & (by_person[None, :] == by_person[:, None]) & (cosines < 1 - EQUAL)
+    return np.asarray(1 - np.where(counts, cosines, 0).max(axis=1, initial=0), dtype=float)
 
 
 def thought_scores(thoughts: Sequence[RecalledThought], rows: Integers) -> Floats:
@@ -210,12 +225,25 @@ def is_said_by_another(lexical: Floats, by_named_speaker: Floats) -> bool:
     return float(top_scores[named].max(initial=0)) < float(top_scores[~named].max(initial=0))
 
 
-def estimate_relevance(scores: Floats, *, doubtful: bool) -> Floats:
+def unrelated_score(weighted: Mapping[str, Floats]) -> float:
+    """Return what a chunk would score that has nothing to do with the question."""
+    priors = sum((weighted[name] for name in PRIORS if name in weighted), np.zeros(1))
+    return float(priors.max(initial=0)) + _UNRELATED
+
+
+def leads(scores: Floats, unrelated: float) -> Floats:
+    """Return how far each score is above the tenth, shape (n,); the best score is the first."""
+    if len(scores) < _TENTH:
+        return scores - unrelated
+    return np.asarray(scores - min(scores[_TENTH - 1], unrelated - _UNRELATED + _ANSWERS))
+
+
+def estimate_relevance(leads: Floats, calibration: Calibration, *, doubtful: bool) -> Floats:
     """Return the probability that each hit answers the question, from 0 to 1; best hit first.
 
-    It is `doubtful` if somebody whom the question does not name said its words.
-    Source: Platt 1999, fitted on the tuning part; evals/LOG.md has the calibration.
+    It depends on the hit's lead and its rank, and is halved if the question names somebody and
+    somebody else said its words (`doubtful`). Source: Platt 1999; `training/rank.py` fits it.
     """
-    tenth = min(scores[_TENTH - 1], _MAX_TENTH) if len(scores) >= _TENTH else _UNRELATED
-    probabilities = 1 / (1 + np.exp(-(_SLOPE * (scores - tenth) + _INTERCEPT)))
-    return np.asarray(probabilities * (_DOUBT if doubtful else 1.0))
+    ranks = np.log1p(np.searchsorted(-leads, -leads))  # of equal leads, the first one's
+    logits = calibration.lead * leads + calibration.log_rank * ranks + calibration.bias
+    return np.asarray(np.where(doubtful, _DOUBT, 1.0) / (1 + np.exp(-logits)))

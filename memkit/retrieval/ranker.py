@@ -1,15 +1,15 @@
-"""The trained part of ranking: how much each signal counts, which depends on the question.
+"""The trained part of ranking: how much each signal counts, and what a score is worth.
 
 Talk differs. Where a question repeats the words of its answer, words find it; where a person asks
 in other words, vectors do. What a question finds says which case it is: how far the best match of
 words leads the tenth, how near the nearest vector is. So every weight is a function of such
-features: softplus(base + slopes · features), divided by the sum of all weights. The weights are in
-`ranker.toml`; `training/rank.py` trains them.
+features: softplus(base + slopes · features), divided by the sum of all weights.
+`training/rank.py` writes `ranker.toml`.
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ import numpy as np
 from memkit.retrieval.windows import Floats
 
 FILE = Path(__file__).with_name("ranker.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The logistic model of a hit's relevance: what is multiplied by what."""
+
+    lead: float  # by how much it scores more than the tenth hit
+    log_rank: float  # by the logarithm of its rank, from 1
+    bias: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +40,7 @@ class Ranker:
     slopes: Floats  # shape (k, q)
     means: Floats  # of the features in training, shape (q,)
     spreads: Floats  # their standard deviations, shape (q,)
+    calibration: Calibration
 
     def weights(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return the weight of each signal for a question; they are positive and sum to 1."""
@@ -56,11 +66,12 @@ def from_tables(tables: Mapping[str, Any]) -> Ranker:
         slopes=np.array(slopes).reshape(len(signals), len(features)),
         means=np.array([row["mean"] for row in features.values()]),
         spreads=np.array([row["spread"] for row in features.values()]),
+        calibration=Calibration(**tables["relevance"]),
     )
 
 
 def to_toml(ranker: Ranker) -> str:
-    """Return a ranker as TOML: a line for each feature, and one for each signal.
+    """Return a ranker as TOML: a line for each feature, for each signal, and the calibration.
 
     >>> from_tables(tomllib.loads(to_toml(bundled_ranker()))).signals == bundled_ranker().signals
     True
@@ -77,4 +88,6 @@ def to_toml(ranker: Ranker) -> str:
             for feature, slope in zip(ranker.features, row, strict=True)
         )
         lines.append(f'"{name}" = {{ base = {base:.4f}, slopes = {{ {slopes} }} }}')
+    lines += ["", "[relevance]"]
+    lines += [f"{name} = {value:.4f}" for name, value in asdict(ranker.calibration).items()]
     return "\n".join(lines) + "\n"

@@ -143,8 +143,7 @@ class Candidates:
     """Rows that may answer a question, and their scores by each signal, shape (m,) each."""
 
     rows: Integers
-    vectors: Vectors  # shape (m, d)
-    texts: Integers  # numbers of equal texts
+    texts: Integers  # numbers of their texts: equal for equal texts
     signals: dict[str, Floats]
 
 
@@ -165,6 +164,7 @@ def find_candidates(
     speakers = _named_people(timeline, query.text)
     if not speakers and asks_of_oneself(query.text):
         speakers = [n for n, name in enumerate(timeline.names) if name == "user"]
+    by_person = 1 - _is_by(timeline, rows, _machines(timeline))
     signals = {
         "dense": cosines,
         "dense window": windows.means(rows, cosines),
@@ -174,14 +174,15 @@ def find_candidates(
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
         "speaker": _is_by(timeline, rows, speakers),
-        "person": 1 - _is_by(timeline, rows, _machines(timeline)),
+        "person": by_person,
+        "latest": fusion.latest_scores(vectors, timeline.said_us[rows], by_person),
         "time": fusion.time_scores(
             timeline.said_us[rows], _time_spans(query, timeline, windows, postings)
         ),
         "length": fusion.length_scores(timeline.tokens[rows]),
     }
     own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
-    return Candidates(rows=rows, vectors=vectors, texts=ties.group_texts(vectors, *own), signals=signals)
+    return Candidates(rows=rows, texts=ties.group_texts(vectors, *own), signals=signals)
 
 
 def _rank(
@@ -190,7 +191,8 @@ def _rank(
     """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
     candidates = find_candidates(snapshot, vector, query, thoughts)
     timeline, rows, signals = snapshot.timeline, candidates.rows, candidates.signals
-    weights = bundled_ranker().weights(fusion.question_features(query.text, signals))
+    ranker = bundled_ranker()
+    weights = ranker.weights(fusion.question_features(query.text, signals))
     weighted = fusion.weigh_signals(signals, weights)
     # rounded: a matrix product gives equal rows results that differ in the eighth digit
     scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
@@ -204,10 +206,11 @@ def _rank(
     people = _named_people(timeline, query.text)
     by_named_speaker = _is_by(timeline, rows[best], people)
     doubtful = bool(people) and fusion.is_said_by_another(best_signals["lexical"], by_named_speaker)
+    leads = fusion.leads(scores[best], fusion.unrelated_score(weighted))
     return _Ranking(
         rows=rows[best],
         signals=best_signals,
-        relevance=fusion.estimate_relevance(scores[best], doubtful=doubtful),
+        relevance=fusion.estimate_relevance(leads, ranker.calibration, doubtful=doubtful),
     )
 
 

@@ -10,7 +10,7 @@ from memkit.retrieval.windows import Floats
 EQUAL = 1e-5
 # Lead in score that an equal text may have because of the talk around it. More of a lead means that
 # the talk around it answers: the one "Yes." of many that follows the question about the boat.
-_CONTEXT = 0.1
+_CONTEXT = 0.03
 
 
 def group_close(values: Floats | Vectors | Integers) -> Integers:
@@ -37,9 +37,9 @@ def best_first(scores: Floats | Vectors, timeline: Timeline, rows: Integers, k: 
 def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integers:
     """Number the groups of rows with the same text, shape (n,).
 
-    Equal texts have equal `vectors`, shape (n, d), which is told by their cosines with two of the
-    rows, and equal values of their `own`, such as length and speaker, each of shape (n,) and not
-    negative.
+    Equal texts have equal `vectors`, shape (n, d), and equal values of their `own`, such as length
+    and speaker, each of shape (n,) and not negative. Cosines with two of the rows tell which rows
+    to compare.
     """
     if not len(vectors):
         return np.empty(0, dtype=np.int64)
@@ -47,7 +47,10 @@ def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integer
     keys = np.zeros(len(vectors), dtype=np.int64)
     for values in (*own, *map(group_close, cosines.T)):  # digits of one number: fast to sort
         keys = keys * (int(values.max()) + 1) + values
-    return np.unique(keys, return_inverse=True)[1]
+    _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
+    differs = np.einsum("nd,nd->n", vectors, vectors[first[groups]]) < 1 - EQUAL
+    groups[differs] = len(first) + np.arange(np.count_nonzero(differs))
+    return np.asarray(groups)
 
 
 def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, ...]) -> Floats:
