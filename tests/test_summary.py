@@ -348,7 +348,7 @@ def test_thoughts_that_come_after_a_failure_come_into_the_summary() -> None:
     with open_memory(thinker=thinker) as memory:
         memory.remember("Hello. I like tea", user_id="ann")
         memory.flush()
-        assert summary_text(memory) == "User: Hello; I like tea."  # sentences of the turn
+        assert summary_text(memory) == "User: Hello."  # a sentence of the turn
         thinker.fails = False
         memory.think(user_id="ann", retry=True)
         assert summary_text(memory) == "User: Hello. I like tea."  # the whole thought
