@@ -401,6 +401,7 @@ class Memory(Displayable):
         reflection = correction(old, turns[0], vectors, now)
         batch = replace(batch, reflection=reflection)
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
+        self._maintenance.wake([user_id])
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
 

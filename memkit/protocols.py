@@ -456,6 +456,23 @@ class Summariser(Protocol):
         """Return the function that counts tokens in the unit of `max_tokens`."""
 
 
+@runtime_checkable
+class ThoughtSummariser(Protocol):
+    """Summarises what holds. Optional: a `Summariser` with this method is one."""
+
+    def summarise_thoughts(
+        self, thoughts: Sequence[Thought], *, max_tokens: int, ageless: bool = False
+    ) -> tuple[str, Sequence[Thought]]:
+        """Return a summary of thoughts, and the thoughts that it shows; ("", ()) if none.
+
+        `thoughts` hold, and some may be in doubt. `ageless`: newer ones count no more than older.
+        """
+
+    @property
+    def count(self) -> Counter:
+        """Return the function that counts tokens in the unit of `max_tokens`."""
+
+
 class Thinker(Protocol):
     """Extracts claims from turns."""
 

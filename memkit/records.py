@@ -204,7 +204,8 @@ class Summary(Displayable):
     level: Literal[1, 2]
     through: int  # number of the user's turns that it summarises
     tokens: int
-    sources: tuple[str, ...]  # ids of its turns, and of the previous version
+    # ids of its thoughts, all of which hold; or of its turns, and of the previous version
+    sources: tuple[str, ...]
     created_at: datetime
 
 

@@ -385,12 +385,12 @@ def test_a_summary_that_comes_late_does_not_become_the_newest(store: Backend) ->
     assert next(store.summaries(ANN, 1)).through == 3
 
 
-def test_the_first_of_two_summaries_of_one_version_stays(store: Backend) -> None:
+def test_a_summary_replaces_the_one_with_its_id(store: Backend) -> None:
     store.write(ANN, adding(turn("1", "tea"), turn("2", "milk")))
     store.write(ANN, WriteBatch(summaries=[summary(2, ["1", "2"])]))
     store.write(ANN, WriteBatch(summaries=[summary(2, ["2"])]))
 
-    assert [summary.sources for summary in store.summaries(ANN, 1)] == [("1", "2")]
+    assert [summary.sources for summary in store.summaries(ANN, 1)] == [("2",)]
 
 
 @pytest.mark.parametrize("level", [1, 2])

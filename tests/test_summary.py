@@ -3,19 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thinkers import Reader
 
 import memkit
-from memkit import Memory, Summary
+from memkit import Memory, Summary, Turn
 from memkit.background.summary import MAX_TOKENS, ExtractiveSummariser, ModelSummariser
 from memkit.errors import ModelError
 from memkit.models.huggingface import HuggingFaceModel
-from memkit.testing import ScriptedModel, open_memory
+from memkit.records import Claim
+from memkit.testing import NOON, ScriptedModel, open_memory
 
 
 def words(text: str) -> int:
@@ -237,17 +240,141 @@ def test_a_question_alone_does_not_push_a_fact_out(memory: Memory) -> None:
     assert summary.text == "User: I moved to Oslo."
 
 
-def test_the_summary_of_summaries_keeps_facts_of_every_hundred_turns(memory: Memory) -> None:
+def test_without_thoughts_the_summary_of_summaries_keeps_facts_of_every_hundred_turns() -> None:
     cities = ["Oslo", "Lima", "Kyoto"]
-    for city in cities:
-        facts = [f"I lived in {city} for {len(city)} years", "my job was at Opera House 12"]
-        chat = ["ok"] * 98
-        memory.remember([*chat, *facts], user_id="ann")
-    memory.think(user_id="ann")
-    overview = memory.summary(user_id="ann", level=2)
+    with open_memory(settings=memkit.Settings(background=False, thoughts=False)) as memory:
+        for city in cities:
+            facts = [f"I lived in {city} for {len(city)} years", "my job was at Opera House 12"]
+            chat = ["ok"] * 98
+            memory.remember([*chat, *facts], user_id="ann")
+        memory.think(user_id="ann")
+        overview = memory.summary(user_id="ann", level=2)
     assert overview is not None
     assert all(city in overview.text for city in cities)
     assert overview.tokens <= MAX_TOKENS
+
+
+# ---- the summary of what holds
+
+
+def summary_text(memory: Memory, level: Literal[1, 2] = 1) -> str:
+    summary = memory.summary(user_id="ann", level=level)
+    return summary.text if summary else ""
+
+
+def remember_and_think(memory: Memory, *texts: str) -> None:
+    for text in texts:
+        memory.remember(text, user_id="ann")
+        memory.think(user_id="ann")
+
+
+def test_a_summary_shows_what_replaced_a_fact_and_not_the_fact() -> None:
+    with open_memory(thinker=Reader()) as memory:
+        remember_and_think(memory, "I live in Oslo", "I like tea", "I live in Rome")
+        assert summary_text(memory) == "User: I like tea; I live in Rome."
+
+
+def test_a_summary_leaves_out_what_is_in_doubt() -> None:
+    with open_memory(thinker=Reader()) as memory:
+        remember_and_think(memory, "I live in Oslo", "I like tea", "I might move")
+        assert "Oslo" not in summary_text(memory)
+        assert "tea" in summary_text(memory)
+
+
+def retract(memory: Memory, thought_id: str) -> None:
+    memory.retract(thought_id, user_id="ann")
+
+
+def correct(memory: Memory, thought_id: str) -> None:
+    memory.correct(thought_id, "My cat is called Tau", user_id="ann")
+
+
+def forget(memory: Memory, thought_id: str) -> None:
+    (thought,) = memory.history(thought_id, user_id="ann")
+    memory.forget(turn_ids=thought.turn_ids, user_id="ann")
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("change", [retract, correct, forget])
+def test_what_no_longer_holds_leaves_the_summaries_at_once(
+    memory: Memory, change: Callable[[Memory, str], None], level: Literal[1, 2]
+) -> None:
+    memory.remember([f"thing{n} is in room{n}, on floor{n}" for n in range(100)], user_id="ann")
+    memory.think(user_id="ann")
+    shown = next(
+        thought for thought in memory.thoughts(user_id="ann")
+        if thought.text.rstrip(",") in summary_text(memory, level)
+    )  # fmt: skip
+    change(memory, shown.id)
+    assert shown.text not in summary_text(memory, 1) + summary_text(memory, 2)
+    memory.think(user_id="ann")
+    assert shown.text not in summary_text(memory, 1) + summary_text(memory, 2)
+    assert summary_text(memory)
+    assert memory.store.pending() == memory.doctor() == []
+
+
+def test_no_older_version_says_what_no_longer_holds() -> None:
+    with open_memory(thinker=Reader()) as memory:
+        remember_and_think(memory, "I live in Oslo", "I like tea", "I live in Rome", "I sing")
+        assert not [version for version in versions(memory, 1) if "Oslo" in version.text]
+
+
+def test_what_is_talked_about_often_is_kept_over_what_is_newer(memory: Memory) -> None:
+    about_biscuit = [f"Biscuit the donkey {does}" for does in ("limps", "kicks", "sleeps")]
+    other = [f"word{n}a word{n}b word{n}c word{n}d word{n}e word{n}f" for n in range(20)]
+    memory.remember([*about_biscuit, *other], user_id="ann")
+    memory.think(user_id="ann")
+    assert "Biscuit" in summary_text(memory)
+
+
+def test_the_summary_of_summaries_shows_what_the_first_one_leaves_out(memory: Memory) -> None:
+    memory.remember([f"thing{n} is in room{n} on floor{n}" for n in range(120)], user_id="ann")
+    memory.think(user_id="ann")
+    shown = [set(summary_text(memory, level).rstrip(".").split("; ")) for level in (1, 2)]
+    assert all(shown)
+    assert not shown[0] & shown[1]
+
+
+def test_thoughts_that_come_after_a_failure_come_into_the_summary() -> None:
+    class Failing(Reader):
+        fails = True
+
+        def think(self, turns: Sequence[Turn], before: Sequence[Turn] = ()) -> list[Claim]:
+            if self.fails:
+                raise ConnectionError("refused")
+            return super().think(turns, before)
+
+    thinker = Failing()
+    with open_memory(thinker=thinker) as memory:
+        memory.remember("Hello. I like tea", user_id="ann")
+        memory.flush()
+        assert summary_text(memory) == "User: Hello."  # a sentence of the turn
+        thinker.fails = False
+        memory.think(user_id="ann", retry=True)
+        assert summary_text(memory) == "User: Hello. I like tea."  # the whole thought
+
+
+@settings(max_examples=60)
+@given(st.lists(TEXT, min_size=1, max_size=12))
+def test_a_summary_is_made_of_whole_thoughts_and_the_same_in_every_memory(
+    texts: list[str],
+) -> None:
+    times = [NOON + timedelta(hours=n) for n in range(len(texts))]
+    turns = [Turn(text=text, said_at=at) for text, at in zip(texts, times, strict=True)]
+    seen = set()
+    for _ in range(2):
+        with open_memory() as memory:
+            memory.remember(turns, user_id="ann")
+            memory.think(user_id="ann")
+            seen.add(summary_text(memory))
+            by_id = {thought.id: thought.text for thought in memory.thoughts(user_id="ann")}
+            current = memory.summary(user_id="ann")
+            assert current is not None
+            assert current.tokens <= MAX_TOKENS
+            for source in current.sources:
+                words_of = " ".join(by_id.get(source, "").split()).rstrip(".!;,:… ")
+                assert words_of in current.text
+    assert len(seen) == 1
 
 
 # ---- the summariser that asks a model

@@ -156,6 +156,25 @@ def holds(
         _print(study.run(data, baseline, whole=whole, curve=curve, seed=seed), seed, json_file)
 
 
+@studies.command()
+def summary(
+    data: Annotated[Path, typer.Argument(help="Folder of dialogues.")] = Path("training/life"),
+    *,
+    tuning: Annotated[
+        bool, typer.Option(help="The tuning dialogues in place of the validation ones.")
+    ] = False,
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """Print how many of the most asked-about facts the Compact Memory holds."""
+    from evals.studies import summary as study
+    from memkit.embedders import MiniLM
+
+    with errors("summary …"):
+        result = study.run(data, MiniLM(), split="tuning" if tuning else "report", seed=seed)
+        _print(result, seed, json_file)
+
+
 def _numbers(option: str, text: str) -> list[int]:
     numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
     if len(numbers) != text.count(",") + 1 or 0 in numbers:

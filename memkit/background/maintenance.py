@@ -9,10 +9,15 @@ from datetime import datetime
 
 from memkit.background.pruning import Forgetting, select_prunable
 from memkit.background.reflection import PostThinking
-from memkit.background.summary import OVERVIEW_EVERY, summarise_next_turns
+from memkit.background.summary import (
+    OVERVIEW_EVERY,
+    SummaryUpdate,
+    summarise_next_turns,
+    summarise_thoughts,
+)
 from memkit.background.worker import Worker, result_or_error
 from memkit.errors import StoreError
-from memkit.protocols import Backend, Summariser, WriteBatch
+from memkit.protocols import Backend, Summariser, ThoughtSummariser, Window, WriteBatch
 from memkit.records import Scope
 
 
@@ -48,6 +53,7 @@ class Maintenance:
         self._turn_counts: dict[str, int] = {}
         self._retrievals: dict[str, dict[str, int]] = {}
         self._retrieval_lock = threading.Lock()
+        self._changed: set[str] = set()  # users with thoughts that their summaries do not know yet
         self._worker = Worker(self._run_due, self._record_failure)
         # stops the worker when a memory is garbage-collected without close()
         self._finalizer = weakref.finalize(self, Worker.stop, self._worker)
@@ -73,13 +79,13 @@ class Maintenance:
         """Do all of a user's waiting work now; return the errors, which `doctor` shows too."""
         if retry:
             self._store.write(scope, WriteBatch(unpark=True))
-        errors: list[Exception | None] = [self._attempt_summaries(scope)]
+        errors: list[Exception | None] = []
         while self._settings.thoughts and not self._is_stopped():
             outcome = self._reflect(scope, patient=False)
             if not outcome:
                 break
             errors.append(outcome if isinstance(outcome, Exception) else None)
-        errors.append(self._resolve_conflicts(scope))
+        errors += [self._resolve_conflicts(scope), self._attempt_summaries(scope)]
         return [error for error in errors if error is not None]
 
     def _attempt_summaries(self, scope: Scope) -> Exception | None:
@@ -100,23 +106,24 @@ class Maintenance:
         So a user with thousands of waiting turns delays nobody else by more than one batch.
         """
         scope = Scope(user_id=user_id)
-        more = False
-        try:
+        more: bool | Exception = False
+        if self._settings.thoughts:
+            more = self._reflect(scope, patient=True)
+            if not more and not self._is_stopped():
+                self._resolve_conflicts(scope)
+                self._recheck_later(scope)
+        if not more and not self._is_stopped():  # a summary shows the thoughts
             more = self._summarise(scope)
-        finally:
-            if self._settings.thoughts and not self._is_stopped():
-                outcome = self._reflect(scope, patient=True)
-                more = more or bool(outcome)
-                if not outcome:
-                    self._resolve_conflicts(scope)
-                    self._recheck_later(scope)
-            if more and not self._is_stopped():
-                self._worker.wake(user_id)
+        if more and not self._is_stopped():
+            self._worker.wake(user_id)
 
     def _reflect(self, scope: Scope, *, patient: bool) -> bool | Exception:
         """Turn the next batch of queued turns into thoughts; False if there is none."""
         with self._thought_lock:
-            return self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
+            outcome = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
+        if outcome is True:
+            self._changed.add(scope.user_id)
+        return outcome
 
     def _resolve_conflicts(self, scope: Scope) -> Exception | None:
         error = self._reflection.resolve_conflicts(scope, self._is_stopped)
@@ -146,7 +153,7 @@ class Maintenance:
     def _summarise_locked(self, scope: Scope) -> bool:
         forgetting = self._settings.forgetting
         interval = forgetting.interval if forgetting else OVERVIEW_EVERY
-        update = summarise_next_turns(
+        update = self._summarise_thoughts(scope) or summarise_next_turns(
             self._store, scope, self._summariser, self._clock(),
             stop_every=interval, overviews=self._settings.overviews,
         )  # fmt: skip
@@ -159,6 +166,29 @@ class Maintenance:
             hide = select_prunable(self._store.chunks(scope), update.through, forgetting)
         self._store.write(scope, WriteBatch(summaries=update.summaries, hide=hide))
         return True
+
+    def _summarise_thoughts(self, scope: Scope) -> SummaryUpdate | None:
+        """Return summaries of what holds, if the summariser makes them and they are outdated."""
+        if not isinstance(self._summariser, ThoughtSummariser) or not self._settings.thoughts:
+            return None
+        current = next(self._store.summaries(scope, 1), None)
+        since = current.through if current else 0
+        waiting = self._store.turns(scope, Window(after=since))
+        through = max((turn.position or 0 for turn in waiting), default=since)
+        if through > since and self._settings.forgetting:  # prune at every multiple
+            interval = self._settings.forgetting.interval
+            through = min(through, (since // interval + 1) * interval)
+        is_changed = scope.user_id in self._changed
+        self._changed.discard(scope.user_id)
+        if through == since and not is_changed:
+            return None
+        summaries = summarise_thoughts(
+            self._store, scope, self._summariser, self._clock(),
+            through=through, overviews=self._settings.overviews,
+        )  # fmt: skip
+        return (
+            SummaryUpdate(summaries=summaries, since=since, through=through) if summaries else None
+        )
 
     # ---- retrievals, which pruning takes into account
 

@@ -1,7 +1,9 @@
 """HEMA's Compact Memory: one running sentence, and a summary of summaries every 100 turns.
 
-A new version is stored only if it is valid. If a summariser fails or returns nothing, the old
-version stays, and the turns wait for the next attempt.
+Without a model both are made of the thoughts that hold. Where nothing is thought yet, and with a
+model, they are made of the previous sentence and the new turns, as in the paper. A new version is
+stored only if it is valid. If a summariser fails or returns nothing, the old version stays, and the
+turns wait for the next attempt.
 """
 
 import re
@@ -10,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from memkit.background.salience import DECAY, select_salient
 from memkit.errors import ModelError
-from memkit.protocols import Counter, Model, Store, Summariser, Window
-from memkit.records import Scope, Summary, Turn
+from memkit.protocols import Counter, Model, Store, Summariser, ThoughtSummariser, Window
+from memkit.records import Scope, Summary, Thought, Turn
 from memkit.text.role_markers import escape_role_markers, speaker_label
 
 MAX_TOKENS = 60  # HEMA, 3.7
@@ -35,6 +38,41 @@ class SummaryUpdate:
     through: int  # number of turns that are summarised now
 
 
+def summarise_thoughts(
+    store: Store,
+    scope: Scope,
+    summariser: ThoughtSummariser,
+    now: datetime,
+    *,
+    through: int,
+    overviews: bool = True,
+) -> tuple[Summary, ...]:
+    """Return summaries of what holds after `through` turns; empty if no thought can be shown.
+
+    From the hundredth turn on there is a summary of summaries: of what the first one leaves out,
+    whatever its age. Its thoughts are a summary's sources: when one of them no longer holds, the
+    store deletes the summary.
+    """
+    thoughts = list(store.thoughts(scope))
+    summaries: list[Summary] = []
+    levels: tuple[Literal[1, 2], ...] = (1, 2) if overviews and through >= OVERVIEW_EVERY else (1,)
+    for level in levels:
+        text, shown = summariser.summarise_thoughts(
+            thoughts, max_tokens=MAX_TOKENS, ageless=level == 2
+        )
+        if not shown:
+            break
+        summaries.append(
+            Summary(
+                id=f"S{level}",  # one version only: older ones may say what no longer holds
+                text=text, level=level, through=through, tokens=summariser.count(text),
+                sources=tuple(thought.id for thought in shown), created_at=now,
+            )
+        )  # fmt: skip
+        thoughts = [thought for thought in thoughts if thought not in shown]
+    return tuple(summaries)
+
+
 def summarise_next_turns(
     store: Store,
     scope: Scope,
@@ -54,6 +92,8 @@ def summarise_next_turns(
     turns = _next_turns(store, scope, since, stop_every)
     if not turns:
         return None
+    if previous and _is_of_thoughts(store, scope, previous):
+        previous = None  # its thoughts no longer hold, or are in doubt
     through = turns[-1].position or 0
     texts = [
         f"{speaker_label(turn.name, turn.role)}: {turn.text[:_MAX_CHARACTERS]}" for turn in turns
@@ -69,6 +109,10 @@ def summarise_next_turns(
         (running.id,), level=2, through=through, now=now,
     )  # fmt: skip
     return SummaryUpdate(summaries=(running, overview), since=since, through=through)
+
+
+def _is_of_thoughts(store: Store, scope: Scope, summary: Summary) -> bool:
+    return bool(store.history(scope, summary.sources[0]))
 
 
 def _next_turns(store: Store, scope: Scope, since: int, stop_every: int) -> list[Turn]:
@@ -116,14 +160,30 @@ def _next_version(
 
 
 class ExtractiveSummariser:
-    """Keeps the most informative clauses of the old sentence and the new turns. Needs no model.
+    """Joins the thoughts that matter most, or clauses where there are none. Needs no model.
 
-    The weight of a clause is its number of names, numbers and long words; it decays with every
-    newer clause. Questions weigh nothing.
+    `memkit.background.salience` chooses the thoughts. The weight of a clause is its number of
+    names, numbers and long words; it decays with every newer clause. Questions weigh nothing.
     """
 
     def __init__(self, count: Counter) -> None:
         self.count = count
+
+    def summarise_thoughts(
+        self, thoughts: Sequence[Thought], *, max_tokens: int, ageless: bool = False
+    ) -> tuple[str, Sequence[Thought]]:
+        """Return a sentence of thoughts, in the order they were said, and these thoughts."""
+        decay = 1.0 if ageless else DECAY
+        selected = select_salient(thoughts, self.count, max_tokens, decay)
+        while selected:
+            in_order = sorted(
+                selected, key=lambda thought: (thought.said_at, thoughts.index(thought))
+            )
+            text = _join_clauses([_clause(thought) for thought in in_order]) + "."
+            if self.count(text) <= max_tokens:
+                return text, in_order
+            selected.pop()  # the speakers' names cost tokens too
+        return "", ()
 
     def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:
         """Return clauses of `previous` and `new` in their order, joined into one sentence."""
@@ -155,6 +215,13 @@ class ExtractiveSummariser:
         while self.count(text) > max_tokens:  # a single word, such as a long link
             text = text[: len(text) * 9 // 10]
         return text
+
+
+def _clause(thought: Thought) -> str:
+    """Return a thought as "Ann: I live in Oslo"."""
+    name = None if thought.said_by == thought.role else thought.said_by
+    words = " ".join(thought.text.split()).rstrip(".!;,:… ")
+    return f"{speaker_label(name, thought.role)}: {words}"
 
 
 def _join_clauses(clauses: Sequence[str]) -> str:

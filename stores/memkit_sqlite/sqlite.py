@@ -47,7 +47,7 @@ from memkit_sqlite.turns import (
 _SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_id
     FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
     FROM summaries WHERE user_id = ? AND level = ? AND through < ?
-    ORDER BY through DESC LIMIT 1"""
+    ORDER BY through DESC, seq DESC LIMIT 1"""
 
 
 _LACKS_LOG = (
@@ -311,6 +311,8 @@ def _write_batch(
         thought_rows.record_failure(db, user_id, batch.reflection)
     ThoughtTransaction(thoughts).write(batch)
     thoughts.grow_index()
+    if batch.reflection or batch.retract or batch.resolved_conflicts:
+        _delete_outdated_summaries(db, user_id)
     if batch.forget:
         _forget_turns(db, user_id, batch.forget)
     if batch.failure or batch.summaries:
@@ -384,22 +386,25 @@ def _insert_chunks(
     )
 
 
+# ?1 is the user; whether {id} is a turn, a summary or a thought that holds
+_HOLDS = """(EXISTS (SELECT 1 FROM turns WHERE user_id = ?1 AND id = {id})
+    OR EXISTS (SELECT 1 FROM summaries WHERE user_id = ?1 AND id = {id})
+    OR EXISTS (SELECT 1 FROM thoughts WHERE user_id = ?1 AND id = {id}
+               AND closed_by IS NULL AND retracted_at IS NULL))"""
+
+
 def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> None:
-    """Store a summary, unless it is stored already or one of its sources was deleted."""
-    exists = (
-        "SELECT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1 AND id = ?2)"
-        " OR EXISTS (SELECT 1 FROM summaries WHERE user_id = ?1 AND id = ?2)"
-    )
-    if not all(db.execute(exists, (user_id, id)).fetchone()[0] for id in summary.sources):
-        return  # deleted while the summary was generated; the next one uses what is left
+    """Store a summary in place of one with its id, unless a source is deleted or does not hold."""
+    holds = "SELECT " + _HOLDS.format(id="?2")
+    if not all(db.execute(holds, (user_id, id)).fetchone()[0] for id in summary.sources):
+        return  # changed while the summary was generated; the next one uses what is left
+    db.execute("DELETE FROM summaries WHERE user_id = ? AND id = ?", (user_id, summary.id))
     row = db.execute(
-        "INSERT OR IGNORE INTO summaries (user_id, id, level, through, tokens, text, created_at)"
+        "INSERT INTO summaries (user_id, id, level, through, tokens, text, created_at)"
         " VALUES (?,?,?,?,?,?,?) RETURNING seq",
         (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
          summary.created_at.isoformat()),
     ).fetchone()  # fmt: skip
-    if row is None:
-        return  # another process was first with this version
     db.executemany(
         "INSERT INTO summary_sources VALUES (?, ?, ?)",
         [(row[0], n, source) for n, source in enumerate(summary.sources)],
@@ -407,6 +412,27 @@ def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> N
     db.execute(
         "UPDATE users SET summarised = max(summarised, ?) WHERE user_id = ?",
         (summary.through, user_id),
+    )
+
+
+def _delete_outdated_summaries(db: sqlite3.Connection, user_id: str) -> None:
+    """Delete a user's summaries, older ones too, if one has a thought that no longer holds."""
+    deleted = db.execute(
+        "DELETE FROM summaries WHERE user_id = ?1 AND EXISTS (SELECT 1 FROM summaries o"
+        " CROSS JOIN summary_sources s ON s.summary_seq = o.seq"
+        f" WHERE o.user_id = ?1 AND NOT {_HOLDS.format(id='s.source_id')})",
+        (user_id,),
+    )
+    if deleted.rowcount > 0:
+        _set_summarised(db, user_id)
+
+
+def _set_summarised(db: sqlite3.Connection, user_id: str) -> None:
+    """Note how many turns the newest summary that is left takes in."""
+    db.execute(
+        "UPDATE users SET summarised = coalesce((SELECT max(through) FROM summaries"
+        " WHERE user_id = ?1 AND level = 1), 0) WHERE user_id = ?1",
+        (user_id,),
     )
 
 
@@ -432,11 +458,7 @@ def _forget_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str])
     db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
     first = min(row["position"] for row in rows)
     db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
-    db.execute(
-        "UPDATE users SET summarised = coalesce((SELECT max(through) FROM summaries"
-        " WHERE user_id = ?1 AND level = 1), 0) WHERE user_id = ?1",
-        (user_id,),
-    )
+    _set_summarised(db, user_id)
     change_layout(db, user_id)
     for table in ("users", "hashes"):
         db.execute(
