@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memkit
-from memkit import MemkitError, Turn
+from memkit import MemkitError, Turn, ingest
 from memkit.errors import (
     InvalidInput,
     InvalidTurn,
