@@ -43,7 +43,7 @@ def _turns(state: QuestionState, evidence: Evidence) -> _Scores:
     if not places:
         return {}
     served = metrics.places(evidence.served, state.gold)
-    scores: _Scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 5, 10, 50)}
+    scores: _Scores = {f"turn recall@{k}": metrics.recall(places, k) for k in (1, 3, 5, 10, 50)}
     for budget, gold in (evidence.gold_in or {}).items():
         scores[f"share in {budget} tokens"] = gold / len(state.gold)
     scores[f"served recall@{SERVED}"] = metrics.recall(served, SERVED)
