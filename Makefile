@@ -66,6 +66,10 @@ train: setup
 	$(BIN)/python -m training.talk training/talk/*.txt
 	$(BIN)/python -m training.train | tee training/log.txt
 
+# the weights of the ranking; LME is LongMemEval-S's file
+rank: setup
+	$(BIN)/python -m training.rank $(if $(LME),--longmemeval $(LME)) | tee training/rank.txt
+
 bench: setup
 	$(BIN)/python -m evals bench
 

@@ -175,7 +175,7 @@ def test_hostile_text_cannot_command_the_terminal(command: str, run: Run) -> Non
     question = ["Rex"] if command in ("recall", "context") else []
     result = run(command, *question, "--user", "ann", *(["-k", "5"] if command == "recall" else []))
     assert result.code == 0
-    assert "Rex" in result.out
+    assert ("owned" if command == "summary" else "Rex") in result.out
     assert not set(result.out) & set("\x1b\x07\x9b\u202e\r")
 
 

@@ -2,9 +2,12 @@
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from memkit.protocols import Embedder, Vectors
 from memkit.thoughts.clauses import clauses
 from memkit.thoughts.network import CLAIM_KINDS, RELATIONS
 from training.talk import Dialogue, MarkedTurn, Stretch
@@ -16,6 +19,8 @@ _OLDER = frozenset("fptg")  # kinds that newer words may change
 _LEAST_SHARE = 0.4  # of a clause that a stretch covers
 _MOST_OLDER = 6  # clauses that are read with a newer turn
 _MOST_FOREIGN = 3  # of them, clauses of other dialogues
+_LONG = 24  # turns
+_NEAR = 12  # unrelated clauses that a turn of such a dialogue is compared with
 # states of minutes or hours: "10 minutes late", "on the train", "starving"
 _MOMENT = re.compile(
     r"\b(?:late|minutes?|mins?|hungry|starving|knackered|sleepy|tonight|right now|brb|"
@@ -122,34 +127,85 @@ def _claim_label(stretch: Stretch | None, turn: MarkedTurn) -> tuple[int, int]:
 
 # ---- pairs
 
+Line = tuple[str, str]  # the number of an older stretch, and its line
+Nearest = Callable[[Sequence[str], Sequence[Line]], list[Line]]  # to lines of a turn, nearest first
+
 
 def pair_examples(
-    dialogue: Dialogue, elsewhere: Sequence[str], rng: random.Random
+    dialogue: Dialogue, elsewhere: Sequence[str], rng: random.Random, nearest: Nearest
 ) -> Iterator[PairExample]:
     """Yield newer turns with older clauses: all that they change, and some that they do not.
 
-    The number of unrelated ones is drawn: a memory may hold one older thought or very many.
+    In a short dialogue the unrelated ones are drawn, their number too. In a long one they are those
+    that memkit would compare: the nearest of what still holds.
     """
-    older: list[tuple[str, str]] = []  # number and line
+    older: list[Line] = []
+    closed: set[str] = set()
     for turn in dialogue.turns:
         marked = _Marked.of(turn)
         if turn.speaker != "A" and marked.spans:
-            changed = {target for stretch in turn.stretches for _, target in stretch.relations}
+            relations = [pair for stretch in turn.stretches for pair in stretch.relations]
+            changed = {target for _, target in relations}
             related = [entry for entry in older if entry[0] in changed]
-            unrelated = [entry for entry in older if entry[0] not in changed]
-            foreign = [("", text) for text in rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))]
-            rng.shuffle(unrelated)
-            unchanged = [*unrelated, *foreign][: rng.randint(0, _MOST_OLDER)]
-            chosen = [*related, *unchanged][: max(_MOST_OLDER, len(related))]
-            rng.shuffle(chosen)
-            if chosen:
-                yield _pair(chosen, turn, dialogue.name(turn), marked)
+            unrelated = [entry for entry in older if entry[0] not in changed | closed]
+            if is_long(dialogue):
+                said = [turn.text[start:end] for start, end in marked.spans]
+                readings = _near_readings(related, nearest(said, unrelated), rng)
+            else:
+                foreign = rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))
+                rng.shuffle(unrelated)
+                unrelated += [("", text) for text in foreign]
+                readings = iter([_drawn_reading(related, unrelated, rng)])
+            for chosen in readings:
+                if chosen:
+                    yield _pair(chosen, turn, dialogue.name(turn), marked)
+            closed |= {target for relation, target in relations if relation in ">x"}
         older += [
             (stretch.number, line(dialogue.name(turn), turn.text[slice(*marked.spans[clause])]))
             for stretch in turn.stretches
             if stretch.kind in _OLDER
             and (clause := marked.clause_of.get(stretch.number)) is not None
         ]
+
+
+def is_long(dialogue: Dialogue) -> bool:
+    """Return whether a dialogue has more older clauses than a turn is compared with."""
+    return len(dialogue.turns) >= _LONG
+
+
+def _drawn_reading(related: list[Line], unrelated: list[Line], rng: random.Random) -> list[Line]:
+    unchanged = unrelated[: rng.randint(0, _MOST_OLDER)]
+    chosen = [*related, *unchanged][: max(_MOST_OLDER, len(related))]
+    rng.shuffle(chosen)
+    return chosen
+
+
+def _near_readings(
+    related: list[Line], nearest: list[Line], rng: random.Random
+) -> Iterator[list[Line]]:
+    """Yield the related lines and the nearest others, in parts that are read at once."""
+    compared = [*related, *nearest[:_NEAR]]
+    rng.shuffle(compared)
+    for first in range(0, len(compared), _MOST_OLDER):
+        yield compared[first : first + _MOST_OLDER]
+
+
+def by_cosine(embedder: Embedder) -> Nearest:
+    """Return the order by the greatest cosine with any line of a turn; vectors are kept."""
+    known: dict[str, Vectors] = {}
+
+    def vectors(texts: Sequence[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, embedder.embed(new) if new else (), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    def nearest(said: Sequence[str], older: Sequence[Line]) -> list[Line]:
+        if not older:
+            return []
+        cosines = vectors([text for _, text in older]) @ vectors(said).T
+        return [older[n] for n in np.argsort(-cosines.max(axis=1), kind="stable")]
+
+    return nearest
 
 
 def _pair(

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from memkit.embedders import MiniLM
 from memkit.thoughts.learned import earlier
 from memkit.thoughts.network import (
     CLAIM_KINDS,
@@ -40,13 +41,26 @@ _RELATION_WEIGHTS = (0.6, 1.0, 1.0, 1.0)  # nine in ten pairs change nothing
 Example = tuple[ClaimExample | PairExample, Packed]
 
 
-def read_examples(seed: int) -> tuple[list[ClaimExample], list[PairExample]]:
-    """Return all training examples, the same for the same seed."""
+def read_examples(seed: int, share: float = 1.0) -> tuple[list[ClaimExample], list[PairExample]]:
+    """Return the training examples of a share of the dialogues; they depend on the seed only.
+
+    Months of talk, of which there are few, are always among them.
+    """
     rng = random.Random(seed)
-    dialogues = [dialogue for path in sorted(TALK.glob("*.txt")) for dialogue in talk.read(path)[0]]
+    dialogues = [
+        dialogue
+        for path in sorted(TALK.glob("*.txt"))
+        for dialogue in talk.read(path)[0]
+        if examples.is_long(dialogue) or rng.random() < share
+    ]
+    nearest = examples.by_cosine(MiniLM())
     statements = [text for dialogue in dialogues for text in examples.statements(dialogue)]
     claims = [e for dialogue in dialogues for e in examples.claim_examples(dialogue)]
-    pairs = [e for dialogue in dialogues for e in examples.pair_examples(dialogue, statements, rng)]
+    pairs = [
+        e
+        for dialogue in dialogues
+        for e in examples.pair_examples(dialogue, statements, rng, nearest)
+    ]
     for dialogue in holds.training_dialogues():
         claims += holds.claim_examples(dialogue)
         pairs += holds.pair_examples(dialogue)
@@ -116,12 +130,12 @@ def batches(packed: Sequence[Example], rng: random.Random) -> list[list[Example]
     return parts
 
 
-def train(epochs: int, seed: int, start: Path | None, rate: float) -> TalkNetwork:
+def train(epochs: int, seed: int, start: Path | None, rate: float, share: float) -> TalkNetwork:
     """Return a trained network; it starts from the adapters in `start`, or from the encoder."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     tokenizer = load_tokenizer()
-    claims, pairs = read_examples(seed)
+    claims, pairs = read_examples(seed, share)
     packed_claims: list[Example] = [
         (e, pack(tokenizer, Reading(earlier(e.before, e.text), e.text, e.spans), pair=False))
         for e in claims
@@ -169,8 +183,11 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rate", type=float, default=1e-4)
     options.add_argument("--start", type=Path, help="Adapters to go on from.")
+    options.add_argument("--share", type=float, default=1.0, help="Of the short dialogues.")
     arguments = options.parse_args()
-    network = train(arguments.epochs, arguments.seed, arguments.start, arguments.rate)
+    network = train(
+        arguments.epochs, arguments.seed, arguments.start, arguments.rate, arguments.share
+    )
     arguments.out.mkdir(parents=True, exist_ok=True)
     save_file(adapters(network, RANK), arguments.out / "thinker.safetensors")
 

@@ -19,7 +19,7 @@ from evals.systems.protocol import PackedContext, ScoredTurn
 from memkit import Summary, Turn, prompt
 from memkit.protocols import Embedder
 from memkit.records import Context, Scope
-from memkit.retrieval import ranker, recall
+from memkit.retrieval import fusion, ranker, recall
 
 OURS = "memkit"
 UNDATED = datetime(2024, 1, 1, tzinfo=UTC)  # the clock, so that turns without a date always get it
@@ -28,12 +28,6 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {  # signals that an ablation leaves o
     "windows": ("dense window", "lexical window"),  # no neighbour counts
     "vectors": ("dense", "dense window", "attention"),
 }
-# weights of the signals until 0.7, which were set by hand
-_BY_HAND: Mapping[str, float] = {
-    "dense": 0.08, "dense window": 0.18, "lexical": 0.45, "lexical window": 0.45,
-    "attention": 0.02, "thought": 0.05, "session": 0.04, "speaker": 0.07, "time": 0.04,
-    "length": 0.07,
-}  # fmt: skip
 NO_THOUGHTS = memkit.Settings(background=False, thoughts=False)
 _WORD = re.compile(r"[^\W_]+")  # letters and digits
 
@@ -164,10 +158,10 @@ def without(part: str) -> ranker.Ranker:
 
 def by_hand() -> ranker.Ranker:
     """Return the ranking of 0.7: weights that were set by hand, the same for every question."""
-    weights = np.array(list(_BY_HAND.values()))
+    weights = np.array(list(fusion.WEIGHTS.values()))
     none = np.zeros(0)
     return ranker.Ranker(
-        signals=tuple(_BY_HAND), features=(), base=np.log(np.expm1(weights)),
+        signals=tuple(fusion.WEIGHTS), features=(), base=np.log(np.expm1(weights)),
         slopes=np.zeros((len(weights), 0)), means=none, spreads=none,
         calibration=ranker.Calibration(lead=18.0, log_rank=0.0, bias=-3.3),
     )  # fmt: skip

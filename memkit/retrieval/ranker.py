@@ -18,6 +18,7 @@ import numpy as np
 
 from memkit.retrieval.windows import Floats
 
+WIDEST = 2.0  # standard deviations from the mean
 FILE = Path(__file__).with_name("ranker.toml")
 
 
@@ -45,7 +46,9 @@ class Ranker:
     def weights(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return the weight of each signal for a question; they are positive and sum to 1."""
         values = np.array([features[name] for name in self.features])
-        raw = np.logaddexp(0, self.base + self.slopes @ ((values - self.means) / self.spreads))
+        # clipped: beyond what was seen in training a slope says nothing
+        standard = np.clip((values - self.means) / self.spreads, -WIDEST, WIDEST)
+        raw = np.logaddexp(0, self.base + self.slopes @ standard)
         return dict(zip(self.signals, (raw / raw.sum()).tolist(), strict=True))
 
 
