@@ -194,7 +194,11 @@ class Snapshot(Protocol):
         """
 
     def postings(self, word: str) -> Integers:
-        """Return the rows that contain `word` or a form of it in text or date, ascending."""
+        """Return the rows that contain `word` or a form of it in text or date, ascending.
+
+        A word may be a code of `memkit.text.codes`: a store indexes the text of a chunk under its
+        `memkit.text.words.search_terms`.
+        """
 
     def vectors(self, rows: Integers) -> Vectors:
         """Return the unit vectors of these rows, shape (n, d)."""

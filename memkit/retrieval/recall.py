@@ -1,8 +1,9 @@
 """Recall: a question in, hits out. Search inside the scope, score by all signals, fuse, cut."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -21,14 +22,26 @@ from memkit.protocols import (
 )
 from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
 from memkit.retrieval import bm25, fusion, ties
+from memkit.retrieval.constraints import Constraints, is_within
 from memkit.retrieval.ranker import bundled_ranker
 from memkit.retrieval.windows import Floats, Windows
 from memkit.text import dates
+from memkit.text.codes import codes
+from memkit.text.questions import (
+    asked_order,
+    asks_for_list,
+    asks_of_machine,
+    main_question,
+    topic_words,
+    with_capitals,
+)
 from memkit.text.words import asks_of_oneself, named, pairs, words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIN_TIME, _MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_NONE = np.empty(0, dtype=np.int64)
 _DEPTH = 50  # rows that each search contributes, at least
+_SHORT_US = 49 * 3600 * 10**6  # a weekend with an hour of summer time, in microseconds
 _THOUGHTS = 10
 _PROMPT_THOUGHTS = 5  # thoughts in a prompt, as in TiM
 
@@ -90,14 +103,14 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     fact ranks above the fact it replaced.
     """
     _check(query)
-    least = fusion.AUTO if query.min_relevance == "auto" else query.min_relevance
+    query = replace(query, text=main_question(query.text))
     vector = embed_checked(embedder, [query.text], queries=True)[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
     with store.snapshot(scope, query.until) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
         ranking = _rank(snapshot, vector, query, thoughts)
-        relevant = int((ranking.relevance >= least).sum())  # these come first
+        relevant = int((ranking.relevance >= _least(query, ranking)).sum())  # these come first
         matches = snapshot.chunks(ranking.rows[: min(relevant, query.k + len(query.without))])
     chunk_hits = [
         (match.chunk_id, _hit(match, float(ranking.relevance[n]), ranking.explain(n)))
@@ -108,6 +121,14 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
         chunk_hits=chunk_hits[: query.k],
         recalled_thoughts=fusion.current_thoughts(thoughts, without=query.without),
     )
+
+
+def _least(query: RecallQuery, ranking: "_Ranking") -> float:
+    """Return the least relevance of a hit; if one of a list is relevant, less does for the rest."""
+    if query.min_relevance != "auto":
+        return query.min_relevance
+    is_list = asks_for_list(query.text) and ranking.relevance.max(initial=0) >= fusion.AUTO
+    return fusion.AUTO_IN_LIST if is_list else fusion.AUTO
 
 
 def _check(query: RecallQuery) -> None:
@@ -145,6 +166,7 @@ class Candidates:
     rows: Integers
     texts: Integers  # numbers of their texts: equal for equal texts
     signals: dict[str, Floats]
+    constraints: Constraints
 
 
 def find_candidates(
@@ -155,10 +177,14 @@ def find_candidates(
     windows = Windows(timeline)
     postings = _postings(snapshot, query.text)
     lexical = bm25.score(timeline, windows, postings)
+    times = _read_times(query, timeline, windows, postings)
+    constraints = _read_constraints(query, timeline, times, postings)
     least_turns = query.k + len(query.without)
-    rows = np.union1d(
-        _candidates(snapshot, windows, lexical, vector, least_turns), fusion.current_rows(thoughts)
-    )
+    rows = reduce(np.union1d, (
+        _candidates(snapshot, windows, lexical, vector, least_turns),
+        constraints.candidates(timeline, lexical.window, max(_DEPTH, least_turns)),
+        fusion.current_rows(thoughts),
+    ))  # fmt: skip
     vectors = snapshot.vectors(rows)
     cosines = (vectors @ vector).astype(float)
     speakers = _named_people(timeline, query.text)
@@ -176,13 +202,14 @@ def find_candidates(
         "speaker": _is_by(timeline, rows, speakers),
         "person": by_person,
         "latest": fusion.latest_scores(vectors, timeline.said_us[rows], by_person),
-        "time": fusion.time_scores(
-            timeline.said_us[rows], _time_spans(query, timeline, windows, postings)
-        ),
+        "time": fusion.time_scores(timeline.said_us[rows], times.spans + times.by_event),
         "length": fusion.length_scores(timeline.tokens[rows]),
     }
+    if asks_for_list(query.text):  # the talk around one of many says nothing about the others
+        signals |= {"dense window": cosines, "lexical window": np.zeros(len(rows))}
     own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
-    return Candidates(rows=rows, texts=ties.group_texts(vectors, *own), signals=signals)
+    texts = ties.group_texts(vectors, *own)
+    return Candidates(rows=rows, texts=texts, signals=signals, constraints=constraints)
 
 
 def _rank(
@@ -198,7 +225,9 @@ def _rank(
     scores = sum(weighted.values(), np.zeros(len(rows))).round(6)
     age = -timeline.turns[rows], -timeline.said_us[rows], -weighted["time"]
     scores = ties.newest_first(scores - weighted["time"], candidates.texts, age) + weighted["time"]
-    scores = scores.round(6)
+    arranged = candidates.constraints.arrange(scores.round(6), timeline, rows)
+    weighted["time"] += np.maximum(arranged - scores, 0)
+    scores = arranged.round(6)
     weighted["thought"] += (boost := fusion.supersession_boost(thoughts, rows, scores))
     scores += boost
     best = _best_of_each_turn(timeline, rows, scores)
@@ -225,9 +254,22 @@ def _machines(timeline: Timeline) -> list[int]:
 
 
 def _postings(snapshot: Snapshot, text: str) -> dict[str, Integers]:
-    postings = {word: snapshot.postings(word) for word in words(text)}
-    # text without spaces is searched by pairs of characters; most pairs without rows are no words
-    return {word: rows for word, rows in postings.items() if len(rows) or not pairs(word)}
+    by_code = {code: rows for code in codes(text) if len(rows := snapshot.postings(code))}
+    by_word = {word: snapshot.postings(word) for word in words(text)}
+    return by_code | {
+        word: rows for word, rows in by_word.items() if len(rows) or not _is_optional(word, by_code)
+    }
+
+
+def _is_optional(word: str, codes_found: Collection[str]) -> bool:
+    """Return whether a word without rows does not count as missing.
+
+    Text without spaces is searched by pairs of characters, of which most are no words. And a code
+    that was found with other marks is not missed in pieces.
+    """
+    has_digit = any(character.isdigit() for character in word)
+    in_code = has_digit or any(word in code for code in codes_found)
+    return bool(pairs(word)) or bool(codes_found and in_code)
 
 
 def _candidates(
@@ -262,29 +304,76 @@ def _top(scores: Floats, timeline: Timeline, k: int) -> Integers:
 _Span = tuple[int | None, int | None]  # microseconds since 1970; None is open
 
 
-def _time_spans(
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The times that a question names, and its text without them."""
+
+    spans: list[_Span]
+    by_event: list[_Span]  # "before the trip"
+    events: list[int]  # rows about these events
+    other_text: str
+
+
+def _read_times(
     query: RecallQuery, timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
-) -> list[_Span]:
-    """Return the time spans that a question names."""
+) -> _Times:
+    text = with_capitals(query.text)
+    times = _Times([], [], [], text)
     if not len(timeline):
-        return []
-    last_said = timedelta(microseconds=int(timeline.said_us.max()))
-    # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
-    last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
-    now = query.until or query.asked_at or last_time
-    spans = [
-        (_microseconds(span.since), _microseconds(span.until))
-        for span in dates.spans(query.text, now)
-    ]
-    for preposition, event in dates.events(query.text, now):
+        return times
+    now = _asked_at(query, timeline)
+    for span in dates.spans(text, now):
+        times.spans.append((_microseconds(span.since), _microseconds(span.until)))
+        text = text[: span.start] + " " * (span.end - span.start) + text[span.end :]
+    for preposition, event in dates.events(times.other_text, now):
         event_postings = {word: postings[word] for word in words(event) if word in postings}
         scores = bm25.score(timeline, windows, event_postings).chunk
         if scores.any():
-            time = int(timeline.said_us[scores.argmax()])
+            row = int(scores.argmax())
+            time = int(timeline.said_us[row])
             since = None if preposition in ("before", "until") else time
             until = None if preposition in ("after", "since") else time
-            spans.append((since, until))
-    return spans
+            times.by_event.append((since, until))
+            times.events.append(row)
+    return replace(times, other_text=text)
+
+
+def _asked_at(query: RecallQuery, timeline: Timeline) -> datetime:
+    """Return when the question is asked, or the time of the last turn."""
+    last_said = timedelta(microseconds=int(timeline.said_us.max(initial=0)))
+    # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
+    last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
+    return query.until or query.asked_at or last_time
+
+
+def _read_constraints(
+    query: RecallQuery, timeline: Timeline, times: _Times, postings: Mapping[str, Integers]
+) -> Constraints:
+    """Return the time, the order and the exact things that a question asks for."""
+    order, people = asked_order(times.other_text), _named_people(timeline, times.other_text)
+    names = {word for person in people for word in words(timeline.names[person])}
+    said_by = None
+    if (times.spans or order) and not topic_words(times.other_text) - names:
+        machines = np.isin(timeline.speakers, _machines(timeline))
+        said_by = machines if asks_of_machine(times.other_text) else ~machines
+        if people:
+            said_by = np.isin(timeline.speakers, people)
+    spans = times.spans if said_by is not None else list(filter(_is_short, times.spans))
+    found = [postings[code] for code in codes(query.text) if code in postings]
+    return Constraints(
+        in_time=is_within(timeline.said_us, spans),
+        by_event=is_within(timeline.said_us, times.by_event),
+        events=np.array(times.events, dtype=np.int64),
+        order=order,
+        said_by=said_by,
+        codes=np.bincount(np.concatenate([_NONE, *found]), minlength=len(timeline)),
+    )
+
+
+def _is_short(span: _Span) -> bool:
+    """Return whether a span is at most a weekend: people talk of longer ones later."""
+    since, until = span
+    return since is not None and until is not None and until - since <= _SHORT_US
 
 
 def _microseconds(time: datetime | None) -> int | None:

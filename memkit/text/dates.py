@@ -35,10 +35,11 @@ class Span:
     end: int
 
 
-# "before the trip to Rome", "during my exams"
+# "before the trip to Rome", "during my exams", "after I got promoted", "since moving to Lyon"
 _EVENT = re.compile(
     r"\b(before|after|since|until|during)[ \t]{1,9}"
-    r"((?:the|an?|my|our|your|his|her|their)[ \t]{1,9}[^,.;:?!\n]{1,60})",
+    r"((?:(?:the|an?|my|our|your|his|her|their|i|we|you|he|she|they)\b|[a-z]{2,}ing\b)"
+    r"[^,.;:?!\n]{1,60})",
     re.IGNORECASE,
 )
 
@@ -205,6 +206,8 @@ _HOURS = {  # hours from midnight at the start of today
     "the day before yesterday": (-48, -24), "yesterday": (-24, 0), "last night": (-6, 6),
     "today": (0, 24), "this morning": (0, 12), "this afternoon": (12, 18),
     "this evening": (18, 24), "tonight": (18, 30), "tomorrow": (24, 48),
+    "yesterday morning": (-24, -12), "yesterday afternoon": (-12, -6),
+    "yesterday evening": (-6, 0), "earlier today": (0, 24),
     "the day after tomorrow": (48, 72),
 }  # fmt: skip
 
@@ -380,7 +383,7 @@ _FORMS = [  # pattern, resolver, kind; each with an example that it matches
     (_compiled(pattern), resolve, kind)
     for pattern, resolve, kind in [
         # "yesterday", "this morning"
-        (f"(?i:(?P<day>{'|'.join(_HOURS)}))", _hours, "relative"),
+        (f"(?i:(?P<day>{'|'.join(sorted(_HOURS, key=len, reverse=True))}))", _hours, "relative"),
         # "the last two weeks", "past few days"
         (f"(?i:(?:the |this )?(?:last|past) {_COUNT} {_UNIT}s?){_WHOLE}", _rolling, "relative"),
         # "the past month"
@@ -400,6 +403,8 @@ _FORMS = [  # pattern, resolver, kind; each with an example that it matches
         # "18/05/2023" and "05/18/2023", where only one order is a date
         (r"(?P<day>1[3-9]|2\d|3[01])/(?P<month>0?\d|1[0-2])/(?P<year>\d{4})", _date, "date"),
         (r"(?P<month>0?\d|1[0-2])/(?P<day>1[3-9]|2\d|3[01])/(?P<year>\d{4})", _date, "date"),
+        # "18.5.2023"
+        (r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})", _date, "date"),
         # "at Christmas", "over the weekend"
         (f"(?i:(?:at|over) (?:the (?=weekend))?(?P<name>weekend|christmas)){_WHOLE}",
          _recurring, "date"),

@@ -14,6 +14,8 @@ from itertools import groupby
 
 import regex as re
 
+from memkit.text.codes import codes
+
 # ---- tables
 
 
@@ -92,14 +94,23 @@ def pairs(text: str) -> list[str]:
     return [run[n : n + 2] for run in _UNSPACED_RUN.findall(text) for n in range(len(run))]
 
 
-def search_terms(text: str) -> list[str]:
-    """Return the terms under which a text is found: its words, and pairs of characters.
+def word_terms(text: str) -> list[str]:
+    """Return all words of a text as they are searched for, and pairs of characters.
 
-    >>> search_terms("Łódź, हिन्दी and 東京")
+    >>> word_terms("Łódź, हिन्दी and 東京")
     ['lodz', 'हिन्दी', 'and', '東京', '京']
     """
     runs = _SEARCH_WORD.findall(unicodedata.normalize("NFC", text))
     return [term for run in runs for term in pairs(run) or _folded(run)]
+
+
+def search_terms(text: str) -> list[str]:
+    """Return the terms under which a text is found: its words, and then its codes.
+
+    >>> search_terms("Order 48-22")
+    ['order', '48', '22', '48x2dx22', '4822']
+    """
+    return [*word_terms(text), *codes(text)]
 
 
 def words(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from memkit.errors import NewerSchema, NotAMemory
+from memkit.text.codes import codes
 from memkit_sqlite.turns import indexed_words
 
 APPLICATION_ID = 0x6D656D6B  # "memk": distinguishes a memory from other SQLite files
@@ -64,6 +65,19 @@ def _words(db: Database) -> None:
         date = " ".join(said.split()[:3])  # "1 May 2024", before other terms
         db.execute("UPDATE chunks SET said = ? WHERE seq = ?", (indexed_words(text, date), seq))
     _execute(db, "words")
+
+
+@migrations(name="0007_codes")
+def _codes(db: Database) -> None:
+    for (seq,) in db.execute("SELECT seq FROM chunks").fetchall():
+        chunk = "SELECT text, words FROM chunks WHERE seq = ?"
+        text, words = db.execute(chunk, (seq,)).fetchone()
+        if codes(text):
+            date = " ".join(words.split()[:3])  # "1 may 2024", before other terms
+            db.execute(
+                "UPDATE chunks SET words = ? WHERE seq = ?", (indexed_words(text, date), seq)
+            )
+    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:

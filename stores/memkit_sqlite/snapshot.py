@@ -11,7 +11,7 @@ from memkit.errors import StoreClosed
 from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
 from memkit.retrieval.ties import best_first
-from memkit.text.words import pairs, search_terms
+from memkit.text.words import pairs, word_terms
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -166,7 +166,7 @@ class SQLiteSnapshot:
 
 
 def _phrase(word: str) -> str:
-    """Return `word` as an FTS5 string of its search terms, which have no quotes.
+    """Return `word` as an FTS5 string of its terms, which have no quotes.
 
     Scripts without spaces are indexed as pairs of characters: "東京都" becomes "東京 京都", and a
     single character matches as the prefix of a pair.
@@ -174,4 +174,4 @@ def _phrase(word: str) -> str:
     split = pairs(word)
     if split and len(split) == len(word):
         return f'"{" ".join(split[:-1] or split)}"' + (" *" if len(word) == 1 else "")
-    return f'"{" ".join(search_terms(word))}"'
+    return f'"{" ".join(word_terms(word))}"'
