@@ -228,8 +228,8 @@ def test_what_somebody_named_said_comes_before_the_same_said_by_another(
 ) -> None:
     blind.remember(
         [
-            Turn(text="Bob likes tea", name="Ann", session_id="1"),
-            Turn(text="Ann likes tea", name="Bob", session_id="2", said_at=NOON + timedelta(1)),
+            Turn(text="I like tea", name="Ann", session_id="1"),
+            Turn(text="I like tea", name="Bob", session_id="2", said_at=NOON + timedelta(1)),
         ],
         user_id="u",
     )
