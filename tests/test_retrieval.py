@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import BlindEmbedder
 from made_up import SAID
 
 from evals.data.haystack import Query
@@ -170,8 +169,9 @@ def test_preparing_tells_how_far_it_is_and_embeds_in_batches(tmp_path: Path) -> 
     assert inner.calls == 2
 
 
-def test_memkits_own_threshold_is_a_rule_of_its_own() -> None:
-    made = Memkit(BlindEmbedder())
+@pytest.mark.slow
+def test_memkits_own_threshold_is_a_rule_of_its_own(minilm: Any) -> None:
+    made = Memkit(minilm)
     made.remember(turns(*SAID))
     refused = [made.refuses(asked(text)) for text in (SAID[0], "quantum chromodynamics")]
     made.close()

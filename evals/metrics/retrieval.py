@@ -15,7 +15,7 @@ Places = Sequence[int | None]  # one per gold item
 
 DEPTH = 200  # turns of a full ranking, so that it holds enough sessions; MRR is cut here
 SERVED = 10  # turns of a user's call
-BUDGETS = (500, 1000, 3500)  # tokens
+BUDGETS = (300, 500, 1000, 3500)  # tokens
 
 
 def places(ranking: Iterable[str], gold: Iterable[str]) -> tuple[int | None, ...]:
