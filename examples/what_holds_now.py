@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import memkit
 
 STATEMENTS = [
-    (datetime(2025, 3, 1, tzinfo=UTC), "I live in Oslo, by the harbour."),
+    (datetime(2025, 3, 1, tzinfo=UTC), "I live in Oslo."),
     (datetime(2025, 9, 20, tzinfo=UTC), "I moved to Bergen last Friday!"),
     (datetime(2026, 2, 3, tzinfo=UTC), "My sister Mia is a nurse."),
 ]
