@@ -21,7 +21,8 @@ def test_a_ranking_is_scored_by_the_places_of_its_gold() -> None:
     ideal = 1 + 1 / log2(3)
     assert found == pytest.approx(
         {
-            "turn recall@1": 0.5, "turn recall@3": 0.5, "turn recall@5": 0.5, "turn recall@10": 0.5, "turn recall@50": 1,
+            "turn recall@1": 0.5, "turn recall@3": 0.5, "turn recall@5": 0.5, "turn recall@10": 0.5,
+            "turn recall@50": 1,
             "served recall@10": 0.5, "any@1": 1, "any@5": 1, "any@10": 1, "MRR": 1,
             "NDCG@10": 1 / ideal, "P@5": 0.2,
             "AUPRC": (1 / 1 + 2 / 12) / 2, "share in budget": 0, "evidence F1": 0,

@@ -149,8 +149,8 @@ def pair_examples(
             related = [entry for entry in older if entry[0] in changed]
             unrelated = [entry for entry in older if entry[0] not in changed | closed]
             if is_long(dialogue):
-                said = [turn.text[start:end] for start, end in marked.spans]
-                readings = _near_readings(related, nearest(said, unrelated), rng)
+                spoken = [turn.text[start:end] for start, end in marked.spans]
+                readings = _near_readings(related, nearest(spoken, unrelated), rng)
             else:
                 foreign = rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))
                 rng.shuffle(unrelated)
@@ -192,17 +192,17 @@ def _near_readings(
 
 def by_cosine(embedder: Embedder) -> Nearest:
     """Return the order by the greatest cosine with any line of a turn; vectors are kept."""
-    known: dict[str, Vectors] = {}
+    vector_of: dict[str, Vectors] = {}
 
     def vectors(texts: Sequence[str]) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, embedder.embed(new) if new else (), strict=True))
-        return np.stack([known[text] for text in texts])
+        new = [text for text in dict.fromkeys(texts) if text not in vector_of]
+        vector_of.update(zip(new, embedder.embed(new) if new else (), strict=True))
+        return np.stack([vector_of[text] for text in texts])
 
-    def nearest(said: Sequence[str], older: Sequence[Line]) -> list[Line]:
+    def nearest(spoken: Sequence[str], older: Sequence[Line]) -> list[Line]:
         if not older:
             return []
-        cosines = vectors([text for _, text in older]) @ vectors(said).T
+        cosines = vectors([text for _, text in older]) @ vectors(spoken).T
         return [older[n] for n in np.argsort(-cosines.max(axis=1), kind="stable")]
 
     return nearest

@@ -80,12 +80,17 @@ def read_examples(
 def _keywords(haystack: Haystack, question: Question) -> str:
     """Return one or two words that only a turn of the evidence has, as a person searches for it."""
     evidence = question.gold.turns if question.answerable else ()
-    found = [_words(turn.text) for turn in haystack.turns if turn.id in evidence[:1]]
-    others = {
+    common = {
         word for turn in haystack.turns if turn.id not in evidence for word in _words(turn.text)
     }
-    own = [word for word in found[0] if word not in others] if found else []
-    return " ".join(own[: 1 + len(own) % 2])
+    unique = [
+        word
+        for turn in haystack.turns
+        if turn.id in evidence[:1]
+        for word in _words(turn.text)
+        if word not in common
+    ]
+    return " ".join(unique[: 1 + len(unique) % 2])
 
 
 def _words(text: str) -> list[str]:
@@ -128,8 +133,8 @@ class Weights(nn.Module):
 def question_loss(weights: Tensor, example: Example) -> Tensor:
     """Return how far evidence is from the top: each evidence row against all other rows."""
     scores = _SHARPNESS * (example.table @ weights)
-    others = torch.logsumexp(scores[~example.right], 0)
-    loss = -functional.logsigmoid(scores[example.right] - others).mean()
+    highest_wrong = torch.logsumexp(scores[~example.right], 0)
+    loss = -functional.logsigmoid(scores[example.right] - highest_wrong).mean()
     if example.stale.any():
         lead = scores[example.right].max() - scores[example.stale].max()
         loss = loss + _STALE * functional.softplus(-lead)
@@ -215,15 +220,15 @@ def _few_turns(example: Example, rng: random.Random) -> Example:
     right = sorted(
         {turn for turn, is_right in zip(example.turns, example.right, strict=True) if is_right}
     )
-    others = [turn for turn in turns if turn not in right]
-    chosen = rng.sample(others, min(_FEW, len(others)))
+    wrong = [turn for turn in turns if turn not in right]
+    chosen = rng.sample(wrong, min(_FEW, len(wrong)))
     if right and (not chosen or rng.random() < 0.5):
         chosen[:1] = right[:1]
     is_chosen = np.isin(example.turns, chosen)
     return replace(
         example, table=example.table[is_chosen], right=example.right[is_chosen],
         stale=example.stale[is_chosen],
-        turns=[turn for turn, kept in zip(example.turns, is_chosen, strict=True) if kept],
+        turns=[turn for turn in example.turns if turn in chosen],
     )  # fmt: skip
 
 
