@@ -139,22 +139,25 @@ ALIKE = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
 DAYS = np.array([1, 2, 3])
 
 
+def latest(*speakers: float, vectors: Floats = ALIKE, days: Integers = DAYS) -> Floats:
+    return fusion.latest_scores(vectors, vectors[:, 0], days, floats(*speakers))
+
+
 def test_what_is_said_later_in_like_words_counts_less_the_more_alike_they_are() -> None:
-    scores = fusion.latest_scores(ALIKE, DAYS, floats(1, 1, 1))
-    assert scores == pytest.approx([0.2, 0.04, 1])
+    assert latest(1, 1, 1) == pytest.approx([0.2, 0.04, 1])
 
 
 def test_what_an_assistant_says_does_not_outdate_what_a_person_said() -> None:
-    assert fusion.latest_scores(ALIKE, DAYS, floats(1, 1, 0)) == pytest.approx([0.2, 1, 1])
+    assert latest(1, 1, 0) == pytest.approx([0.2, 1, 1])
 
 
 def test_an_equal_text_outdates_nothing() -> None:
-    assert fusion.latest_scores(ALIKE[[0, 0]], DAYS[:2], floats(1, 1)).tolist() == [1, 1]
+    assert latest(1, 1, vectors=ALIKE[[0, 0]], days=DAYS[:2]).tolist() == [1, 1]
 
 
 def test_what_was_said_at_the_same_time_outdates_nothing() -> None:
-    assert fusion.latest_scores(ALIKE, np.zeros(3), floats(1, 1, 1)).tolist() == [1, 1, 1]
-    assert fusion.latest_scores(ALIKE[:0], DAYS[:0], floats()).shape == (0,)
+    assert latest(1, 1, 1, days=np.zeros(3, dtype=np.int64)).tolist() == [1, 1, 1]
+    assert latest(vectors=ALIKE[:0], days=DAYS[:0]).shape == (0,)
 
 
 # ---- relevance

@@ -42,6 +42,7 @@ _DOUBT = 0.5  # factor where the question's words were said by somebody it does 
 AUTO = 0.18  # relevance below which min_relevance="auto" drops a hit
 AUTO_IN_LIST = 0.05  # the same for other hits of a question that has many answers
 RELATED = 0.3  # cosine below which "auto" drops a thought
+_LATER = 100  # rows that may say something again
 ATTENDED = 8  # attention chunks that are opened
 _WEEK_US = 7 * 86_400 * 10**6
 _TEMPERATURE = 0.1  # of both attention softmaxes, which run on cosines
@@ -101,17 +102,21 @@ def length_scores(tokens: Integers) -> Floats:
     return np.minimum(np.log2(tokens + 1) / 8, 1.0)
 
 
-def latest_scores(vectors: Vectors, said_us: Integers, by_person: Floats) -> Floats:
+def latest_scores(
+    vectors: Vectors, cosines: Floats, said_us: Integers, by_person: Floats
+) -> Floats:
     """Return how far each of m rows is from what is said later, from 0 to 1, shape (m,).
 
     That is 1 less its greatest cosine with a later row, by a person if it is by a person: what was
     said once more in other words may have changed. An equal text changes nothing, so it does not
-    count. `vectors` has the shape (m, d).
+    count. Only the rows nearest to the question, by their `cosines`, can be the later ones.
+    `vectors` has the shape (m, d).
     """
-    cosines = vectors @ vectors.T
-    later = said_us[None, :] > said_us[:, None]
-    counts = later & (by_person[None, :] == by_person[:, None]) & (cosines < 1 - EQUAL)
-    return np.asarray(1 - np.where(counts, cosines, 0).max(axis=1, initial=0), dtype=float)
+    near = np.argsort(-cosines, kind="stable")[:_LATER]
+    likeness = vectors @ vectors[near].T
+    later = said_us[near] > said_us[:, None]
+    counts = later & (by_person[near] == by_person[:, None]) & (likeness < 1 - EQUAL)
+    return np.asarray(1 - np.where(counts, likeness, 0).max(axis=1, initial=0), dtype=float)
 
 
 def thought_scores(thoughts: Sequence[RecalledThought], rows: Integers) -> Floats:

@@ -201,7 +201,7 @@ def find_candidates(
         "session": lexical.session[rows],
         "speaker": _is_by(timeline, rows, speakers),
         "person": by_person,
-        "latest": fusion.latest_scores(vectors, timeline.said_us[rows], by_person),
+        "latest": fusion.latest_scores(vectors, cosines, timeline.said_us[rows], by_person),
         "time": fusion.time_scores(timeline.said_us[rows], times.spans + times.by_event),
         "length": fusion.length_scores(timeline.tokens[rows]),
     }
