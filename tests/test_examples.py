@@ -28,8 +28,8 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^  \d\.\d\d  session monday, User: My car is on level three",
     ],
     "forget": [
-        r"^would go: turns 1, chunks 1, thoughts 1, summaries 2$",
-        r"^gone: turns 1, chunks 1, thoughts 1, summaries 2$",
+        r"^would go: turns 1, chunks 1, thoughts 1, summaries 1$",
+        r"^gone: turns 1, chunks 1, thoughts 1, summaries 1$",
         r"^turns: \['My sister Mia is a nurse\.'\]$",
         r"^thoughts: \['My sister Mia is a nurse\.'\]$",
         r"^summary: User: My sister Mia is a nurse\.$",
