@@ -28,7 +28,7 @@ ANSWERS = (
 _MACHINE_NAMES = frozenset(("assistant", "ai", "bot", "chatbot", "chatgpt", "system", "model"))
 _BELIEVED: tuple[ClaimKind, ...] = ("fact", "plan", "state")  # columns 1 to 3 of a clause
 _QUOTED = 5  # the column
-_CARRIED = 0.8  # share of the most quoted clause's probability that the others of a turn have
+_CARRIED = 0.5  # share of the most quoted clause's probability that the others of a turn have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
