@@ -1,7 +1,7 @@
 """Storing turns against only embedding them: what memkit adds to the model's own time.
 
-The baseline is the bundled MiniLM alone, on the same texts in the same batches. memkit puts
-a speaker's name in front of a turn that has one; a second baseline embeds exactly that.
+The baseline is the bundled MiniLM alone, on the same texts in the same batches. A long
+turn is cut into chunks; a second baseline embeds exactly these.
 """
 
 import random

@@ -99,8 +99,8 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     """Return what is most relevant inside the scope, best first, one hit per turn.
 
     Three searches find candidates: nearest vectors, BM25 over the question's words, and nearest
-    thoughts. All signals score these and their neighbours. Age only breaks ties, but a current
-    fact ranks above the fact it replaced.
+    thoughts. All signals score these and their neighbours. Age decides only between turns that are
+    alike, but a current fact ranks above the fact it replaced.
     """
     _check(query)
     query = replace(query, text=main_question(query.text))
