@@ -63,7 +63,7 @@ docs: setup
 
 # the default thinker's network; about half an hour on two cores that know bfloat16
 train: setup
-	$(BIN)/python -m training.talk training/talk/*.txt
+	$(BIN)/python -m evals.data.talk training/talk/*.txt
 	$(BIN)/python -m training.train | tee training/log.txt
 
 # the weights of the ranking; LME is LongMemEval-S's file

@@ -89,11 +89,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThoughtPair:
-    """An older thought, a newer one, and the turn that says the newer one."""
+    """An older thought, a newer one, and the turns that say them."""
 
     older: Thought
     newer: Thought
-    turn: Turn
+    older_turn: Turn  # the first that says it
+    turn: Turn  # that says the newer one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """How the default thinker asks its network about thoughts: each pair gets its own answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -30,7 +31,7 @@ class Matching(TalkReader):
         for row, older in enumerate(reading.earlier):
             for column, (start, end) in enumerate(reading.spans):
                 clause = reading.text[start:end]
-                same = older.split()[-1] == clause.split()[-1]
+                same = older.text[slice(*older.span)].split()[-1] == clause.split()[-1]
                 table[row, column, 2 if same else 0] = 1
         return table
 
@@ -41,6 +42,11 @@ def thought(number: int, turn_id: str, source: Source | None = None) -> Thought:
         sources=(source or Source(turn_id=turn_id, start=0, end=5),), said_by="user", role="user",
         said_at=NOON, repeated_at=NOON, valid_from=NOON, recorded_at=NOON,
     )  # fmt: skip
+
+
+def pair_of(old: Thought, new: Thought, turn: Turn) -> ThoughtPair:
+    older_turn = Turn(text=old.text, id=old.turn_ids[0], said_at=NOON)
+    return ThoughtPair(older=old, newer=new, older_turn=older_turn, turn=turn)
 
 
 def turn_with(numbers: Sequence[int], id: str) -> tuple[Turn, list[Thought]]:
@@ -64,7 +70,7 @@ def test_every_pair_gets_the_answer_on_its_own_two_thoughts(
 ) -> None:
     stored = [thought(number, f"before{number}") for number in older]
     pairs = [
-        ThoughtPair(older=old, newer=new, turn=turn)
+        pair_of(old, new, turn)
         for n, numbers in enumerate(turns)
         for turn, newer in [turn_with(numbers, f"turn{n}")]
         for new in newer
@@ -79,7 +85,22 @@ def test_a_turn_is_read_once_with_six_older_thoughts() -> None:
     reader = Matching()
     turn, newer = turn_with([1, 2], "turn")
     stored = [thought(number, f"before{number}") for number in range(13)]
-    pairs = [ThoughtPair(older=old, newer=new, turn=turn) for new in newer for old in stored]
+    pairs = [pair_of(old, new, turn) for new in newer for old in stored]
     LearnedThinker(reader=reader).compare(pairs)
     assert [len(reading.earlier) for reading in reader.readings] == [6, 6, 1]
     assert all(len(reading.text) <= MOST_TURN + len("user: ") for reading in reader.readings)
+
+
+def test_an_older_thought_is_read_in_the_words_around_it() -> None:
+    reader = Matching()
+    text = "The plumber came about the boiler. Done by Friday. He wants 80 for it."
+    start = text.index("Done")
+    source = Source(turn_id="before", start=start, end=start + len("Done by Friday."))
+    old = replace(thought(1, "before"), text="Done by Friday (2026-03-06).", sources=(source,))
+    turn, (new,) = turn_with([2], "turn")
+    before = Turn(text=text, id="before", said_at=NOON)
+    pair = ThoughtPair(older=old, newer=new, older_turn=before, turn=turn)
+    LearnedThinker(reader=reader).compare([pair])
+    (excerpt,) = reader.readings[0].earlier
+    assert excerpt.text == f"user: {text}"
+    assert excerpt.text[slice(*excerpt.span)] == "Done by Friday."

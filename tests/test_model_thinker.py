@@ -373,7 +373,8 @@ def make_thought(text: str, name: str = "Ann", role: Role = "user", n: int = 0) 
 def make_pair(older: str, newer: str, **fields: Any) -> ThoughtPair:
     thought = make_thought(newer, n=1, **fields)
     turn = Turn(text=newer, id=thought.id, name=thought.said_by, role=thought.role)
-    return ThoughtPair(older=make_thought(older), newer=thought, turn=turn)
+    said = Turn(text=older, id=f"Ann-{older}", name="Ann", role="user")
+    return ThoughtPair(older=make_thought(older), newer=thought, older_turn=said, turn=turn)
 
 
 MOVED_ON = [make_pair("I live in Oslo.", f"I moved to city {n}.") for n in range(6)]

@@ -4,13 +4,16 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from memkit.protocols import Embedder, Vectors
 from memkit.thoughts.clauses import clauses
+from memkit.thoughts.learned import answered_question
 from memkit.thoughts.network import CLAIM_KINDS, RELATIONS
-from training.talk import Dialogue, MarkedTurn, Stretch
+from memkit.thoughts.reader import Excerpt, in_context, opening
+from evals.data.talk import Dialogue, MarkedTurn, Stretch
 
 UNKNOWN = -100  # a label that does not count
 _KIND = {"f": "fact", "p": "plan", "t": "state", "e": "event", "q": "quoted", "g": "none"}
@@ -46,21 +49,16 @@ class ClaimExample:
 class PairExample:
     """Older clauses and a newer turn, and what each of its clauses does to each older one."""
 
-    older: tuple[str, ...]
+    older: tuple[Excerpt, ...]
     newer: str
     spans: tuple[Span, ...]
     relations: tuple[tuple[int, ...], ...]  # by older clause and newer clause
 
 
-def line(speaker: str, text: str) -> str:
-    """Return words as the network is shown them in a pair."""
-    return f"{speaker}: {text}"
-
-
-def statements(dialogue: Dialogue) -> list[str]:
-    """Return what a dialogue states, as lines, to pair with other dialogues."""
+def statements(dialogue: Dialogue) -> list[Excerpt]:
+    """Return what a dialogue states, to pair with other dialogues."""
     return [
-        line(dialogue.name(turn), turn.text[stretch.start : stretch.end])
+        in_context(dialogue.name(turn), turn.text, (stretch.start, stretch.end))
         for turn in dialogue.turns
         for stretch in turn.stretches
         if stretch.kind in "fpt"
@@ -127,12 +125,12 @@ def _claim_label(stretch: Stretch | None, turn: MarkedTurn) -> tuple[int, int]:
 
 # ---- pairs
 
-Line = tuple[str, str]  # the number of an older stretch, and its line
-Nearest = Callable[[Sequence[str], Sequence[Line]], list[Line]]  # to lines of a turn, nearest first
+Line = tuple[str, Excerpt]  # the number of an older stretch, and its clause
+Nearest = Callable[[Sequence[str], Sequence[Line]], list[Line]]  # to clauses, nearest first
 
 
 def pair_examples(
-    dialogue: Dialogue, elsewhere: Sequence[str], rng: random.Random, nearest: Nearest
+    dialogue: Dialogue, elsewhere: Sequence[Excerpt], rng: random.Random, nearest: Nearest
 ) -> Iterator[PairExample]:
     """Yield newer turns with older clauses: all that they change, and some that they do not.
 
@@ -141,8 +139,10 @@ def pair_examples(
     """
     older: list[Line] = []
     closed: set[str] = set()
-    for turn in dialogue.turns:
+    for previous, turn in pairwise([None, *dialogue.turns]):
         marked = _Marked.of(turn)
+        question = _question(turn, previous)
+        speaker = dialogue.name(turn)
         if turn.speaker != "A" and marked.spans:
             relations = [pair for stretch in turn.stretches for pair in stretch.relations]
             changed = {target for _, target in relations}
@@ -154,18 +154,24 @@ def pair_examples(
             else:
                 foreign = rng.sample(elsewhere, rng.randint(0, _MOST_FOREIGN))
                 rng.shuffle(unrelated)
-                unrelated += [("", text) for text in foreign]
+                unrelated += [("", excerpt) for excerpt in foreign]
                 readings = iter([_drawn_reading(related, unrelated, rng)])
             for chosen in readings:
                 if chosen:
-                    yield _pair(chosen, turn, dialogue.name(turn), marked)
+                    yield _pair(chosen, turn, opening(speaker, question), marked)
             closed |= {target for relation, target in relations if relation in ">x"}
         older += [
-            (stretch.number, line(dialogue.name(turn), turn.text[slice(*marked.spans[clause])]))
+            (stretch.number, in_context(speaker, turn.text, marked.spans[clause], question))
             for stretch in turn.stretches
             if stretch.kind in _OLDER
             and (clause := marked.clause_of.get(stretch.number)) is not None
         ]
+
+
+def _question(turn: MarkedTurn, previous: MarkedTurn | None) -> str | None:
+    if previous is None or previous.speaker == turn.speaker:
+        return None
+    return answered_question(turn.text, previous.text)
 
 
 def is_long(dialogue: Dialogue) -> bool:
@@ -202,19 +208,20 @@ def by_cosine(embedder: Embedder) -> Nearest:
     def nearest(spoken: Sequence[str], older: Sequence[Line]) -> list[Line]:
         if not older:
             return []
-        cosines = vectors([text for _, text in older]) @ vectors(spoken).T
+        texts = [excerpt.text[slice(*excerpt.span)] for _, excerpt in older]
+        cosines = vectors(texts) @ vectors(spoken).T
         return [older[n] for n in np.argsort(-cosines.max(axis=1), kind="stable")]
 
     return nearest
 
 
 def _pair(
-    older: Sequence[tuple[str, str]], turn: MarkedTurn, speaker: str, marked: _Marked
+    older: Sequence[Line], turn: MarkedTurn, prefix: str, marked: _Marked
 ) -> PairExample:
-    newer = line(speaker, turn.text)
+    newer = prefix + turn.text
     shift = len(newer) - len(turn.text)
     return PairExample(
-        tuple(text for _, text in older),
+        tuple(excerpt for _, excerpt in older),
         newer,
         tuple((start + shift, end + shift) for start, end in marked.spans),
         tuple(

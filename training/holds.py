@@ -8,8 +8,10 @@ from typing import Any
 
 from evals.studies.holds import is_validation, read
 from memkit.thoughts.clauses import clauses
+from memkit.thoughts.learned import answered_question
 from memkit.thoughts.network import CLAIM_KINDS, RELATIONS
-from training.examples import UNKNOWN, ClaimExample, PairExample, Span, line
+from memkit.thoughts.reader import Excerpt, in_context, opening
+from training.examples import UNKNOWN, ClaimExample, PairExample, Span
 
 FILES = sorted((Path(__file__).parent / "holds").glob("*.jsonl"))
 _ALL_HOLD = frozenset(("addition", "restatement", "temporary", "fact"))
@@ -73,17 +75,18 @@ def pair_examples(dialogue: dict[str, Any]) -> Iterator[PairExample]:
         if dialogue["turns"][n]["role"] != "user":
             continue
         changed = {earlier for later, earlier in dialogue["replaces"] if later == n}
-        text = line(newer.speaker, newer.text)
-        shift = len(text) - len(newer.text)
+        asked = answered_question(newer.text, turns[n - 1].text) if n else None
+        prefix = opening(newer.speaker, asked)
+        shift = len(prefix)
         spans = tuple((start + shift, end + shift) for start, end in newer.spans)
-        older: list[tuple[str, tuple[int, ...]]] = []
+        older: list[tuple[Excerpt, tuple[int, ...]]] = []
         for earlier, turn in enumerate(turns[:n]):
             labels = _relation_labels(dialogue["kind"], newer.hold, changes=earlier in changed)
-            clauses_told = _telling_clauses(dialogue, earlier, turn)
-            older += [(line(turn.speaker, clause), labels) for clause in clauses_told]
+            spans_told = _telling_clauses(dialogue, earlier, turn)
+            older += [(in_context(turn.speaker, turn.text, span), labels) for span in spans_told]
         if older:
-            lines, relations = zip(*older[-_MOST_OLDER:], strict=True)
-            yield PairExample(lines, text, spans, relations)
+            excerpts, relations = zip(*older[-_MOST_OLDER:], strict=True)
+            yield PairExample(excerpts, prefix + newer.text, spans, relations)
 
 
 def _relation_labels(kind: str, hold: Sequence[bool], *, changes: bool) -> tuple[int, ...]:
@@ -96,19 +99,20 @@ def _relation_labels(kind: str, hold: Sequence[bool], *, changes: bool) -> tuple
     return (UNKNOWN,) * len(hold)
 
 
-def _telling_clauses(dialogue: dict[str, Any], n: int, turn: _Read) -> list[str]:
+def _telling_clauses(dialogue: dict[str, Any], n: int, turn: _Read) -> list[Span]:
     """Return the clauses of a turn that hold, or the one that is replaced later."""
     telling = [
-        turn.text[slice(*span)]
+        span
         for span, holds in zip(turn.spans, turn.hold, strict=True)
         if holds and dialogue["kind"] in _ALL_HOLD
     ]
     patterns = " ".join(item["must_not"] for item in dialogue["gone"] if item["turn"] == n)
     words = {word.lower() for word in re.findall(r"[^\W\d_]{4,}|\d+", patterns)}
     if any(earlier == n for _, earlier in dialogue["replaces"]) and turn.spans:
-        clause = max((turn.text[slice(*span)] for span in turn.spans), key=_counter(words))
-        if _counter(words)(clause):
-            telling.append(clause)
+        count = _counter(words)
+        span = max(turn.spans, key=lambda span: count(turn.text[slice(*span)]))
+        if count(turn.text[slice(*span)]):
+            telling.append(span)
     return telling
 
 

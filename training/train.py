@@ -27,7 +27,8 @@ from memkit.thoughts.network import (
     load_tokenizer,
 )
 from memkit.thoughts.reader import WEIGHTS, Packed, Reading, collate, pack
-from training import examples, holds, talk
+from evals.data import talk
+from training import examples, holds
 from training.examples import UNKNOWN, ClaimExample, PairExample
 
 TALK = Path(__file__).parent / "talk"

@@ -41,7 +41,11 @@ def _row(thought: Any, valid: Any) -> dict[str, Any]:
     is_valid = any(thought.id == other.id for other in valid)
     doubted = bool(getattr(thought, "doubt", ()))
     state = "closed" if not is_valid else "doubted" if doubted else "plain"
-    return {"text": thought.text, "state": state, "turns": [int(id) for id in thought.turn_ids]}
+    places = [
+        (int(source.turn_id), source.start, source.end)
+        for source in getattr(thought, "sources", ())
+    ]
+    return {"text": thought.text, "state": state, "places": places}
 
 
 def thinker(ablation: str) -> Any:

@@ -134,6 +134,20 @@ def precision(
 
 
 @studies.command()
+def months(
+    data: Annotated[list[Path], typer.Argument(help="Marked months of talk.")],
+    *,
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """Print what is believed, stale and doubted after months of talk."""
+    from evals.studies import months as study
+
+    with errors("months …"):
+        _print(study.run(data, seed), seed, json_file)
+
+
+@studies.command()
 def holds(
     data: Annotated[list[Path], typer.Argument(help="Dialogues with what holds after them.")],
     *,

@@ -15,11 +15,6 @@ def drop_strangers(store: Store, user_id: str, pairs: Sequence[ThoughtPair]) -> 
     Speakers of one name in two sessions are taken for two people if each talks to somebody there,
     and to nobody who is in both sessions. A speaker without a name is always the same.
     """
-    ids = {pair.older.turn_ids[0] for pair in pairs if _is_same_name(pair)}
-    if not ids:
-        return list(pairs)
-    turns = store.turns(Scope(user_id=user_id), Window(ids=sorted(ids)))
-    sessions = {turn.id: turn.session_id for turn in turns}
 
     @cache
     def company(session_id: str) -> frozenset[str]:
@@ -31,7 +26,7 @@ def drop_strangers(store: Store, user_id: str, pairs: Sequence[ThoughtPair]) -> 
         )
 
     def are_strangers(pair: ThoughtPair) -> bool:
-        older, newer = sessions.get(pair.older.turn_ids[0]), pair.turn.session_id
+        older, newer = pair.older_turn.session_id, pair.turn.session_id
         if not _is_same_name(pair) or older is None or newer is None or older == newer:
             return False
         first, second = (company(session) - {pair.newer.said_by} for session in (older, newer))

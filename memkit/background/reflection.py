@@ -124,7 +124,7 @@ class PostThinking:
 
         A thought that probably changes nothing is compared with the very nearest only.
         """
-        pairs: list[ThoughtPair] = []
+        pairs: list[tuple[Thought, Thought]] = []
         with self.store.snapshot(Scope(user_id=scope.user_id)) as snapshot:
             for n, (thought, vector) in enumerate(zip(thoughts, vectors, strict=True)):
                 near = _read_comparable(snapshot, thought, vector)
@@ -132,9 +132,24 @@ class PostThinking:
                 near += [(cosine, old) for cosine, old in batch if _is_comparable(old, thought)]
                 near.sort(key=lambda pair: -pair[0])
                 most = _COMPARED_IF_SETTLED if thought.id in drawn.settled else _COMPARED
-                turn = drawn.turns[thought.sources[0].turn_id]
-                pairs += [_pair(old, thought, turn) for _, old in near[:most]]
-        return drop_strangers(self.store, scope.user_id, pairs)
+                pairs += [_in_order(old, thought) for _, old in near[:most]]
+        ids = {_first_turn(thought) for pair in pairs for thought in pair}
+        said = self.store.turns(Scope(user_id=scope.user_id), Window(ids=sorted(ids)))
+        turns = {turn.id: turn for turn in said}
+        return drop_strangers(
+            self.store,
+            scope.user_id,
+            [
+                ThoughtPair(
+                    older=older,
+                    newer=newer,
+                    older_turn=turns[_first_turn(older)],
+                    turn=turns[_first_turn(newer)],
+                )
+                for older, newer in pairs
+                if {_first_turn(older), _first_turn(newer)} <= turns.keys()  # not deleted since
+            ],
+        )
 
     def _read_context(self, scope: Scope, first: Turn) -> list[Turn]:
         """Return the turns before a batch in its session, so that batch limits do not matter."""
@@ -232,15 +247,14 @@ def _is_later(stored: Thought, new: Thought) -> bool:
     return stored.said_at > new.said_at
 
 
-def _pair(stored: Thought, new: Thought, turn: Turn) -> ThoughtPair:
+def _in_order(stored: Thought, new: Thought) -> tuple[Thought, Thought]:
     """Return two thoughts in the order they were said; a stored one may be the later one."""
-    if not _is_later(stored, new):
-        return ThoughtPair(older=stored, newer=new, turn=turn)
-    if stored.sources[0].turn_id == turn.id:
-        return ThoughtPair(older=new, newer=stored, turn=turn)
-    said = replace(turn, id=stored.sources[0].turn_id, text=stored.text, name=stored.said_by)
-    source = Source(turn_id=said.id or "", start=0, end=len(stored.text))
-    return ThoughtPair(older=new, newer=replace(stored, sources=(source,)), turn=said)
+    return (new, stored) if _is_later(stored, new) else (stored, new)
+
+
+def _first_turn(thought: Thought) -> str:
+    """Return the id of the first turn that says a thought."""
+    return thought.sources[0].turn_id
 
 
 def _compare(comparer: Comparer | None, pairs: Sequence[ThoughtPair]) -> list[Verdict]:

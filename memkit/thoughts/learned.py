@@ -11,11 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memkit.protocols import Relation, ThoughtPair
-from memkit.records import Claim, ClaimKind, Source, Thought, Turn
+from memkit.records import Claim, ClaimKind, Source, Turn
 from memkit.text.relative_dates import since, without_dates
 from memkit.text.words import sentences
 from memkit.thoughts.clauses import clauses
-from memkit.thoughts.reader import Reading, TalkReader, bundled_reader
+from memkit.thoughts.reader import (
+    Excerpt,
+    Reading,
+    TalkReader,
+    bundled_reader,
+    in_context,
+    opening,
+    whole,
+)
 
 _MOST_CHARACTERS = 12_000  # of a turn; longer ones are documents, which stay searchable as they are
 _WINDOW = 560  # characters of a turn that are read at once, about 140 tokens
@@ -182,35 +190,39 @@ def _windows(turn: Turn, previous: Turn | None) -> Iterator[_Window]:
         before, first = text, n + 1
 
 
-def earlier(before: str, text: str) -> tuple[str, ...]:
+def earlier(before: str, text: str) -> tuple[Excerpt, ...]:
     """Return what is read before a turn's text: the turn before, if this one is short."""
-    return (before,) if before and len(text) <= _NEEDS_BEFORE else ()
+    return (whole(before),) if before and len(text) <= _NEEDS_BEFORE else ()
 
 
 def _question(turn: Turn, previous: Turn | None) -> str | None:
     """Return the question of somebody else that a short turn answers: "Any allergies?"."""
-    if previous is None or len(turn.text) > _MOST_ANSWER:
+    if previous is None or (previous.role, previous.name) == (turn.role, turn.name):
         return None
-    if (previous.role, previous.name) == (turn.role, turn.name):
+    return answered_question(turn.text, previous.text)
+
+
+def answered_question(text: str, previous: str) -> str | None:
+    """Return the question at the end of the `previous` text, if `text` is a short answer."""
+    if len(text) > _MOST_ANSWER or not (spans := sentences(previous)):
         return None
-    start, end = sentences(previous.text)[-1]
-    question = previous.text[start:end]
+    start, end = spans[-1]
+    question = previous[start:end]
     return question if question.endswith(("?", "？", "؟")) else None
 
 
 def _comparisons(pairs: Sequence[tuple[int, ThoughtPair]]) -> Iterator[_Comparison]:
     """Yield the readings that compare thoughts of one turn with older ones; pairs are numbered."""
     for part in _parts(pairs):
-        older = list({pair.older.id: pair.older for _, pair in part}.values())
+        older = list({pair.older.id: pair for _, pair in part}.values())
         for first in range(0, len(older), _OLDER_AT_ONCE):
-            rows = {old.id: n for n, old in enumerate(older[first : first + _OLDER_AT_ONCE])}
+            at_once = older[first : first + _OLDER_AT_ONCE]
+            rows = {pair.older.id: n for n, pair in enumerate(at_once)}
             asked = [(n, pair) for n, pair in part if pair.older.id in rows]
             columns = {pair.newer.id: pair for _, pair in asked}
             column_of = {thought_id: n for n, thought_id in enumerate(columns)}
             yield _Comparison(
-                reading=_pair_reading(
-                    older[first : first + _OLDER_AT_ONCE], list(columns.values())
-                ),
+                reading=_pair_reading(at_once, list(columns.values())),
                 places={n: (rows[pair.older.id], column_of[pair.newer.id]) for n, pair in asked},
             )
 
@@ -232,16 +244,26 @@ def _source(pair: ThoughtPair) -> Source:
     return next(source for source in pair.newer.sources if source.turn_id == pair.turn.id)
 
 
-def _pair_reading(older: Sequence[Thought], newer: Sequence[ThoughtPair]) -> Reading:
+def _pair_reading(older: Sequence[ThoughtPair], newer: Sequence[ThoughtPair]) -> Reading:
     """Return older thoughts with a turn, whose newer thoughts are the clauses."""
     turn = newer[0].turn
     sources = [_source(pair) for pair in newer]
     is_at_start = max(source.end for source in sources) <= _WINDOW
     start = 0 if is_at_start else min(source.start for source in sources)
-    prefix = f"{turn.name or turn.role}: "
+    prefix = opening(turn.name or turn.role, newer[0].newer.head)
     shift = len(prefix) - start
     return Reading(
-        tuple(f"{old.said_by}: {without_dates(old.text)}" for old in older),
+        tuple(_excerpt(pair) for pair in older),
         prefix + turn.text[start : start + _WINDOW],
         tuple((source.start + shift, source.end + shift) for source in sources),
     )
+
+
+def _excerpt(pair: ThoughtPair) -> Excerpt:
+    """Return the older thought in the words around it, or alone if it is in words of its own."""
+    text = without_dates(pair.older.text)
+    source, turn = pair.older.sources[0], pair.older_turn
+    if turn.text[source.start : source.end] == text:
+        span = (source.start, source.end)
+        return in_context(pair.older.said_by, turn.text, span, pair.older.head)
+    return in_context(pair.older.said_by, text, (0, len(text)))

@@ -23,8 +23,17 @@ Span = tuple[int, int]
 WEIGHTS = Path(__file__).parent / "weights"
 
 _CLS, _SEP = 101, 102  # BERT's special tokens
-_MOST_BEFORE, _MOST_OLDER, _MOST_TURN = 32, 48, 160  # tokens
+_MOST_BEFORE, _MOST_OLDER, _MOST_CLAUSE, _MOST_TURN = 32, 56, 48, 160  # tokens
+_AROUND = 80  # characters on either side of an older clause
 _BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A clause with the words around it."""
+
+    text: str
+    span: Span  # of the clause
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Reading:
     For claims, `earlier` is the turn before, if it is needed. For pairs, it is older thoughts.
     """
 
-    earlier: tuple[str, ...]
+    earlier: tuple[Excerpt, ...]
     text: str
     spans: tuple[Span, ...]
 
@@ -49,6 +58,29 @@ class Packed:
     clauses: list[Span | None]
 
 
+def opening(speaker: str, question: str | None) -> str:
+    """Return what is read before the words of a speaker: "Any allergies? user: "."""
+    return f"{question} {speaker}: " if question else f"{speaker}: "
+
+
+def whole(text: str) -> Excerpt:
+    """Return a text without anything around it."""
+    return Excerpt(text, (0, len(text)))
+
+
+def in_context(speaker: str, text: str, span: Span, question: str | None = None) -> Excerpt:
+    """Return a clause with its speaker, the words around it, and the question that it answers."""
+    start, end = span
+    left, right = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
+    if start > _AROUND:
+        left = left.partition(" ")[2]  # no half word
+    if end + _AROUND < len(text):
+        right = right.rpartition(" ")[0]
+    prefix = opening(speaker, question) + left
+    clause = text[start:end]
+    return Excerpt(prefix + clause + right, (len(prefix), len(prefix) + len(clause)))
+
+
 def pack(tokenizer: "Tokenizer", reading: Reading, *, pair: bool) -> Packed:
     """Return "[CLS] earlier [SEP] ... text [SEP]".
 
@@ -56,11 +88,14 @@ def pack(tokenizer: "Tokenizer", reading: Reading, *, pair: bool) -> Packed:
     """
     ids = [_CLS]
     earlier: list[Span] = []
-    for each in reading.earlier:
-        tokens = tokenizer.encode(each, add_special_tokens=False).ids
-        tokens = tokens[:_MOST_OLDER] if pair else tokens[-_MOST_BEFORE:]
-        earlier.append((len(ids), len(ids) + len(tokens)))
-        ids += [*tokens, _SEP]
+    for excerpt in reading.earlier:
+        encoding = tokenizer.encode(excerpt.text, add_special_tokens=False)
+        if pair:
+            first, last, clause = _clip(encoding.offsets, excerpt.span)
+        else:
+            first, last, clause = len(encoding.ids) - _MOST_BEFORE, len(encoding.ids), (0, 0)
+        earlier.append((len(ids) + clause[0], len(ids) + clause[1]))
+        ids += [*encoding.ids[max(0, first) : last], _SEP]
     encoding = tokenizer.encode(reading.text, add_special_tokens=False)
     text, offsets = encoding.ids[:_MOST_TURN], encoding.offsets[:_MOST_TURN]
     shift = len(ids)
@@ -74,6 +109,18 @@ def pack(tokenizer: "Tokenizer", reading: Reading, *, pair: bool) -> Packed:
         earlier=earlier,
         clauses=clauses,
     )
+
+
+def _clip(offsets: Sequence[Span], span: Span) -> tuple[int, int, Span]:
+    """Return which tokens of an excerpt are read, from and until, and where its clause is there.
+
+    A long clause is cut at its end; what is before it gets two thirds of the room left.
+    """
+    inside = [n for n, (left, right) in enumerate(offsets) if left < span[1] and right > span[0]]
+    start, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
+    end = min(end, start + _MOST_CLAUSE)
+    first = max(0, start - 2 * (_MOST_OLDER - (end - start)) // 3)
+    return first, first + _MOST_OLDER, (start - first, end - first)
 
 
 def collate(batch: Sequence[Packed]) -> "tuple[Tensor, Tensor, Tensor, Tensor, Tensor]":

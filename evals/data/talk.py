@@ -1,6 +1,6 @@
-"""Read the training dialogues: marked talk, in the format that README.md explains.
+"""Read marked talk, in the format that `training/README.md` explains.
 
-`python -m training.talk FILE...` checks files.
+`python -m evals.data.talk FILE...` checks files.
 """
 
 import re
