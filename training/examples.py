@@ -4,16 +4,15 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from evals.data.talk import Dialogue, MarkedTurn, Stretch
 from memkit.protocols import Embedder, Vectors
 from memkit.thoughts.clauses import clauses
 from memkit.thoughts.learned import answered_question
 from memkit.thoughts.network import CLAIM_KINDS, RELATIONS
 from memkit.thoughts.reader import Excerpt, in_context, opening
-from evals.data.talk import Dialogue, MarkedTurn, Stretch
 
 UNKNOWN = -100  # a label that does not count
 _KIND = {"f": "fact", "p": "plan", "t": "state", "e": "event", "q": "quoted", "g": "none"}
@@ -139,7 +138,7 @@ def pair_examples(
     """
     older: list[Line] = []
     closed: set[str] = set()
-    for previous, turn in pairwise([None, *dialogue.turns]):
+    for previous, turn in zip([None, *dialogue.turns], dialogue.turns, strict=False):
         marked = _Marked.of(turn)
         question = _question(turn, previous)
         speaker = dialogue.name(turn)
@@ -215,9 +214,7 @@ def by_cosine(embedder: Embedder) -> Nearest:
     return nearest
 
 
-def _pair(
-    older: Sequence[Line], turn: MarkedTurn, prefix: str, marked: _Marked
-) -> PairExample:
+def _pair(older: Sequence[Line], turn: MarkedTurn, prefix: str, marked: _Marked) -> PairExample:
     newer = prefix + turn.text
     shift = len(newer) - len(turn.text)
     return PairExample(

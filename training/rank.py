@@ -1,10 +1,11 @@
 """Train the weights of memkit's ranking: `python -m training.rank --longmemeval FILE`.
 
 Learns from the tuning dialogues of `training/life`, and from the tuning questions of LongMemEval if
-its file is given; and from searches for single words of their evidence. For each question the
-candidates are found and scored as `recall` does. The weights are fitted so that evidence comes
-above everything else, and newer above outdated. Then the relevance is calibrated on all questions,
-also on those without an answer.
+its file is given; and from searches for single words of their evidence. First comes the projection
+of questions. Then the candidates of each question are found and scored as `recall` does, by a
+projection that was trained on other dialogues. The weights are fitted so that evidence comes above
+everything else, and newer above outdated. Then the relevance is calibrated on all questions, also
+on those without an answer.
 """
 
 import argparse
@@ -27,13 +28,19 @@ from evals.data.haystack import Haystack, Question
 from evals.systems.cache import CachedEmbedder, default_folder
 from memkit import Memory, Settings
 from memkit.embedders import MiniLM
+from memkit.protocols import Embedder
 from memkit.records import Scope
 from memkit.retrieval import fusion, ranker, recall
+from memkit.retrieval.projection import FILE as projection_file
+from memkit.retrieval.projection import Projection, QuestionVectors, save
 from memkit.retrieval.windows import Floats
+from training import projection as projections
 
 LIFE = Path(__file__).parent / "life"
 # of all that is learned
 _SHARES = {"assistant": 0.5, "two people": 0.25, "longmemeval": 0.1, "keywords": 0.15}
+_FOLDS = 4  # of the dialogues, for the projection
+_MOST_OF_LIFE = 200  # turns of a dialogue of everyday talk
 _DEPTH = 50  # hits that a question asks for
 _CALIBRATED = 10  # hits of each question that the relevance is fitted on
 _FEW = 6  # turns of a small memory
@@ -62,19 +69,42 @@ class Example:
 
 
 def read_examples(
-    haystacks: Iterable[Haystack], source: str, *, thoughts: bool = True
+    haystack: Haystack, source: str, embedder: Embedder, projection: Projection
 ) -> Iterator[Example]:
     """Yield the questions with their candidates."""
-    with CachedEmbedder(MiniLM(), default_folder()) as embedder:
-        for haystack in haystacks:
-            settings = Settings(background=False, thoughts=thoughts)
-            with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
-                memory.remember(haystack.turns, user_id=USER)
-                memory.think(user_id=USER)
-                for question in haystack.questions:
-                    yield _read_example(memory, question, source)
-                    if keywords := _keywords(haystack, question):
-                        yield _read_example(memory, replace(question, text=keywords), "keywords")
+    settings = Settings(background=False, thoughts=source != "longmemeval")
+    with memkit.open(":memory:", embedder=embedder, settings=settings) as memory:
+        memory.remember(haystack.turns, user_id=USER)
+        memory.think(user_id=USER)
+        for question in haystack.questions:
+            yield _read_example(memory, question, source, projection)
+            if keywords := _keywords(haystack, question):
+                other = replace(question, text=keywords)
+                yield _read_example(memory, other, "keywords", projection)
+
+
+def cross_fit(haystacks: Sequence[Haystack], embedder: Embedder, seed: int) -> list[Example]:
+    """Return all questions, each with a projection that was not trained on its dialogue."""
+    examples: list[Example] = []
+    for fold in range(_FOLDS):
+        others = [haystack for n, haystack in enumerate(haystacks) if n % _FOLDS != fold]
+        dialogues = [projections.read(haystack, embedder) for haystack in _of_life(others)]
+        projection = projections.train(dialogues, seed)
+        for haystack in haystacks[fold::_FOLDS]:
+            examples += read_examples(haystack, _source(haystack), embedder, projection)
+    return examples
+
+
+def _of_life(haystacks: Iterable[Haystack]) -> list[Haystack]:
+    """Return the dialogues that fit a batch; those of LongMemEval have hundreds of turns."""
+    return [haystack for haystack in haystacks if _source(haystack) != "longmemeval"]
+
+
+def _source(haystack: Haystack) -> str:
+    if len(haystack.turns) > _MOST_OF_LIFE:
+        return "longmemeval"
+    is_with_assistant = any(turn.name is None for turn in haystack.turns)
+    return "assistant" if is_with_assistant else "two people"
 
 
 def _keywords(haystack: Haystack, question: Question) -> str:
@@ -98,12 +128,15 @@ def _words(text: str) -> list[str]:
     return [word for word in re.findall(r"\w[\w.@:/-]*\w", text) if len(word) > 3 or word.isdigit()]
 
 
-def _read_example(memory: Memory, question: Question, source: str) -> Example:
+def _read_example(
+    memory: Memory, question: Question, source: str, projection: Projection
+) -> Example:
     query = recall.RecallQuery(text=question.text, k=_DEPTH, asked_at=question.asked_at)
     vector = memory.embedder.embed([question.text])[0]
+    vectors = QuestionVectors(vector, projection(vector))
     with memory.store.snapshot(Scope(user_id=USER), question.asked_at) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
-        candidates = recall.find_candidates(snapshot, vector, query, thoughts)
+        candidates = recall.find_candidates(snapshot, vectors, query, thoughts)
         turns = [match.turn.id or "" for match in snapshot.chunks(candidates.rows)]
     evidence = question.gold.turns if question.answerable else ()
     columns = [np.clip(candidates.signals[name], 0, 1) for name in fusion.SIGNALS]
@@ -233,22 +266,23 @@ def _few_turns(example: Example, rng: random.Random) -> Example:
 
 
 def main() -> None:
-    """Train, calibrate, and write memkit/retrieval/ranker.toml."""
+    """Train, calibrate, and write projection.npz and ranker.toml."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--longmemeval", type=Path, help="longmemeval_s_cleaned.json")
-    options.add_argument("--out", type=Path, default=ranker.FILE)
+    options.add_argument("--out", type=Path, default=ranker.FILE.parent, help="folder")
     options.add_argument("--seed", type=int, default=1)
     arguments = options.parse_args()
-    dialogues = life.read(LIFE).in_split("tuning")
-    with_assistant = [each for each in dialogues if any(turn.name is None for turn in each.turns)]
-    of_two = [each for each in dialogues if each not in with_assistant]
-    examples = [*read_examples(with_assistant, "assistant"), *read_examples(of_two, "two people")]
+    haystacks = life.read(LIFE).in_split("tuning")
     if arguments.longmemeval:
-        haystacks = longmemeval.read(arguments.longmemeval).in_split("tuning")
-        examples += read_examples(haystacks, "longmemeval", thoughts=False)
+        haystacks += longmemeval.read(arguments.longmemeval).in_split("tuning")
+    with CachedEmbedder(MiniLM(), default_folder()) as embedder:
+        examples = cross_fit(haystacks, embedder, arguments.seed)
+        dialogues = [projections.read(haystack, embedder) for haystack in _of_life(haystacks)]
+    projection = projections.train(dialogues, arguments.seed)
+    save(projection, arguments.out / projection_file.name)
     trained = train([each for each in examples if each.is_learned_from], arguments.seed)
     calibrated = calibrate(trained, examples, arguments.seed)
-    arguments.out.write_text(ranker.to_toml(calibrated), encoding="utf-8")
+    (arguments.out / ranker.FILE.name).write_text(ranker.to_toml(calibrated), encoding="utf-8")
 
 
 if __name__ == "__main__":

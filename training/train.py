@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from evals.data import talk
 from memkit.embedders import MiniLM
 from memkit.thoughts.learned import earlier
 from memkit.thoughts.network import (
@@ -27,7 +28,6 @@ from memkit.thoughts.network import (
     load_tokenizer,
 )
 from memkit.thoughts.reader import WEIGHTS, Packed, Reading, collate, pack
-from evals.data import talk
 from training import examples, holds
 from training.examples import UNKNOWN, ClaimExample, PairExample
 

@@ -23,6 +23,7 @@ from memkit.protocols import (
 from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
 from memkit.retrieval import bm25, fusion, ties
 from memkit.retrieval.constraints import Constraints, is_within
+from memkit.retrieval.projection import QuestionVectors
 from memkit.retrieval.ranker import bundled_ranker
 from memkit.retrieval.windows import Floats, Windows
 from memkit.text import dates
@@ -107,9 +108,10 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     vector = embed_checked(embedder, [query.text], queries=True)[0]
     import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
 
+    vectors = QuestionVectors.of(vector, embedder.fingerprint)
     with store.snapshot(scope, query.until) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
-        ranking = _rank(snapshot, vector, query, thoughts)
+        ranking = _rank(snapshot, vectors, query, thoughts)
         relevant = int((ranking.relevance >= _least(query, ranking)).sum())  # these come first
         matches = snapshot.chunks(ranking.rows[: min(relevant, query.k + len(query.without))])
     chunk_hits = [
@@ -170,8 +172,9 @@ class Candidates:
 
 
 def find_candidates(
-    snapshot: Snapshot, vector: Vectors, query: RecallQuery, thoughts: Sequence[RecalledThought]
-) -> Candidates:
+    snapshot: Snapshot, question: QuestionVectors, query: RecallQuery,
+    thoughts: Sequence[RecalledThought],
+) -> Candidates:  # fmt: skip
     """Return the rows that the searches find, with their neighbours, and score them."""
     timeline = snapshot.timeline
     windows = Windows(timeline)
@@ -181,22 +184,25 @@ def find_candidates(
     constraints = _read_constraints(query, timeline, times, postings)
     least_turns = query.k + len(query.without)
     rows = reduce(np.union1d, (
-        _candidates(snapshot, windows, lexical, vector, least_turns),
+        _candidates(snapshot, windows, lexical, question.plain, least_turns),
         constraints.candidates(timeline, lexical.window, max(_DEPTH, least_turns)),
         fusion.current_rows(thoughts),
     ))  # fmt: skip
     vectors = snapshot.vectors(rows)
-    cosines = (vectors @ vector).astype(float)
+    cosines, projected = (
+        (vectors @ vector).astype(float) for vector in (question.plain, question.projected)
+    )
     speakers = _named_people(timeline, query.text)
     if not speakers and asks_of_oneself(query.text):
         speakers = [n for n, name in enumerate(timeline.names) if name == "user"]
     by_person = 1 - _is_by(timeline, rows, _machines(timeline))
     signals = {
         "dense": cosines,
+        "learned": projected,
         "dense window": windows.means(rows, cosines),
         "lexical": lexical.chunk[rows],
         "lexical window": lexical.window[rows] - lexical.chunk[rows],
-        "attention": fusion.attention_scores(windows.chunks(rows), cosines),
+        "attention": fusion.attention_scores(windows.chunks(rows), projected),
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
         "speaker": _is_by(timeline, rows, speakers),
@@ -213,10 +219,11 @@ def find_candidates(
 
 
 def _rank(
-    snapshot: Snapshot, vector: Vectors, query: RecallQuery, thoughts: Sequence[RecalledThought]
-) -> _Ranking:
+    snapshot: Snapshot, question: QuestionVectors, query: RecallQuery,
+    thoughts: Sequence[RecalledThought],
+) -> _Ranking:  # fmt: skip
     """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
-    candidates = find_candidates(snapshot, vector, query, thoughts)
+    candidates = find_candidates(snapshot, question, query, thoughts)
     timeline, rows, signals = snapshot.timeline, candidates.rows, candidates.signals
     ranker = bundled_ranker()
     weights = ranker.weights(fusion.question_features(query.text, signals))

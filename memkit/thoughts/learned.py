@@ -52,7 +52,7 @@ class Thresholds:
     compare: float = 0.1  # a claim is compared with older thoughts
     close: float = 0.8  # an older thought is closed
     of_others: float = 0.9  # someone's thought is changed by the words of someone else
-    doubt: float = 0.1  # an older thought is put in doubt
+    doubt: float = 0.07  # an older thought is put in doubt
     same: float = 0.9  # a newer thought is merged into an older one
 
 
