@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memkit._moved import serve_old_names
-from memkit.encoder import Encoder, batches, load_tokenizer, pad, weights
+from memkit.encoder import Encoder, load_tokenizer, sum_states, weights
 from memkit.errors import MissingExtra, ModelError, hf_packages
 from memkit.protocols import Embedder, Fingerprint, QueryEmbedder, Vectors
 from memkit.text.pieces import TextSplitter
@@ -280,14 +280,8 @@ class MiniLM:
         with self._lock:
             encoder, splitter = self._encoder, self._splitter  # in the order of their peak memory
         rows = [splitter.beginning(text) for text in texts]
-        vectors = np.empty((len(texts), MINILM.dimension), dtype=np.float32)
-        for batch in batches([len(ids) for ids in rows]):
-            ids = pad([rows[n] for n in batch])
-            mask = pad([[1] * len(rows[n]) for n in batch])
-            hidden = encoder.encode(ids, np.zeros_like(ids), mask)
-            # the sum in place of the mean, which has the same direction
-            vectors[batch] = np.einsum("ntd,nt->nd", hidden, mask.astype(np.float32))
-        return _normalise(vectors)
+        # the model pools by the mean, which has the direction of the sum
+        return _normalise(sum_states(encoder.encode, rows))
 
 
 class _TorchMiniLM(SentenceTransformerEmbedder):

@@ -62,19 +62,24 @@ class GraphBuilder:
         return self.add("LayerNormalization", output, x, *parameters, epsilon=EPSILON)
 
     def layer(self, x: str, number: int) -> str:
-        """Add a transformer layer; `x` and the result have a row per token."""
+        """Add a transformer layer; `x` and the result have a row per token.
+
+        Only attention sees the texts side by side with their padding. All else is computed for
+        real tokens alone.
+        """
         name, short = f"encoder.layer.{number}", f"layer{number}"
         heads = []
         for part in ("query", "key", "value"):
             rows = self.linear(
                 f"{short}.{part}.rows", x, f"{name}.attention.self.{part}", WIDTH, WIDTH
             )
-            heads.append(self.add("Reshape", f"{short}.{part}", rows, "shape"))
+            heads.append(self.add("Gather", f"{short}.{part}", rows, "numbers", axis=0))
         attended = self.add(
             "MultiHeadAttention", f"{short}.attended", *heads, "", "mask",
             domain=FUSED, num_heads=HEADS,
         )  # fmt: skip
-        rows = self.add("Reshape", f"{short}.attended.rows", attended, "rows")
+        padded = self.add("Reshape", f"{short}.attended.padded", attended, "flat")
+        rows = self.add("Gather", f"{short}.attended.rows", padded, "places", axis=0)
         output = f"{name}.attention.output"
         y = self.linear(f"{short}.projected", rows, f"{output}.dense", WIDTH, WIDTH)
         y = self.add_and_normalise(f"{short}.attention", y, x, f"{output}.LayerNorm")
@@ -89,22 +94,27 @@ def _tensor(name: str, kind: int, *shape: str | int) -> ValueInfoProto:
 
 
 def build() -> bytes:
-    """Return the graph: sums of embeddings and a mask in, hidden states out."""
+    """Return the graph: sums of embeddings in, hidden states out.
+
+    Inputs: `embedded` with a row for each real token of all texts; `places`, where each of these is
+    among the n * tokens places of the padded texts; `numbers`, which row is at each place, any row
+    at padding; `mask`, 1 at tokens and 0 at padding.
+    """
     graph = GraphBuilder()
-    graph.constant("rows", [-1, WIDTH])
+    graph.constant("flat", [-1, WIDTH])
     x = graph.normalise("normalised", "embedded", "embeddings.LayerNorm")
-    graph.add("Shape", "shape", x)
-    x = graph.add("Reshape", "normalised.rows", x, "rows")
     for number in range(LAYERS):
         x = graph.layer(x, number)
-    graph.add("Reshape", "hidden", x, "shape")
+    graph.add("Gather", "hidden", x, "numbers", axis=0)
     tokens = ("n", "tokens")
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "bert",
             [
-                _tensor("embedded", TensorProto.FLOAT, *tokens, WIDTH),
+                _tensor("embedded", TensorProto.FLOAT, "rows", WIDTH),
+                _tensor("places", TensorProto.INT64, "rows"),
+                _tensor("numbers", TensorProto.INT64, *tokens),
                 _tensor("mask", TensorProto.INT32, *tokens),
             ],
             [_tensor("hidden", TensorProto.FLOAT, *tokens, WIDTH)],

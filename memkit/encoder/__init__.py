@@ -6,7 +6,7 @@ nothing is exported or stored twice.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from memkit.protocols import Integers, Vectors
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
+
+Encode = Callable[[Integers, Integers, Integers], Vectors]
 
 _GRAPH = Path(__file__).with_name("bert.onnx")
 _EMBEDDINGS = "embeddings.{}_embeddings.weight"
@@ -59,10 +61,18 @@ class Encoder:
             ModelError: ONNX Runtime failed, usually because memory ran out.
         """
         words, positions, types = self._tables
-        embedded = words[ids]
-        embedded += positions[: ids.shape[1]]
-        embedded += types[segments]
-        inputs = {"embedded": embedded, "mask": mask.astype(np.int32, copy=False)}
+        places = np.flatnonzero(mask)  # of the tokens; padding is left out wherever it can be
+        numbers = np.zeros(mask.shape, dtype=np.int64)
+        numbers.flat[places] = np.arange(len(places))
+        embedded = words[ids.flat[places]]
+        embedded += positions[places % ids.shape[1]]
+        embedded += types[segments.flat[places]]
+        inputs = {
+            "embedded": embedded,
+            "places": places,
+            "numbers": numbers,
+            "mask": mask.astype(np.int32),
+        }
         try:
             (hidden,) = self._session.run(None, inputs)
         except _runtime_errors() as error:
@@ -135,6 +145,21 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         batch.append(n)
     if batch:
         yield batch
+
+
+def sum_states(encode: Encode, rows: Sequence[Sequence[int]]) -> Vectors:
+    """Return the sums of the texts' hidden states, shape (n, width); rows are token ids.
+
+    `encode` is called with ids, segments and mask of some texts at a time.
+    """
+    sums: list[Vectors] = [np.empty(0, dtype=np.float32)] * len(rows)
+    for batch in batches([len(row) for row in rows]):
+        ids = pad([rows[n] for n in batch])
+        mask = pad([[1] * len(rows[n]) for n in batch])
+        hidden = encode(ids, np.zeros_like(ids), mask)
+        for n, states in zip(batch, np.einsum("ntd,nt->nd", hidden, mask), strict=True):
+            sums[n] = states
+    return np.stack(sums)
 
 
 def pad(rows: Sequence[Sequence[int]]) -> Integers:
