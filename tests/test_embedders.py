@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -158,10 +159,13 @@ WORDS = ["[UNK]", "bees", "tea", "query", "document", ":", *"abcdefghijklmnopqrs
 def static_model(path: Path, **options: Any) -> str:
     """Save a static model with random vectors, and return its path."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # ST 6 has it elsewhere, ST 5 here
+        from sentence_transformers.models import StaticEmbedding
 
     torch.manual_seed(0)
     words = WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]")
