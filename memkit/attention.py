@@ -20,10 +20,12 @@ lists where this module differs from that one and from htm-pytorch 0.0.4, on pur
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from memkit._moved import serve_old_names
+from memkit.errors import hf_packages
+
+with hf_packages("memkit.attention"):
+    import torch
+    from torch import Tensor
 
 
 class ChunkSelection(NamedTuple):

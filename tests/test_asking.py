@@ -236,7 +236,7 @@ def test_an_older_file_finds_numbers_in_other_spellings_after_it_is_opened(
         hit = memory.recall("+491518953298", user_id="ann")[0]
 
     assert hit.explain["lexical"] > 0
-    assert schema.migrations.applied(Database(path))[-1].name == "0007_codes"
+    assert schema.migrations().applied(Database(path))[-1].name == "0007_codes"
 
 
 # ---- long questions, lists

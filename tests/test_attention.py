@@ -20,6 +20,7 @@ from memkit.attention import (
     position_code,
     select_chunks,
 )
+from memkit.retrieval import fusion
 
 Array = NDArray[np.float64]
 POSITIONS = pytest.mark.parametrize("positions", [False, True])
@@ -143,6 +144,24 @@ def test_the_chunks_come_in_the_order_of_their_relevance() -> None:
     chosen = select_chunks(torch.tensor([[[1.0, 0.0]]]), keys, 3, scale=1.0)
     assert chosen.chunks.tolist() == [[[1, 2, 0]]]
     assert chosen.weights[0, 0].tolist() == pytest.approx(softmax([3.0, 2.0, 1.0]))
+
+
+# ---- the one in recall
+
+
+@given(st.lists(st.integers(1, 6), max_size=30), st.integers(0, 999))
+def test_recalls_attention_over_cosines_is_this_one(lengths: list[int], seed: int) -> None:
+    cosines = normal(sum(lengths), seed=seed).double().tanh()
+    chunks = np.repeat(np.arange(len(lengths)) * 3, lengths)
+    scores = fusion.attention_scores(chunks, cosines.numpy())
+    contents, mask = pack(cosines[:, None], lengths)
+    read = attend(
+        contents.new_ones(1, 1, 1), contents[None], k=fusion.ATTENDED, mask=mask[None], scale=10
+    )
+    expected = torch.zeros(mask.shape).double()
+    expected[read.chunks[0, 0]] = read.scores[0, 0]
+    top = expected.max() if lengths else 1
+    np.testing.assert_allclose(scores, (expected[mask] / top).numpy(), atol=1e-12)
 
 
 # ---- the published package, htm-pytorch, with projections that change nothing

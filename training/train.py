@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from evals.data import talk
-from memkit.embedders import MiniLM
+from memkit.embedders import MiniLM, minilm_folder
+from memkit.encoder import load_tokenizer
 from memkit.thoughts.learned import earlier
 from memkit.thoughts.network import (
     CLAIM_KINDS,
@@ -25,7 +26,6 @@ from memkit.thoughts.network import (
     adapters,
     build,
     load,
-    load_tokenizer,
 )
 from memkit.thoughts.reader import WEIGHTS, Packed, Reading, collate, pack
 from training import examples, holds
@@ -77,7 +77,7 @@ def read_examples(seed: int, share: float = 1.0) -> tuple[list[ClaimExample], li
 def claim_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
     """Return the loss of clauses' kinds, and of whether they change something."""
     packed = [its_packed for _, its_packed in batch]
-    ids, segments, mask, _, clauses = collate(packed)
+    ids, segments, mask, _, clauses = map(torch.from_numpy, collate(packed))
     logits = network.claim_logits(network.encode(ids, segments, mask), clauses)
     claims = [example for example, _ in batch if isinstance(example, ClaimExample)]
     kinds = _table([claim.kinds for claim in claims], packed)
@@ -95,7 +95,7 @@ def claim_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
 def pair_loss(network: TalkNetwork, batch: Sequence[Example]) -> Tensor:
     """Return the loss of pairs' relations."""
     packed = [its_packed for _, its_packed in batch]
-    ids, segments, mask, older, clauses = collate(packed)
+    ids, segments, mask, older, clauses = map(torch.from_numpy, collate(packed))
     logits = network.pair_logits(network.encode(ids, segments, mask), older, clauses)
     labels = torch.full(logits.shape[:-1], UNKNOWN)
     for n, (example, its_packed) in enumerate(batch):
@@ -135,7 +135,7 @@ def train(epochs: int, seed: int, start: Path | None, rate: float, share: float)
     """Return a trained network; it starts from the adapters in `start`, or from the encoder."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    tokenizer = load_tokenizer()
+    tokenizer = load_tokenizer(minilm_folder())
     claims, pairs = read_examples(seed, share)
     packed_claims: list[Example] = [
         (e, pack(tokenizer, Reading(earlier(e.before, e.text), e.text, e.spans), pair=False))

@@ -6,6 +6,7 @@ from pathlib import Path
 BENCHMARKS = {  # name -> module here and its function
     "ingest": ("ingest", "run"),
     "recall": ("recall", "run"),
+    "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),
     "prefix": ("prefix", "run"),

@@ -39,6 +39,15 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts it in bytes
 
 
+def peak_bytes() -> int:
+    """Return the most memory that this process held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the kernel's other figure starts with what the parent process held
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main(kind: str, path: str) -> None:
     """Do in this process what `probe` asks for, and print the figures."""
     started = time.perf_counter()

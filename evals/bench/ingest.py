@@ -1,7 +1,7 @@
 """Storing turns against only embedding them: what memkit adds to the model's own time.
 
-The baseline is the bundled MiniLM alone, on the same texts in the same batches. A long
-turn is cut into chunks; a second baseline embeds exactly these.
+The baseline is MiniLM in sentence-transformers, on the same texts in the same batches. A second
+baseline is memkit's own embedder on the chunks that long turns are cut into.
 """
 
 import random
@@ -18,14 +18,14 @@ from evals.data.synthetic.talk import START, small_talk
 from evals.stats.interval import Samples
 from evals.tables import Claim, Result, Target
 from memkit import Turn
-from memkit.embedders import MiniLM
+from memkit.embedders import MiniLM, SentenceTransformerEmbedder, minilm_folder
 from memkit.ingest import chunk
 from memkit.memory import Memory
 from memkit.protocols import Embedder
 
 BATCH = 256  # turns that are remembered in one call
-_RATE = Target(bound="≥", value=0.9)
-_PLAIN, _INDEXED = "embedding the turns' texts", "embedding what memkit embeds"
+_RATE, _KEPT_UP = Target(bound="≥", value=1.3), Target(bound="≥", value=0.9)
+_PLAIN, _INDEXED = "sentence-transformers", "embedding what memkit embeds"
 
 
 def run(setup: Setup) -> Result:
@@ -54,17 +54,22 @@ def _open(folder: Path, name: str, embedder: Embedder) -> Memory:
     return memkit.open(str(folder / f"ingest-{name}.db"), embedder=embedder)
 
 
+def _theirs() -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder(str(minilm_folder()), device="cpu")
+
+
 def _time(
     setup: Setup, embedder: Embedder, name: str, batches: list[list[Turn]], warm: int
 ) -> dict[str, Samples]:
     """Time each batch three ways, the last for warming up; maintenance runs outside the clock."""
     plain = [[turn.text for turn in batch] for batch in batches]
     indexed = [[piece.text for t in batch for piece in chunk(t, embedder)] for batch in batches]
+    theirs = _theirs()
     with _open(setup.folder, name, embedder) as memory:
         return measure.interleave(
             {
                 "remember": lambda n: memory.remember(batches[n], user_id=USER),
-                _PLAIN: lambda n: embedder.embed(plain[n]),
+                _PLAIN: lambda n: theirs.embed(plain[n]),
                 _INDEXED: lambda n: embedder.embed(indexed[n]),
             },
             len(batches) - warm,
@@ -93,13 +98,13 @@ def _single_claims(setup: Setup, embedder: Embedder, turns: list[Turn]) -> list[
             "remember, one turn (p50)", times["remember"], times[against], seed=setup.seed,
             against=against, target=target,
         )
-        for against, target in ((_PLAIN, Target(bound="≤", value=1.3)), (_INDEXED, None))
+        for against, target in ((_PLAIN, Target(bound="≤", value=0.6)), (_INDEXED, None))
     ]  # fmt: skip
 
 
 def _maintenance_claim(setup: Setup, embedder: Embedder, batches: list[list[Turn]]) -> Claim:
     """Time whole runs, from the first batch until everything is summarised too."""
-    run_number = count()
+    run_number, theirs = count(), _theirs()
 
     def store(_: int) -> None:
         with _open(setup.folder, f"maintenance-{next(run_number)}", embedder) as memory:
@@ -109,10 +114,10 @@ def _maintenance_claim(setup: Setup, embedder: Embedder, batches: list[list[Turn
 
     def embed(_: int) -> None:
         for batch in batches:
-            embedder.embed([turn.text for turn in batch])
+            theirs.embed([turn.text for turn in batch])
 
     times = measure.interleave({"memkit": store, "baseline": embed}, 2 if setup.quick else 7)
     return rate_claim(
         "the same, new file to flush()", times["memkit"], times["baseline"], against=_PLAIN,
-        items=sum(map(len, batches)), seed=setup.seed, target=_RATE,
+        items=sum(map(len, batches)), seed=setup.seed, target=_KEPT_UP,
     )  # fmt: skip

@@ -13,15 +13,16 @@ import numpy as np
 from evals.stats.interval import Interval, Samples, median_ratio
 from evals.tables import Claim, Target
 
+Clock = Callable[[], float]
 Step = Callable[[int], object]
 Name = TypeVar("Name", bound=Hashable)
 
 
-def seconds(step: Callable[[], object]) -> float:
-    """Return how long `step` took, in seconds."""
-    started = time.perf_counter()
+def seconds(step: Callable[[], object], clock: Clock = time.perf_counter) -> float:
+    """Return how long `step` took by this clock, in seconds."""
+    started = clock()
     step()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def milliseconds(samples: Samples, percentile: float = 50) -> float:
@@ -35,6 +36,7 @@ def interleave(
     *,
     warm: int = 1,
     between: Callable[[], object] = lambda: None,
+    clock: Clock = time.perf_counter,
 ) -> dict[Name, Samples]:
     """Time every step `n` times, alternating; every other round runs in the opposite order.
 
@@ -43,6 +45,7 @@ def interleave(
         n: rounds that count.
         warm: rounds before them that do not count.
         between: called before every step, not timed.
+        clock: `time.process_time` measures the processor's time in place of the wall's.
 
     Returns:
         Seconds by name, shape (n,) each; equal positions are of the same round.
@@ -52,7 +55,7 @@ def interleave(
         names = list(steps)
         for name in names if turn % 2 == 0 else reversed(names):
             between()
-            times[name].append(seconds(partial(steps[name], turn)))
+            times[name].append(seconds(partial(steps[name], turn), clock))
     return {name: np.array(durations[warm:]) for name, durations in times.items()}
 
 

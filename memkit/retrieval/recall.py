@@ -106,8 +106,6 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     _check(query)
     query = replace(query, text=main_question(query.text))
     vector = embed_checked(embedder, [query.text], queries=True)[0]
-    import memkit.attention  # noqa: F401 - loads torch before the store's lock is taken
-
     vectors = QuestionVectors.of(vector, embedder.fingerprint)
     with store.snapshot(scope, query.until) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)

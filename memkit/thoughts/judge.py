@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import InvalidInput, ModelError
+from memkit.errors import InvalidInput, ModelError, hf_packages
 from memkit.protocols import Model
 
 _MOST_CHARACTERS = 500  # of a sentence
@@ -94,9 +94,11 @@ class NLIJudge:
         """Return how likely the newer sentence contradicts the older, 0 to 1.
 
         Raises:
+            MissingExtra: torch or transformers is not installed.
             ModelError: there is no such model, it names no contradiction, or it failed.
         """
-        import torch
+        with hf_packages("NLIJudge"):
+            import torch
 
         with self._lock:
             model, tokenizer, label = self._loaded
@@ -120,7 +122,8 @@ class NLIJudge:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    with hf_packages("NLIJudge"):
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     local = Path(name).is_dir()
     try:

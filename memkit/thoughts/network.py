@@ -1,8 +1,9 @@
 """The network of the learned thinker: all-MiniLM-L6-v2 with two heads, in torch.
 
 One encoder serves both tasks. Claims: which clauses of a turn say something that holds. Pairs: what
-the clauses of a newer turn do to older thoughts, several of which are read with it at once. Import
-this module only where torch is needed.
+the clauses of a newer turn do to older thoughts, several of which are read with it at once.
+
+This module is for training; `memkit.thoughts.inference` runs the trained network without torch.
 """
 
 from pathlib import Path
@@ -10,16 +11,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from memkit.embedders import minilm_folder
 from memkit.errors import ModelError
+from memkit.thoughts.inference import DOWN, UP
 
 CLAIM_KINDS = ("none", "fact", "plan", "state", "event", "quoted")
 RELATIONS = ("keeps", "same", "replaces", "ends")
-_UP, _DOWN = ".up", ".down"  # suffixes of the two factors of an adapter
 
 
 class TalkNetwork(nn.Module):
@@ -89,8 +89,8 @@ def adapters(network: TalkNetwork, rank: int) -> dict[str, Tensor]:
             continue
         left, sizes, right = torch.linalg.svd(added, full_matrices=False)
         scale = sizes[:rank].sqrt()
-        stored[f"{name}{_UP}"] = left[:, :rank] * scale
-        stored[f"{name}{_DOWN}"] = scale[:, None] * right[:rank]
+        stored[f"{name}{UP}"] = left[:, :rank] * scale
+        stored[f"{name}{DOWN}"] = scale[:, None] * right[:rank]
     return {name: tensor.half().contiguous() for name, tensor in stored.items()}
 
 
@@ -105,10 +105,10 @@ def load(file: Path) -> TalkNetwork:
     try:
         stored = {name: tensor.float() for name, tensor in load_file(file).items()}
         for name, tensor in stored.items():
-            if name.endswith(_UP):
-                base = name.removesuffix(_UP)
-                state[base] += tensor @ stored[base + _DOWN]
-            elif name.startswith("encoder.") and not name.endswith(_DOWN):
+            if name.endswith(UP):
+                base = name.removesuffix(UP)
+                state[base] += tensor @ stored[base + DOWN]
+            elif name.startswith("encoder.") and not name.endswith(DOWN):
                 state[name] += tensor
             elif not name.startswith("encoder."):
                 state[name] = tensor
@@ -118,11 +118,3 @@ def load(file: Path) -> TalkNetwork:
             f"the thinker's weights at {file} cannot be used: {error}; reinstall memkit-llm"
         ) from error
     return network.eval()
-
-
-def load_tokenizer() -> Tokenizer:
-    """Return the encoder's tokenizer, without truncation and padding."""
-    tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer

@@ -11,13 +11,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memkit.protocols import Vectors
+import numpy as np
+
+from memkit.embedders import minilm_folder
+from memkit.encoder import batches, load_tokenizer, pad
+from memkit.protocols import Integers, Vectors
+from memkit.thoughts.inference import TalkModel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from torch import Tensor
-
-    from memkit.thoughts.network import TalkNetwork
 
 Span = tuple[int, int]
 WEIGHTS = Path(__file__).parent / "weights"
@@ -25,7 +27,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 _CLS, _SEP = 101, 102  # BERT's special tokens
 _MOST_BEFORE, _MOST_OLDER, _MOST_CLAUSE, _MOST_TURN = 32, 56, 48, 160  # tokens
 _AROUND = 80  # characters on either side of an older clause
-_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +124,20 @@ def _clip(offsets: Sequence[Span], span: Span) -> tuple[int, int, Span]:
     return first, first + _MOST_OLDER, (start - first, end - first)
 
 
-def collate(batch: Sequence[Packed]) -> "tuple[Tensor, Tensor, Tensor, Tensor, Tensor]":
+def collate(batch: Sequence[Packed]) -> tuple[Integers, Integers, Integers, Vectors, Vectors]:
     """Return ids, segments and mask, shape (n, tokens), and two pools, shape (n, ranges, tokens).
 
     A pool averages the tokens of each range: of earlier texts, and of the turn's clauses.
     """
-    import torch
-
-    width = max(len(packed.ids) for packed in batch)
-    ids, segments, mask = (torch.zeros(len(batch), width, dtype=torch.long) for _ in range(3))
-    for n, packed in enumerate(batch):
-        length = len(packed.ids)
-        ids[n, :length] = torch.tensor(packed.ids)
-        segments[n, :length] = torch.tensor(packed.segments)
-        mask[n, :length] = 1
-    earlier = _pools([packed.earlier for packed in batch], width)
-    return ids, segments, mask, earlier, _pools([packed.clauses for packed in batch], width)
+    ids = pad([packed.ids for packed in batch])
+    segments = pad([packed.segments for packed in batch])
+    mask = pad([[1] * len(packed.ids) for packed in batch])
+    earlier = _pools([packed.earlier for packed in batch], ids.shape[1])
+    return ids, segments, mask, earlier, _pools([packed.clauses for packed in batch], ids.shape[1])
 
 
-def _pools(rows: Sequence[Sequence[Span | None]], width: int) -> "Tensor":
-    import torch
-
-    pools = torch.zeros(len(rows), max(map(len, rows)), width)
+def _pools(rows: Sequence[Sequence[Span | None]], width: int) -> Vectors:
+    pools = np.zeros((len(rows), max(map(len, rows)), width), dtype=np.float32)
     for n, ranges in enumerate(rows):
         for k, span in enumerate(ranges):
             if span is not None and span[1] > span[0]:
@@ -157,19 +150,15 @@ class TalkReader:
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         self._weights = weights
-        self._lock = threading.Lock()  # fast tokenizers are not safe to share between threads
+        self._lock = threading.Lock()  # so that threads that come first do not load it twice
 
     @cached_property
-    def _network(self) -> "TalkNetwork":
-        from memkit.thoughts.network import load
-
-        return load(self._weights / "thinker.safetensors")
+    def _network(self) -> TalkModel:
+        return TalkModel(self._weights / "thinker.safetensors")
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
-        from memkit.thoughts.network import load_tokenizer
-
-        return load_tokenizer()
+        return load_tokenizer(minilm_folder())
 
     def claims(self, readings: Sequence[Reading]) -> list[Vectors]:
         """Return, for each turn, the probabilities of its clauses' kinds, shape (clauses, 7).
@@ -185,31 +174,22 @@ class TalkReader:
     def _read(self, readings: Sequence[Reading], *, pair: bool) -> list[Vectors]:
         run = self._run_pairs if pair else self._run_claims
         with self._lock:
-            packed = [pack(self._tokenizer, reading, pair=pair) for reading in readings]
-            order = sorted(range(len(packed)), key=lambda n: len(packed[n].ids))
-            results: list[Any] = [None] * len(packed)
-            for start in range(0, len(order), _BATCH):
-                rows = order[start : start + _BATCH]
-                for n, row in zip(rows, run([packed[n] for n in rows]), strict=True):
-                    results[n] = row
+            network, tokenizer = self._network, self._tokenizer
+        packed = [pack(tokenizer, reading, pair=pair) for reading in readings]
+        results: list[Any] = [None] * len(packed)
+        for rows in batches([len(each.ids) for each in packed]):
+            for n, row in zip(rows, run(network, [packed[n] for n in rows]), strict=True):
+                results[n] = row
         return results
 
-    def _run_claims(self, batch: Sequence[Packed]) -> list[Vectors]:
-        import torch
+    def _run_claims(self, network: TalkModel, batch: Sequence[Packed]) -> list[Vectors]:
+        ids, segments, mask, _, clauses = collate(batch)
+        rows = network.claims(network.encode(ids, segments, mask), clauses)
+        return [row[: len(packed.clauses)] for row, packed in zip(rows, batch, strict=True)]
 
-        with torch.inference_mode():
-            ids, segments, mask, _, clauses = collate(batch)
-            logits = self._network.claim_logits(self._network.encode(ids, segments, mask), clauses)
-            rows = torch.cat([logits[..., :-1].softmax(-1), logits[..., -1:].sigmoid()], dim=-1)
-        return [row[: len(packed.clauses)] for row, packed in zip(rows.numpy(), batch, strict=True)]
-
-    def _run_pairs(self, batch: Sequence[Packed]) -> list[Vectors]:
-        import torch
-
-        with torch.inference_mode():
-            ids, segments, mask, earlier, clauses = collate(batch)
-            hidden = self._network.encode(ids, segments, mask)
-            rows = self._network.pair_logits(hidden, earlier, clauses).softmax(-1).numpy()
+    def _run_pairs(self, network: TalkModel, batch: Sequence[Packed]) -> list[Vectors]:
+        ids, segments, mask, earlier, clauses = collate(batch)
+        rows = network.pairs(network.encode(ids, segments, mask), earlier, clauses)
         return [
             row[: len(packed.earlier), : len(packed.clauses)]
             for row, packed in zip(rows, batch, strict=True)
