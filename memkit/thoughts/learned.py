@@ -50,7 +50,7 @@ class Thresholds:
     quoted: float = 0.25  # a clause is somebody else's words or no earnest, and is not believed
     deny: float = 0.5  # a clause that is not believed is kept, because it changes something
     compare: float = 0.1  # a claim is compared with older thoughts
-    close: float = 0.8  # an older thought is closed
+    close: float = 0.7  # an older thought is closed
     of_others: float = 0.9  # someone's thought is changed by the words of someone else
     doubt: float = 0.07  # an older thought is put in doubt
     same: float = 0.9  # a newer thought is merged into an older one
