@@ -116,7 +116,7 @@ def test_no_more_is_recalled_than_asked_for(memory: memkit.Memory) -> None:
     model = scripted("ok", "ok")
     for k in (1, 3):
         with_memory(model, memory, k=k).invoke("Bees?", of("ann", f"k{k}"))
-        assert str(shown(model)[-1][1]).count(": Bees ") == k
+        assert str(shown(model)[-1][1]).count(": Bees") == k
 
 
 def test_the_callers_count_decides_what_fits(memory: memkit.Memory) -> None:

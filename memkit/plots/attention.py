@@ -18,7 +18,6 @@ from memkit.plots import picture
 from memkit.protocols import RetrievedChunk, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
 from memkit.retrieval import fusion
-from memkit.retrieval.projection import QuestionVectors
 from memkit.retrieval.windows import Floats, Windows
 
 _OPENED = 3  # chunks whose turns are drawn
@@ -60,11 +59,10 @@ def attention(
         raise InvalidInput("the question is empty; pass the text to look for")
     scope = Scope(user_id=user_id, session_id=session_id)
     vector = embed_checked(memory.embedder, [query], queries=True)[0]
-    question = QuestionVectors.of(vector, memory.embedder.fingerprint)
     with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:
         if not len(snapshot.timeline):
             raise InvalidInput(f"{user_id!r} has no turns to attend to; call remember() first")
-        attended = _attend(snapshot, question.projected)
+        attended = _attend(snapshot, vector)
     rows = _rows(attended)
     height = 1.0 + picture.ROW_INCHES * len(rows)
     figure = picture.Picture(9, 2.8 + height)

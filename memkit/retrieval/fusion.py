@@ -15,11 +15,11 @@ from memkit.retrieval.windows import Floats
 
 SIGNALS = (
     "dense",  # cosine of question and chunk
-    "learned",  # cosine of the projected question and chunk
+    "learned",  # cosine of the projected question and chunk (HCAM's trained projections)
     "dense window",  # weighted mean of the cosines in the chunk's window
     "lexical",  # BM25 of the window: the share of the chunk's own words
     "lexical window",  # BM25 of the window: the share of the words around the chunk
-    "attention",  # HCAM: weight of the attention chunk x weight inside it, by projected question
+    "attention",  # HCAM: weight of the attention chunk x weight inside it
     "thought",  # cosine of question and a valid thought derived from the chunk
     "session",  # BM25 of the whole session
     "speaker",  # the question names the speaker

@@ -200,7 +200,7 @@ def find_candidates(
         "dense window": windows.means(rows, cosines),
         "lexical": lexical.chunk[rows],
         "lexical window": lexical.window[rows] - lexical.chunk[rows],
-        "attention": fusion.attention_scores(windows.chunks(rows), projected),
+        "attention": fusion.attention_scores(windows.chunks(rows), cosines),
         "thought": fusion.thought_scores(thoughts, rows),
         "session": lexical.session[rows],
         "speaker": _is_by(timeline, rows, speakers),
