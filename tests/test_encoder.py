@@ -1,6 +1,7 @@
 """What the light runtime promises: torch's numbers without torch, in any number of threads."""
 
 import math
+import os
 import random
 import subprocess
 import sys
@@ -234,3 +235,16 @@ def test_the_error_function_is_that_of_the_standard_library() -> None:
     x = np.linspace(-6, 6, 999, dtype=np.float32)
     expected = [math.erf(value) for value in x]
     np.testing.assert_allclose(inference._erf(x), expected, atol=3e-7)
+
+
+# ---- nothing is reported
+
+
+_EMBED = "from memkit.embedders import MiniLM; MiniLM().embed(['tea'])"
+
+
+def test_embedding_leaves_no_telemetry_id_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", _EMBED], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

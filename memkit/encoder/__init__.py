@@ -81,6 +81,9 @@ class Encoder:
 
 
 def _start_session(weights: Mapping[str, Vectors], threads: int) -> "InferenceSession":
+    # From 1.29 on, ONNX Runtime reports to its maker once it is imported, on Linux too: it writes
+    # an id into the temporary folder and looks up a host. This switches it off.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     options = ort.SessionOptions()
