@@ -104,3 +104,16 @@ def test_an_older_thought_is_read_in_the_words_around_it() -> None:
     (excerpt,) = reader.readings[0].earlier
     assert excerpt.text == f"user: {text}"
     assert excerpt.text[slice(*excerpt.span)] == "Done by Friday."
+
+
+def test_only_the_question_of_an_answer_is_read_with_it() -> None:
+    reader = Matching()
+    turn, (new,) = turn_with([2], "turn")
+    old = replace(thought(1, "before"), head="Which one?", relation="answers")
+    for stored, prefix in ((old, "Which one? user: "), (replace(old, relation="owns"), "user: ")):
+        source = replace(stored.sources[0], end=len(stored.text))
+        LearnedThinker(reader=reader).compare(
+            [pair_of(replace(stored, sources=(source,)), new, turn)]
+        )
+        (excerpt,) = reader.readings[0].earlier
+        assert excerpt.text == prefix + stored.text

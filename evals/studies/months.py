@@ -44,7 +44,7 @@ def to_json(dialogue: Dialogue, name: str) -> dict[str, Any]:
         before = counts[turn.day] = counts.get(turn.day, -1) + 1
         at = _START + timedelta(days=turn.day) + before * _BETWEEN
         role = "assistant" if turn.speaker == "A" else "user"
-        speaker = None if turn.speaker in "UA" else turn.speaker
+        speaker = None if turn.speaker in ("U", "A") else turn.speaker
         turns.append({"role": role, "name": speaker, "text": turn.text, "at": at.isoformat()})
     return {"id": name, "turns": turns}
 

@@ -6,7 +6,7 @@ by `doctor`.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -51,7 +51,6 @@ class _Drawn:
     thoughts: list[Thought]
     rejected: int  # claims that the turns do not support
     settled: AbstractSet[str]  # ids of the thoughts that probably change nothing said before
-    turns: Mapping[str, Turn]  # by id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +174,6 @@ class PostThinking:
         return _Drawn(
             thoughts=thoughts,
             rejected=len(claims) - len(thoughts),
-            turns={turn.id or "": turn for turn in turns},
             settled={thought.id for (claim, _), thought in pairs if not claim.changes},
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memkit.protocols import Relation, ThoughtPair
-from memkit.records import Claim, ClaimKind, Source, Turn
+from memkit.records import Claim, ClaimKind, Source, Thought, Turn
 from memkit.text.relative_dates import since, without_dates
 from memkit.text.words import sentences
 from memkit.thoughts.clauses import clauses
@@ -250,7 +250,7 @@ def _pair_reading(older: Sequence[ThoughtPair], newer: Sequence[ThoughtPair]) ->
     sources = [_source(pair) for pair in newer]
     is_at_start = max(source.end for source in sources) <= _WINDOW
     start = 0 if is_at_start else min(source.start for source in sources)
-    prefix = opening(turn.name or turn.role, newer[0].newer.head)
+    prefix = opening(turn.name or turn.role, _asked(newer[0].newer))
     shift = len(prefix) - start
     return Reading(
         tuple(_excerpt(pair) for pair in older),
@@ -265,5 +265,10 @@ def _excerpt(pair: ThoughtPair) -> Excerpt:
     source, turn = pair.older.sources[0], pair.older_turn
     if turn.text[source.start : source.end] == text:
         span = (source.start, source.end)
-        return in_context(pair.older.said_by, turn.text, span, pair.older.head)
+        return in_context(pair.older.said_by, turn.text, span, _asked(pair.older))
     return in_context(pair.older.said_by, text, (0, len(text)))
+
+
+def _asked(thought: Thought) -> str | None:
+    """Return the question that a thought answers; the head of other relations is none."""
+    return thought.head if thought.relation == ANSWERS else None

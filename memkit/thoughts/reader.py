@@ -27,6 +27,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 _CLS, _SEP = 101, 102  # BERT's special tokens
 _MOST_BEFORE, _MOST_OLDER, _MOST_CLAUSE, _MOST_TURN = 32, 56, 48, 160  # tokens
 _AROUND = 80  # characters on either side of an older clause
+_MOST_QUESTION = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,11 @@ class Packed:
 
 
 def opening(speaker: str, question: str | None) -> str:
-    """Return what is read before the words of a speaker: "Any allergies? user: "."""
-    return f"{question} {speaker}: " if question else f"{speaker}: "
+    """Return what is read before the words of a speaker: "Any allergies? user: ".
+
+    Of a very long question the end is read, so that the answer is never cut off.
+    """
+    return f"{question[-_MOST_QUESTION:]} {speaker}: " if question else f"{speaker}: "
 
 
 def whole(text: str) -> Excerpt:
@@ -85,7 +89,7 @@ def in_context(speaker: str, text: str, span: Span, question: str | None = None)
 def pack(tokenizer: "Tokenizer", reading: Reading, *, pair: bool) -> Packed:
     """Return "[CLS] earlier [SEP] ... text [SEP]".
 
-    Of a long older thought the start is read, and of a long turn before the end.
+    Of a long excerpt the clause and the nearest words are read, of a long turn before the end.
     """
     ids = [_CLS]
     earlier: list[Span] = []
