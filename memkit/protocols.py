@@ -49,6 +49,9 @@ class WriteBatch:
     retrieved: Mapping[str, int] = field(default_factory=dict)  # chunk id -> the user's turn count
     forget: Sequence[str] = ()  # ids of turns to delete with everything derived from them
     failure: str | None = None  # why maintenance failed; the next summary clears it
+    # `Store.generation` when the work on `summaries` or `failure` began: they are dropped if turns
+    # were deleted since, because they may have the words of these. None: not checked
+    generation: int | None = None
     reflection: "ReflectionResult | None" = None
     # (older thought id, newer thought id, whether they contradict each other)
     resolved_conflicts: Sequence[tuple[str, str, bool]] = ()
@@ -65,6 +68,9 @@ class ReflectionResult:
     """
 
     turns: Sequence[str]  # turn ids; nothing is written unless all of them are still queued
+    # all turns that the thinker read; nothing is written unless they are stored as they were, so
+    # that words of a deleted turn never come back, whoever uses its id again
+    read: Sequence[Turn] = ()
     thoughts: Sequence[Thought] = ()
     vectors: Vectors | None = None
     verdicts: Sequence["Verdict"] = ()
@@ -241,6 +247,9 @@ class Store(Protocol):
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
 
+    def generation(self, scope: Scope) -> int:
+        """Return a number that changes whenever turns of this user are deleted."""
+
     def next_batch(self, scope: Scope, limit: int, now: datetime | None = None) -> list[QueuedTurn]:
         """Return the user's next turns to reflect on: neighbours of one session, oldest first.
 
@@ -279,7 +288,8 @@ class ThoughtRows(Protocol):
     def take(self, reflection: ReflectionResult) -> bool:
         """Remove the reflection's turns from the queue and count its rejected claims.
 
-        Returns False, and changes nothing, unless all of the turns are queued. Raises ValueError
+        Returns False, and changes nothing, unless all of the turns are queued and all that were
+        read are stored as they were. Raises ValueError
         unless there is one finite vector of the right dimension per thought.
         """
 
@@ -303,6 +313,15 @@ class ThoughtRows(Protocol):
         Their `sources` are left empty. Candidates come from a vector index or share a MinHash band
         with `text` (`memkit.thoughts.lsh.minhash_bands`).
         """
+
+    def carriers(self) -> list[Thought]:
+        """Return the thoughts whose words no source has: these come from turns before.
+
+        Closed and retracted ones are included; `sources` are left empty.
+        """
+
+    def turns(self, ids: Sequence[str]) -> list[Turn]:
+        """Return the stored turns with these ids, in any order."""
 
     def sources(self, ids: Sequence[str]) -> dict[str, list[tuple[Source, Turn]]]:
         """Return the sources of these thoughts with their turns, in the order said, by id."""
@@ -342,6 +361,15 @@ class Upkeep(Protocol):
 
     def stats(self, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
+
+    def purge(self) -> bool:
+        """Remove the bytes of deleted rows from all files; return whether that is done.
+
+        It is not while another process reads an older state.
+        """
+
+    def vacuum(self) -> bool:
+        """Write all files again without unused bytes; return whether these are gone."""
 
     def check(self) -> list[str]:
         """Return one sentence per fault found: rows, full text and index that disagree."""

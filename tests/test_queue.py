@@ -471,3 +471,29 @@ def test_what_is_thought_does_not_depend_on_how_turns_are_batched() -> None:
             )
     assert found[0] == found[1]
     assert [valid_to for _, _, valid_to in found[0]] == [day(1), day(3), None]
+
+
+def test_a_turn_with_the_id_of_a_forgotten_one_never_brings_its_words_back() -> None:
+    thinker = Hangs("t0")
+    with opened(thinker=thinker, background=True) as memory:
+        memory.remember(says("The xylophone is mine.", id="t0"), user_id="ann")
+        assert thinker.count_derived.wait(60)  # it has read the old words
+        memory.forget(user_id="ann", turn_ids=["t0"])
+        memory.remember(says("Ann likes tea.", id="t0"), user_id="ann")
+        thinker.let_go.set()
+        memory.flush()
+
+        assert known(memory) == ["Ann likes tea."]
+
+
+def test_what_was_read_before_a_deletion_is_read_again_after_it() -> None:
+    thinker = Hangs("t1")
+    with opened(thinker=thinker, background=True) as memory:
+        before = [says("The xylophone is mine.", id="t0"), says("Ann likes tea.", id="t1")]
+        memory.remember(before, user_id="ann")
+        assert thinker.count_derived.wait(60)
+        memory.forget(user_id="ann", turn_ids=["t0"])
+        thinker.let_go.set()
+        memory.flush()
+
+        assert known(memory) == ["Ann likes tea."]

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thinkers import FISH, Reader, Says, everything, known, lives, opened, says, tell, texts_of
+from thinkers import (
+    FISH,
+    Reader,
+    Says,
+    everything,
+    known,
+    lives,
+    opened,
+    says,
+    tell,
+    texts_of,
+)
 
 from memkit import Turn
 from memkit.memory import Memory
@@ -215,3 +226,21 @@ def test_thinking_again_about_the_same_turn_does_not_bring_back_what_was_retract
 
     tell(memory, says(text, 2))
     assert known(memory) == ["Ann likes tea.", wrong.text]
+
+
+# ---- words that live on in what was drawn from other turns
+
+
+def test_what_was_said_again_after_a_change_does_not_keep_the_words_of_a_forgotten_turn() -> None:
+    with opened() as memory:
+        first, *_ = tell(
+            memory,
+            says("I live in Oslo, near the xylophone shop", 0),
+            says("I live in Oslo", 4),
+            says("I live in Rome", 2),  # said between the two, and told last
+        )
+        memory.forget(user_id="ann", turn_ids=[first])
+        memory.flush()
+
+        assert all("xylophone" not in thought.text for thought in everything(memory))
+        assert known(memory) == ["I live in Oslo"]

@@ -119,6 +119,12 @@ class InDictionaries:
 
     # ---- memkit.protocols.ThoughtRows
 
+    def carriers(self) -> list[Thought]:
+        return [self._found(thought) for thought in self._thoughts.values()]
+
+    def turns(self, ids: Sequence[str]) -> list[Turn]:
+        return [self._turns[id] for id in ids if id in self._turns]
+
     def take(self, reflection: ReflectionResult) -> bool:
         if not self._queue.issuperset(reflection.turns):
             return False

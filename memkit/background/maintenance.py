@@ -54,6 +54,7 @@ class Maintenance:
         self._retrievals: dict[str, dict[str, int]] = {}
         self._retrieval_lock = threading.Lock()
         self._changed: set[str] = set()  # users with thoughts that their summaries do not know yet
+        self._generations: dict[str, int] = {}  # of each user, when the current work began
         self._worker = Worker(self._run_due, self._record_failure)
         # stops the worker when a memory is garbage-collected without close()
         self._finalizer = weakref.finalize(self, Worker.stop, self._worker)
@@ -126,6 +127,7 @@ class Maintenance:
         return outcome
 
     def _resolve_conflicts(self, scope: Scope) -> Exception | None:
+        self._generations[scope.user_id] = self._store.generation(scope)
         error = self._reflection.resolve_conflicts(scope, self._is_stopped)
         if error is not None:
             self._record_failure(scope.user_id, error)
@@ -143,7 +145,9 @@ class Maintenance:
         """Store why a user's maintenance stopped, for `doctor` in any process."""
         with suppress(StoreError):  # a store that cannot be written fails every `remember` as well
             failure = f"{type(error).__name__}: {error}"
-            self._store.write(Scope(user_id=user_id), WriteBatch(failure=failure))
+            generation = self._generations.get(user_id)
+            batch = WriteBatch(failure=failure, generation=generation)
+            self._store.write(Scope(user_id=user_id), batch)
 
     def _summarise(self, scope: Scope) -> bool:
         """Summarise the next turns and prune if it is due then; False if no turn waits."""
@@ -151,6 +155,7 @@ class Maintenance:
             return self._summarise_locked(scope)
 
     def _summarise_locked(self, scope: Scope) -> bool:
+        generation = self._generations[scope.user_id] = self._store.generation(scope)
         forgetting = self._settings.forgetting
         interval = forgetting.interval if forgetting else OVERVIEW_EVERY
         update = self._summarise_thoughts(scope) or summarise_next_turns(
@@ -164,7 +169,9 @@ class Maintenance:
         hide: list[str] = []
         if forgetting is not None and update.through // interval > update.since // interval:
             hide = select_prunable(self._store.chunks(scope), update.through, forgetting)
-        self._store.write(scope, WriteBatch(summaries=update.summaries, hide=hide))
+        self._store.write(
+            scope, WriteBatch(summaries=update.summaries, hide=hide, generation=generation)
+        )
         return True
 
     def _summarise_thoughts(self, scope: Scope) -> SummaryUpdate | None:

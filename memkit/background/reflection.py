@@ -79,18 +79,20 @@ class PostThinking:
         result = run_with_timeout(self.seconds, lambda: self._think(turns, context, now), stopped)
         if result is None:
             return False
-        ids = [turn.id or "" for turn in batch]
+        reflection = ReflectionResult(
+            turns=[turn.id or "" for turn in batch], read=[*context, *batch]
+        )
         failed = queued[0].attempts
         pause = None if failed + 1 >= ATTEMPTS else _FIRST_PAUSE * 4**failed  # None: park the turn
         if isinstance(result, Exception):
-            return self._record_failure(scope, ids, result, pause, now)
-        reflection = ReflectionResult(turns=ids, thoughts=result.thoughts, rejected=result.rejected)
+            return self._record_failure(scope, reflection, result, pause)
+        reflection = replace(reflection, thoughts=result.thoughts, rejected=result.rejected)
         if result.thoughts:
             completed = self._complete(scope, reflection, result, stopped)
             if completed is None:
                 return False
             if isinstance(completed, Exception):
-                return self._record_failure(scope, ids, completed, pause, now)
+                return self._record_failure(scope, reflection, completed, pause)
             reflection = completed
         self.store.write(scope, WriteBatch(reflection=reflection))
         return True
@@ -178,13 +180,13 @@ class PostThinking:
         )
 
     def _record_failure(
-        self, scope: Scope, ids: Sequence[str], error: Exception, pause: timedelta | None,
-        now: datetime,
-    ) -> Exception:  # fmt: skip
+        self, scope: Scope, reflection: ReflectionResult, error: Exception, pause: timedelta | None
+    ) -> Exception:
         failure = ReflectionResult(
-            turns=ids,
+            turns=reflection.turns,
+            read=reflection.read,
             failure=f"{type(error).__name__}: {error}",
-            again_at=None if pause is None else now + pause,
+            again_at=None if pause is None else self.clock() + pause,
         )
         self.store.write(scope, WriteBatch(reflection=failure))
         return error

@@ -23,6 +23,9 @@ TABLES = 16
 PROBES = 6
 _GROUPS_PER_ROOT = 4  # groups, over the square root of the number of thoughts
 _LEAST_GROUPS = 16
+# The centre of n vectors is rounded to 10/n. The mean itself would give away a deleted vector
+# as n·mean minus the others. Now that is known to ±5 only, and coordinates are below 1.
+_CENTRE_STEP = 10.0
 _BATCH = 4096  # vectors hashed at once: bounds the products to 16 MB per 1,000 groups
 _BLOCK = 256  # vectors compared at once: their copy fits the processor's cache
 _TAIL = 16  # at most one in this many thoughts is unsorted
@@ -86,7 +89,8 @@ class Hash:
     def fitted(cls, vectors: Vectors, *, seed: int) -> Self:
         """Return memkit's hash for a store of these vectors, shape (n, d); n may be 0."""
         n, dimension = vectors.shape
-        centre = vectors.mean(axis=0) if n else np.zeros(dimension)
+        step = _CENTRE_STEP / max(n, 1)
+        centre = np.rint(vectors.mean(axis=0) / step) * step if n else np.zeros(dimension)
         return cls(
             seed=seed,
             dimension=dimension,

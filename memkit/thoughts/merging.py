@@ -17,7 +17,7 @@ import numpy as np
 
 from memkit.protocols import ReflectionResult, ThoughtRows, Vectors, Verdict, WriteBatch
 from memkit.records import Thought, Turn
-from memkit.text.words import numbers, words
+from memkit.text.words import STOP_WORDS, numbers, words
 
 SAME = 0.88  # least cosine of two thoughts that say the same; evals/LOG.md has the sweep
 _OVERLAP = 0.7  # least share of common words, because cosines alone are too coarse
@@ -206,6 +206,28 @@ class ThoughtTransaction:
             for thought in thoughts
         ]
 
+    def _find_carriers(self, turn_ids: Sequence[str]) -> list[Thought]:
+        """Return thoughts with words of these turns that no turn has from which they are drawn.
+
+        What is said again after a change keeps the words in which it was said first.
+        """
+        carriers = self._rows.carriers()
+        sources = self._rows.sources([thought.id for thought in carriers])
+        forgotten = {
+            word for turn in self._rows.turns(turn_ids) for word in _content_words(_words_of(turn))
+        }
+        found: list[Thought] = []
+        for thought in carriers:
+            turns = [turn for _, turn in sources[thought.id]]
+            if not {turn.id for turn in turns}.isdisjoint(turn_ids):
+                continue  # it is drawn from one of them
+            own = {word for turn in turns for word in _content_words(_words_of(turn))}
+            if (_content_words(thought.text) - own) & forgotten:
+                found.append(
+                    replace(thought, sources=tuple(source for source, _ in sources[thought.id]))
+                )
+        return found
+
     # ---- corrections
 
     def _resolve_conflict(self, older_id: str, newer_id: str, *, contradict: bool) -> None:
@@ -226,8 +248,8 @@ class ThoughtTransaction:
             self._reopen([thought])
 
     def _forget(self, turn_ids: Sequence[str]) -> None:
-        """Delete the thoughts drawn from these turns, and queue their other turns again."""
-        derived = self._find_derived(turn_ids)
+        """Delete the thoughts with words of these turns, and queue their other turns again."""
+        derived = [*self._find_derived(turn_ids), *self._find_carriers(turn_ids)]
         if not derived:
             return
         believed = [thought for thought in derived if thought.retracted_at is None]
@@ -250,6 +272,15 @@ class ThoughtTransaction:
             if not closers:  # compare it with what was said since
                 *_, (_, last_turn) = self._rows.sources([thought.id])[thought.id]
                 self._rows.delete([], requeue=[last_turn.id or ""])
+
+
+def _content_words(text: str) -> set[str]:
+    return set(words(text)) - STOP_WORDS
+
+
+def _words_of(turn: Turn) -> str:
+    """Return what a thought may repeat of a turn: its text and who said it."""
+    return f"{turn.speaker} {turn.text}"
 
 
 def _said_at(turn: Turn) -> datetime:

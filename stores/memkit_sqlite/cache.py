@@ -1,10 +1,9 @@
 """Keep each user's timeline and indexes up to date with the rows, and save indexes."""
 
-import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from memkit.errors import StoreError
 from memkit.protocols import Fingerprint, Vectors
+from memkit_sqlite.deletion import index_name
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
@@ -176,8 +176,7 @@ class IndexCache:
     def _path(self, user_id: str) -> Path | None:
         if self._folder is None:
             return None
-        name = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
-        return self._folder / f"{name}.faiss"
+        return self._folder / f"{index_name(user_id)}.faiss"
 
     def tidy(self, reader: Reader) -> None:
         """Save the index in use if much of it is unsaved; evict the least recently used users."""
@@ -220,11 +219,12 @@ class IndexCache:
         except (OSError, StoreError):
             return
 
-    def unlink(self, user_id: str) -> None:
-        """Delete a user's index file and unfinished copies of it; a new one is saved later."""
-        path = self._path(user_id)
-        if path is not None and self._folder is not None:
-            for file in self._folder.glob(f"{path.stem}.*"):
+    def unlink(self, names: Iterable[str]) -> None:
+        """Delete index files and unfinished copies of them; new ones are saved later."""
+        if self._folder is None:
+            return
+        for name in names:
+            for file in self._folder.glob(f"{name}.*"):
                 file.unlink(missing_ok=True)
 
 

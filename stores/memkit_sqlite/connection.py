@@ -34,6 +34,7 @@ class Connection:
         self._lock = threading.RLock()
         if self.path is not None:
             _refuse_other_files(self.path)
+            _create_private(self.path)
         self.lacks_log = self.path is not None and _lacks_log(self.path)
         with translate_errors(url):
             self._raw = sqlite3.connect(
@@ -133,10 +134,19 @@ class Connection:
         with self.lock() as db:
             return db.execute(sql, values).fetchall()
 
-    def erase_log(self) -> None:
-        """Remove deleted text from the write-ahead log, unless another process reads it."""
-        with self.lock() as db, suppress(sqlite3.OperationalError):  # the deletion is committed
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def erase_log(self) -> bool:
+        """Empty the write-ahead log; return False if another process reads from it.
+
+        Waits for it for a second: what is deleted is in the log, and in the file before the log.
+        """
+        with self.lock() as db, suppress(sqlite3.OperationalError):
+            db.execute(f"PRAGMA busy_timeout = {_ERASING_MS}")
+            try:
+                busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {round(1000 * self._busy_s)}")
+            return not busy
+        return False
 
     def backup(self, target: Path) -> None:
         """Write one state of the file into the new file `target`; others may write meanwhile."""
@@ -156,9 +166,16 @@ class Connection:
             self._finalizer()
 
 
+def _create_private(path: Path) -> None:
+    """Create a new file that only its owner can read; SQLite gives its log the same mode."""
+    with suppress(OSError):  # it exists, or cannot be created: SQLite says so
+        path.touch(mode=0o600, exist_ok=False)
+
+
 # ---- the mark of a file in use
 
 _NOT_IN_USE, _IN_USE = 0, 1  # user_version of a file; 1: the newest data is in its log
+_ERASING_MS = 1000  # how long to wait for readers of the log
 _LOOKS, _PAUSE_S = 3, 0.02  # how often and how long another process may be opening or closing
 
 

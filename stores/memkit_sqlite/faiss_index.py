@@ -5,6 +5,7 @@ A search reads only the index of its user, so the cost does not depend on other 
 """
 
 import json
+import os
 import struct
 import uuid
 import zlib
@@ -59,6 +60,7 @@ class VectorIndex:
         self.checksum = 0  # of the newest chunk's vector, when the index was saved
         self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
         self._trained_at = 0  # vectors the inverted lists were trained on; 0: exact search
+        self._has_old_centroids = False  # a centroid may equal a vector that was removed
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -115,6 +117,7 @@ class VectorIndex:
         if len(ids):
             self._index.remove_ids(faiss.IDSelectorBatch(ids))
             self.unsaved += len(ids)
+            self._has_old_centroids = bool(self._trained_at)
 
     def search(
         self, vector: Vectors, k: int, allowed: Ids | None = None
@@ -155,6 +158,9 @@ class VectorIndex:
 
     def _train(self) -> None:
         ids, vectors = self.ids(), self.vectors()
+        if not len(ids):
+            self.__init__(self.dimension, self.state)  # type: ignore[misc]
+            return
         lists = int(2 * np.sqrt(len(ids)))  # twice as many would take four times as long to train
         quantizer = faiss.IndexFlatIP(self.dimension)
         index = faiss.IndexIVFFlat(quantizer, self.dimension, lists, faiss.METRIC_INNER_PRODUCT)
@@ -162,20 +168,22 @@ class VectorIndex:
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
         index.add_with_ids(vectors, ids)
-        self._index, self._trained_at = index, len(ids)
+        self._index, self._trained_at, self._has_old_centroids = index, len(ids), False
 
     def save(self, path: Path) -> None:
         """Write the index to its file, whole or not at all."""
+        if self._has_old_centroids:
+            self._train()
         payload = memoryview(faiss.serialize_index(self._index))
         own = {
             "dimension": self.dimension, "trained_at": self._trained_at, "mark": self.checksum,
         }  # fmt: skip
         head = json.dumps(asdict(self.state) | own).encode()
         fixed = _FIXED.pack(_MAGIC, zlib.crc32(payload, zlib.crc32(head)), len(head))
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
         try:
-            with unfinished.open("wb") as file:
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 file.writelines((fixed, head, payload))
             unfinished.replace(path)
         finally:

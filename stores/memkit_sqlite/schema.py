@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memkit.errors import NewerSchema, NotAMemory
 from memkit.text.codes import codes
+from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import indexed_words
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ def _codes(db: "Database") -> None:
                 "UPDATE chunks SET words = ? WHERE seq = ?", (indexed_words(text, date), seq)
             )
     db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
+
+
+@_migration(name="0008_forgetting")
+def _forgetting(db: "Database") -> None:
+    _execute(db, "forgetting")
+    row = db.execute("SELECT id, dimension FROM embedders WHERE current").fetchone()
+    for (user_id,) in db.execute("SELECT DISTINCT user_id FROM thoughts").fetchall() if row else ():
+        LSHIndex(*row).grow(db.conn, user_id)
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:

@@ -23,7 +23,7 @@ from memkit.protocols import (
 )
 from memkit.records import Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import health, reembed
+from memkit_sqlite import deletion, health, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -85,6 +85,15 @@ class SQLiteStore:
         folder = None if self.path is None else Path(f"{self.path}.index")
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
+        self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
+        self._finish_purges()
+
+    def _finish_purges(self) -> None:
+        """Do what a process that was killed left undone of its deletions."""
+        with self._connection.lock() as db:
+            if not deletion.read_pending(db):
+                return
+            self._is_purge_due = not self.vacuum() or not self.purge()
 
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
         """Return the memory's embedder; a new memory registers the one passed."""
@@ -119,11 +128,37 @@ class SQLiteStore:
         with self._connection.transaction() as db:
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             count = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
-        if batch.forget:
-            with self._connection.lock():
-                self._cache.unlink(user_id)  # after the commit: see IndexCache._write
-                self._connection.erase_log()
+        if batch.forget or self._is_purge_due:
+            self.purge()
         return count
+
+    def purge(self) -> bool:
+        """Remove the bytes of deleted rows from all files; return whether that is done.
+
+        It is not while another process reads a state from before the deletion. Every later write
+        tries again, and so does `close`.
+        """
+        with self._connection.lock() as db:
+            pending = deletion.read_pending(db)
+            self._is_purge_due = bool(pending)
+            if not pending:
+                return True
+            self._cache.unlink(pending.values())  # after the commit: see IndexCache._write
+            if not self._connection.erase_log():
+                return False
+            with self._connection.transaction():
+                deletion.mark_purged(db, list(pending))
+            self._is_purge_due = False
+            return True
+
+    def vacuum(self) -> bool:
+        """Write the whole file again without unused bytes; return whether these are gone.
+
+        Cost: reads and writes the whole file; needs as much free space.
+        """
+        with self._connection.lock() as db:
+            db.execute("VACUUM")
+            return self._connection.erase_log()
 
     def _lsh_index(self, db: sqlite3.Connection, user_id: str) -> LSHIndex:
         embedder, fingerprint = self._embedder(db)
@@ -168,6 +203,11 @@ class SQLiteStore:
                 sources=tuple(json.loads(row["sources"])),
                 created_at=datetime.fromisoformat(row["created_at"]),
             )  # fmt: skip
+
+    def generation(self, scope: Scope) -> int:
+        """Return a number that changes whenever turns of this user are deleted."""
+        with self._connection.lock() as db:
+            return deletion.read_generation(db, scope.user_id)
 
     def next_batch(self, scope: Scope, limit: int, now: datetime | None = None) -> list[QueuedTurn]:
         """Return the user's next turns to reflect on: neighbours of one session, oldest first."""
@@ -266,6 +306,8 @@ class SQLiteStore:
                 return
             self._closed = True
             try:
+                if self._is_purge_due:
+                    self.purge()
                 self._cache.save(self._vector_rows)
             finally:
                 self._connection.close()
@@ -292,12 +334,16 @@ def _write_batch(
     thoughts: SQLiteThoughtRows,
 ) -> int:
     """Write a batch; return how many turns were ever stored, 0 if none is left."""
+    if batch.forget:
+        deletion.erase_full_text(db, user_id, batch.forget)
+    generation = deletion.read_generation(db, user_id)
+    is_outdated = batch.generation not in (None, generation)  # turns were deleted since
     new = _new_turns(db, user_id, batch.turns)
     if new:
         current = embedder()
         _insert_turns(db, user_id, new)
         _insert_chunks(db, user_id, new, batch, current)
-    for summary in batch.summaries:
+    for summary in () if is_outdated else batch.summaries:
         _insert_summary(db, user_id, summary)
     _set_hidden(db, user_id, batch.hide, 1)
     _set_hidden(db, user_id, batch.show, 0)
@@ -311,11 +357,11 @@ def _write_batch(
         thought_rows.record_failure(db, user_id, batch.reflection)
     ThoughtTransaction(thoughts).write(batch)
     thoughts.grow_index()
-    if batch.reflection or batch.retract or batch.resolved_conflicts:
+    if batch.reflection or batch.retract or batch.resolved_conflicts or batch.forget:
         _delete_outdated_summaries(db, user_id)
     if batch.forget:
-        _forget_turns(db, user_id, batch.forget)
-    if batch.failure or batch.summaries:
+        deletion.delete_turns(db, user_id, batch.forget)
+    if (batch.failure or batch.summaries) and not is_outdated:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0
@@ -337,7 +383,10 @@ def _new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> d
 
 
 def _insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> None:
-    db.execute("INSERT OR IGNORE INTO users (user_id, layout) VALUES (?, random())", (user_id,))
+    db.execute(
+        "INSERT OR IGNORE INTO users (user_id, layout, generation) VALUES (?, random(), random())",
+        (user_id,),
+    )
     count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
@@ -424,16 +473,7 @@ def _delete_outdated_summaries(db: sqlite3.Connection, user_id: str) -> None:
         (user_id,),
     )
     if deleted.rowcount > 0:
-        _set_summarised(db, user_id)
-
-
-def _set_summarised(db: sqlite3.Connection, user_id: str) -> None:
-    """Note how many turns the newest summary that is left takes in."""
-    db.execute(
-        "UPDATE users SET summarised = coalesce((SELECT max(through) FROM summaries"
-        " WHERE user_id = ?1 AND level = 1), 0) WHERE user_id = ?1",
-        (user_id,),
-    )
+        deletion.set_summarised(db, user_id)
 
 
 def _set_hidden(
@@ -445,26 +485,3 @@ def _set_hidden(
     )
     if changed.rowcount > 0:
         change_layout(db, user_id)
-
-
-def _forget_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> None:
-    """Delete turns with their chunks, and every summary that includes one of them."""
-    keys = [(user_id, turn_id) for turn_id in turn_ids]
-    sql = "SELECT position FROM turns WHERE user_id = ? AND id = ?"
-    rows = [row for key in keys if (row := db.execute(sql, key).fetchone()) is not None]
-    if not rows:
-        return
-    thought_rows.erase_failures(db, user_id)
-    db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
-    first = min(row["position"] for row in rows)
-    db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
-    _set_summarised(db, user_id)
-    change_layout(db, user_id)
-    for table in ("users", "hashes"):
-        db.execute(
-            f"DELETE FROM {table} WHERE user_id = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
-            (user_id,),
-        )
-    # deleted words remain in FTS5's segments until the segments are merged
-    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('optimize')")

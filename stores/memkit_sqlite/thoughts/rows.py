@@ -76,7 +76,12 @@ def next_batch(fetch: Fetch, scope: Scope, limit: int, now: datetime | None) -> 
 
 
 def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionResult) -> None:
-    """Count a failed attempt, with its reason and the time of the next one."""
+    """Count a failed attempt, with its reason and the time of the next one.
+
+    Nothing is counted if a turn was deleted meanwhile: the reason may quote it.
+    """
+    if not _is_unchanged(db, user_id, reflection.read):
+        return
     again_us = None if reflection.again_at is None else microseconds(reflection.again_at)
     db.executemany(
         "UPDATE thinking SET attempts = attempts + 1, again_us = ?, failure = ? WHERE turn_seq ="
@@ -86,13 +91,19 @@ def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionR
 
 
 def erase_failures(db: sqlite3.Connection, user_id: str) -> None:
-    """Delete the reasons of failed attempts: they may quote any turn of their batch.
-
-    A parked turn has failed alone, so its reason quotes no other turn.
-    """
+    """Delete the reasons of failed work: they may quote any turn that was read for it."""
     db.execute(
-        "UPDATE thinking SET failure = NULL WHERE user_id = ? AND again_us IS NOT NULL", (user_id,)
+        "UPDATE thinking SET failure = ? WHERE user_id = ? AND failure IS NOT NULL",
+        ("the reason was deleted with a forgotten turn", user_id),
     )
+    db.execute("UPDATE users SET failure = NULL WHERE user_id = ?", (user_id,))
+
+
+def _is_unchanged(db: sqlite3.Connection, user_id: str, turns: Iterable[Turn]) -> bool:
+    """Return whether all of these turns are stored as they were read."""
+    sql = "SELECT * FROM turns WHERE user_id = ? AND id = ?"
+    rows = ((turn, db.execute(sql, (user_id, turn.id)).fetchone()) for turn in turns)
+    return all(row is not None and to_turn(row) == turn for turn, row in rows)
 
 
 def unpark(db: sqlite3.Connection, user_id: str) -> None:
@@ -292,7 +303,7 @@ class SQLiteThoughtRows:
         )
         keys = [(self._user_id, turn_id) for turn_id in reflection.turns]
         queued = [self._db.execute(sql, key).fetchone() for key in keys]
-        if None in queued:
+        if None in queued or not _is_unchanged(self._db, self._user_id, reflection.read):
             return False  # a turn was deleted in the meantime, or another process was first
         self._db.executemany("DELETE FROM thinking WHERE turn_seq = ?", queued)
         self._db.execute(
@@ -327,6 +338,24 @@ class SQLiteThoughtRows:
             values = [self._user_id, json.dumps(list(keys))]
         rows = self._select(f"WHERE {condition} ORDER BY t.seq", values)
         return [_to_thought(row) for row in rows]
+
+    def carriers(self) -> list[Thought]:
+        """Return the thoughts whose words no source has."""
+        rows = self._select(
+            "WHERE t.user_id = ? AND NOT EXISTS (SELECT 1 FROM thought_sources s"
+            " WHERE s.thought_seq = t.seq AND s.worded = 1) ORDER BY t.seq",
+            [self._user_id],
+        )
+        return [_to_thought(row) for row in rows]
+
+    def turns(self, ids: Sequence[str]) -> list[Turn]:
+        """Return the stored turns with these ids, in any order."""
+        rows = self._db.execute(
+            "SELECT turns.* FROM json_each(?) AS ids"
+            " CROSS JOIN turns ON turns.user_id = ? AND turns.id = ids.value",
+            (json.dumps(list(ids)), self._user_id),
+        )
+        return [to_turn(row) for row in rows]
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts and their cosines, nearest first."""
