@@ -3,18 +3,20 @@
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from os import PathLike, fspath
-from typing import Literal
+from typing import Any, Literal
 
 from memkit import embedders, ingest, prompt
 from memkit.background.maintenance import Maintenance, Settings
 from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
+from memkit.govern import forget as govern
+from memkit.govern.forget import Selection
 from memkit.protocols import (
     Backend,
     Counter,
@@ -47,6 +49,7 @@ from memkit.thoughts.learned import LearnedThinker
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
+_MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names for `forget`, and relevance
 
 
 def utc_now() -> datetime:
@@ -449,30 +452,84 @@ class Memory(Displayable):
         *,
         user_id: str,
         turn_ids: Iterable[str] | None = None,
+        thought_id: str | None = None,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        query: str | None = None,
+        where: Mapping[str, Any] | None = None,
         everything: bool = False,
         dry_run: bool = False,
+        scan: bool = True,
     ) -> Receipt:
-        """Delete turns, or everything, with all that is derived from them.
+        """Delete turns with all that is derived from them, and their bytes from all files.
+
+        Name them by `turn_ids`, by `thought_id`, which means the turns it was drawn from, by
+        `everything`, or by any of the other conditions, which must all be met: `since` and `until`
+        are times said, both included; `query` means what it recalls with a relevance of .5 or
+        more, at most 50 turns; `where` compares metadata.
 
         Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
         well; its other turns are queued again. Open chats of this memory drop the words too.
         `dry_run` only reports what would be deleted.
+
+        `scan` then searches the files for pieces of what was deleted; if there are any, the files
+        are written again. `receipt.purged` says whether nothing is left. It is False while another
+        process reads an older state; the bytes leave the files when that has ended.
+
+        Cost: grows with the deleted words; the scan takes about 2 ms per megabyte of the memory.
         """
-        scope = Scope(user_id=user_id)
-        if turn_ids is not None:
-            turn_ids = _id_set(turn_ids, "turn_ids")
-        if (turn_ids is None) == (not everything):
-            raise InvalidInput("pass either turn_ids=[…] or everything=True to forget()")
-        window = Window(ids=None if turn_ids is None else list(turn_ids))
+        selection = Selection(
+            turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),
+            thought_id=thought_id, everything=everything, session_id=session_id,
+            agent_id=agent_id, query=query, where=where,
+            since=None if since is None else zoned(since, "since"),
+            until=None if until is None else zoned(until, "until"),
+        )  # fmt: skip
+        selected = self._select_turns(user_id, selection)
         with self._maintenance.summary_lock:
-            turns = list(self.store.turns(scope, window))
-            receipt = self._receipt(scope, turns, dry_run=dry_run)
-            if turns and not dry_run:
-                self.store.write(scope, WriteBatch(forget=receipt.turn_ids))
-                self._maintenance.wake([user_id])
+            receipt = govern.forget(
+                self.store, Scope(user_id=user_id), selected, now=self.clock(), dry_run=dry_run,
+                scan=scan,
+            )  # fmt: skip
         if not dry_run:
+            if receipt.turn_ids:
+                self._maintenance.wake([user_id])
             self._notify_listeners(user_id, everything=everything)
         return receipt
+
+    def _select_turns(self, user_id: str, selection: Selection) -> list[str]:
+        """Return the ids of the turns that a selection names."""
+        scope = Scope(user_id=user_id, session_id=selection.session_id, agent_id=selection.agent_id)
+        if selection.turn_ids is not None:
+            return sorted(selection.turn_ids)
+        if selection.thought_id is not None:
+            versions = self.history(selection.thought_id, user_id=user_id)
+            thought = next(item for item in versions if item.id == selection.thought_id)
+            return list(thought.turn_ids)
+        window = selection.window()
+        if selection.query is not None:
+            hits = self.recall(
+                selection.query, user_id=user_id, session_id=selection.session_id,
+                agent_id=selection.agent_id, k=_MOST_FORGOTTEN, min_relevance=_FORGOTTEN,
+            )  # fmt: skip
+            window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
+        turns = self.store.turns(scope, window)
+        return [turn.id or "" for turn in turns if selection.matches(turn)]
+
+    def sign(self, receipt: Receipt) -> str:
+        """Return a receipt as JSON with an Ed25519 signature by the key of this memory.
+
+        The key is made at the first call, in `FILE.key`. `memkit verify-receipt` checks receipts.
+
+        Raises:
+            MissingExtra: the extra `[govern]` is not installed.
+            InvalidInput: nothing was deleted, or the memory is in RAM.
+        """
+        from memkit.govern import receipts
+
+        return receipts.sign(receipt, self.store)
 
     def _add_listener(self, listener: ForgetListener) -> None:
         """Tell an object about every `forget` for as long as it lives."""
@@ -484,24 +541,6 @@ class Memory(Displayable):
             listeners = list(self._listeners)
         for listener in listeners:
             listener.on_forget(user_id, everything=everything)
-
-    def _receipt(self, scope: Scope, turns: Sequence[Turn], *, dry_run: bool) -> Receipt:
-        """Count what is derived from `turns`; a summary is, if it reaches the first of them."""
-        positions = {turn.position or 0 for turn in turns}
-        turn_ids = tuple(turn.id or "" for turn in turns)
-        first = min(positions, default=0)
-        return Receipt(
-            user_id=scope.user_id,
-            turn_ids=turn_ids,
-            chunks=sum(chunk.position in positions for chunk in self.store.chunks(scope)),
-            summaries=sum(
-                summary.through >= first > 0
-                for level in (1, 2)
-                for summary in self.store.summaries(scope, level)
-            ),
-            thoughts=self.store.count_derived(scope, turn_ids),
-            dry_run=dry_run,
-        )
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""

@@ -5,16 +5,18 @@ that pass through the interfaces.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
-from memkit.records import Chunk, Claim, Scope, Source, Summary, Thought, Turn, Usage
+from memkit.records import Chunk, Claim, Event, Scope, Source, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -57,6 +59,19 @@ class WriteBatch:
     resolved_conflicts: Sequence[tuple[str, str, bool]] = ()
     retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> time
     unpark: bool = False  # queue the turns again that failed too often
+    source: str = "caller"  # who changes the memory, for the ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What a deletion removed, or would remove."""
+
+    turns: Sequence[Turn] = ()
+    chunks: int = 0
+    thoughts: Sequence[Thought] = ()  # without their sources
+    summaries: Sequence[Summary] = ()
+    vectors: Sequence[bytes] = ()  # of the chunks and thoughts
+    event: str | None = None  # hash of its event in the ledger; None: nothing was deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +244,19 @@ class Store(Protocol):
             TurnConflict: a turn's id is already stored with another text.
         """
 
+    def forget(
+        self,
+        scope: Scope,
+        turn_ids: Sequence[str],
+        *,
+        source: str = "caller",
+        dry_run: bool = False,
+    ) -> Deletion:
+        """Delete turns with all that is derived from them; return what was deleted.
+
+        A `dry_run` does the same and takes it back.
+        """
+
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
 
@@ -362,6 +390,18 @@ class Upkeep(Protocol):
     def stats(self, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, hidden chunks, summaries, thoughts, users and bytes."""
 
+    def files(self) -> list[Path]:
+        """Return the files that the memory consists of now."""
+
+    def retained(self, pieces: AbstractSet[bytes]) -> set[bytes]:
+        """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
+
+    def record(self, kind: str, *, source: str, ids: Sequence[str] = ()) -> str:
+        """Add an event of the whole memory to the ledger; return its hash."""
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the ledger in order."""
+
     def purge(self) -> bool:
         """Remove the bytes of deleted rows from all files; return whether that is done.
 
@@ -391,6 +431,10 @@ class Upkeep(Protocol):
 
 class Backend(Store, Upkeep, Protocol):
     """A complete store, as `memkit.open` needs it."""
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file of this memory; None if it is in RAM."""
 
     @property
     def secret(self) -> bytes:

@@ -348,6 +348,31 @@ class Receipt:
     summaries: int
     thoughts: int
     dry_run: bool
+    thought_ids: tuple[str, ...] = ()
+    at: datetime | None = None
+    event: str | None = None  # hash of the deletion's event in the ledger
+    # whether no byte of it is left in the files; not yet while another process reads an older state
+    purged: bool = False
+    searched: int = 0  # pieces of text and vectors that were searched for
+    residue: int | None = None  # pieces found in the files; None: not searched
+    recalled: int | None = None  # pieces found in thoughts and summaries; None: not searched
+    salt: str = ""
+    digests: tuple[str, ...] = ()  # of user, id and text of each turn, with the salt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change in the ledger. Users and items are digests keyed with a secret of the memory."""
+
+    seq: int  # from 1, without gaps
+    at: str  # when it was written, ISO-8601, by the machine's clock
+    kind: str  # "remember", "think", "correct", "retract", "forget", …
+    user: str  # digest of the user's id; empty: the whole memory
+    source: str  # who changed it: "caller", or the thinker or summariser by name
+    policy: int  # version of the retention policy
+    counts: Mapping[str, int]  # of turns, thoughts inserted, merged, superseded and so on
+    items: str  # digests of the ids of turns and thoughts, 16 hexadecimal digits each
+    hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class Settings:
     thinker_seconds: float = 120  # time limit of a thinker for one batch
 
 
+_REPURGE_S = 1.0  # seconds until bytes of deleted rows that a reader keeps are removed again
 _RECHECK_S = 30.0  # seconds until postponed turns are checked again; as long as the first pause
 
 
@@ -107,6 +108,8 @@ class Maintenance:
         So a user with thousands of waiting turns delays nobody else by more than one batch.
         """
         scope = Scope(user_id=user_id)
+        if not self._store.purge():
+            self._worker.wake(user_id, after_s=_REPURGE_S)
         more: bool | Exception = False
         if self._settings.thoughts:
             more = self._reflect(scope, patient=True)
@@ -169,9 +172,11 @@ class Maintenance:
         hide: list[str] = []
         if forgetting is not None and update.through // interval > update.since // interval:
             hide = select_prunable(self._store.chunks(scope), update.through, forgetting)
-        self._store.write(
-            scope, WriteBatch(summaries=update.summaries, hide=hide, generation=generation)
-        )
+        batch = WriteBatch(
+            summaries=update.summaries, hide=hide, generation=generation,
+            source=type(self._summariser).__name__,
+        )  # fmt: skip
+        self._store.write(scope, batch)
         return True
 
     def _summarise_thoughts(self, scope: Scope) -> SummaryUpdate | None:

@@ -94,7 +94,8 @@ class PostThinking:
             if isinstance(completed, Exception):
                 return self._record_failure(scope, reflection, completed, pause)
             reflection = completed
-        self.store.write(scope, WriteBatch(reflection=reflection))
+        source = type(self.thinker).__name__
+        self.store.write(scope, WriteBatch(reflection=reflection, source=source))
         return True
 
     def _complete(
@@ -205,7 +206,8 @@ class PostThinking:
                 error = verdict  # the judge may still decide about the other pairs
             else:
                 resolved = [(older.id, newer.id, verdict)]
-                self.store.write(scope, WriteBatch(resolved_conflicts=resolved))
+                source = type(self.judge).__name__
+                self.store.write(scope, WriteBatch(resolved_conflicts=resolved, source=source))
         return error
 
 

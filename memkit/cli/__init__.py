@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, manage, output
+from memkit.cli import chat, commands, govern, manage, output
 from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
@@ -41,6 +41,8 @@ app.command()(manage.users)
 app.command()(manage.sessions)
 app.command()(manage.show)
 app.command()(manage.forget)
+app.command("verify-receipt")(govern.verify_receipt)
+app.add_typer(govern.audit, name="audit")
 app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(commands.export)

@@ -72,7 +72,25 @@ def count_parts(receipt: "Receipt") -> str:
     return f"{turns}, {chunks}, {summaries} and {output.count_noun(receipt.thoughts, 'thought')}"
 
 
+def check_can_sign(memory: "Memory") -> None:
+    """Raise before anything is deleted, if the receipt could not be signed."""
+    from memkit.govern import receipts
+
+    receipts.check_can_sign(memory.store)
+
+
+def describe_purge(receipt: "Receipt") -> str:
+    """Return what became of the bytes in the files, to follow the counts."""
+    if receipt.purged:
+        return "; nothing of it is left in the files"
+    return "; it is still in the files, until other processes that read them end"
+
+
 def receipt_to_dict(receipt: "Receipt") -> dict[str, object]:
     """Return a receipt as a JSON object."""
-    names = ("user_id", "chunks", "summaries", "thoughts", "dry_run")
-    return {"turn_ids": list(receipt.turn_ids)} | {name: getattr(receipt, name) for name in names}
+    names = (
+        "user_id", "chunks", "summaries", "thoughts", "dry_run", "event", "purged", "searched",
+        "residue", "recalled",
+    )  # fmt: skip
+    ids = {"turn_ids": list(receipt.turn_ids), "thought_ids": list(receipt.thought_ids)}
+    return ids | {name: getattr(receipt, name) for name in names}

@@ -1,5 +1,6 @@
 """users, sessions, show, forget, backup: commands with which people look after their memory."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,11 +9,14 @@ import typer
 
 from memkit.cli import output
 from memkit.cli.deletion import (
+    check_can_sign,
     confirm_deletion,
     count_parts,
+    describe_purge,
     receipt_to_dict,
     select_turns,
 )
+from memkit.cli.files import open_target
 from memkit.cli.ids import find_id, shorten_id
 from memkit.cli.options import (
     DEFAULT_STORE,
@@ -210,9 +214,19 @@ def forget(
     until: Annotated[
         str | None, typer.Option(help="Only what was said at this ISO-8601 time or earlier.")
     ] = None,
+    query: Annotated[
+        str | None, typer.Option(help="Only what this question recalls with relevance .5 or more.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only turns with this metadata."),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="All that the user ever said.")
     ] = False,
+    receipt_file: Annotated[
+        Path | None, typer.Option("--receipt", help="Write a signed receipt to this file.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be deleted.")
     ] = False,
@@ -222,34 +236,51 @@ def forget(
 ) -> None:
     """Delete turns with all that is derived from them. This cannot be undone.
 
-    Name the turns by their ids, by --session, --agent, --since and --until, or by --everything.
-    Exit with 1 if there are none, or if you do not confirm.
+    Name the turns by their ids, by --session, --agent, --since, --until, --query and --where, or by
+    --everything. Exit with 1 if there are none, or if you do not confirm.
     """
-    window: dict[str, Any] = {
-        "session_id": session, "agent_id": agent,
+    conditions: dict[str, Any] = {
+        "session_id": session, "agent_id": agent, "query": query,
         "since": parse_time(since, "--since"), "until": parse_time(until, "--until"),
+        "where": dict(map(_parse_pair, where)) if where else None,
     }  # fmt: skip
-    limited = any(value is not None for value in window.values())
+    limited = any(value is not None for value in conditions.values())
     if [bool(ids), limited, everything].count(True) != 1:
         raise InvalidInput(
-            "say what to forget in one way: ids, or any of --session, --agent, --since and "
-            "--until, or --everything"
+            "say what to forget in one way: ids, or any of --session, --agent, --since, --until, "
+            "--query and --where, or --everything"
         )
     with open_memory(store, embedder) as memory:
+        if receipt_file is not None:
+            check_can_sign(memory)
+        named = {"everything": True} if everything else conditions
         if ids:
-            turn_ids = select_turns(memory, user, ids)
-        else:
-            turn_ids = [turn.id or "" for turn in memory.turns(user_id=user, **window)]
-        receipt = memory.forget(user_id=user, turn_ids=turn_ids, dry_run=True)
+            named = {"turn_ids": select_turns(memory, user, ids)}
+        receipt = memory.forget(user_id=user, **named, dry_run=True)
         if not receipt.turn_ids:
             output.end_with_nothing(f"{user!r} has no such turns")
         if not dry_run:
             if not confirm_deletion(memory, receipt, yes=yes):
                 raise typer.Exit(1)
-            whole = {"everything": True} if everything else {"turn_ids": turn_ids}
-            receipt = memory.forget(user_id=user, **whole)
+            same = named if everything else {"turn_ids": receipt.turn_ids}
+            receipt = memory.forget(user_id=user, **same)
+            if receipt_file is not None:
+                with open_target(receipt_file, store=Path(store)) as file:
+                    file.write(memory.sign(receipt).encode() + b"\n")
     verb = "would delete" if dry_run else "deleted"
-    output.print_result(receipt_to_dict(receipt), f"{verb} {count_parts(receipt)}", as_json=json_)
+    text = f"{verb} {count_parts(receipt)}{'' if dry_run else describe_purge(receipt)}"
+    output.print_result(receipt_to_dict(receipt), text, as_json=json_)
+
+
+def _parse_pair(text: str) -> tuple[str, object]:
+    """Return KEY and VALUE of "KEY=VALUE"; a value that is JSON is read as such."""
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InvalidInput(f"--where {text!r} must be KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 # ---- backup

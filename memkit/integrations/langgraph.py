@@ -97,7 +97,9 @@ class MemkitStore(BaseStore):
             self._memory.remember(turn, user_id=user_id, agent_id=_AGENT)
             stale = self._versions(op.namespace, op.key)[:-1]
         if stale:
-            self._memory.forget(user_id=user_id, turn_ids=[turn.id or "" for turn in stale])
+            self._memory.forget(
+                user_id=user_id, turn_ids=[turn.id or "" for turn in stale], scan=False
+            )
 
     def _to_turn(self, op: PutOp, *, replaced: Turn | None) -> Turn:
         now = self._memory.clock()

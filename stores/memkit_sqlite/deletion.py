@@ -4,11 +4,34 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime
 
+from memkit.protocols import Deletion
+from memkit.records import Summary
 from memkit_sqlite import full_text
 from memkit_sqlite.thoughts import rows as thought_rows
-from memkit_sqlite.turns import change_layout
+from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
+from memkit_sqlite.turns import change_layout, to_turn
 
+# every column with words
+_TEXTS = (
+    "SELECT text FROM turns",
+    "SELECT id || char(10) || coalesce(name, '') || char(10) || coalesce(session_id, '')"
+    " || char(10) || coalesce(agent_id, '') || char(10) || coalesce(metadata, '') FROM turns",
+    "SELECT text FROM chunks",
+    "SELECT words FROM chunks",
+    "SELECT text || char(10) || coalesce(head, '') || char(10) || coalesce(relation, '')"
+    " || char(10) || coalesce(tail, '') FROM thoughts",
+    "SELECT text FROM summaries",
+    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
+)
+_VECTORS = (
+    "SELECT EXISTS (SELECT 1 FROM vectors WHERE instr(vector, ?))",
+    "SELECT EXISTS (SELECT 1 FROM thought_vectors WHERE instr(vector, ?))",
+)
+_SUMMARIES = "SELECT * FROM summaries WHERE user_id = ?"
 _CHUNKS = """SELECT c.seq FROM json_each(?2) AS ids
     CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value
     CROSS JOIN chunks c ON c.turn_seq = turns.seq"""
@@ -23,6 +46,55 @@ def erase_full_text(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str
     """Remove turns from the full-text index; the first step of their deletion."""
     rows = db.execute(_CHUNKS, (user_id, json.dumps(list(turn_ids)))).fetchall()
     full_text.erase(db, [row[0] for row in rows])
+
+
+def read_deletion(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> Deletion:
+    """Return the turns with these ids, their chunks and vectors, and all of the user's summaries.
+
+    The caller deletes the turns, and then asks `complete` what else went.
+    """
+    ids = json.dumps(list(turn_ids))
+    turns = db.execute(
+        "SELECT turns.* FROM json_each(?) AS ids CROSS JOIN turns ON turns.user_id = ?"
+        " AND turns.id = ids.value ORDER BY turns.said_us, turns.position",
+        (ids, user_id),
+    ).fetchall()
+    chunks = db.execute(_CHUNKS, (user_id, ids)).fetchall()
+    vectors = [
+        bytes(row[0])
+        for (seq,) in chunks
+        for row in db.execute("SELECT vector FROM vectors WHERE chunk_seq = ?", (seq,))
+    ]
+    summaries = [_to_summary(row) for row in db.execute(_SUMMARIES, (user_id,))]
+    return Deletion(
+        turns=[to_turn(row) for row in turns], chunks=len(chunks), vectors=vectors,
+        summaries=summaries,
+    )  # fmt: skip
+
+
+def complete(
+    db: sqlite3.Connection,
+    user_id: str,
+    deletion: Deletion,
+    thoughts: SQLiteThoughtRows,
+    event: str | None,
+) -> Deletion:
+    """Return a deletion with the thoughts and summaries that went with its turns."""
+    left = {row["id"] for row in db.execute(_SUMMARIES, (user_id,))}
+    return replace(
+        deletion,
+        thoughts=[thought for thought, _ in thoughts.deleted],
+        vectors=[*deletion.vectors, *(vector for _, vector in thoughts.deleted)],
+        summaries=[summary for summary in deletion.summaries if summary.id not in left],
+        event=event,
+    )
+
+
+def _to_summary(row: sqlite3.Row) -> Summary:
+    return Summary(
+        id=row["id"], text=row["text"], level=row["level"], through=row["through"],
+        tokens=row["tokens"], sources=(), created_at=datetime.fromisoformat(row["created_at"]),
+    )  # fmt: skip
 
 
 def delete_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> None:
@@ -61,6 +133,18 @@ def read_generation(db: sqlite3.Connection, user_id: str) -> int:
     """Return a number that changes whenever turns of this user are deleted; 0: no such user."""
     row = db.execute("SELECT generation FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def find_retained(db: sqlite3.Connection, pieces: AbstractSet[bytes]) -> set[bytes]:
+    """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
+    missing = set(pieces)
+    for sql in _TEXTS:
+        for (text,) in db.execute(sql):
+            for stored in (text.encode(), text.casefold().encode()):
+                missing -= {piece for piece in missing if piece in stored}
+    for sql in _VECTORS:
+        missing -= {piece for piece in missing if db.execute(sql, (piece,)).fetchone()[0]}
+    return set(pieces) - missing
 
 
 # ---- deletions whose bytes may still be in the files

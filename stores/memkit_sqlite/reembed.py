@@ -22,8 +22,15 @@ Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Progress = Callable[[int, int], None]
 
 
-def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int:
+def run(
+    transaction: Transaction,
+    embedder: Embedder,
+    progress: Progress,
+    record: Callable[[sqlite3.Connection, int], None],
+) -> int:
     """Embed all rows with `embedder` and make it the current one; return the chunk count.
+
+    `record` is called with that count in the transaction that switches over.
 
     Batches are committed one by one, so that an interrupted run is resumed. Until the switch,
     readers use the old vectors.
@@ -37,7 +44,9 @@ def run(transaction: Transaction, embedder: Embedder, progress: Progress) -> int
             if not any(db.execute(_MISSING.format(*names), (0, number, 1)).fetchone()
                        for names in _EMBEDDED):  # fmt: skip
                 _switch(db, number, embedder.fingerprint.dimension)
-                return _counts(db, _DONE, number)[0]
+                count = _counts(db, _DONE, number)[0]
+                record(db, count)
+                return count
 
 
 def _embed(

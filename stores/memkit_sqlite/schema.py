@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memkit.errors import NewerSchema, NotAMemory
 from memkit.text.codes import codes
+from memkit_sqlite import ledger
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import indexed_words
 
@@ -118,6 +119,16 @@ def _forgetting(db: "Database") -> None:
     row = db.execute("SELECT id, dimension FROM embedders WHERE current").fetchone()
     for (user_id,) in db.execute("SELECT DISTINCT user_id FROM thoughts").fetchall() if row else ():
         LSHIndex(*row).grow(db.conn, user_id)
+
+
+@_migration(name="0009_ledger")
+def _ledger(db: "Database") -> None:
+    _execute(db, "ledger")
+    counts = {
+        table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("users", "turns", "thoughts", "summaries")
+    }
+    ledger.append(db.conn, "genesis", source="memkit", counts=counts)
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:

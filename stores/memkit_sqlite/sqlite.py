@@ -4,7 +4,8 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
@@ -13,6 +14,7 @@ from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, TurnConflict
 from memkit.protocols import (
     Activity,
     ChunkAge,
+    Deletion,
     Embedder,
     Fingerprint,
     ItemKind,
@@ -21,9 +23,9 @@ from memkit.protocols import (
     Window,
     WriteBatch,
 )
-from memkit.records import Scope, Summary, Thought, Turn, day
+from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, reembed
+from memkit_sqlite import deletion, health, ledger, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -54,6 +56,10 @@ _LACKS_LOG = (
     "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
     "missing; copy it again with `memkit backup`"
 )
+
+
+class _TakenBack(Exception):
+    """Rolls a deletion back that was only tried."""
 
 
 class SQLiteStore:
@@ -127,10 +133,35 @@ class SQLiteStore:
         user_id = scope.user_id
         with self._connection.transaction() as db:
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
-            count = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
+            count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
         if batch.forget or self._is_purge_due:
             self.purge()
         return count
+
+    def forget(
+        self,
+        scope: Scope,
+        turn_ids: Sequence[str],
+        *,
+        source: str = "caller",
+        dry_run: bool = False,
+    ) -> Deletion:
+        """Delete turns with all that is derived from them; return what was deleted."""
+        user_id = scope.user_id
+        deleted = Deletion()
+        with suppress(_TakenBack), self._connection.transaction() as db:
+            deleted = deletion.read_deletion(db, user_id, turn_ids)
+            if not deleted.turns:
+                return deleted
+            batch = WriteBatch(forget=[turn.id or "" for turn in deleted.turns], source=source)
+            thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
+            _, event = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
+            deleted = deletion.complete(db, user_id, deleted, thoughts, event)
+            if dry_run:
+                raise _TakenBack
+        if not dry_run:
+            self.purge()
+        return deleted
 
     def purge(self) -> bool:
         """Remove the bytes of deleted rows from all files; return whether that is done.
@@ -289,13 +320,41 @@ class SQLiteStore:
         )
         return [row[0] for row in rows]
 
+    def files(self) -> list[Path]:
+        """Return the files that the memory consists of now; none in RAM."""
+        if self.path is None:
+            return []
+        beside = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal"))
+        index = Path(f"{self.path}.index").glob("*")
+        return [file for file in (*beside, *index) if file.is_file()]
+
+    def retained(self, pieces: AbstractSet[bytes]) -> set[bytes]:
+        """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
+        with self._connection.snapshot() as db:
+            return deletion.find_retained(db, pieces)
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the ledger in order."""
+        with self._connection.snapshot() as db:
+            yield from list(ledger.read(db))
+
+    def record(self, kind: str, *, source: str, ids: Sequence[str] = ()) -> str:
+        """Add an event of the whole memory to the ledger; return its hash."""
+        with self._connection.transaction() as db:
+            return ledger.append(db, kind, source=source, counts={}, ids=ids)
+
     def backup(self, path: str) -> None:
         """Write a copy of the whole memory to the new file `path`. Safe while others write."""
         self._connection.backup(Path(path).absolute())
 
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
-        count = reembed.run(self._connection.transaction, embedder, progress)
+
+        def record(db: sqlite3.Connection, count: int) -> None:
+            source, counts = str(embedder.fingerprint), {"chunks": count}
+            ledger.append(db, "reembed", source=source, counts=counts)
+
+        count = reembed.run(self._connection.transaction, embedder, progress, record)
         self.fingerprint = embedder.fingerprint
         return count
 
@@ -332,8 +391,8 @@ def _write_batch(
     batch: WriteBatch,
     embedder: Callable[[], tuple[int, Fingerprint]],
     thoughts: SQLiteThoughtRows,
-) -> int:
-    """Write a batch; return how many turns were ever stored, 0 if none is left."""
+) -> tuple[int, str | None]:
+    """Write a batch; return how many turns were ever stored, 0 if none is left, and its event."""
     if batch.forget:
         deletion.erase_full_text(db, user_id, batch.forget)
     generation = deletion.read_generation(db, user_id)
@@ -345,8 +404,12 @@ def _write_batch(
         _insert_chunks(db, user_id, new, batch, current)
     for summary in () if is_outdated else batch.summaries:
         _insert_summary(db, user_id, summary)
-    _set_hidden(db, user_id, batch.hide, 1)
-    _set_hidden(db, user_id, batch.show, 0)
+    counts = {
+        "turns": len(new) + len(batch.forget),
+        "summaries": 0 if is_outdated else len(batch.summaries),
+        "hidden": _set_hidden(db, user_id, batch.hide, 1),
+        "shown": _set_hidden(db, user_id, batch.show, 0),
+    }
     db.executemany(
         "UPDATE chunks SET retrieved = max(coalesce(retrieved, 0), ?) WHERE user_id = ? AND id = ?",
         [(turn_count, user_id, chunk) for chunk, turn_count in batch.retrieved.items()],
@@ -363,8 +426,10 @@ def _write_batch(
         deletion.delete_turns(db, user_id, batch.forget)
     if (batch.failure or batch.summaries) and not is_outdated:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+    ids = [*new, *batch.forget, *thoughts.changed]
+    event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
-    return int(row[0]) if row else 0
+    return int(row[0]) if row else 0, event
 
 
 def _new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> dict[str, Turn]:
@@ -476,12 +541,12 @@ def _delete_outdated_summaries(db: sqlite3.Connection, user_id: str) -> None:
         deletion.set_summarised(db, user_id)
 
 
-def _set_hidden(
-    db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int
-) -> None:
+def _set_hidden(db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int) -> int:
+    """Hide chunks from search, or show them again; return how many changed."""
     changed = db.executemany(
         "UPDATE chunks SET hidden = ? WHERE user_id = ? AND id = ? AND hidden != ?",
         [(hidden, user_id, chunk, hidden) for chunk in chunk_ids],
     )
     if changed.rowcount > 0:
         change_layout(db, user_id)
+    return max(changed.rowcount, 0)

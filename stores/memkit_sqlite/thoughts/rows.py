@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -290,6 +291,10 @@ class SQLiteThoughtRows:
     ) -> None:
         self._db, self._user_id, self._open_index = db, user_id, open_index
         self._inserted: list[tuple[int, Vectors]] = []  # keys and vectors not in the index yet
+        # what was done, for the ledger and for receipts
+        self.counts: Counter[str] = Counter()
+        self.changed: dict[str, None] = {}  # ids, in order
+        self.deleted: list[tuple[Thought, bytes]] = []  # with their vectors
 
     @cached_property
     def _index(self) -> LSHIndex:
@@ -409,6 +414,8 @@ class SQLiteThoughtRows:
 
     def insert(self, thought: Thought, vector: Vectors) -> None:
         """Insert a thought with its sources and its conflicts."""
+        self.counts["inserted"] += 1
+        self.changed[thought.id] = None
         columns = _to_columns(self._user_id, thought)
         names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
         row = self._db.execute(
@@ -442,6 +449,8 @@ class SQLiteThoughtRows:
                 " WHERE user_id = :user_id AND id = :id",
                 new,
             )
+        self.counts[_kind_of_change(before, after)] += 1
+        self.changed[after.id] = None
         old_links, new_links = (before.sources, before.conflicts), (after.sources, after.conflicts)
         if vector is None and old_links == new_links:
             return
@@ -474,6 +483,11 @@ class SQLiteThoughtRows:
             " CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value",
             (self._user_id, json.dumps(list(requeue))),
         )
+        self.counts["deleted"] += len(ids)
+        self.changed |= dict.fromkeys(ids)
+        self.deleted += [
+            (thought, self._read_vector(thought.id)) for thought in self.find(ids=ids) if ids
+        ]
         self._db.executemany(
             "DELETE FROM thoughts WHERE user_id = ? AND id = ?",
             [(self._user_id, thought_id) for thought_id in ids],
@@ -485,6 +499,14 @@ class SQLiteThoughtRows:
             self._index.grow(self._db, self._user_id)
 
     # ---- helpers
+
+    def _read_vector(self, thought_id: str) -> bytes:
+        row = self._db.execute(
+            "SELECT v.vector FROM thoughts t JOIN thought_vectors v ON v.thought_seq = t.seq"
+            " WHERE t.user_id = ? AND t.id = ?",
+            (self._user_id, thought_id),
+        ).fetchone()
+        return bytes(row[0]) if row else b""
 
     def _select(self, condition: str, values: Sequence[object]) -> list[sqlite3.Row]:
         sql = _COLUMNS.format(sources="'[]'", seen="0")
@@ -522,6 +544,17 @@ class SQLiteThoughtRows:
             " WHERE user_id = ?3 AND id = ?4)",
             [(seq, microseconds(thought.said_at), self._user_id, rival) for rival in rivals],
         )
+
+
+def _kind_of_change(before: Thought, after: Thought) -> str:
+    """Return what an update does to a thought, in one word."""
+    if after.retracted_at != before.retracted_at:
+        return "retracted"
+    if after.closed_by != before.closed_by:
+        return "superseded" if after.closed_by else "reopened"
+    if after.conflicts != before.conflicts:
+        return "doubted" if len(after.conflicts) > len(before.conflicts) else "settled"
+    return "merged"
 
 
 # ---- MinHash bands

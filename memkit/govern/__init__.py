@@ -1,0 +1,1 @@
+"""Governed memory: the ledger of changes, verified forgetting, and receipts of it."""

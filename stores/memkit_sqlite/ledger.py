@@ -1,0 +1,96 @@
+"""The ledger as rows: one event per write batch, in the batch's transaction."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from memkit.govern.ledger import digest, seal
+from memkit.protocols import WriteBatch
+from memkit.records import Event
+
+_PAGE = 1000
+_COLUMNS = "seq, at, kind, user, source, policy, counts, items, hash"
+
+# what a batch changes, in the order in which it gives the event its kind
+_KINDS = (
+    ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("retract", "retract"),
+    ("resolved_conflicts", "judge"), ("summaries", "summary"), ("hide", "prune"),
+    ("show", "restore"),
+)  # fmt: skip
+
+
+def append(
+    db: sqlite3.Connection,
+    kind: str,
+    *,
+    user_id: str | None = None,
+    source: str = "caller",
+    counts: Mapping[str, int],
+    ids: Iterable[str] = (),
+) -> str:
+    """Add an event to the end of the chain, inside the caller's transaction; return its hash."""
+    secret = _read_meta(db, "store_id").encode()
+    last = db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+    event = Event(
+        seq=last[0] + 1 if last else 1,
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        kind=kind,
+        user="" if user_id is None else digest(secret, user_id),
+        source=source,
+        policy=int(_read_meta(db, "policy_version") or 0),
+        counts={name: count for name, count in counts.items() if count},
+        items="".join(digest(secret, item) for item in ids),
+        hash="",
+    )
+    event = replace(event, hash=seal(event, last[1] if last else ""))
+    db.execute(
+        f"INSERT INTO ledger ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (event.seq, event.at, event.kind, event.user, event.source, event.policy,
+         json.dumps(event.counts), event.items, event.hash),
+    )  # fmt: skip
+    return event.hash
+
+
+def append_batch(
+    db: sqlite3.Connection,
+    user_id: str,
+    batch: WriteBatch,
+    counts: Mapping[str, int],
+    ids: Iterable[str],
+) -> str | None:
+    """Add the event of a write batch, if it changed anything; return its hash."""
+    if not any(counts.values()):
+        return None
+    kind = next(kind for part, kind in _KINDS if getattr(batch, part))
+    if kind == "think" and batch.turns:
+        kind = "correct"
+    return append(db, kind, user_id=user_id, source=batch.source, counts=counts, ids=ids)
+
+
+def read(db: sqlite3.Connection) -> Iterator[Event]:
+    """Yield all events in order."""
+    last = -(2**62)
+    while True:
+        page = db.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (last, _PAGE)
+        ).fetchall()
+        for row in page:
+            values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+            yield Event(**values | {"counts": _parse_counts(values["counts"])})
+        if len(page) < _PAGE:
+            return
+        last = page[-1][0]
+
+
+def _parse_counts(text: str) -> dict[str, int]:
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError):
+        return {}  # it was changed, so the hash differs
+
+
+def _read_meta(db: sqlite3.Connection, key: str) -> str:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return str(row[0]) if row else ""
