@@ -7,6 +7,7 @@ described in https://sqlite.org/src/file/ext/fts5/fts5_index.c, "SQLite FTS5 on-
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -30,8 +31,7 @@ def erase(db: sqlite3.Connection, rowids: Sequence[int]) -> None:
     same transaction, because FTS5 keeps pending changes to itself.
     """
     rows = [row for rowid in rowids if (row := _read_row(db, rowid)) is not None]
-    total = db.execute(f"SELECT count(*) FROM {_TABLE}_docsize").fetchone()[0]
-    if len(rows) > 100 and len(rows) > _MERGED_FROM * total:
+    if len(rows) > 100 and len(rows) > _MERGED_FROM * _read_totals(db)[0]:
         _delete_and_merge(db, rows)
         return
     words: dict[bytes, set[int]] = defaultdict(set)
@@ -69,10 +69,15 @@ def _terms(text: str, scope: str) -> list[bytes]:
         return [row[0] for row in scratch.execute("SELECT term FROM v")]
 
 
+def _read_totals(db: sqlite3.Connection) -> list[int]:
+    """Return the number of rows, and of words per column."""
+    record = db.execute(f"SELECT block FROM {_TABLE}_data WHERE id = ?", (_TOTALS,)).fetchone()
+    return _read_integers(record[0]) if record and record[0] else [0]
+
+
 def _subtract_totals(db: sqlite3.Connection, rowids: Sequence[int]) -> None:
     """Take rows out of the counts of rows and of words per column."""
-    record = db.execute(f"SELECT block FROM {_TABLE}_data WHERE id = ?", (_TOTALS,)).fetchone()
-    totals = _read_integers(record[0]) if record else []
+    totals = _read_totals(db)
     for rowid in rowids:
         sizes = db.execute(f"SELECT sz FROM {_TABLE}_docsize WHERE id = ?", (rowid,)).fetchone()
         if sizes is not None:
@@ -109,7 +114,7 @@ def _varint(value: int) -> bytes:
 def _read_integers(data: bytes) -> list[int]:
     values, at = [], 0
     while at < len(data):
-        value, at = _read(data, at)
+        value, at = (data[at], at + 1) if data[at] < 0x80 else _read(data, at)
         values.append(value)
     return values
 
@@ -119,11 +124,14 @@ def _read_integers(data: bytes) -> list[int]:
 
 @dataclass(slots=True)
 class _Page:
-    """A leaf of a segment. `continuation` ends the positions that the page before began."""
+    """A leaf of a segment. `continuation` ends the positions that the page before began.
+
+    Postings stay as bytes until a term is changed, because a page has a thousand of them.
+    """
 
     continuation: bytes = b""
-    head: _Postings = field(default_factory=list)  # of the last term of an earlier page
-    terms: list[tuple[bytes, _Postings]] = field(default_factory=list)
+    head: bytes = b""  # postings of the last term of an earlier page
+    terms: list[tuple[bytes, bytes]] = field(default_factory=list)  # with their postings
 
     @classmethod
     def parse(cls, data: bytes) -> "_Page":
@@ -140,33 +148,30 @@ class _Page:
         ends = [*starts[1:], end]
         head_end = starts[0] if starts else end
         page = cls(continuation=data[4 : first or head_end])
-        page.head = _parse_postings(data[first:head_end]) if first else []
+        page.head = data[first:head_end] if first else b""
         before = b""
         for start, stop in zip(starts, ends, strict=False):
             shared, at = (0, start) if not page.terms else _read(data, start)
             length, at = _read(data, at)
             before = before[:shared] + data[at : at + length]
-            page.terms.append((before, _parse_postings(data[at + length : stop])))
+            page.terms.append((before, data[at + length : stop]))
         return page
 
     def dump(self) -> bytes:
         content = bytearray(4) + self.continuation
         if self.head:
             content[:2] = len(content).to_bytes(2)
-            content += _dump_postings(self.head)
+            content += self.head
         index, before, last = b"", b"", 0
         for n, (term, postings) in enumerate(self.terms):
             index += _varint(len(content) - last)
             last = len(content)
             shared = _shared(before, term)
             content += (_varint(shared) if n else b"") + _varint(len(term) - shared)
-            content += term[shared:] + _dump_postings(postings)
+            content += term[shared:] + postings
             before = term
         content[2:4] = len(content).to_bytes(2)
         return bytes(content) + index
-
-    def is_empty(self) -> bool:
-        return not (self.continuation or self.head or self.terms)
 
 
 def _shared(before: bytes, term: bytes) -> int:
@@ -181,8 +186,9 @@ def _parse_postings(data: bytes) -> _Postings:
     postings: _Postings = []
     rowid, at = 0, 0
     while at < len(data):
-        step, at = _read(data, at)
-        size, start = _read(data, at)
+        # most integers have one byte, and a call costs more than reading it
+        step, at = (data[at], at + 1) if data[at] < 0x80 else _read(data, at)
+        size, start = (data[at], at + 1) if data[at] < 0x80 else _read(data, at)
         rowid, stop = rowid + step, start + (size >> 1)
         postings.append((rowid, data[at:stop]))
         at = stop
@@ -225,24 +231,32 @@ class _Segment:
         numbers = [start]
         if n == len(page.terms) - 1:
             numbers += self._continued(key, start)
-        removed = False
-        for number in numbers:
-            removed |= self._cut(number, n if number == start else None, rowids)
-        if not removed:
+        removed = [
+            self._cut(number, n if number == start else None, rowids)
+            for number in self._narrow_down(numbers, rowids)
+        ]
+        if not any(removed):
             return
         if not page.terms[n][1]:
-            page.terms[n][1].extend(self._take_first_posting(numbers[1:]))
+            page.terms[n] = (key, self._take_first_posting(numbers[1:]))
         if has_doclist_index and n == len(page.terms) - 1:  # it is that of the last term
             self._rebuild_doclist_index(start, numbers[1:])
         if not page.terms[n][1]:
             del page.terms[n]
             self._index_first_term(start)
 
+    def _narrow_down(self, numbers: Sequence[int], rowids: set[int]) -> list[int]:
+        """Return those of a term's pages, in order, that may have these rows."""
+        later = [number for number in numbers[1:] if self._page(number).head]
+        first_rowids = [_read(self._page(number).head, 0)[0] for number in later]
+        positions = {bisect_right(first_rowids, rowid) for rowid in rowids}
+        return [later[at - 1] if at else numbers[0] for at in sorted(positions)]
+
     def write(self) -> None:
         """Write the pages that changed."""
         if self._first in self._changed and not self._page(self._first).terms:
             # the first page begins with a term: one without letters, of a row that is deleted
-            self._pages[self._first].terms = [(_MAIN, [(1, _MARKER)])]
+            self._pages[self._first].terms = [(_MAIN, _dump_postings([(1, _MARKER)]))]
             self._index_first_term(self._first)
         self._db.executemany(
             f"UPDATE {_TABLE}_data SET block = ? WHERE id = ?",
@@ -283,12 +297,16 @@ class _Segment:
     def _cut(self, number: int, n: int | None, rowids: set[int]) -> bool:
         """Remove rows from the postings of a page's n-th term, or of its head if `n` is None."""
         page = self._page(number)
-        postings = page.head if n is None else page.terms[n][1]
-        if not any(rowid in rowids for rowid, _ in postings):
+        postings = _parse_postings(page.head if n is None else page.terms[n][1])
+        remaining = [posting for posting in postings if posting[0] not in rowids]
+        if len(remaining) == len(postings):
             return False
         if postings[-1][0] in rowids:
             self._take_continuation(number, postings[-1][1])
-        postings[:] = [posting for posting in postings if posting[0] not in rowids]
+        if n is None:
+            page.head = _dump_postings(remaining)
+        else:
+            page.terms[n] = (page.terms[n][0], _dump_postings(remaining))
         self._changed.add(number)
         return True
 
@@ -303,19 +321,21 @@ class _Segment:
             self._changed.add(number)
         return taken
 
-    def _take_first_posting(self, numbers: Sequence[int]) -> _Postings:
+    def _take_first_posting(self, numbers: Sequence[int]) -> bytes:
         """Remove the first row from these pages' heads and return it, if there is one.
 
         SQLite 3.40 loses its way where a term has no row on its own page and the next one is empty.
         """
         for number in numbers:
-            if head := self._page(number).head:
-                rowid, positions = head.pop(0)
+            page = self._page(number)
+            if page.head:
+                (rowid, positions), *others = _parse_postings(page.head)
+                page.head = _dump_postings(others)
                 self._changed.add(number)
-                if not head:
+                if not others:
                     positions += self._take_continuation(number, positions)
-                return [(rowid, positions)]
-        return []
+                return _dump_postings([(rowid, positions)])
+        return b""
 
     def _index_first_term(self, number: int) -> None:
         """Correct the index of first terms after a page has lost its first one."""
@@ -337,11 +357,12 @@ class _Segment:
         index, before = b"", 0
         for number in later:
             head = self._page(number).head
+            first = _read(head, 0)[0] if head else before
             if head and not index:
-                index = bytes(1) + _varint(number) + _varint(head[0][0])
+                index = bytes(1) + _varint(number) + _varint(first)
             elif index:
-                index += _varint(head[0][0] - before) if head else bytes(1)
-            before = head[0][0] if head else before
+                index += _varint(first - before) if head else bytes(1)
+            before = first
         place = self._id(start) + _DOCLIST_INDEX
         if index:
             sql = f"UPDATE {_TABLE}_data SET block = ? WHERE id = ?"
