@@ -13,6 +13,11 @@ from memkit.records import Event
 _PAGE = 1000
 _COLUMNS = "seq, at, kind, user, source, policy, counts, items, hash"
 
+# the secret, the version of the policy, and the last event
+_END = """SELECT m.value, coalesce((SELECT value FROM meta WHERE key = 'policy_version'), 0),
+    coalesce(l.seq, 0), coalesce(l.hash, '') FROM meta m
+    LEFT JOIN (SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1) l
+    WHERE m.key = 'store_id'"""
 # what a batch changes, in the order in which it gives the event its kind
 _KINDS = (
     ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("retract", "retract"),
@@ -31,20 +36,20 @@ def append(
     ids: Iterable[str] = (),
 ) -> str:
     """Add an event to the end of the chain, inside the caller's transaction; return its hash."""
-    secret = _read_meta(db, "store_id").encode()
-    last = db.execute("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+    store_id, policy, last, previous = db.execute(_END).fetchone()
+    secret = store_id.encode()
     event = Event(
-        seq=last[0] + 1 if last else 1,
+        seq=last + 1,
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         kind=kind,
         user="" if user_id is None else digest(secret, user_id),
         source=source,
-        policy=int(_read_meta(db, "policy_version") or 0),
+        policy=int(policy),
         counts={name: count for name, count in counts.items() if count},
         items="".join(digest(secret, item) for item in ids),
         hash="",
     )
-    event = replace(event, hash=seal(event, last[1] if last else ""))
+    event = replace(event, hash=seal(event, previous))
     db.execute(
         f"INSERT INTO ledger ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (event.seq, event.at, event.kind, event.user, event.source, event.policy,
@@ -89,8 +94,3 @@ def _parse_counts(text: str) -> dict[str, int]:
         return dict(json.loads(text))
     except (TypeError, ValueError):
         return {}  # it was changed, so the hash differs
-
-
-def _read_meta(db: sqlite3.Connection, key: str) -> str:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return str(row[0]) if row else ""
