@@ -235,6 +235,7 @@ OF_ALL_USERS = {
     "close": "ends the memory",
     "backup": "copies the file of everybody, for operators",
     "users": "names the users, for operators, with no text of anybody's",
+    "sign": "signs a receipt, which names its user and has no text of anybody's",
     "stats": "counts; of everybody if no user is named",
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
@@ -257,7 +258,8 @@ def call(method: Callable[..., Any], **scope: Any) -> object:
         for one in parameters
         if one.name in ARGUMENTS and (one.default is one.empty or one.name == "everything")
     }
-    if "thought_id" in inspect.signature(method).parameters:
+    thought_id = inspect.signature(method).parameters.get("thought_id")
+    if thought_id is not None and thought_id.default is thought_id.empty:
         memory: Memory = method.__self__  # type: ignore[attr-defined]
         needed["thought_id"] = memory.thoughts(user_id="ann")[0].id
     result = method(**needed, **scope)
