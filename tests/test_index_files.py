@@ -232,3 +232,20 @@ def _add_then_stop(add: Callable[..., None]) -> Callable[..., None]:
         raise Stop  # the vectors are in, what the index knows of itself is not up to date
 
     return adding
+
+
+def test_index_files_that_a_killed_process_left_are_deleted_at_the_next_opening(path: Path) -> None:
+    with memory(path) as opened:
+        ids = opened.remember(["tea", "milk"], user_id="ann")
+        opened.recall("tea", user_id="ann")
+    folder = path.with_name(f"{path.name}.index")
+    (file,) = folder.iterdir()
+    saved = file.read_bytes()
+    opened = memory(path)
+    opened.forget(user_id="ann", turn_ids=ids[:1])
+    file.write_bytes(saved)  # by a process that was killed before it looked again
+    file.with_suffix(".1.tmp").write_bytes(saved)
+
+    with memory(path):
+        assert list(folder.iterdir()) == []
+    opened.close()

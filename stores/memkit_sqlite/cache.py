@@ -17,7 +17,7 @@ from memkit_sqlite.deletion import index_name
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
-from memkit_sqlite.turns import read_version
+from memkit_sqlite.turns import read_layout, read_version
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
@@ -218,6 +218,16 @@ class IndexCache:
                 path.unlink(missing_ok=True)
         except (OSError, StoreError):
             return
+
+    def sweep(self, db: sqlite3.Connection) -> None:
+        """Delete the index files that a killed process has left: unfinished or outdated ones.
+
+        They may have vectors of deleted rows. One that another process is writing is written later.
+        """
+        for file in self._folder.glob("*") if self._folder is not None else ():
+            state = VectorIndex.read_state(file) if file.suffix == ".faiss" else None
+            if state is None or state.layout != read_layout(db, state.user_id):
+                file.unlink(missing_ok=True)
 
     def unlink(self, names: Iterable[str]) -> None:
         """Delete index files and unfinished copies of them; new ones are saved later."""

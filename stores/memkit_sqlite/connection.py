@@ -23,6 +23,7 @@ class Connection:
     While it is open, the newest data is in a log next to the file, FILE-wal, and the file is marked
     as in use. When the last connection closes, all data is in the file and the mark is removed.
     `lacks_log`: the file was in use when it was copied, and its log was not copied with it.
+    `was_in_use`: another process has it open, or was killed.
     `busy_s` is how long to wait for another process that has locked the file, in seconds.
     """
 
@@ -64,6 +65,7 @@ class Connection:
         with translate_errors(self.url):
             self._use_wal()
             marked = self._raw.execute("PRAGMA user_version").fetchone()[0] == _IN_USE
+        self.was_in_use = marked
         if self.path is not None and not marked:
             _mark(self.path, _IN_USE)
 

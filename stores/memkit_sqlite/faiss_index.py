@@ -190,6 +190,17 @@ class VectorIndex:
             unfinished.unlink(missing_ok=True)
         self.unsaved = 0
 
+    @staticmethod
+    def read_state(path: Path) -> State | None:
+        """Return the state of an index file without reading the index; None if it has none."""
+        try:
+            with path.open("rb") as file:
+                magic, _, length = _FIXED.unpack(file.read(_FIXED.size))
+                header = json.loads(file.read(length)) if magic == _MAGIC else {}
+            return State(**{name: header[name] for name in State.__slots__})
+        except (OSError, ValueError, KeyError, struct.error):
+            return None
+
     @classmethod
     def load(cls, path: Path) -> "VectorIndex":
         """Read an index file, or raise `DamagedIndex` if it is not exactly what was saved."""

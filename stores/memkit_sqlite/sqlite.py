@@ -97,6 +97,8 @@ class SQLiteStore:
     def _finish_purges(self) -> None:
         """Do what a process that was killed left undone of its deletions."""
         with self._connection.lock() as db:
+            if self._connection.was_in_use:
+                self._cache.sweep(db)
             if not deletion.read_pending(db):
                 return
             self._is_purge_due = not self.vacuum() or not self.purge()
