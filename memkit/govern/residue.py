@@ -12,7 +12,7 @@ from memkit.errors import StoreError
 PIECE = 12  # characters of a text that are searched for together
 _SHORTEST = 8  # bytes of a text that is searched for as a whole, because it has no 12 characters
 _MOST_PIECES = 200_000  # of very long texts, pieces at equal distances
-_VECTOR_STEP = 64  # bytes between the pieces of a vector
+_VECTOR_PIECE, _VECTOR_STEP = 16, 64  # bytes of a piece of a vector, and between two of them
 _BLOCK = 1 << 20  # bytes searched at a time
 _LONGEST = 4 * PIECE  # bytes of a piece in UTF-8
 _HASH, _SHIFT = np.uint32(0x9E3779B1), np.uint32(12)  # of four bytes into a table of 2^20
@@ -41,12 +41,15 @@ def text_pieces(texts: Iterable[str]) -> set[bytes]:
 
 
 def vector_pieces(vectors: Iterable[bytes]) -> set[bytes]:
-    """Return pieces of the bytes of vectors, without those that are zero."""
+    """Return pieces of four numbers of vectors, without those with a zero.
+
+    Zeros are in other vectors too, and at the ends of two that follow each other.
+    """
     return {
         piece
         for vector in vectors
-        for start in range(0, len(vector) - PIECE + 1, _VECTOR_STEP)
-        if any(piece := vector[start : start + PIECE])
+        for start in range(0, len(vector) - _VECTOR_PIECE + 1, _VECTOR_STEP)
+        if np.frombuffer(piece := vector[start : start + _VECTOR_PIECE], dtype="<f4").all()
     }
 
 
