@@ -16,6 +16,7 @@ BENCHMARKS = {  # name -> module here and its function
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
+    "waiting": ("waiting", "run"),
 }
 
 
