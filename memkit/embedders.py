@@ -338,8 +338,8 @@ class StaticEmbedder:
 
     @cached_property
     def _vectors(self) -> NDArray[np.int8]:
-        """The table, memory-mapped: only the rows of tokens that occur are read."""
-        return np.asarray(np.load(STATIC_FOLDER / STATIC_VECTORS, mmap_mode="r"))
+        """The table; memory-mapped, a short text would take twice the time."""
+        return np.asarray(np.load(STATIC_FOLDER / STATIC_VECTORS))
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":

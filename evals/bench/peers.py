@@ -2,7 +2,8 @@
 
 Every system gets the same prepared vectors, so no embedding is timed. memkit runs without thoughts,
 which are made in the background. Recall@10 is on LoCoMo's report part: `--data locomo10.json`.
-A system that is not installed is skipped and named: `pip install chromadb lancedb sqlite-vec apsw txtai`.
+A system that is not installed is skipped and named:
+`pip install chromadb lancedb sqlite-vec apsw txtai mem0ai`.
 """
 
 import time
