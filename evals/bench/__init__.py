@@ -7,6 +7,7 @@ BENCHMARKS = {  # name -> module here and its function
     "ingest": ("ingest", "run"),
     "recall": ("recall", "run"),
     "peers": ("peers", "run"),
+    "size": ("size", "run"),
     "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),

@@ -2,8 +2,8 @@
 
 The baseline is sentence-transformers. OpenVINO and CTranslate2 are measured where they are
 installed: `pip install openvino ctranslate2`. All compute in float32 with equal vectors, and all
-but sentence-transformers and CTranslate2 get memkit's batches. The static encoder, which has other
-vectors, is compared with the default.
+but sentence-transformers and CTranslate2 get memkit's batches. int8 and the static encoder, which
+have other vectors, are compared with the default.
 """
 
 import random
@@ -32,7 +32,8 @@ from memkit.protocols import Integers, Vectors
 
 Embed = Callable[[Sequence[str]], Vectors]
 
-_BASELINE, _DEFAULT, _STATIC = "sentence-transformers", "ONNX Runtime", "static"
+_BASELINE, _DEFAULT = "sentence-transformers", "ONNX Runtime"
+_INT8, _STATIC = "int8", "static"
 _TURNS = 256
 _STATIC_TARGET = Target(bound="≤", value=1 / 50)
 _SECONDS = {"CPU": time.process_time, "wall": time.perf_counter}
@@ -75,6 +76,7 @@ def run(setup: Setup) -> Result:
         "one question": [[text] for text in questions],
         f"{len(turns)} turns": [turns] * (2 if setup.quick else 9),
     }
+    int8 = {_DEFAULT: runtimes[_DEFAULT], _INT8: MiniLM(dtype=_INT8).embed}
     static = {_DEFAULT: runtimes[_DEFAULT], _STATIC: StaticEmbedder().embed}
     return Result(
         name="encoder",
@@ -82,6 +84,7 @@ def run(setup: Setup) -> Result:
         settings=settings,
         claims=[
             *_claims(setup, runtimes, inputs),
+            *_claims(setup, int8, inputs),
             *_claims(setup, static, inputs, target=_STATIC_TARGET),
             *_cold_start_claims(setup),
         ],

@@ -86,7 +86,8 @@ def run(setup: Setup) -> Result:
         for size in setup.choose((10_000,), (200,))
         for claim in _time_systems(setup, installed, size)
     ]
-    tables = [_measure_recall(installed, setup.data)] if setup.data else []
+    cache = setup.folder if setup.quick else default_folder()
+    tables = [_measure_recall(installed, setup.data, cache)] if setup.data else []
     return Result(
         name="peers",
         about="own time, without embedding",
@@ -148,10 +149,10 @@ def _compare(
 # ---- recall
 
 
-def _measure_recall(systems: Mapping[str, MakeMemory], path: Path) -> Table:
+def _measure_recall(systems: Mapping[str, MakeMemory], path: Path, cache: Path) -> Table:
     haystacks = locomo.read(path).in_split("report")
     rows: list[list[Cell]] = []
-    with CachedEmbedder(MiniLM(), default_folder()) as embedder:
+    with CachedEmbedder(MiniLM(), cache) as embedder:
         for name, make in systems.items():
             recalls = [
                 recall for haystack in haystacks for recall in _recalls(make, embedder, haystack)
