@@ -232,8 +232,8 @@ class MiniLM:
     same weights, which needs `pip install 'memkit-llm[hf]'`. Thread-safe; weights are checked at
     load.
 
-    `dtype="int8"` needs no torch and takes half the time of float32. As many answers are among the
-    ten nearest, but one in nine of the ten is another: docs/benchmarks/speed.md.
+    `dtype="int8"` needs no torch and takes about half the time of float32. As many answers are
+    among the ten nearest, but one in nine of the ten is another: docs/benchmarks/speed.md.
 
     The fingerprint is the same in every case, so a memory opens with any of them: with float32
     vectors, bfloat16 vectors have a cosine above .999, and int8 vectors one of .992.
