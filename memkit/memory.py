@@ -86,7 +86,7 @@ def open(
     Args:
         url: a path (`str` or `Path`), ":memory:", "sqlite:///PATH" or another store's URL.
         embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
-            all-MiniLM-L6-v2.
+            all-MiniLM-L6-v2. "static" is a table for very small machines, see `StaticEmbedder`.
         summariser: writes the Compact Memory; the default is extractive and needs no model.
         thinker: draws thoughts from turns; the default is a small trained network.
         judge: decides whether a doubted thought and the later words contradict each other; without

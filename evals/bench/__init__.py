@@ -6,6 +6,8 @@ from pathlib import Path
 BENCHMARKS = {  # name -> module here and its function
     "ingest": ("ingest", "run"),
     "recall": ("recall", "run"),
+    "peers": ("peers", "run"),
+    "size": ("size", "run"),
     "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),
