@@ -250,11 +250,26 @@ def test_the_thinkers_probabilities_are_those_of_torch(pair: bool) -> None:
     trained = network.load(WEIGHTS / "thinker.safetensors")
     rng = random.Random(1)
     readings = [random_reading(rng, pair=pair) for _ in range(40)]
-    reader = TalkReader()
+    reader = TalkReader(int8=False)
     rows = reader.pairs(readings) if pair else reader.claims(readings)
     for reading, its_rows in zip(readings, rows, strict=True):
         expected = probabilities_in_torch(trained, reading, pair=pair)
         np.testing.assert_allclose(its_rows, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_reading_has_the_same_probabilities_among_any_others_and_nearly_those_of_float32(
+    pair: bool,
+) -> None:
+    rng = random.Random(2)
+    readings = [random_reading(rng, pair=pair) for _ in range(12)]
+    exact, quantised = TalkReader(int8=False), TalkReader()
+    rows = quantised.pairs(readings) if pair else quantised.claims(readings)
+    expected = exact.pairs(readings) if pair else exact.claims(readings)
+    assert np.mean([np.abs(a - b).mean() for a, b in zip(rows, expected, strict=True)]) < 0.02
+    for reading, its_rows in zip(reversed(readings), reversed(rows), strict=True):
+        (alone,) = quantised.pairs([reading]) if pair else quantised.claims([reading])
+        np.testing.assert_array_equal(alone, its_rows)
 
 
 def test_the_error_function_is_that_of_the_standard_library() -> None:

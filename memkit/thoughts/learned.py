@@ -152,10 +152,10 @@ class LearnedThinker:
         relations: list[Relation] = ["keeps"] * len(pairs)
         for comparison, table in zip(comparisons, tables, strict=True):
             for n, place in comparison.places.items():
-                relations[n] = self._relation(table[place].tolist(), pairs[n])
+                relations[n] = self._relation(table[place].tolist())
         return relations
 
-    def _relation(self, row: Sequence[float], pair: ThoughtPair) -> Relation:
+    def _relation(self, row: Sequence[float]) -> Relation:
         _, same, replaces, ends = row
         changed = replaces + ends
         if changed >= self._thresholds.close:
