@@ -72,7 +72,7 @@ rank: setup
 
 # in less than ten minutes: small sizes, one table, one chart
 bench: setup
-	$(BIN)/python -m evals bench imports recall ingest encoder peers --sizes 1000 --chart bench.svg
+	$(BIN)/python -m evals bench imports recall encoder peers --sizes 1000 --chart bench.svg
 
 # every benchmark in its own size
 bench-all: setup
