@@ -1,6 +1,6 @@
 """Prefix caching: the keys and values that a prompt shares with the one before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -22,6 +22,11 @@ class PrefixCache:
         self.cache: Any = None  # None: the model creates a cache per reply
         self._tokens: list[int] = []
         self._invalid = False  # drop the cache at the next chance
+
+    def reset(self, no_reuse: str) -> None:
+        """Drop the cache, because the model is another one: keys and values are those of its weights."""
+        self.no_reuse = no_reuse
+        self.update([])
 
     def invalidate(self) -> None:
         """Drop the cache at the next `update` or `prepare`. Any thread may call this."""
@@ -64,6 +69,8 @@ def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
         return f"cache_implementation={setting('cache_implementation')!r} cannot be cropped"
     if setting("assistant_model") or setting("prompt_lookup_num_tokens"):
         return "assisted decoding keeps a cache of its own"
+    if _learns_prompts(model):
+        return "a prompt-learning adapter adds tokens of its own to the prompt"
     if not _accepts_cache(model):
         return f"{type(model).__name__} takes no cache of keys and values"
     config = model.config.get_text_config(decoder=True)
@@ -75,6 +82,21 @@ def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
     layers = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
     fixed = sorted(layers - _CROPPABLE_LAYERS)
     return f"{', '.join(fixed)} cannot be cropped at any token" if fixed else ""
+
+
+def read_adapters(model: Any) -> Any:
+    """Return which of a model's PEFT adapters are active; None if there are none in its layers."""
+    if not getattr(model, "peft_config", None) or _learns_prompts(model):
+        return None
+    from peft import get_model_status
+
+    status = get_model_status(model)
+    return status.enabled, status.active_adapters, status.merged_adapters
+
+
+def _learns_prompts(model: Any) -> bool:
+    configs = (getattr(model, "peft_config", None) or {}).values()
+    return any(config.is_prompt_learning or config.is_adaption_prompt for config in configs)
 
 
 def _accepts_cache(model: Any) -> bool:
