@@ -1,6 +1,6 @@
 """Prefix caching: the keys and values that a prompt shares with the one before it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -24,7 +24,7 @@ class PrefixCache:
         self._invalid = False  # drop the cache at the next chance
 
     def reset(self, no_reuse: str) -> None:
-        """Drop the cache, because the model is another one: keys and values are those of its weights."""
+        """Drop the cache, because the model's weights are others now."""
         self.no_reuse = no_reuse
         self.update([])
 
@@ -69,10 +69,15 @@ def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
         return f"cache_implementation={setting('cache_implementation')!r} cannot be cropped"
     if setting("assistant_model") or setting("prompt_lookup_num_tokens"):
         return "assisted decoding keeps a cache of its own"
-    if _learns_prompts(model):
-        return "a prompt-learning adapter adds tokens of its own to the prompt"
     if not _accepts_cache(model):
         return f"{type(model).__name__} takes no cache of keys and values"
+    return _why_not_exact(model)
+
+
+def _why_not_exact(model: Any) -> str:
+    """Return why a cropped cache would not be that of the shorter prompt, or "" if it is."""
+    if _learns_prompts(model):
+        return "a prompt-learning adapter adds tokens of its own to the prompt"
     config = model.config.get_text_config(decoder=True)
     ropes = _rope_types(getattr(config, "rope_parameters", None)) & _LENGTH_DEPENDENT_ROPE
     if ropes:
