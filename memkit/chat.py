@@ -85,7 +85,7 @@ class Chat:
         budget_tokens: int = DEFAULT_BUDGET,
         max_new_tokens: int | None = None,
         k: int = 10,
-        layout: Layout = "cache",
+        layout: Layout = "append",
         remember: Remember = "both",
     ) -> None:
         if remember not in get_args(Remember):
