@@ -96,7 +96,8 @@ class History:
 
     def fill(self, recalled: Parts) -> Parts:
         """Return the parts with this history, and without what its blocks show already."""
-        shown_ids = {hit.turn_ids for entry in self.shown for hit in entry.hits}
+        # two hits of one long turn may quote different pieces of it
+        shown = {(hit.turn_ids, hit.text) for entry in self.shown for hit in entry.hits}
         derived = [item for entry in self.shown for item in entry.derived]
         levels = {item.level for item in derived if isinstance(item, Summary)}
         thought_ids = {item.id for item in derived if isinstance(item, Thought)}
@@ -108,8 +109,8 @@ class History:
             ],
             summaries=[item for item in recalled.summaries if item.level not in levels],
             thoughts=[item for item in recalled.thoughts if item.id not in thought_ids],
-            hits=[hit for hit in recalled.hits if hit.turn_ids not in shown_ids],
-            shown_hits=[hit for hit in recalled.hits if hit.turn_ids in shown_ids],
+            hits=[hit for hit in recalled.hits if (hit.turn_ids, hit.text) not in shown],
+            shown_hits=[hit for hit in recalled.hits if (hit.turn_ids, hit.text) in shown],
         )
 
     def holds(self, store: Store, scope: Scope) -> bool:

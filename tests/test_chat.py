@@ -213,6 +213,16 @@ def test_a_summary_is_shown_once_while_its_thoughts_hold(memory: Memory) -> None
     assert "> Lately:" not in shown(model.prompts[-1])
 
 
+def test_another_piece_of_a_long_turn_is_shown_too(memory: Memory) -> None:
+    long = f"The alpha is in the attic. {'hum ' * 90} The omega is in the oven."
+    memory.remember(long, user_id="ann", session_id="monday")
+    chat, model = chatting(memory, layout="append")
+    for question in ("Where is the alpha in the attic?", "Where is the omega in the oven?"):
+        chat.reply(question)
+    assert "The alpha is" in shown(model.prompts[-1])
+    assert "The omega is" in shown(model.prompts[-1])
+
+
 def test_a_reply_that_echoes_an_earlier_block_is_stored_without_it(memory: Memory) -> None:
     echo = "> [1 May 2024] User: My red key is in the blue pot.\nThere."
     chat, _ = with_facts(memory, replies=["ok", echo])
@@ -244,8 +254,7 @@ def test_blocks_that_stay_leave_less_to_compute_and_change_no_token(
             chat = Chat(model, None, memory, user_id="ann", max_new_tokens=6, layout=layout)  # type: ignore[arg-type]
             replies[layout, reuse] = [chat.reply(fact.replace("is in the", "?")) for fact in FACTS]
             assert chat.report is not None
-            usage = chat.report.usage
-            computed[layout, reuse] = usage.prompt_tokens - usage.reused_tokens
+            computed[layout, reuse] = chat.report.usage.computed_tokens
     assert replies["append", True] == replies["append", False]
     assert computed["append", True] < 0.5 * computed["cache", True]
 

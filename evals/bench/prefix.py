@@ -67,11 +67,6 @@ class Exchange:
     usage: Usage
     first_text_s: float
 
-    @property
-    def computed(self) -> int:
-        """Return how many of the prompt's tokens were computed."""
-        return self.usage.prompt_tokens - self.usage.reused_tokens
-
 
 Exchanges = dict[str, list[Exchange]]
 
@@ -215,7 +210,7 @@ def _claims(label: str, exchanges: Exchanges, seed: int) -> Iterator[Claim]:
                 against=NO_REUSE, target=_TARGET if side == NEW and is_goal else None,
             )  # fmt: skip
     for side in (NEW, OLD):
-        computed = np.mean([exchange.computed for exchange in exchanges[side]])
+        computed = np.mean([exchange.usage.computed_tokens for exchange in exchanges[side]])
         total = np.mean([exchange.usage.prompt_tokens for exchange in exchanges[side]])
         yield size_claim(
             f"tokens computed per message, {side}, {label}", float(computed), float(total),
@@ -227,6 +222,6 @@ def _rows(label: str, exchanges: Exchanges) -> Iterator[list[Cell]]:
     for side, answers in exchanges.items():
         for exchange in answers:
             times = [1000 * measure(exchange) for _, measure in _MEASURES]
-            yield [
-                label, exchange.turn, side, exchange.usage.prompt_tokens, exchange.computed, *times
-            ]  # fmt: skip
+            usage = exchange.usage
+            tokens = (usage.prompt_tokens, usage.computed_tokens)
+            yield [label, exchange.turn, side, *tokens, *times]
