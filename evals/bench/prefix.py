@@ -30,7 +30,7 @@ from memkit.embedders import MiniLM
 from memkit.models.bundled import smollm2
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import Layout, Prompt
-from memkit.records import Usage
+from memkit.records import Role, Usage
 
 REPLY = 8  # tokens
 BUDGET = 3500  # tokens, HEMA's cap
@@ -133,7 +133,7 @@ def _small_talk(n: int, seed: int) -> list[str]:
 
 def _make_turns(texts: Sequence[str], before: int) -> list[Turn]:
     """Return turns of a user and an assistant, the first `before` of an earlier session."""
-    roles = cycle(("user", "assistant"))
+    roles: Iterator[Role] = cycle(("user", "assistant"))
     return [
         Turn(
             text=text, id=f"t{n}", role=role, said_at=START + timedelta(minutes=n),
