@@ -37,8 +37,7 @@ from memkit.thoughts.merging import held_at
 
 ATTEMPTS = 5  # failed ones, before a turn is parked
 _CONTEXT_TURNS = 8  # before the batch
-_COMPARED = 5  # older thoughts that a new one is compared with,
-_LEAST_COSINE = 0.2  # each at least so near: 2 of the 39 closed in months of talk were further
+_COMPARED = 5  # older thoughts that a new one is compared with
 _MOST_READ = 192  # thoughts read to find these, because many of the nearest may be closed
 _MOST_TURNS, _MOST_CHARACTERS = 16, 6_000  # of a batch, to bound memory and prompts
 _FIRST_PAUSE = timedelta(seconds=30)  # before the second attempt; each further pause is 4 times it
@@ -133,11 +132,7 @@ class PostThinking:
                 batch = zip((vectors[:n] @ vector).tolist(), thoughts[:n], strict=True)
                 near += [(cosine, old) for cosine, old in batch if _is_comparable(old, thought)]
                 near.sort(key=lambda pair: -pair[0])
-                pairs += [
-                    _in_order(old, thought)
-                    for cosine, old in near[:_COMPARED]
-                    if cosine >= _LEAST_COSINE
-                ]
+                pairs += [_in_order(old, thought) for _, old in near[:_COMPARED]]
         ids = {_first_turn(thought) for pair in pairs for thought in pair}
         said = self.store.turns(Scope(user_id=scope.user_id), Window(ids=sorted(ids)))
         turns = {turn.id: turn for turn in said}
