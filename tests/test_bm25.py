@@ -51,7 +51,7 @@ def rarity(line: Timeline, rows: list[int]) -> float:
 @given(CASES)
 def test_windows_are_scored_as_the_formula_says(case: tuple[Timeline, Postings]) -> None:
     line, posting_lists = case
-    lengths = Windows(line).lengths().tolist()
+    lengths = Windows(line).lengths.tolist()
     maximum = sum(rarity(line, rows) for rows in posting_lists) * (K1 + 1)
     window, in_chunk = [0.0] * len(line), [0.0] * len(line)
     for here in range(len(line)):

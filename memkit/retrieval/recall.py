@@ -175,7 +175,7 @@ def find_candidates(
 ) -> Candidates:  # fmt: skip
     """Return the rows that the searches find, with their neighbours, and score them."""
     timeline = snapshot.timeline
-    windows = Windows(timeline)
+    windows = Windows.of(timeline)
     postings = _postings(snapshot, query.text)
     lexical = bm25.score(timeline, windows, postings)
     times = _read_times(query, timeline, windows, postings)
