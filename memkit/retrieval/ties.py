@@ -48,8 +48,11 @@ def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integer
     for values in (*own, *map(group_close, cosines.T)):  # digits of one number: fast to sort
         keys = keys * (int(values.max()) + 1) + values
     _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
-    differs = np.einsum("nd,nd->n", vectors, vectors[first[groups]]) < 1 - EQUAL
-    groups[differs] = len(first) + np.arange(np.count_nonzero(differs))
+    firsts = first[groups]  # the row with which each row is compared; most are the only one
+    repeated = np.flatnonzero(firsts != np.arange(len(vectors)))
+    cosines = np.einsum("nd,nd->n", vectors[repeated], vectors[firsts[repeated]])
+    differing = repeated[cosines < 1 - EQUAL]
+    groups[differing] = len(first) + np.arange(len(differing))
     return np.asarray(groups)
 
 

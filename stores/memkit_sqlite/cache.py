@@ -1,7 +1,6 @@
 """Keep each user's timeline and indexes up to date with the rows, and save indexes."""
 
 import hashlib
-import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
@@ -59,18 +58,6 @@ class VectorRows:
             "SELECT vector FROM vectors WHERE chunk_seq = ? AND embedder = ?", (seq, self.embedder)
         ).fetchone()
         return zlib.crc32(row[0]) if row else 0
-
-    def of(self, seqs: Ids) -> Vectors:
-        """Return the vectors of these chunks, in the same order."""
-        rows = self.db.execute(
-            "SELECT v.vector FROM json_each(?) AS seqs"
-            " CROSS JOIN chunks c ON c.seq = seqs.value"
-            " CROSS JOIN vectors v ON v.chunk_seq = c.seq"
-            " WHERE c.user_id = ? AND v.embedder = ? ORDER BY seqs.key",
-            (json.dumps(seqs.tolist()), self.user_id, self.embedder),
-        )
-        data = bytearray().join(row[0] for row in rows)  # so that the array is writable
-        return np.frombuffer(data, dtype=np.float32).reshape(len(seqs), self.fingerprint.dimension)
 
     def vectors(self, after: int) -> Iterator[tuple[Ids, Vectors]]:
         """Yield pages of searchable chunks with keys above `after`, and their vectors."""

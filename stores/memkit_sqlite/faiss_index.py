@@ -87,7 +87,7 @@ class VectorIndex:
         return np.concatenate([vectors for _, vectors in self._lists()])
 
     def of(self, ids: Ids) -> Vectors:
-        """Return the vectors of these chunks, in the same order; only for a flat index."""
+        """Return the vectors of these chunks, in the same order, shape (m, dimension)."""
         return np.asarray(self._index.reconstruct_batch(ids), dtype=np.float32)
 
     def _lists(self) -> list[tuple[Ids, Vectors]]:
@@ -111,9 +111,10 @@ class VectorIndex:
             self._train()
 
     def remove(self, ids: Ids) -> None:
-        """Remove chunks."""
+        """Remove chunks that are in the index; of inverted lists only those with one are read."""
         if len(ids):
-            self._index.remove_ids(faiss.IDSelectorBatch(ids))
+            selector = faiss.IDSelectorArray if self._trained_at else faiss.IDSelectorBatch
+            self._index.remove_ids(selector(ids))
             self.unsaved += len(ids)
 
     def search(
@@ -162,7 +163,12 @@ class VectorIndex:
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
         index.add_with_ids(vectors, ids)
-        self._index, self._trained_at = index, len(ids)
+        self._use_lists(index, len(ids))
+
+    def _use_lists(self, index: Any, trained_at: int) -> None:
+        # knows the list of every vector, so that one can be read and removed without a search
+        index.set_direct_map_type(faiss.DirectMap.Hashtable)
+        self._index, self._trained_at = index, trained_at
 
     def save(self, path: Path) -> None:
         """Write the index to its file, whole or not at all."""
@@ -197,8 +203,10 @@ class VectorIndex:
             trained_at, checksum = header.pop("trained_at"), header.pop("mark")
             loaded = cls(header.pop("dimension"), State(**header))
             payload = np.frombuffer(content[length:], dtype=np.uint8)
-            loaded._index = faiss.deserialize_index(payload)
+            index = faiss.deserialize_index(payload)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise DamagedIndex(f"{path} was written by another version") from error
-        loaded._trained_at, loaded.checksum = trained_at, checksum
+        loaded._index, loaded.checksum = index, checksum
+        if trained_at:
+            loaded._use_lists(index, trained_at)
         return loaded
