@@ -18,11 +18,11 @@ _K1, _B = 1.2, 0.75  # the usual values; Robertson and Zaragoza 2009
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LexicalScores:
-    """BM25 scores of every row of a timeline, each array of shape (n,)."""
+    """BM25 scores of the n rows and s sessions of a timeline."""
 
-    window: Floats  # of the row's window, as a share of the theoretical maximum
-    chunk: Floats  # the part of `window` that comes from the row's chunk itself
-    session: Floats  # of the row's session, as a share of the best session's
+    window: Floats  # of each row's window, as a share of the theoretical maximum, shape (n,)
+    chunk: Floats  # the part of `window` that comes from the row's chunk itself, shape (n,)
+    session: Floats  # of each session, as a share of the best, shape (s,)
 
 
 def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]) -> LexicalScores:
@@ -32,7 +32,7 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
     and Ingber 2023 do, makes the scores of different questions comparable.
     """
     n = len(timeline)
-    window, chunk, session = np.zeros(n), np.zeros(n), np.zeros(n)
+    window, chunk, session = np.zeros(n), np.zeros(n), np.zeros(len(windows.session_lengths))
     row_lists = _merge_word_forms(postings)
     if not n or not row_lists:
         return LexicalScores(window=window, chunk=chunk, session=session)
@@ -46,13 +46,13 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
     index[neighbours] = 0  # of neighbours out of reach, which count 0
     index[matched] = np.arange(len(matched))
     counts = _count(words, index[neighbours], shares, (len(row_lists), len(matched)))
-    scores = _saturate(counts, _damping(windows.lengths)[matched])
+    scores = _saturate(counts, _damping(windows.lengths[matched], windows.mean_length))
     scores *= (weights / (weights.sum() * (_K1 + 1)))[:, None]
     window[matched] = scores.sum(axis=0)
     own = index[rows]
     chunk[matched] = np.bincount(own, scores[words, own] / counts[words, own], len(matched))
-    by_session = _score_sessions(timeline.sessions[rows], words, weights, windows.session_lengths)
-    return LexicalScores(window=window, chunk=chunk, session=by_session[timeline.sessions])
+    session = _score_sessions(timeline.sessions[rows], words, weights, windows.session_lengths)
+    return LexicalScores(window=window, chunk=chunk, session=session)
 
 
 def _distinct(rows: Integers, n: int) -> Integers:
@@ -87,13 +87,13 @@ def _score_sessions(
     """
     shape = len(weights), len(lengths)
     counts = _count(words, sessions, np.ones(len(sessions)), shape)
-    scores = weights @ _saturate(counts, _damping(lengths))
+    scores = weights @ _saturate(counts, _damping(lengths, lengths.mean()))
     return np.asarray(scores / (scores.max(initial=0) or 1))
 
 
-def _damping(lengths: Floats) -> Floats:
+def _damping(lengths: Floats, mean: float) -> Floats:
     """Return BM25's length normalisation, K1 (1 - B + B length / mean length)."""
-    return np.asarray(_K1 * (1 - _B + _B * lengths / lengths.mean()))
+    return np.asarray(_K1 * (1 - _B + _B * lengths / mean))
 
 
 def _saturate(counts: Floats, damping: Floats) -> Floats:

@@ -63,9 +63,10 @@ def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, 
     best one of their text stay. `texts` numbers the texts, the last array of `age` counts most; all
     have the shape (n,).
     """
+    repeated = np.flatnonzero(np.bincount(texts)[texts] > 1)  # most texts are different
     best = np.full(len(scores), -np.inf)
-    np.maximum.at(best, texts, scores)
-    near = np.flatnonzero(best[texts] - scores <= _CONTEXT)
+    np.maximum.at(best, texts[repeated], scores[repeated])
+    near = repeated[best[texts[repeated]] - scores[repeated] <= _CONTEXT]
     by_score = near[np.lexsort((-scores[near], texts[near]))]
     by_age = near[np.lexsort((*(key[near] for key in age), texts[near]))]
     exchanged = scores.copy()

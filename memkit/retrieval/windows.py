@@ -53,6 +53,7 @@ class Windows:
         # The approximate number of tokens in every window, shape (n,). The sum of the neighbours'
         # tokens by weight ranks the same turns first and takes longer.
         self.lengths = np.maximum(timeline.tokens, _TYPICAL_LENGTH).astype(float)
+        self.mean_length = float(self.lengths.mean()) if len(timeline) else 0.0
         self.session_lengths = np.bincount(timeline.sessions, timeline.tokens).astype(float)
 
     @classmethod
@@ -93,7 +94,7 @@ class Windows:
     def expand(self, rows: Integers) -> Integers:
         """Return `rows`, their windows and all rows of the same attention chunks, ascending."""
         neighbours, weights = self.neighbours(rows)
-        chunks = np.unique(self.chunks(neighbours[weights > 0]))
+        chunks = distinct(self.chunks(neighbours[weights > 0]))
         starts = np.searchsorted(self._middle, chunks * 2 * CHUNK)
         sizes = np.searchsorted(self._middle, (chunks + 1) * 2 * CHUNK) - starts
         offsets = np.cumsum(sizes) - sizes  # of each chunk's first row in the result
@@ -102,6 +103,12 @@ class Windows:
     def chunks(self, rows: Integers) -> Integers:
         """Return the number of each row's attention chunk."""
         return np.asarray(self._middle[rows] // (2 * CHUNK))
+
+
+def distinct(values: Integers) -> Integers:
+    """Return the distinct values, ascending; np.unique hashes integers, which takes longer."""
+    values = np.sort(values)
+    return values[np.diff(values, prepend=values[:1] - 1) != 0]
 
 
 _WINDOWS: MutableMapping[Timeline, Windows] = WeakKeyDictionary()  # forgotten with the timeline
