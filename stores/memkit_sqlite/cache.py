@@ -16,7 +16,7 @@ from memkit.protocols import Fingerprint, Vectors
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
-from memkit_sqlite.turns import read_version
+from memkit_sqlite.turns import read_seqs, read_version
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
@@ -47,10 +47,7 @@ class VectorRows:
 
     def ids(self) -> Ids:
         """Return the keys of all searchable chunks, ascending."""
-        rows = self.db.execute(
-            "SELECT seq FROM chunks WHERE user_id = ? AND hidden = 0 ORDER BY seq", (self.user_id,)
-        )
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+        return read_seqs(self.db, self.user_id)
 
     def checksum(self, seq: int) -> int:
         """Return the CRC-32 of one chunk's vector, 0 if there is no such chunk."""
@@ -220,8 +217,8 @@ def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State) -> No
     after = index.state.newest
     if index.state.layout != target.layout:
         live, indexed = rows.ids(), index.ids()
-        index.remove(np.setdiff1d(indexed, live))
-        shown_again = np.setdiff1d(live[live <= after], indexed)
+        index.remove(indexed[~np.isin(indexed, live)])
+        shown_again = live[(live <= after) & ~np.isin(live, indexed)]
         if len(shown_again):
             _append(index, rows, int(shown_again[0]) - 1, only=shown_again)
     _append(index, rows, after)

@@ -77,7 +77,12 @@ class VectorIndex:
         """Return the keys of the chunks in the index, in any order."""
         if not self._trained_at:
             return np.array(faiss.vector_to_array(self._index.id_map), dtype=np.int64)
-        return np.concatenate([ids for ids, _ in self._lists()])
+        lists = self._index.invlists
+        sizes = map(lists.list_size, range(lists.nlist))
+        parts = [  # of an empty list rev_swig_ptr returns floats
+            faiss.rev_swig_ptr(lists.get_ids(n), size) for n, size in enumerate(sizes) if size
+        ]
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
     def vectors(self) -> Vectors:
         """Return the vectors in the order of `ids`, shape (n, dimension)."""
