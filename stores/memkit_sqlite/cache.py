@@ -16,7 +16,7 @@ from memkit.protocols import Fingerprint, Vectors
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
-from memkit_sqlite.turns import read_seqs, read_version
+from memkit_sqlite.turns import read_version
 
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
@@ -44,10 +44,6 @@ class VectorRows:
             layout=layout,
             newest=newest,
         )
-
-    def ids(self) -> Ids:
-        """Return the keys of all searchable chunks, ascending."""
-        return read_seqs(self.db, self.user_id)
 
     def checksum(self, seq: int) -> int:
         """Return the CRC-32 of one chunk's vector, 0 if there is no such chunk."""
@@ -82,6 +78,12 @@ class UserCache:
     index: VectorIndex | None = None
     thoughts: LSHIndex | None = None
 
+    def fresh_timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
+        """Return the user's timeline with every committed chunk."""
+        self.timeline = self.timeline or UserTimeline()
+        self.timeline.refresh(db, user_id)
+        return self.timeline
+
     @property
     def size(self) -> int:
         """Return the approximate size in bytes."""
@@ -111,9 +113,7 @@ class IndexCache:
     def timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
         """Return the user's timeline with every committed chunk, including other processes'."""
         with self._using(user_id) as cache:
-            cache.timeline = cache.timeline or UserTimeline()
-            cache.timeline.refresh(db, user_id)
-            return cache.timeline
+            return cache.fresh_timeline(db, user_id)
 
     def thoughts(
         self, db: sqlite3.Connection, user_id: str, embedder: int, dimension: int
@@ -129,13 +129,16 @@ class IndexCache:
         """Return the user's vector index with every committed chunk."""
         with self._using(rows.user_id) as cache:
             target = rows.state(self._store_id)
+            if cache.index is not None and cache.index.state == target:
+                return cache.index
+            live = cache.fresh_timeline(rows.db, rows.user_id).seqs
             if cache.index is None or cache.index.state.embedder != target.embedder:
-                cache.index = self._load(rows, target)
+                cache.index = self._load(rows, target, live)
             if cache.index.state != target:
-                _bring_up_to_date(cache.index, rows, target)
+                _bring_up_to_date(cache.index, rows, target, live)
             return cache.index
 
-    def _load(self, rows: VectorRows, target: State) -> VectorIndex:
+    def _load(self, rows: VectorRows, target: State, live: Ids) -> VectorIndex:
         """Load the user's index file and append new vectors, or return an empty index."""
         empty = VectorIndex(rows.fingerprint.dimension, replace(target, newest=0))
         path = self._path(rows.user_id)
@@ -151,8 +154,8 @@ class IndexCache:
         newest = index.state.newest
         same = replace(index.state, newest=target.newest) == target
         if same and newest <= target.newest and rows.checksum(newest) == index.checksum:
-            _bring_up_to_date(index, rows, target)
-            if len(index) == len(rows.ids()):
+            _bring_up_to_date(index, rows, target, live)
+            if len(index) == len(live):
                 return index
         self.rebuilt += 1
         return empty
@@ -212,13 +215,13 @@ class IndexCache:
                 file.unlink(missing_ok=True)
 
 
-def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State) -> None:
-    """Change an index to the rows' state; if rows were only added, it only appends."""
+def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State, live: Ids) -> None:
+    """Change an index to the rows' state, in which the keys of all searchable chunks are `live`."""
     after = index.state.newest
     if index.state.layout != target.layout:
-        live, indexed = rows.ids(), index.ids()
+        indexed = index.ids()
         index.remove(indexed[~np.isin(indexed, live)])
-        shown_again = live[(live <= after) & ~np.isin(live, indexed)]
+        shown_again = np.sort(live[(live <= after) & ~np.isin(live, indexed)])
         if len(shown_again):
             _append(index, rows, int(shown_again[0]) - 1, only=shown_again)
     _append(index, rows, after)

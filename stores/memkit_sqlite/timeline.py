@@ -105,7 +105,7 @@ class UserTimeline:
         if table.size and layout != self._version[0]:
             live = read_seqs(db, user_id)
             table = self._drop_names(table[:, np.isin(table[_SEQ], live)])
-            shown_again = np.setdiff1d(live[live <= after], table[_SEQ])
+            shown_again = live[(live <= after) & ~np.isin(live, table[_SEQ])]
             after = int(shown_again.min(initial=after + 1)) - 1
         sessions_before = len(self._codes[_SESSION])
         new = self._read(db, user_id, after)
@@ -119,11 +119,12 @@ class UserTimeline:
 
     def _drop_names(self, table: Integers) -> Integers:
         """Forget the names that no chunk has any more; return the table with their new codes."""
-        for n in _NAMES:
-            names = list(self._codes[n])
-            used, table[n] = np.unique(table[n], return_inverse=True)
-            self._codes[n].clear()
-            self._codes[n].update((names[old], new) for new, old in enumerate(used.tolist()))
+        for n, codes in self._codes.items():
+            is_used = np.bincount(table[n], minlength=len(codes)) > 0
+            if not is_used.all():
+                names = [name for name, used in zip(codes, is_used, strict=True) if used]
+                table[n] = (np.cumsum(is_used) - 1)[table[n]]
+                self._codes[n] = {name: code for code, name in enumerate(names)}
         return table
 
     def _read(self, db: sqlite3.Connection, user_id: str, after: int) -> Integers:
