@@ -6,6 +6,8 @@ from pathlib import Path
 BENCHMARKS = {  # name -> module here and its function
     "ingest": ("ingest", "run"),
     "recall": ("recall", "run"),
+    "load": ("load", "run"),
+    "scale": ("scale", "run"),
     "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),

@@ -65,7 +65,8 @@ def _distinct(rows: Integers, n: int) -> Integers:
 def _count(words: Integers, index: Integers, shares: Floats, shape: tuple[int, int]) -> Floats:
     """Return how often each word is in each window, counted by weight, of this `shape`."""
     cells = words * shape[1] + index
-    return np.bincount(cells.ravel(), shares.ravel(), shape[0] * shape[1]).reshape(shape)
+    counts = np.bincount(cells.ravel(), shares.ravel(), shape[0] * shape[1])
+    return counts.astype(float, copy=False).reshape(shape)
 
 
 def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:

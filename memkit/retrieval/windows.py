@@ -108,7 +108,7 @@ class Windows:
 def distinct(values: Integers) -> Integers:
     """Return the distinct values, ascending; np.unique hashes integers, which takes longer."""
     values = np.sort(values)
-    return values[np.diff(values, prepend=values[:1] - 1) != 0]
+    return np.asarray(values[np.diff(values, prepend=values[:1] - 1) != 0])
 
 
 _WINDOWS: MutableMapping[Timeline, Windows] = WeakKeyDictionary()  # forgotten with the timeline

@@ -6,7 +6,6 @@ processes may use the file at the same time (WAL mode).
 
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from memkit_sqlite import backup, schema
+from memkit_sqlite.fair_lock import FairLock
 
 
 class Connection:
@@ -32,7 +32,7 @@ class Connection:
         self.path = None if url == ":memory:" else Path(url).absolute()
         self._busy_s = busy_s
         self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._lock = FairLock()
         if self.path is not None:
             _refuse_other_files(self.path)
         self.lacks_log = self.path is not None and _lacks_log(self.path)

@@ -94,7 +94,7 @@ class UserTimeline:
     @property
     def seqs(self) -> Integers:
         """Return the keys of all chunks, in the order of the timeline."""
-        return self._table[_SEQ]
+        return np.asarray(self._table[_SEQ])
 
     def refresh(self, db: sqlite3.Connection, user_id: str) -> None:
         """Read the chunks added since, and drop those that were removed or hidden."""
