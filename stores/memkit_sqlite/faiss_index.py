@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
@@ -27,6 +27,7 @@ Ids = NDArray[np.int64]
 FLAT_UP_TO = 20_000
 _PROBED = 48  # lists that a search probes, of 2√n: 17 % at 20k vectors, 8 % at 100k
 _MAGIC = b"memkit-index-1\n"
+_BLOCK = 2**20  # bytes read at a time
 _FIXED = struct.Struct("<15sII")  # magic, CRC-32 of the remainder, length of the header
 
 
@@ -43,6 +44,14 @@ class State:
 
 class DamagedIndex(Exception):
     """An index file cannot be used; the index is rebuilt from the rows."""
+
+
+def _checksum(file: BinaryIO) -> int:
+    """Return the CRC-32 of the remainder of a file."""
+    crc32 = 0
+    while block := file.read(_BLOCK):
+        crc32 = zlib.crc32(block, crc32)
+    return crc32
 
 
 def _pairs(ids: Ids, scores: Vectors) -> Iterator[tuple[int, float]]:
@@ -196,21 +205,22 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path) -> "VectorIndex":
         """Read an index file, or raise `DamagedIndex` if it is not exactly what was saved."""
-        data = memoryview(path.read_bytes())
-        if len(data) < _FIXED.size:
-            raise DamagedIndex(f"{path} is too short for an index file")
-        magic, crc32, length = _FIXED.unpack_from(data)
-        content = data[_FIXED.size :]
-        if magic != _MAGIC or zlib.crc32(content) != crc32:
-            raise DamagedIndex(f"{path} is not an index file, or is truncated or changed")
-        try:
-            header = json.loads(bytes(content[:length]))
-            trained_at, checksum = header.pop("trained_at"), header.pop("mark")
-            loaded = cls(header.pop("dimension"), State(**header))
-            payload = np.frombuffer(content[length:], dtype=np.uint8)
-            index = faiss.deserialize_index(payload)
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise DamagedIndex(f"{path} was written by another version") from error
+        with path.open("rb") as file:
+            fixed = file.read(_FIXED.size)
+            if len(fixed) < _FIXED.size:
+                raise DamagedIndex(f"{path} is too short for an index file")
+            magic, crc32, length = _FIXED.unpack(fixed)
+            if magic != _MAGIC or _checksum(file) != crc32:
+                raise DamagedIndex(f"{path} is not an index file, or is truncated or changed")
+            file.seek(_FIXED.size)
+            try:
+                header = json.loads(file.read(length))
+                trained_at, checksum = header.pop("trained_at"), header.pop("mark")
+                loaded = cls(header.pop("dimension"), State(**header))
+                # in pieces, because as a whole it would be in memory three times
+                index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _BLOCK))
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
+                raise DamagedIndex(f"{path} was written by another version") from error
         loaded._index, loaded.checksum = index, checksum
         if trained_at:
             loaded._use_lists(index, trained_at)
