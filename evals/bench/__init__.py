@@ -8,6 +8,8 @@ BENCHMARKS = {  # name -> module here and its function
     "recall": ("recall", "run"),
     "peers": ("peers", "run"),
     "size": ("size", "run"),
+    "load": ("load", "run"),
+    "scale": ("scale", "run"),
     "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),
