@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Iterable
+from functools import partial
 from itertools import count, islice
 
 import numpy as np
@@ -38,9 +40,9 @@ def run(setup: Setup) -> Result:
     return Result(name="waiting", about=about, settings={"turns": waiting}, claims=[claim])
 
 
-def _times(memory: Memory, users: "islice[str]") -> Samples:
+def _times(memory: Memory, users: Iterable[str]) -> Samples:
     """Return the seconds until a turn of each user is thought about, shape (n,)."""
-    return np.array([seconds(lambda user=user: _until_thought(memory, user)) for user in users])
+    return np.array([seconds(partial(_until_thought, memory, user)) for user in users])
 
 
 def _until_thought(memory: Memory, user: str) -> None:

@@ -191,9 +191,8 @@ def _run(network: TalkModel, packed: Packed, pair: bool) -> Vectors:
     """Return the probabilities of one reading, so that no other reading can change them."""
     ids, segments, mask, earlier, clauses = collate([packed])
     hidden = network.encode(ids, segments, mask)
-    if pair:
-        return network.pairs(hidden, earlier, clauses)[0]
-    return network.claims(hidden, clauses)[0]
+    rows = network.pairs(hidden, earlier, clauses) if pair else network.claims(hidden, clauses)
+    return np.asarray(rows[0])
 
 
 @lru_cache(maxsize=1)
