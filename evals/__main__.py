@@ -43,6 +43,9 @@ def bench(
             help="Real text, for benchmarks that use it: locomo10.json, or (index) a .txt.",
         ),
     ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Print all ratios as one table; draw them in this file.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Run benchmarks, all of them if none is named; exit code 1 if a target was missed."""
@@ -60,6 +63,11 @@ def bench(
                 run = getattr(import_module(f"evals.bench.{module}"), function)
                 results.append(asdict(run(setup)))
             report.show(Console(width=150), results[-1])
+    if chart is not None:
+        from evals.bench.summary import draw, summarise
+
+        report.show(Console(width=150), asdict(summarise(results)))
+        draw(results, chart)
     if json_file is not None:
         table = {**stamp(sys.argv[1:], seed), "quick": quick, "results": results}
         json_file.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")

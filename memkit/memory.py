@@ -46,6 +46,7 @@ from memkit.records import (
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 from memkit.thoughts.learned import LearnedThinker
 
+Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
@@ -57,8 +58,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(url: str, fingerprint: Fingerprint | None) -> Backend:
+def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
     """Open the store that the scheme of `url` names; a plain path is SQLite."""
+    if isinstance(url, PathLike):
+        url = fspath(url)
     if not isinstance(url, str) or not url:
         raise InvalidInput(f'give a path, ":memory:" or a store URL, got {url!r}')
     scheme = url.split("://", 1)[0] if "://" in url else "sqlite"
@@ -72,7 +75,7 @@ def open_store(url: str, fingerprint: Fingerprint | None) -> Backend:
 
 
 def open(
-    url: str,
+    url: Location,
     *,
     embedder: str | Embedder | None = None,
     summariser: Summariser | None = None,
@@ -84,9 +87,9 @@ def open(
     """Open a memory, or create a new one. Loads no model.
 
     Args:
-        url: a path, ":memory:", "sqlite:///PATH" or another installed store's URL.
+        url: a path (`str` or `Path`), ":memory:", "sqlite:///PATH" or another store's URL.
         embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
-            all-MiniLM-L6-v2.
+            all-MiniLM-L6-v2. "static" is a table for very small machines, see `StaticEmbedder`.
         summariser: writes the Compact Memory; the default is extractive and needs no model.
         thinker: draws thoughts from turns; the default is a small trained network.
         judge: decides whether a doubted thought and the later words contradict each other; without
@@ -106,7 +109,9 @@ def open(
 
 
 def reembed(
-    url: str, embedder: str | Embedder, progress: Callable[[int, int], None] = lambda _, __: None
+    url: Location,
+    embedder: str | Embedder,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> int:
     """Move the memory at `url` to another embedder; return how many chunks were embedded.
 

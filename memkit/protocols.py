@@ -138,7 +138,7 @@ class RecalledThought:
     current_rows: Integers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Timeline:
     """A scope's searchable chunks as arrays: by session, in the order they were said.
 

@@ -386,6 +386,11 @@ class Usage:
     total_s: float
 
     @property
+    def computed_tokens(self) -> int:
+        """Prompt tokens that the model computed for this reply."""
+        return self.prompt_tokens - self.reused_tokens
+
+    @property
     def reused(self) -> float:
         """Share of the prompt that was reused, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0

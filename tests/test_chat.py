@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memkit
@@ -113,12 +113,150 @@ def test_the_summary_is_in_the_prompt(memory: Memory) -> None:
     assert "> Lately: User: I moved to Oslo in 2021" in model.prompts[0][-1]["content"]
 
 
-@pytest.mark.parametrize(("layout", "place"), [("cache", -1), ("hema", 0)])
+@pytest.mark.parametrize(("layout", "place"), [("append", -1), ("cache", -1), ("hema", 0)])
 def test_the_layout_says_where_memory_stands(memory: Memory, layout: Layout, place: int) -> None:
     chatting(memory, session_id="monday")[0].reply("My cat is called Tau.")
     chat, model = chatting(memory, layout=layout)
     chat.reply("What is my cat called?")
     assert "Tau" in model.prompts[0][place]["content"]
+
+
+# ---- blocks that stay
+
+
+FACTS = [f"My {thing} is in the {place}." for thing, place in (
+    ("red key", "blue pot"), ("old camera", "attic"), ("spare bulb", "cellar"),
+    ("tall ladder", "garage"), ("green tent", "shed"), ("sharp knife", "drawer"),
+)]  # fmt: skip
+
+
+def with_facts(memory: Memory, **options: Any) -> tuple[Chat, ScriptedModel]:
+    memory.remember(FACTS, user_id="ann", session_id="monday")
+    return chatting(memory, **({"layout": "append", "k": 3} | options))
+
+
+def test_a_prompt_goes_on_where_the_one_before_and_its_reply_ended(memory: Memory) -> None:
+    chat, model = with_facts(memory)
+    for question in ("Where is my red key?", "Where is my old camera?", "And my green tent?"):
+        chat.reply(question)
+    for earlier, later in zip(model.prompts, model.prompts[1:], strict=False):
+        reply = {"role": "assistant", "content": "ok"}
+        assert list(later[:-1]) == [*earlier, reply]
+    assert FACTS[0] in model.prompts[-1][1]["content"]
+    assert chat.history[0]["content"] == "Where is my red key?"
+
+
+@settings(max_examples=25)
+@given(asked=st.lists(st.sampled_from(FACTS), max_size=8), budget=st.integers(60, 400))
+def test_a_prompt_shows_a_turn_once_the_best_ones_and_keeps_its_budget(
+    asked: list[str], budget: int
+) -> None:
+    with open_memory() as memory:
+        chat, model = with_facts(memory, budget_tokens=budget)
+        for fact in asked:
+            chat.reply(fact.replace("is in the", "?"))
+            prompt = shown(model.prompts[-1])
+            assert model.count(model.prompts[-1]) <= budget
+            assert all(prompt.count(f"User: {said}") <= 1 for said in FACTS)
+            if budget >= 200:  # room for a block and the last exchange
+                assert f"User: {fact}" in prompt
+
+
+def test_blocks_leave_when_there_is_no_room_for_the_next_one(memory: Memory) -> None:
+    chat, model = with_facts(memory, k=1, budget_tokens=170)
+    blocks = []
+    for fact in FACTS:
+        chat.reply(fact.replace("is in the", "?"))
+        blocks.append(shown(model.prompts[-1]).count("<memkit-memory>"))
+    assert blocks[:2] == [1, 2]
+    assert 1 in blocks[2:]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_words_that_only_a_block_shows_leave_it_when_they_are_forgotten(
+    tmp_path: Path, elsewhere: bool
+) -> None:
+    path = str(tmp_path / "ann.db")
+    with open_memory(path) as memory, open_memory(path) as theirs:
+        chat, model = with_facts(memory)
+        chat.reply("Where is my red key?")
+        assert "blue pot" in shown(model.prompts[-1])
+        (turn, *_) = memory.turns(user_id="ann")
+        (theirs if elsewhere else memory).forget(user_id="ann", turn_ids=[turn.id or ""])
+        chat.reply("Where is my old camera?")
+    assert "blue pot" not in shown(model.prompts[-1])
+    assert "attic" in shown(model.prompts[-1])
+
+
+def test_a_thought_that_no_longer_holds_leaves_its_block(memory: Memory) -> None:
+    memory.remember("I live in Oslo now.", user_id="ann", session_id="monday")
+    memory.flush()
+    chat, model = chatting(memory, layout="append")
+    chat.reply("Where do I live now?")
+    assert "[since 1 May 2024] User: I live in Oslo now" in shown(model.prompts[-1])
+    (thought,) = memory.thoughts(user_id="ann")
+    memory.retract(thought.id, user_id="ann")
+    chat.reply("And what is my name?")
+    assert "[since 1 May 2024]" not in shown(model.prompts[-1])
+
+
+def test_a_summary_is_shown_once_while_its_thoughts_hold(memory: Memory) -> None:
+    memory.remember("I live in Oslo now.", user_id="ann", session_id="monday")
+    memory.flush()
+    chat, model = chatting(memory, layout="append")
+    for text in ("I like tea.", "I have a cat.", "I swim on Mondays."):
+        chat.reply(text)
+        memory.flush()  # a new summary
+    assert shown(model.prompts[-1]).count("> Lately:") == 1
+    memory.retract(memory.thoughts(user_id="ann")[0].id, user_id="ann")
+    chat.reply("Hello.")
+    assert "> Lately:" not in shown(model.prompts[-1])
+
+
+def test_another_piece_of_a_long_turn_is_shown_too(memory: Memory) -> None:
+    long = f"The alpha is in the attic. {'hum ' * 90} The omega is in the oven."
+    memory.remember(long, user_id="ann", session_id="monday")
+    chat, model = chatting(memory, layout="append")
+    for question in ("Where is the alpha in the attic?", "Where is the omega in the oven?"):
+        chat.reply(question)
+    assert "The alpha is" in shown(model.prompts[-1])
+    assert "The omega is" in shown(model.prompts[-1])
+
+
+def test_a_reply_that_echoes_an_earlier_block_is_stored_without_it(memory: Memory) -> None:
+    echo = "> [1 May 2024] User: My red key is in the blue pot.\nThere."
+    chat, _ = with_facts(memory, replies=["ok", echo])
+    chat.reply("Where is my red key?")
+    chat.reply("Say it again?")
+    assert chat.history[-1]["content"] == "There."
+
+
+def test_the_report_has_the_hits_of_a_question_that_an_earlier_block_shows(memory: Memory) -> None:
+    chat, model = with_facts(memory, k=1)
+    for _ in range(2):
+        chat.reply("Where is my red key?")
+        assert chat.report is not None
+        assert [hit.text for hit in chat.report.prompt.hits] == [FACTS[0]]
+    assert shown(model.prompts[-1]).count(FACTS[0]) == 1
+    assert chat.report.prompt.memory == ""
+
+
+def test_blocks_that_stay_leave_less_to_compute_and_change_no_token(
+    tokenizer: Any, tiny: Callable[..., Any]
+) -> None:
+    computed, replies = {}, {}
+    for layout, reuse in (("append", True), ("append", False), ("cache", True)):
+        with open_memory() as memory:
+            memory.remember(FACTS, user_id="ann", session_id="monday")
+            model = HuggingFaceModel(
+                tiny("Llama", initializer_range=0.5), tokenizer, reuse_prefix=reuse
+            )
+            chat = Chat(model, None, memory, user_id="ann", max_new_tokens=6, layout=layout)  # type: ignore[arg-type]
+            replies[layout, reuse] = [chat.reply(fact.replace("is in the", "?")) for fact in FACTS]
+            assert chat.report is not None
+            computed[layout, reuse] = chat.report.usage.computed_tokens
+    assert replies["append", True] == replies["append", False]
+    assert computed["append", True] < 0.5 * computed["cache", True]
 
 
 def test_the_report_says_what_was_in_the_prompt_and_what_it_cost(memory: Memory) -> None:

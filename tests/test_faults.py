@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 
 import pytest
+from memkit_sqlite import connection
 from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory, remembered
 
@@ -261,6 +262,27 @@ def test_a_file_held_too_long_is_locked_and_works_when_let_go(
 
         holder()
         opened.remember("tea", user_id="ann")
+        assert opened.recall("tea", user_id="ann")[0].text == "tea"
+
+
+def test_a_writer_that_waits_for_another_process_holds_up_no_reader(
+    path: Path, holder: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, pause = Event(), time.sleep
+
+    def note_the_pause(seconds: float) -> None:
+        waits.set()
+        pause(seconds)
+
+    monkeypatch.setattr(connection.time, "sleep", note_the_pause)
+    with memory(path) as opened, ThreadPoolExecutor() as threads:
+        writing = threads.submit(opened.remember, "tea", user_id="ann")
+        assert waits.wait(timeout=20)
+        assert opened.recall("tea", user_id="ann") == []  # while the file is still locked
+        assert not writing.done()
+
+        holder()
+        assert len(writing.result(timeout=20)) == 1
         assert opened.recall("tea", user_id="ann")[0].text == "tea"
 
 

@@ -233,10 +233,18 @@ def test_closing_ends_the_worker() -> None:
     assert not thread.is_alive()
 
 
+def test_a_memory_opens_at_a_path_object_too(tmp_path: Path) -> None:
+    with memkit.open(tmp_path / "a.db", embedder=HashEmbedder()) as memory:
+        memory.remember("hello", user_id="ann")
+    with open_memory(str(tmp_path / "a.db")) as again:
+        assert [turn.text for turn in again.turns(user_id="ann")] == ["hello"]
+
+
 def test_closing_does_not_wait_for_all_that_is_pending(tmp_path: Path) -> None:
     gate = Gate()
     url = str(tmp_path / "a.db")
-    memory = memkit.open(url, embedder=HashEmbedder(), summariser=gate)
+    settings = memkit.Settings(thoughts=False)  # summaries come after thoughts, which take long
+    memory = memkit.open(url, embedder=HashEmbedder(), summariser=gate, settings=settings)
     memory.remember([f"turn {n}" for n in range(500)], user_id="ann")
     assert gate.began.wait(60)
     closing = threading.Thread(target=memory.close)

@@ -312,10 +312,18 @@ def count(text: str) -> int:
 
 
 def test_summaries_come_before_hits_and_hits_by_relevance() -> None:
-    summaries, hits = select_within_budget(
-        [summary("a b c")], [hit("best one"), hit("second one")], 26, count
-    )
-    assert ([s.text for s in summaries], [h.text for h in hits]) == (["a b c"], ["best one"])
+    best, second = hit("best " * 20), hit("second " * 20)
+    summaries, hits = select_within_budget([summary("a b")], [best, second], 56, count)
+    assert ([s.text for s in summaries], hits) == (["a b"], [best])
+
+
+def test_a_summary_leaves_six_sevenths_of_a_block_to_what_was_asked_for() -> None:
+    hits = [hit("word " * 10), hit("other " * 10)]
+    for budget in (50, 60, 80):
+        summaries, selected = select_within_budget([summary("so far " * 6)], hits, budget, count)
+        assert (summaries, selected) == ([], hits)
+    summaries, _ = select_within_budget([summary("so far " * 6)], hits, 120, count)
+    assert summaries
 
 
 def test_a_hit_that_is_too_long_is_passed_over_for_a_shorter_one() -> None:

@@ -139,7 +139,7 @@ def test_a_batch_stays_inside_one_session(memory: Memory, reader: Reader) -> Non
 def test_batches_are_bounded_in_turns_and_in_characters(memory: Memory, reader: Reader) -> None:
     memory.remember(many(100), user_id="ann")
     memory.think(user_id="ann")
-    assert max(map(len, reader.batches)) == 32
+    assert max(map(len, reader.batches)) == 16
     assert reader.seen == [f"t{n}" for n in range(100)]
 
     long = [says("tea " * 25_000, 200 + n, id=f"l{n}") for n in range(3)]

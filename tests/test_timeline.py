@@ -222,17 +222,49 @@ def everything(store: Backend, scope: Scope, until: datetime | None = None) -> t
         )
 
 
-def test_new_turns_are_read_without_reading_the_old_ones_again(
+READS: dict[str, tuple[WriteBatch, int]] = {
+    "append": (adding(turn("5", "tea 5")), 1),
+    "late arrival": (adding(turn("6", "early", **later(-1))), 1),
+    "hide": (WriteBatch(hide=["3/0"]), 0),
+    "forget": (WriteBatch(forget=["2"]), 0),
+    "show again": (WriteBatch(show=["3/0"]), 4),  # from the key on: 3, 4, 5, 6
+}
+
+
+def test_no_change_reads_the_old_chunks_again(
     stores: list[SQLiteStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = stores
     user = Scope(user_id=next(users))
     mine.write(user, adding(*(turn(str(n), f"tea {n}") for n in range(5))))
     told(mine, user)
-    monkeypatch.setattr(module.UserTimeline, "_clear", None)
+    counts: list[int] = []
+    read = module.UserTimeline._read
 
-    other.write(user, adding(turn("5", "tea 5"), turn("6", "early", **later(-1))))
-    assert told(mine, user) == [["early", *(f"tea {n}" for n in range(6))]]
+    def count_read(self: module.UserTimeline, *arguments: Any) -> Any:
+        table = read(self, *arguments)
+        counts.append(table.shape[1])
+        return table
+
+    monkeypatch.setattr(module.UserTimeline, "_read", count_read)
+    for change, _ in READS.values():
+        other.write(user, change)
+        told(mine, user)
+    assert counts == [n for _, n in READS.values()]
+    assert told(mine, user) == [["early", *(f"tea {n}" for n in (0, 1, 3, 4, 5))]]
+
+
+def test_names_of_forgotten_turns_leave_the_cache(store: Backend) -> None:
+    named = {"session_id": "secret session", "agent_id": "secret agent", "name": "Secret Name"}
+    store.write(ANN, adding(turn("1", "tea", **named), turn("2", "milk", name="Bo")))
+    told(store)
+    store.write(ANN, WriteBatch(forget=["1"]))
+    told(store)
+
+    assert isinstance(store, SQLiteStore)
+    timeline = store._cache._users["ann"].timeline
+    assert timeline is not None
+    assert "ecret" not in repr(timeline._codes)
 
 
 # ---- places

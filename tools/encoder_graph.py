@@ -1,4 +1,4 @@
-"""Write `memkit/encoder/bert.onnx`: the graph of the bundled encoder, without its weights.
+"""Write `memkit/encoder/*.onnx`: the graphs of the bundled encoder, without its weights.
 
     pip install onnx
     python tools/encoder_graph.py
@@ -6,6 +6,7 @@
 The graph starts behind the look-up of the embeddings, which needs no arithmetic worth a graph and
 would copy their 47 MB. It uses the fused operators of ONNX Runtime (domain com.microsoft): what its
 optimiser would make of an exported graph, without the time that this takes at every start.
+`bert_int8.onnx` is the same with linear layers in int8.
 """
 
 from pathlib import Path
@@ -15,19 +16,21 @@ from onnx import TensorProto, ValueInfoProto, helper
 LAYERS, WIDTH, INNER, HEADS = 6, 384, 1536, 12
 EPSILON = 1e-12  # of BERT's layer norms
 FUSED = "com.microsoft"
-FILE = Path(__file__).parent.parent / "memkit" / "encoder" / "bert.onnx"
+FOLDER = Path(__file__).parent.parent / "memkit" / "encoder"
+FILES = {"bert.onnx": False, "bert_int8.onnx": True}  # whether its linear layers are in int8
 
 
 class GraphBuilder:
     """Collects the nodes of a graph and the weights that it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, int8: bool) -> None:
+        self.int8 = int8
         self.nodes: list[object] = []
         self.initializers: list[TensorProto] = []
 
-    def weight(self, name: str, *shape: int) -> str:
+    def weight(self, name: str, *shape: int, kind: int = TensorProto.FLOAT) -> str:
         """Declare a weight whose values the session gets when it is made."""
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+        tensor = TensorProto(name=name, data_type=kind, dims=shape)
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="weights")  # required, and never opened
         self.initializers.append(tensor)
@@ -47,9 +50,14 @@ class GraphBuilder:
 
     def linear(self, output: str, x: str, name: str, outputs: int, inputs: int) -> str:
         """Add a linear layer; `x` has a row per token."""
-        weight = self.weight(f"{name}.weight", outputs, inputs)
+        if not self.int8:
+            weight = self.weight(f"{name}.weight", outputs, inputs)
+            bias = self.weight(f"{name}.bias", outputs)
+            return self.add("Gemm", output, x, weight, bias, transB=1)
+        weight = self.weight(f"{name}.weight", inputs, outputs, kind=TensorProto.INT8)
+        scale = self.weight(f"{name}.scale", outputs)
         bias = self.weight(f"{name}.bias", outputs)
-        return self.add("Gemm", output, x, weight, bias, transB=1)
+        return self.add("DynamicQuantizeMatMul", output, x, weight, scale, "", bias, domain=FUSED)
 
     def add_and_normalise(self, output: str, x: str, residual: str, name: str) -> str:
         """Add a residual connection, then its layer norm."""
@@ -93,14 +101,14 @@ def _tensor(name: str, kind: int, *shape: str | int) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def build() -> bytes:
-    """Return the graph: sums of embeddings in, hidden states out.
+def build(*, int8: bool) -> bytes:
+    """Return a graph: sums of embeddings in, hidden states out.
 
     Inputs: `embedded` with a row for each real token of all texts; `places`, where each of these is
     among the n * tokens places of the padded texts; `numbers`, which row is at each place, any row
     at padding; `mask`, 1 at tokens and 0 at padding.
     """
-    graph = GraphBuilder()
+    graph = GraphBuilder(int8=int8)
     graph.constant("flat", [-1, WIDTH])
     x = graph.normalise("normalised", "embedded", "embeddings.LayerNorm")
     for number in range(LAYERS):
@@ -128,5 +136,6 @@ def build() -> bytes:
 
 
 if __name__ == "__main__":
-    FILE.write_bytes(build())
-    print(f"{FILE.stat().st_size / 1000:.1f} kB written to {FILE}")
+    for name, int8 in FILES.items():
+        (FOLDER / name).write_bytes(build(int8=int8))
+        print(f"{(FOLDER / name).stat().st_size / 1000:.1f} kB written to {FOLDER / name}")

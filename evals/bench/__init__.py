@@ -6,6 +6,10 @@ from pathlib import Path
 BENCHMARKS = {  # name -> module here and its function
     "ingest": ("ingest", "run"),
     "recall": ("recall", "run"),
+    "peers": ("peers", "run"),
+    "size": ("size", "run"),
+    "load": ("load", "run"),
+    "scale": ("scale", "run"),
     "encoder": ("encoder", "run"),
     "reopen": ("process", "measure_reopening"),
     "imports": ("process", "measure_imports"),
@@ -16,6 +20,7 @@ BENCHMARKS = {  # name -> module here and its function
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
+    "waiting": ("waiting", "run"),
 }
 
 

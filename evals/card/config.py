@@ -60,7 +60,7 @@ class Config:
     systems: Sequence[str]  # names of `CARD_SYSTEMS`, or "package.module:Class"
     regimes: Sequence[Regime] = REGIMES
     ours: str = "memkit"  # the system that the others are compared with
-    embedder: str = "minilm"  # "minilm", "hash" (no meaning, for tests), or a path or id
+    embedder: str = "minilm"  # "minilm", "static", "hash" (no meaning, for tests), a path or id
     model: ModelSpec | None = None  # None: only scores that need no model
     judge: JudgeSpec | None = None
     budget: _FromOne = 512  # tokens of memory in a prompt

@@ -251,9 +251,9 @@ def embedder(name: str) -> Embedder:
         from memkit.testing import HashEmbedder
 
         return HashEmbedder(256)
-    from memkit.embedders import MiniLM, SentenceTransformerEmbedder
+    from memkit.embedders import resolve_embedder
 
-    return MiniLM() if name == "minilm" else SentenceTransformerEmbedder(name)
+    return resolve_embedder(None if name == "minilm" else name)
 
 
 # ---- processes

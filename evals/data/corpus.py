@@ -8,6 +8,7 @@ matter here and is not reported.
 
 import hashlib
 import random
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -125,6 +126,27 @@ class _PreparedEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         first, self._next = self._next, self._next + len(texts)
         return self._vectors[first : self._next]
+
+
+class DrawnEmbedder:
+    """An embedder under MiniLM's name that draws a unit vector by each text, and runs no model."""
+
+    fingerprint = MINILM
+
+    def count(self, text: str) -> int:
+        """Return the number of words."""
+        return len(text.split())
+
+    def split(self, text: str, *, header: str = "") -> list[tuple[int, int]]:  # noqa: ARG002
+        """Return the whole text: one turn, one vector."""
+        return [(0, len(text))]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return the same vector for the same text, shape (n, 384)."""
+        draws = (np.random.default_rng(zlib.crc32(text.encode())) for text in texts)
+        vectors = np.stack([draw.standard_normal(MINILM.dimension) for draw in draws])
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def make_memory_file(folder: Path, size: int, seed: int, *, real: bool) -> Path:

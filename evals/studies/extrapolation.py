@@ -131,7 +131,7 @@ def attention_chunks(problem: Problem, rows: Integers) -> Integers:
         speakers=zeros,
         names=("",),
     )
-    return Windows(timeline).chunks(np.arange(len(rows)))
+    return Windows.of(timeline).chunks(np.arange(len(rows)))
 
 
 def rank_flat(problem: Problem, n: int) -> list[str]:

@@ -37,9 +37,9 @@ from memkit.thoughts.merging import held_at
 
 ATTEMPTS = 5  # failed ones, before a turn is parked
 _CONTEXT_TURNS = 8  # before the batch
-_COMPARED, _COMPARED_IF_SETTLED = 6, 2  # older thoughts that a new one is compared with
+_COMPARED = 5  # older thoughts that a new one is compared with
 _MOST_READ = 192  # thoughts read to find these, because many of the nearest may be closed
-_MOST_TURNS, _MOST_CHARACTERS = 32, 12_000  # of a batch, to bound memory and prompts
+_MOST_TURNS, _MOST_CHARACTERS = 16, 6_000  # of a batch, to bound memory and prompts
 _FIRST_PAUSE = timedelta(seconds=30)  # before the second attempt; each further pause is 4 times it
 _SPEAKING_ROLES = ("user", "assistant")  # whose turns make claims about the world
 
@@ -124,17 +124,18 @@ class PostThinking:
     ) -> list[ThoughtPair]:
         """Return each thought with the nearest older ones: stored, and of the same batch.
 
-        A thought that probably changes nothing is compared with the very nearest only.
+        A thought that probably changes nothing is compared with none.
         """
         pairs: list[tuple[Thought, Thought]] = []
         with self.store.snapshot(Scope(user_id=scope.user_id)) as snapshot:
             for n, (thought, vector) in enumerate(zip(thoughts, vectors, strict=True)):
+                if thought.id in drawn.settled:
+                    continue
                 near = _read_comparable(snapshot, thought, vector)
                 batch = zip((vectors[:n] @ vector).tolist(), thoughts[:n], strict=True)
                 near += [(cosine, old) for cosine, old in batch if _is_comparable(old, thought)]
                 near.sort(key=lambda pair: -pair[0])
-                most = _COMPARED_IF_SETTLED if thought.id in drawn.settled else _COMPARED
-                pairs += [_in_order(old, thought) for _, old in near[:most]]
+                pairs += [_in_order(old, thought) for _, old in near[:_COMPARED]]
         ids = {_first_turn(thought) for pair in pairs for thought in pair}
         said = self.store.turns(Scope(user_id=scope.user_id), Window(ids=sorted(ids)))
         turns = {turn.id: turn for turn in said}
@@ -235,7 +236,9 @@ def _read_comparable(
 
 
 def _is_comparable(stored: Thought, new: Thought) -> bool:
-    """Return whether one may change the other: `stored` held at the time, or was said later."""
+    """Return whether one may change the other: the same speaker's, and held when it was said."""
+    if stored.said_by != new.said_by:
+        return False
     if _is_later(stored, new):
         return True
     return held_at(stored, new.said_at) and stored.kind != "denial"

@@ -43,7 +43,8 @@ Embedder = Annotated[
     str | None,
     typer.Option(
         "--embedder",
-        help="A sentence-transformers id or path. Default: the bundled all-MiniLM-L6-v2.",
+        help='A sentence-transformers id or path, or "static". Default: the bundled '
+        "all-MiniLM-L6-v2.",
         show_default=False,
     ),
 ]

@@ -1,8 +1,8 @@
-"""BERT on the CPU in float32, without torch: token ids in, hidden states out.
+"""BERT on the CPU without torch, in float32 or int8: token ids in, hidden states out.
 
-ONNX Runtime computes `bert.onnx`, a graph without weights that `tools/encoder_graph.py` writes. The
-weights are arrays of the caller, so one graph serves the embedder and the learned thinker, and
-nothing is exported or stored twice.
+ONNX Runtime computes a graph without weights that `tools/encoder_graph.py` writes. The weights are
+arrays of the caller, so one graph serves the embedder and the learned thinker, and nothing is
+exported or stored twice.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memkit.errors import ModelError
 from memkit.protocols import Integers, Vectors
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Integers, Integers, Integers], Vectors]
 
-_GRAPH = Path(__file__).with_name("bert.onnx")
+STATIC_FOLDER = Path(__file__).with_name("static")  # written by tools/static_encoder.py
+STATIC_VECTORS = "vectors.npy"  # in it: int8, a row per token
+
+_GRAPH, _INT8_GRAPH = map(Path(__file__).with_name, ("bert.onnx", "bert_int8.onnx"))
+# Seven bits of the eight: sums of two products then fit into 16 bits, in which processors without
+# VNNI compute them, and every processor gets the same sums.
+_LARGEST_INT8 = 63
 _EMBEDDINGS = "embeddings.{}_embeddings.weight"
 # prefixes of what the graph needs; a file may hold more, such as a pooler
 _IN_GRAPH = ("encoder.layer.", "embeddings.LayerNorm.")
@@ -36,12 +43,16 @@ class Encoder:
         weights: arrays of float32 by their name in all-MiniLM-L6-v2. Those of the layers are
             copied; the tables of embeddings are used as they are, and may be memory-mapped.
         threads: to compute with; `default_threads()` if None.
+        int8: compute the linear layers in int8. The states of a text then depend a little on the
+            other texts of the call, because all of them share the scale of a layer's input.
 
     Raises:
         ModelError: a weight is missing or has another shape.
     """
 
-    def __init__(self, weights: Mapping[str, Vectors], *, threads: int | None = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, Vectors], *, threads: int | None = None, int8: bool = False
+    ) -> None:
         try:
             self._tables = [
                 weights[_EMBEDDINGS.format(name)] for name in ("word", "position", "token_type")
@@ -49,7 +60,9 @@ class Encoder:
         except KeyError as error:
             raise ModelError(f"the encoder's weights have no {error}") from error
         in_graph = {name: array for name, array in weights.items() if name.startswith(_IN_GRAPH)}
-        self._session = _start_session(in_graph, threads or default_threads())
+        graph = _INT8_GRAPH if int8 else _GRAPH
+        arrays = quantise(in_graph) if int8 else in_graph
+        self._session = _start_session(graph, arrays, threads or default_threads())
 
     def encode(self, ids: Integers, segments: Integers, mask: Integers) -> Vectors:
         """Return the hidden states, shape (n, tokens, width).
@@ -80,7 +93,21 @@ class Encoder:
         return np.asarray(hidden)
 
 
-def _start_session(weights: Mapping[str, Vectors], threads: int) -> "InferenceSession":
+def quantise(weights: Mapping[str, Vectors]) -> dict[str, NDArray[np.generic]]:
+    """Return the weights with the matrices in int8, transposed, and a scale for each column."""
+    arrays: dict[str, NDArray[np.generic]] = dict(weights)
+    for name, matrix in weights.items():
+        if matrix.ndim == 2:
+            scale = np.abs(matrix).max(axis=1) / _LARGEST_INT8
+            rounded = np.round(matrix.T / np.maximum(scale, np.finfo(np.float32).tiny))
+            arrays[name] = np.ascontiguousarray(rounded.astype(np.int8))
+            arrays[name.removesuffix("weight") + "scale"] = scale
+    return arrays
+
+
+def _start_session(
+    graph: Path, weights: Mapping[str, NDArray[np.generic]], threads: int
+) -> "InferenceSession":
     # From 1.29 on, ONNX Runtime reports to its maker once it is imported, on Linux too: it writes
     # an id into the temporary folder and looks up a host. This switches it off.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -97,9 +124,7 @@ def _start_session(weights: Mapping[str, Vectors], threads: int) -> "InferenceSe
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)  # copies them into the session
     try:
-        return ort.InferenceSession(
-            _GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
     except _runtime_errors() as error:
         raise ModelError(f"the encoder's weights do not fit its graph: {error}") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from memkit.errors import InvalidInput, MissingExtra, ModelError, hf_packages
 from memkit.models.generation import Generation, LastUsage
-from memkit.models.kv_cache import PrefixCache, why_no_reuse
+from memkit.models.kv_cache import PrefixCache, read_adapters, why_no_reuse
 from memkit.models.running import GenerationThread, call_model
 from memkit.models.template import PLAIN_STOPS, Template
 from memkit.protocols import Messages
@@ -57,8 +57,8 @@ class HuggingFaceModel:
             model, tokenizer, generate, seed=seed, special=bool(tools),
             stops=PLAIN_STOPS if self._template.is_plain else (),
         )  # fmt: skip
-        why = why_no_reuse(model, self._generation.setting)
-        self._prefix = PrefixCache(why if reuse_prefix else "switched off")
+        self._reuse_prefix, self._adapters = reuse_prefix, read_adapters(model)
+        self._prefix = PrefixCache(self._why_no_reuse())
         self._lock = threading.Lock()  # held while a reply is generated, not while it is read
         self._count_message = lru_cache(maxsize=4096)(
             lambda role, content: len(self.encode([{"role": role, "content": content}]))
@@ -112,6 +112,11 @@ class HuggingFaceModel:
     def no_reuse(self) -> str:
         """Why the prefix of a prompt is not reused; "" if it is."""
         return self._prefix.no_reuse
+
+    def _why_no_reuse(self) -> str:
+        if not self._reuse_prefix:
+            return "switched off"
+        return why_no_reuse(self.model, self._generation.setting)
 
     # ---- prompts
 
@@ -180,6 +185,9 @@ class HuggingFaceModel:
         with self._lock:
             tokens: list[int] = []  # stays empty if the model fails, which drops the cache
             try:
+                if (adapters := read_adapters(self.model)) != self._adapters:
+                    self._adapters = adapters
+                    self._prefix.reset(self._why_no_reuse())
                 reused = self._prefix.prepare(ids)
                 cache = self._prefix.cache
                 past = {} if cache is None else {"past_key_values": cache}

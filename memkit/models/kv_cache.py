@@ -23,6 +23,11 @@ class PrefixCache:
         self._tokens: list[int] = []
         self._invalid = False  # drop the cache at the next chance
 
+    def reset(self, no_reuse: str) -> None:
+        """Drop the cache, because the model's weights are others now."""
+        self.no_reuse = no_reuse
+        self.update([])
+
     def invalidate(self) -> None:
         """Drop the cache at the next `update` or `prepare`. Any thread may call this."""
         self._invalid = True
@@ -66,6 +71,13 @@ def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
         return "assisted decoding keeps a cache of its own"
     if not _accepts_cache(model):
         return f"{type(model).__name__} takes no cache of keys and values"
+    return _why_not_exact(model)
+
+
+def _why_not_exact(model: Any) -> str:
+    """Return why a cropped cache would not be that of the shorter prompt, or "" if it is."""
+    if _learns_prompts(model):
+        return "a prompt-learning adapter adds tokens of its own to the prompt"
     config = model.config.get_text_config(decoder=True)
     ropes = _rope_types(getattr(config, "rope_parameters", None)) & _LENGTH_DEPENDENT_ROPE
     if ropes:
@@ -75,6 +87,21 @@ def why_no_reuse(model: Any, setting: Callable[[str], Any]) -> str:
     layers = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
     fixed = sorted(layers - _CROPPABLE_LAYERS)
     return f"{', '.join(fixed)} cannot be cropped at any token" if fixed else ""
+
+
+def read_adapters(model: Any) -> Any:
+    """Return which of a model's PEFT adapters are active; None if there are none in its layers."""
+    if not getattr(model, "peft_config", None) or _learns_prompts(model):
+        return None
+    from peft import get_model_status
+
+    status = get_model_status(model)
+    return status.enabled, status.active_adapters, status.merged_adapters
+
+
+def _learns_prompts(model: Any) -> bool:
+    configs = (getattr(model, "peft_config", None) or {}).values()
+    return any(config.is_prompt_learning or config.is_adaption_prompt for config in configs)
 
 
 def _accepts_cache(model: Any) -> bool:

@@ -76,7 +76,7 @@ def attention(
 def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
     """Attend to all chunks of a scope, as recall does to those around its candidates."""
     positions = np.arange(len(snapshot.timeline))
-    numbers = Windows(snapshot.timeline).chunks(positions)
+    numbers = Windows.of(snapshot.timeline).chunks(positions)
     shares = fusion.attention_scores(numbers, (snapshot.vectors(positions) @ vector).astype(float))
     shares /= shares.sum()
     _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)

@@ -4,7 +4,7 @@ A word counts once in a chunk, however often it occurs there, because chunks are
 frequencies are those of the searched scope, so no user's text changes another user's scores.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,11 @@ _K1, _B = 1.2, 0.75  # the usual values; Robertson and Zaragoza 2009
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LexicalScores:
-    """BM25 scores of every row of a timeline, each array of shape (n,)."""
+    """BM25 scores of the n rows and s sessions of a timeline."""
 
-    window: Floats  # of the row's window, as a share of the theoretical maximum
-    chunk: Floats  # the part of `window` that comes from the row's chunk itself
-    session: Floats  # of the row's session, as a share of the best session's
+    window: Floats  # of each row's window, as a share of the theoretical maximum, shape (n,)
+    chunk: Floats  # the part of `window` that comes from the row's chunk itself, shape (n,)
+    session: Floats  # of each session, as a share of the best, shape (s,)
 
 
 def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]) -> LexicalScores:
@@ -32,20 +32,41 @@ def score(timeline: Timeline, windows: Windows, postings: Mapping[str, Integers]
     and Ingber 2023 do, makes the scores of different questions comparable.
     """
     n = len(timeline)
+    window, chunk, session = np.zeros(n), np.zeros(n), np.zeros(len(windows.session_lengths))
     row_lists = _merge_word_forms(postings)
-    weights = [np.log(1 + (n - len(rows) + 0.5) / (len(rows) + 0.5)) for rows in row_lists]
-    maximum = sum(weights) * (_K1 + 1)
-    counts = [windows.counts(rows) for rows in row_lists]
-    matched = np.flatnonzero(sum(counts, np.zeros(n)))  # all other rows score 0
-    damping = _damping(windows.lengths())[matched]
-    window, chunk = np.zeros(n), np.zeros(n)
-    for weight, count, rows in zip(weights, counts, row_lists, strict=True):
-        scores = weight / maximum * _saturate(count[matched], damping)
-        window[matched] += scores
-        chunk[rows] += scores[np.searchsorted(matched, rows)] / count[rows]
-    return LexicalScores(
-        window=window, chunk=chunk, session=_score_sessions(timeline, weights, row_lists)
-    )
+    if not n or not row_lists:
+        return LexicalScores(window=window, chunk=chunk, session=session)
+    frequencies = np.array([len(rows) for rows in row_lists])
+    weights = np.log(1 + (n - frequencies + 0.5) / (frequencies + 0.5))
+    # the rows of all words in one array, and the number of the word of each
+    rows, words = np.concatenate(row_lists), np.repeat(np.arange(len(row_lists)), frequencies)
+    neighbours, shares = windows.neighbours(rows)
+    matched = _distinct(neighbours[shares > 0], n)  # all other rows score 0
+    index = np.empty(n, dtype=np.int64)  # of a matched row in `matched`; others are not read
+    index[neighbours] = 0  # of neighbours out of reach, which count 0
+    index[matched] = np.arange(len(matched))
+    counts = _count(words, index[neighbours], shares, (len(row_lists), len(matched)))
+    scores = _saturate(counts, _damping(windows.lengths[matched], windows.mean_length))
+    scores *= (weights / (weights.sum() * (_K1 + 1)))[:, None]
+    window[matched] = scores.sum(axis=0)
+    own = index[rows]
+    chunk[matched] = np.bincount(own, scores[words, own] / counts[words, own], len(matched))
+    session = _score_sessions(timeline.sessions[rows], words, weights, windows.session_lengths)
+    return LexicalScores(window=window, chunk=chunk, session=session)
+
+
+def _distinct(rows: Integers, n: int) -> Integers:
+    """Return the distinct values of rows below `n`, ascending."""
+    occurs = np.zeros(n, dtype=bool)
+    occurs[rows] = True
+    return np.flatnonzero(occurs)
+
+
+def _count(words: Integers, index: Integers, shares: Floats, shape: tuple[int, int]) -> Floats:
+    """Return how often each word is in each window, counted by weight, of this `shape`."""
+    cells = words * shape[1] + index
+    counts = np.bincount(cells.ravel(), shares.ravel(), shape[0] * shape[1])
+    return counts.astype(float, copy=False).reshape(shape)
 
 
 def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:
@@ -59,23 +80,22 @@ def _merge_word_forms(postings: Mapping[str, Integers]) -> list[Integers]:
 
 
 def _score_sessions(
-    timeline: Timeline, weights: Sequence[float], row_lists: Sequence[Integers]
+    sessions: Integers, words: Integers, weights: Floats, lengths: Floats
 ) -> Floats:
-    """Return the BM25 score of each row's session, as a share of the best."""
-    lengths = np.bincount(timeline.sessions, timeline.tokens).astype(float)
-    damping = _damping(lengths)
-    scores = np.zeros(len(lengths))
-    for weight, rows in zip(weights, row_lists, strict=True):
-        counts = np.bincount(timeline.sessions[rows], minlength=len(lengths))
-        scores += weight * _saturate(counts, damping)
-    return np.asarray((scores / (scores.max(initial=0) or 1))[timeline.sessions])
+    """Return the BM25 score of each session, as a share of the best.
+
+    `sessions` and `words` are those of every posting, `lengths` those of every session in tokens.
+    """
+    shape = len(weights), len(lengths)
+    counts = _count(words, sessions, np.ones(len(sessions)), shape)
+    scores = weights @ _saturate(counts, _damping(lengths, lengths.mean()))
+    return np.asarray(scores / (scores.max(initial=0) or 1))
 
 
-def _damping(lengths: Floats) -> Floats:
+def _damping(lengths: Floats, mean: float) -> Floats:
     """Return BM25's length normalisation, K1 (1 - B + B length / mean length)."""
-    mean = lengths.mean() if len(lengths) else 1.0
     return np.asarray(_K1 * (1 - _B + _B * lengths / mean))
 
 
-def _saturate(counts: Floats | Integers, damping: Floats) -> Floats:
+def _saturate(counts: Floats, damping: Floats) -> Floats:
     return np.asarray(counts * (_K1 + 1) / (counts + damping))

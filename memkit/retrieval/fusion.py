@@ -118,9 +118,11 @@ def latest_scores(
     """
     near = np.argsort(-cosines, kind="stable")[:_LATER]
     likeness = vectors @ vectors[near].T
-    later = said_us[near] > said_us[:, None]
-    counts = later & (by_person[near] == by_person[:, None]) & (likeness < 1 - EQUAL)
-    return np.asarray(1 - np.where(counts, likeness, 0).max(axis=1, initial=0), dtype=float)
+    counts = likeness < 1 - EQUAL
+    counts &= said_us[near] > said_us[:, None]
+    counts &= by_person[near] == by_person[:, None]
+    likeness *= counts
+    return np.asarray(1 - likeness.max(axis=1, initial=0), dtype=float)
 
 
 def thought_scores(thoughts: Sequence[RecalledThought], rows: Integers) -> Floats:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -25,7 +24,7 @@ from memkit.retrieval import bm25, fusion, ties
 from memkit.retrieval.constraints import Constraints, is_within
 from memkit.retrieval.projection import QuestionVectors
 from memkit.retrieval.ranker import bundled_ranker
-from memkit.retrieval.windows import Floats, Windows
+from memkit.retrieval.windows import Floats, Windows, distinct
 from memkit.text import dates
 from memkit.text.codes import codes
 from memkit.text.questions import (
@@ -175,17 +174,17 @@ def find_candidates(
 ) -> Candidates:  # fmt: skip
     """Return the rows that the searches find, with their neighbours, and score them."""
     timeline = snapshot.timeline
-    windows = Windows(timeline)
+    windows = Windows.of(timeline)
     postings = _postings(snapshot, query.text)
     lexical = bm25.score(timeline, windows, postings)
     times = _read_times(query, timeline, windows, postings)
     constraints = _read_constraints(query, timeline, times, postings)
     least_turns = query.k + len(query.without)
-    rows = reduce(np.union1d, (
+    rows = distinct(np.concatenate((
         _candidates(snapshot, windows, lexical, question.plain, least_turns),
         constraints.candidates(timeline, lexical.window, max(_DEPTH, least_turns)),
         fusion.current_rows(thoughts),
-    ))  # fmt: skip
+    )))  # fmt: skip
     vectors = snapshot.vectors(rows)
     cosines, projected = (
         (vectors @ vector).astype(float) for vector in (question.plain, question.projected)
@@ -202,7 +201,7 @@ def find_candidates(
         "lexical window": lexical.window[rows] - lexical.chunk[rows],
         "attention": fusion.attention_scores(windows.chunks(rows), cosines),
         "thought": fusion.thought_scores(thoughts, rows),
-        "session": lexical.session[rows],
+        "session": lexical.session[timeline.sessions[rows]],
         "speaker": _is_by(timeline, rows, speakers),
         "person": by_person,
         "latest": fusion.latest_scores(vectors, cosines, timeline.said_us[rows], by_person),
@@ -288,8 +287,9 @@ def _candidates(
     depth = max(_DEPTH, least_turns)
     while True:
         nearest, _ = snapshot.nearest(vector, depth)
-        rows = windows.expand(np.union1d(nearest, _top(lexical.window, snapshot.timeline, depth)))
-        turns = len(np.unique(snapshot.timeline.turns[rows]))
+        by_words = _top(lexical.window, snapshot.timeline, depth)
+        rows = windows.expand(distinct(np.concatenate((nearest, by_words))))
+        turns = len(distinct(snapshot.timeline.turns[rows]))
         if turns >= least_turns or depth >= len(snapshot.timeline):
             return rows
         depth *= 4  # many rows belong to a few long turns: search deeper
@@ -300,9 +300,10 @@ def _top(scores: Floats, timeline: Timeline, k: int) -> Integers:
     rows = np.flatnonzero(scores)
     if len(rows) <= k:
         return rows
-    scores = scores[rows].round(6)
+    scores = scores[rows]
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    rows, scores = rows[scores >= kth], scores[scores >= kth]  # with all that equal the k-th
+    best = scores >= kth.round(6) - 5e-7  # with all that equal the k-th in six digits
+    rows, scores = rows[best], scores[best].round(6)
     return np.asarray(rows[ties.best_first(scores, timeline, rows, k)])
 
 
@@ -345,10 +346,11 @@ def _read_times(
 
 def _asked_at(query: RecallQuery, timeline: Timeline) -> datetime:
     """Return when the question is asked, or the time of the last turn."""
+    if asked_at := query.until or query.asked_at:
+        return asked_at
     last_said = timedelta(microseconds=int(timeline.said_us.max(initial=0)))
     # clamped: in UTC a time near year 1 or 9999 may be outside of what datetime can hold
-    last_time = _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
-    return query.until or query.asked_at or last_time
+    return _EPOCH + min(max(last_said, _MIN_TIME - _EPOCH), _MAX_TIME - _EPOCH)
 
 
 def _read_constraints(
@@ -387,7 +389,9 @@ def _microseconds(time: datetime | None) -> int | None:
 
 def _is_by(timeline: Timeline, rows: Integers, speakers: list[int]) -> Floats:
     """Return 1 for each row that one of these speakers said, else 0."""
-    return np.isin(timeline.speakers[rows], speakers).astype(float)
+    is_speaker = np.zeros(len(timeline.names))
+    is_speaker[speakers] = 1
+    return np.asarray(is_speaker[timeline.speakers[rows]])
 
 
 def _best_of_each_turn(timeline: Timeline, rows: Integers, scores: Floats) -> Integers:

@@ -48,8 +48,11 @@ def group_texts(vectors: Vectors, *own: Integers | NDArray[np.bool_]) -> Integer
     for values in (*own, *map(group_close, cosines.T)):  # digits of one number: fast to sort
         keys = keys * (int(values.max()) + 1) + values
     _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
-    differs = np.einsum("nd,nd->n", vectors, vectors[first[groups]]) < 1 - EQUAL
-    groups[differs] = len(first) + np.arange(np.count_nonzero(differs))
+    firsts = first[groups]  # the row with which each row is compared; most are the only one
+    repeated = np.flatnonzero(firsts != np.arange(len(vectors)))
+    cosines = np.einsum("nd,nd->n", vectors[repeated], vectors[firsts[repeated]])
+    differing = repeated[cosines < 1 - EQUAL]
+    groups[differing] = len(first) + np.arange(len(differing))
     return np.asarray(groups)
 
 
@@ -60,9 +63,10 @@ def newest_first(scores: Floats, texts: Integers, age: tuple[Integers | Floats, 
     best one of their text stay. `texts` numbers the texts, the last array of `age` counts most; all
     have the shape (n,).
     """
+    repeated = np.flatnonzero(np.bincount(texts)[texts] > 1)  # most texts are different
     best = np.full(len(scores), -np.inf)
-    np.maximum.at(best, texts, scores)
-    near = np.flatnonzero(best[texts] - scores <= _CONTEXT)
+    np.maximum.at(best, texts[repeated], scores[repeated])
+    near = repeated[best[texts[repeated]] - scores[repeated] <= _CONTEXT]
     by_score = near[np.lexsort((-scores[near], texts[near]))]
     by_age = near[np.lexsort((*(key[near] for key in age), texts[near]))]
     exchanged = scores.copy()

@@ -5,6 +5,9 @@ message mostly by itself. A pause of half a day ends a conversation too, so that
 session id have windows as well.
 """
 
+from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +20,18 @@ CHUNK = 100  # tokens of an attention chunk
 _MIN_WEIGHT, _MAX_WEIGHT = 0.1, 0.6  # lower weights become 0, higher ones 0.6
 _TYPICAL_LENGTH = 60  # tokens in most windows
 _REACH = 5  # neighbours on either side, at most
-_SESSION_GAP = 1e6 * CHUNK  # tokens between two sessions: no window reaches across
+_SESSION_GAP = 10**6 * CHUNK  # tokens between two sessions: no window reaches across
 _PAUSE_US = 12 * 3600 * 10**6  # half a day in microseconds
+
+
+def _weights_by_distance() -> Floats:
+    """Return the weight of a neighbour at each distance in half tokens; the last one is 0."""
+    weights = np.exp2(-np.arange(10 * HALF_LIFE) / (2 * HALF_LIFE))
+    weights[weights < _MIN_WEIGHT] = 0
+    return np.minimum(weights, _MAX_WEIGHT)
+
+
+_WEIGHTS = _weights_by_distance()
 
 
 class Windows:
@@ -28,40 +41,49 @@ class Windows:
     """
 
     def __init__(self, timeline: Timeline) -> None:
-        self._tokens = timeline.tokens
         starts = np.diff(timeline.sessions, prepend=-1) != 0
         starts |= np.diff(timeline.said_us, prepend=timeline.said_us[:1]) > _PAUSE_US
         conversation = np.cumsum(starts) - 1  # the number of each row's conversation
         before = np.cumsum(timeline.tokens) - timeline.tokens
-        # the middle of each row in tokens, conversations far apart from each other
+        # the middle of each row in half tokens, conversations far apart from each other
         self._middle = (
-            before - before[starts][conversation] + timeline.tokens / 2
-            + conversation * _SESSION_GAP
+            2 * (before - before[starts][conversation]) + timeline.tokens
+            + 2 * _SESSION_GAP * conversation
         )  # fmt: skip
-        self._steps = [step for step in range(-_REACH, _REACH + 1) if step]
+        # The approximate number of tokens in every window, shape (n,). The sum of the neighbours'
+        # tokens by weight ranks the same turns first and takes longer.
+        self.lengths = np.maximum(timeline.tokens, _TYPICAL_LENGTH).astype(float)
+        self.mean_length = float(self.lengths.mean()) if len(timeline) else 0.0
+        self.session_lengths = np.bincount(timeline.sessions, timeline.tokens).astype(float)
 
-    def counts(self, rows: Integers) -> Floats:
-        """Return how many of `rows` are in every window, counted by their weight; shape (n,)."""
-        counts = np.zeros(len(self._middle))
-        counts[rows] = 1
-        for step in self._steps:
-            neighbours, weights = self._neighbours(rows, step)[1:]
-            counts[neighbours] += weights
-        return counts
+    @classmethod
+    def of(cls, timeline: Timeline) -> "Windows":
+        """Return the windows of a timeline; they are computed once, and kept while it is."""
+        windows = _WINDOWS.get(timeline)
+        if windows is None:
+            windows = _WINDOWS[timeline] = cls(timeline)
+        return windows
 
-    def lengths(self) -> Floats:
-        """Return the approximate number of tokens in every window, shape (n,).
+    def neighbours(self, rows: Integers) -> tuple[Integers, Floats]:
+        """Return the rows around each of `rows` and their weights, shape (11, m) each.
 
-        The sum of the neighbours' tokens by weight ranks the same turns first and takes longer.
+        The row itself has the weight 1. A neighbour out of reach has the weight 0.
         """
-        return np.maximum(self._tokens, _TYPICAL_LENGTH).astype(float)
+        steps = np.arange(-_REACH, _REACH + 1)[:, None]
+        neighbours = np.clip(rows + steps, 0, max(len(self._middle) - 1, 0))
+        distances = np.abs(self._middle[neighbours] - self._middle[rows])
+        weights = _WEIGHTS[np.minimum(distances, len(_WEIGHTS) - 1)]
+        weights[neighbours - rows != steps] = 0  # beyond an end of the timeline
+        weights[_REACH] = 1
+        return neighbours, weights
 
     def means(self, rows: Integers, values: Floats) -> Floats:
         """Return the mean of `values` by weight, over the part of each window that is in `rows`."""
         sums, weight_sums = values.copy(), np.ones(len(rows))
         middle = self._middle[rows]
         for step in range(1, _REACH + 1):  # rows in reach are at most this many entries apart
-            weights = _weights(middle[step:] - middle[:-step])
+            distances = middle[step:] - middle[:-step]
+            weights = _WEIGHTS[np.minimum(distances, len(_WEIGHTS) - 1)]
             weights[rows[step:] - rows[:-step] > _REACH] = 0
             sums[:-step] += weights * values[step:]
             sums[step:] += weights * values[:-step]
@@ -71,28 +93,22 @@ class Windows:
 
     def expand(self, rows: Integers) -> Integers:
         """Return `rows`, their windows and all rows of the same attention chunks, ascending."""
-        nearby = [rows, *(self._neighbours(rows, step)[1] for step in self._steps)]
-        chunks = np.unique(self.chunks(np.concatenate(nearby)))
-        starts = np.searchsorted(self._middle, chunks * CHUNK)
-        ends = np.searchsorted(self._middle, (chunks + 1) * CHUNK)
-        ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        return np.concatenate([np.empty(0, dtype=np.int64), *ranges])
+        neighbours, weights = self.neighbours(rows)
+        chunks = distinct(self.chunks(neighbours[weights > 0]))
+        starts = np.searchsorted(self._middle, chunks * 2 * CHUNK)
+        sizes = np.searchsorted(self._middle, (chunks + 1) * 2 * CHUNK) - starts
+        offsets = np.cumsum(sizes) - sizes  # of each chunk's first row in the result
+        return np.asarray(np.repeat(starts - offsets, sizes) + np.arange(sizes.sum()))
 
     def chunks(self, rows: Integers) -> Integers:
         """Return the number of each row's attention chunk."""
-        return np.asarray(self._middle[rows] // CHUNK, dtype=np.int64)
-
-    def _neighbours(self, rows: Integers, step: int) -> tuple[Integers, Integers, Floats]:
-        """Return indexes into `rows`, the rows `step` away from those, and their weights."""
-        inside = np.flatnonzero((rows + step >= 0) & (rows + step < len(self._middle)))
-        neighbours = rows[inside] + step
-        weights = _weights(np.abs(self._middle[neighbours] - self._middle[rows[inside]]))
-        positive = weights > 0
-        return inside[positive], neighbours[positive], weights[positive]
+        return np.asarray(self._middle[rows] // (2 * CHUNK))
 
 
-def _weights(distances: Floats) -> Floats:
-    """Return the weights of neighbours at these distances in tokens."""
-    weights = np.minimum(np.exp2(-distances / HALF_LIFE), _MAX_WEIGHT)
-    weights[weights < _MIN_WEIGHT] = 0
-    return np.asarray(weights)
+def distinct(values: Integers) -> Integers:
+    """Return the distinct values, ascending; np.unique hashes integers, which takes longer."""
+    values = np.sort(values)
+    return np.asarray(values[np.diff(values, prepend=values[:1] - 1) != 0])
+
+
+_WINDOWS: MutableMapping[Timeline, Windows] = WeakKeyDictionary()  # forgotten with the timeline

@@ -93,10 +93,11 @@ def events(text: str, now: datetime) -> list[tuple[str, str]]:
     >>> events("What did I read before the trip to Rome, or in May?", now)
     [('before', 'the trip to Rome')]
     """
-    times = spans(text, now)
+    matches = list(_EVENT.finditer(text))
+    times = spans(text, now) if matches else []
     return [
         (match[1].lower(), match[2].strip())
-        for match in _EVENT.finditer(text)
+        for match in matches
         if not any(span.start < match.end() and match.start() < span.end for span in times)
     ]
 
@@ -135,7 +136,7 @@ def _candidates(text: str) -> list[_Candidate]:
     candidates: list[_Candidate] = []
     end = 0
     for word in _WORD.finditer(text):
-        if word.start() < end:
+        if word.start() < end or not _ANY_FORM.match(text, word.start()):
             continue
         matches = [
             _Candidate(match, resolve, kind)
@@ -421,6 +422,10 @@ _FORMS = [  # pattern, resolver, kind; each with an example that it matches
     ]
 ]
 # fmt: on
+# any of them, without the names of their groups: most words begin no time
+_ANY_FORM = re.compile(
+    "|".join(re.sub(r"\?P<\w+>", "?:", pattern.pattern) for pattern, _, _ in _FORMS), re.ASCII
+)
 _PREPOSITIONS: dict[str, Callable[[_Groups, datetime, datetime], _OpenInterval]] = {
     rf"{_COUNT} {_UNIT}s? (?P<side>before|after)": _away,
     f"the {_UNIT} (?P<side>before|after)": _adjacent,

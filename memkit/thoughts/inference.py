@@ -19,19 +19,21 @@ _ENCODER = "encoder."  # prefix of the encoder's weights; the others are the hea
 class TalkModel:
     """The trained network: the bundled encoder plus the adapters of a file. Thread-safe.
 
+    With `int8`, read one text at a time: the states of a text depend on all texts of a call.
+
     Raises:
         MissingExtra: the bundled encoder is not installed.
         ModelError: the file is missing or is not from this network.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, int8: bool = False) -> None:
         encoder = weights.read(minilm_folder() / WEIGHTS_FILE)
         try:
             stored = {name: array.astype(np.float32) for name, array in weights.read(file).items()}
             _add_adapters(encoder, stored)
             self._claims = _linear(stored, "claims")
             self._pairs = (_linear(stored, "pairs.0"), _linear(stored, "pairs.3"))
-            self._encoder = Encoder(encoder)
+            self._encoder = Encoder(encoder, int8=int8)
         except (ModelError, KeyError, ValueError) as error:
             raise ModelError(
                 f"the thinker's weights at {file} cannot be used: {error}; reinstall memkit-llm"

@@ -51,7 +51,6 @@ class Thresholds:
     deny: float = 0.5  # a clause that is not believed is kept, because it changes something
     compare: float = 0.1  # a claim is compared with older thoughts
     close: float = 0.7  # an older thought is closed
-    of_others: float = 0.9  # someone's thought is changed by the words of someone else
     doubt: float = 0.07  # an older thought is put in doubt
     same: float = 0.9  # a newer thought is merged into an older one
 
@@ -153,14 +152,12 @@ class LearnedThinker:
         relations: list[Relation] = ["keeps"] * len(pairs)
         for comparison, table in zip(comparisons, tables, strict=True):
             for n, place in comparison.places.items():
-                relations[n] = self._relation(table[place].tolist(), pairs[n])
+                relations[n] = self._relation(table[place].tolist())
         return relations
 
-    def _relation(self, row: Sequence[float], pair: ThoughtPair) -> Relation:
+    def _relation(self, row: Sequence[float]) -> Relation:
         _, same, replaces, ends = row
         changed = replaces + ends
-        if pair.older.said_by != pair.newer.said_by and changed < self._thresholds.of_others:
-            return "keeps"
         if changed >= self._thresholds.close:
             return "closes"
         if changed >= self._thresholds.doubt:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memkit.embedders import minilm_folder
-from memkit.encoder import batches, load_tokenizer, pad
+from memkit.encoder import load_tokenizer, pad
 from memkit.protocols import Integers, Vectors
 from memkit.thoughts.inference import TalkModel
 
@@ -150,15 +150,21 @@ def _pools(rows: Sequence[Sequence[Span | None]], width: int) -> Vectors:
 
 
 class TalkReader:
-    """Reads clauses and pairs with the trained network. Thread-safe."""
+    """Reads clauses and pairs with the trained network. Thread-safe.
 
-    def __init__(self, weights: Path = WEIGHTS) -> None:
+    Args:
+        weights: the folder of the trained weights.
+        int8: compute in int8, in half the time; docs/benchmarks/thoughts.md has what it changes.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS, *, int8: bool = True) -> None:
         self._weights = weights
+        self._int8 = int8
         self._lock = threading.Lock()  # so that threads that come first do not load it twice
 
     @cached_property
     def _network(self) -> TalkModel:
-        return TalkModel(self._weights / "thinker.safetensors")
+        return TalkModel(self._weights / "thinker.safetensors", int8=self._int8)
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
@@ -176,28 +182,17 @@ class TalkReader:
         return self._read(readings, pair=True)
 
     def _read(self, readings: Sequence[Reading], *, pair: bool) -> list[Vectors]:
-        run = self._run_pairs if pair else self._run_claims
         with self._lock:
             network, tokenizer = self._network, self._tokenizer
-        packed = [pack(tokenizer, reading, pair=pair) for reading in readings]
-        results: list[Any] = [None] * len(packed)
-        for rows in batches([len(each.ids) for each in packed]):
-            for n, row in zip(rows, run(network, [packed[n] for n in rows]), strict=True):
-                results[n] = row
-        return results
+        return [_run(network, pack(tokenizer, reading, pair=pair), pair) for reading in readings]
 
-    def _run_claims(self, network: TalkModel, batch: Sequence[Packed]) -> list[Vectors]:
-        ids, segments, mask, _, clauses = collate(batch)
-        rows = network.claims(network.encode(ids, segments, mask), clauses)
-        return [row[: len(packed.clauses)] for row, packed in zip(rows, batch, strict=True)]
 
-    def _run_pairs(self, network: TalkModel, batch: Sequence[Packed]) -> list[Vectors]:
-        ids, segments, mask, earlier, clauses = collate(batch)
-        rows = network.pairs(network.encode(ids, segments, mask), earlier, clauses)
-        return [
-            row[: len(packed.earlier), : len(packed.clauses)]
-            for row, packed in zip(rows, batch, strict=True)
-        ]
+def _run(network: TalkModel, packed: Packed, pair: bool) -> Vectors:
+    """Return the probabilities of one reading, so that no other reading can change them."""
+    ids, segments, mask, earlier, clauses = collate([packed])
+    hidden = network.encode(ids, segments, mask)
+    rows = network.pairs(hidden, earlier, clauses) if pair else network.claims(hidden, clauses)
+    return np.asarray(rows[0])
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """Keep each user's timeline and indexes up to date with the rows, and save indexes."""
 
-import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -46,31 +45,12 @@ class VectorRows:
             newest=newest,
         )
 
-    def ids(self) -> Ids:
-        """Return the keys of all searchable chunks, ascending."""
-        rows = self.db.execute(
-            "SELECT seq FROM chunks WHERE user_id = ? AND hidden = 0 ORDER BY seq", (self.user_id,)
-        )
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
-
     def checksum(self, seq: int) -> int:
         """Return the CRC-32 of one chunk's vector, 0 if there is no such chunk."""
         row = self.db.execute(
             "SELECT vector FROM vectors WHERE chunk_seq = ? AND embedder = ?", (seq, self.embedder)
         ).fetchone()
         return zlib.crc32(row[0]) if row else 0
-
-    def of(self, seqs: Ids) -> Vectors:
-        """Return the vectors of these chunks, in the same order."""
-        rows = self.db.execute(
-            "SELECT v.vector FROM json_each(?) AS seqs"
-            " CROSS JOIN chunks c ON c.seq = seqs.value"
-            " CROSS JOIN vectors v ON v.chunk_seq = c.seq"
-            " WHERE c.user_id = ? AND v.embedder = ? ORDER BY seqs.key",
-            (json.dumps(seqs.tolist()), self.user_id, self.embedder),
-        )
-        data = bytearray().join(row[0] for row in rows)  # so that the array is writable
-        return np.frombuffer(data, dtype=np.float32).reshape(len(seqs), self.fingerprint.dimension)
 
     def vectors(self, after: int) -> Iterator[tuple[Ids, Vectors]]:
         """Yield pages of searchable chunks with keys above `after`, and their vectors."""
@@ -97,6 +77,12 @@ class UserCache:
     timeline: UserTimeline | None = None
     index: VectorIndex | None = None
     thoughts: LSHIndex | None = None
+
+    def fresh_timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
+        """Return the user's timeline with every committed chunk."""
+        self.timeline = self.timeline or UserTimeline()
+        self.timeline.refresh(db, user_id)
+        return self.timeline
 
     @property
     def size(self) -> int:
@@ -127,9 +113,7 @@ class IndexCache:
     def timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
         """Return the user's timeline with every committed chunk, including other processes'."""
         with self._using(user_id) as cache:
-            cache.timeline = cache.timeline or UserTimeline()
-            cache.timeline.refresh(db, user_id)
-            return cache.timeline
+            return cache.fresh_timeline(db, user_id)
 
     def thoughts(
         self, db: sqlite3.Connection, user_id: str, embedder: int, dimension: int
@@ -145,13 +129,16 @@ class IndexCache:
         """Return the user's vector index with every committed chunk."""
         with self._using(rows.user_id) as cache:
             target = rows.state(self._store_id)
+            if cache.index is not None and cache.index.state == target:
+                return cache.index
+            live = cache.fresh_timeline(rows.db, rows.user_id).seqs
             if cache.index is None or cache.index.state.embedder != target.embedder:
-                cache.index = self._load(rows, target)
+                cache.index = self._load(rows, target, live)
             if cache.index.state != target:
-                _bring_up_to_date(cache.index, rows, target)
+                _bring_up_to_date(cache.index, rows, target, live)
             return cache.index
 
-    def _load(self, rows: VectorRows, target: State) -> VectorIndex:
+    def _load(self, rows: VectorRows, target: State, live: Ids) -> VectorIndex:
         """Load the user's index file and append new vectors, or return an empty index."""
         empty = VectorIndex(rows.fingerprint.dimension, replace(target, newest=0))
         path = self._path(rows.user_id)
@@ -167,8 +154,8 @@ class IndexCache:
         newest = index.state.newest
         same = replace(index.state, newest=target.newest) == target
         if same and newest <= target.newest and rows.checksum(newest) == index.checksum:
-            _bring_up_to_date(index, rows, target)
-            if len(index) == len(rows.ids()):
+            _bring_up_to_date(index, rows, target, live)
+            if len(index) == len(live):
                 return index
         self.rebuilt += 1
         return empty
@@ -238,13 +225,13 @@ class IndexCache:
                 file.unlink(missing_ok=True)
 
 
-def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State) -> None:
-    """Change an index to the rows' state; if rows were only added, it only appends."""
+def _bring_up_to_date(index: VectorIndex, rows: VectorRows, target: State, live: Ids) -> None:
+    """Change an index to the rows' state, in which the keys of all searchable chunks are `live`."""
     after = index.state.newest
     if index.state.layout != target.layout:
-        live, indexed = rows.ids(), index.ids()
-        index.remove(np.setdiff1d(indexed, live))
-        shown_again = np.setdiff1d(live[live <= after], indexed)
+        indexed = index.ids()
+        index.remove(indexed[~np.isin(indexed, live)])
+        shown_again = np.sort(live[(live <= after) & ~np.isin(live, indexed)])
         if len(shown_again):
             _append(index, rows, int(shown_again[0]) - 1, only=shown_again)
     _append(index, rows, after)

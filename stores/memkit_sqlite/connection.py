@@ -1,11 +1,11 @@
 """One SQLite file behind one connection and one lock: transactions and snapshots.
 
-Threads wait for each other; other processes may use the file at the same time (WAL mode).
+Threads wait for each other, but none waits for a thread that waits for another process. Other
+processes may use the file at the same time (WAL mode).
 """
 
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from memkit_sqlite import backup, schema
+from memkit_sqlite.fair_lock import FairLock
 
 
 class Connection:
@@ -32,7 +33,7 @@ class Connection:
         self.path = None if url == ":memory:" else Path(url).absolute()
         self._busy_s = busy_s
         self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._lock = FairLock()
         if self.path is not None:
             _refuse_other_files(self.path)
             _create_private(self.path)
@@ -77,10 +78,9 @@ class Connection:
                 self._raw.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
+                if not _is_busy(error) or time.monotonic() > until:
                     raise
-            time.sleep(0.01)
+            time.sleep(_RETRY_S)
 
     def _identify_file(self) -> tuple[int, int] | None:
         """Return device and inode of the file that is at the path now."""
@@ -100,19 +100,42 @@ class Connection:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit all that the block writes or nothing; other writers of all processes wait."""
-        with self.lock() as db:
+        with self._only_writer() as db:
+            if self._identify_file() != self._opened_file:  # SQLite would write to the old file
+                raise StoreError(
+                    f"{self.url} was moved, deleted or replaced while it was open; nothing "
+                    "was written, put it back or open it again"
+                )
+            yield db
+            db.execute("COMMIT")
+
+    @contextmanager
+    def _only_writer(self) -> Iterator[sqlite3.Connection]:
+        """Begin a transaction while no other process writes; roll back what is not committed.
+
+        The thread waits for other processes without the lock, so that others can read meanwhile.
+        """
+        until = time.monotonic() + self._busy_s
+        while True:
+            with self.lock() as db:
+                if self._begins_writing(db, is_last=time.monotonic() > until):
+                    with _rolled_back(db):
+                        yield db
+                    return
+            time.sleep(_RETRY_S)
+
+    def _begins_writing(self, db: sqlite3.Connection, *, is_last: bool) -> bool:
+        """Begin a transaction that writes; False if another process writes, an error at last."""
+        db.execute("PRAGMA busy_timeout = 0")
+        try:
             db.execute("BEGIN IMMEDIATE")
-            try:
-                if self._identify_file() != self._opened_file:  # SQLite would write to the old file
-                    raise StoreError(
-                        f"{self.url} was moved, deleted or replaced while it was open; nothing "
-                        "was written, put it back or open it again"
-                    )
-                yield db
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or is_last:
+                raise
+            return False
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {int(1000 * self._busy_s)}")
+        return True
 
     @contextmanager
     def snapshot(self, *, exclusive: bool = False) -> Iterator[sqlite3.Connection]:
@@ -120,16 +143,17 @@ class Connection:
 
         `exclusive` makes other writers wait, which FTS5's integrity check needs.
         """
+        if exclusive:
+            with self._only_writer() as db:
+                yield db
+            return
         with self.lock() as db:
             if db.in_transaction:
                 yield db
                 return
-            db.execute("BEGIN IMMEDIATE" if exclusive else "BEGIN")
-            try:
+            db.execute("BEGIN")
+            with _rolled_back(db):
                 yield db
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
 
     def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return all rows of one query."""
@@ -172,6 +196,24 @@ def _create_private(path: Path) -> None:
     """Create a new file that only its owner can read; SQLite gives its log the same mode."""
     with suppress(OSError):  # it exists, or cannot be created: SQLite says so
         path.touch(mode=0o600, exist_ok=False)
+
+
+_RETRY_S = 0.01  # pause between two attempts to write a file that is locked
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    """Return whether an error says that another process has locked the file."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def _rolled_back(db: sqlite3.Connection) -> Iterator[None]:
+    """Roll back at the end of the block what it did not commit."""
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 # ---- the mark of a file in use

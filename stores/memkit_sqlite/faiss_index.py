@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
@@ -28,6 +28,7 @@ Ids = NDArray[np.int64]
 FLAT_UP_TO = 20_000
 _PROBED = 48  # lists that a search probes, of 2√n: 17 % at 20k vectors, 8 % at 100k
 _MAGIC = b"memkit-index-1\n"
+_BLOCK = 2**20  # bytes read at a time
 _FIXED = struct.Struct("<15sII")  # magic, CRC-32 of the remainder, length of the header
 
 
@@ -44,6 +45,14 @@ class State:
 
 class DamagedIndex(Exception):
     """An index file cannot be used; the index is rebuilt from the rows."""
+
+
+def _checksum(file: BinaryIO) -> int:
+    """Return the CRC-32 of the remainder of a file."""
+    crc32 = 0
+    while block := file.read(_BLOCK):
+        crc32 = zlib.crc32(block, crc32)
+    return crc32
 
 
 def _pairs(ids: Ids, scores: Vectors) -> Iterator[tuple[int, float]]:
@@ -79,7 +88,12 @@ class VectorIndex:
         """Return the keys of the chunks in the index, in any order."""
         if not self._trained_at:
             return np.array(faiss.vector_to_array(self._index.id_map), dtype=np.int64)
-        return np.concatenate([ids for ids, _ in self._lists()])
+        lists = self._index.invlists
+        sizes = map(lists.list_size, range(lists.nlist))
+        parts = [  # of an empty list rev_swig_ptr returns floats
+            faiss.rev_swig_ptr(lists.get_ids(n), size) for n, size in enumerate(sizes) if size
+        ]
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
     def vectors(self) -> Vectors:
         """Return the vectors in the order of `ids`, shape (n, dimension)."""
@@ -89,7 +103,7 @@ class VectorIndex:
         return np.concatenate([vectors for _, vectors in self._lists()])
 
     def of(self, ids: Ids) -> Vectors:
-        """Return the vectors of these chunks, in the same order; only for a flat index."""
+        """Return the vectors of these chunks, in the same order, shape (m, dimension)."""
         return np.asarray(self._index.reconstruct_batch(ids), dtype=np.float32)
 
     def _lists(self) -> list[tuple[Ids, Vectors]]:
@@ -113,9 +127,10 @@ class VectorIndex:
             self._train()
 
     def remove(self, ids: Ids) -> None:
-        """Remove chunks."""
+        """Remove chunks that are in the index; of inverted lists only those with one are read."""
         if len(ids):
-            self._index.remove_ids(faiss.IDSelectorBatch(ids))
+            selector = faiss.IDSelectorArray if self._trained_at else faiss.IDSelectorBatch
+            self._index.remove_ids(selector(ids))
             self.unsaved += len(ids)
             self._has_old_centroids = bool(self._trained_at)
 
@@ -168,7 +183,13 @@ class VectorIndex:
         index.cp.max_points_per_centroid = 64
         index.train(vectors)
         index.add_with_ids(vectors, ids)
-        self._index, self._trained_at, self._has_old_centroids = index, len(ids), False
+        self._use_lists(index, len(ids))
+        self._has_old_centroids = False
+
+    def _use_lists(self, index: Any, trained_at: int) -> None:
+        # knows the list of every vector, so that one can be read and removed without a search
+        index.set_direct_map_type(faiss.DirectMap.Hashtable)
+        self._index, self._trained_at = index, trained_at
 
     def save(self, path: Path) -> None:
         """Write the index to its file, whole or not at all."""
@@ -204,20 +225,23 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path) -> "VectorIndex":
         """Read an index file, or raise `DamagedIndex` if it is not exactly what was saved."""
-        data = memoryview(path.read_bytes())
-        if len(data) < _FIXED.size:
-            raise DamagedIndex(f"{path} is too short for an index file")
-        magic, crc32, length = _FIXED.unpack_from(data)
-        content = data[_FIXED.size :]
-        if magic != _MAGIC or zlib.crc32(content) != crc32:
-            raise DamagedIndex(f"{path} is not an index file, or is truncated or changed")
-        try:
-            header = json.loads(bytes(content[:length]))
-            trained_at, checksum = header.pop("trained_at"), header.pop("mark")
-            loaded = cls(header.pop("dimension"), State(**header))
-            payload = np.frombuffer(content[length:], dtype=np.uint8)
-            loaded._index = faiss.deserialize_index(payload)
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise DamagedIndex(f"{path} was written by another version") from error
-        loaded._trained_at, loaded.checksum = trained_at, checksum
+        with path.open("rb") as file:
+            fixed = file.read(_FIXED.size)
+            if len(fixed) < _FIXED.size:
+                raise DamagedIndex(f"{path} is too short for an index file")
+            magic, crc32, length = _FIXED.unpack(fixed)
+            if magic != _MAGIC or _checksum(file) != crc32:
+                raise DamagedIndex(f"{path} is not an index file, or is truncated or changed")
+            file.seek(_FIXED.size)
+            try:
+                header = json.loads(file.read(length))
+                trained_at, checksum = header.pop("trained_at"), header.pop("mark")
+                loaded = cls(header.pop("dimension"), State(**header))
+                # in pieces, because as a whole it would be in memory three times
+                index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _BLOCK))
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
+                raise DamagedIndex(f"{path} was written by another version") from error
+        loaded._index, loaded.checksum = index, checksum
+        if trained_at:
+            loaded._use_lists(index, trained_at)
         return loaded

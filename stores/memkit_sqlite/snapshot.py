@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from memkit.records import Scope, Thought
 from memkit.retrieval.ties import best_first
 from memkit.text.words import pairs, word_terms
 from memkit_sqlite.cache import IndexCache, VectorRows
+from memkit_sqlite.faiss_index import VectorIndex
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import ScopeView
@@ -49,6 +51,10 @@ class SQLiteSnapshot:
             )
         return self._view
 
+    @cached_property
+    def _index(self) -> VectorIndex:
+        return self._cache.fresh(self._open_vectors())
+
     @property
     def timeline(self) -> Timeline:
         """Return all chunks of the scope in order; the arrays are shared and read-only."""
@@ -62,8 +68,7 @@ class SQLiteSnapshot:
         view = self._open_view
         hits: list[tuple[int, float]] = []
         if k > 0 and len(view.seqs):
-            index = self._cache.fresh(self._open_vectors())
-            hits = index.search(vector, k, None if view.whole else view.seqs)
+            hits = self._index.search(vector, k, None if view.whole else view.seqs)
         rows = view.rows_of(np.array([seq for seq, _ in hits], dtype=np.int64))
         cosines = np.array([cosine for _, cosine in hits], dtype=np.float32)
         rows, cosines = rows[rows >= 0], cosines[rows >= 0]
@@ -81,10 +86,7 @@ class SQLiteSnapshot:
 
     def vectors(self, rows: Integers) -> Vectors:
         """Return the unit vectors of these rows, shape (n, d)."""
-        vector_rows = self._open_vectors()
-        seqs = self._open_view.seqs[rows]
-        index = self._cache.fresh(vector_rows)
-        return index.of(seqs) if index.kind == "flat" else vector_rows.of(seqs)
+        return self._index.of(self._open_view.seqs[rows])
 
     def chunks(self, rows: Integers) -> list[RetrievedChunk]:
         """Return the chunks of these rows with their turns, in the same order."""

@@ -1,7 +1,8 @@
 """A user's searchable chunks in order, as arrays: a cache in memory.
 
 Sessions follow one another in the order of their first turns; within a session, chunks are in the
-order they were said. The rows are read once; later only new ones are read.
+order they were said. The rows are read once; later only new ones are read, and the arrays lose
+those that are gone.
 """
 
 import sqlite3
@@ -13,7 +14,7 @@ import numpy as np
 
 from memkit.protocols import Integers, Timeline
 from memkit.records import Scope
-from memkit_sqlite.turns import microseconds, parse_integers, read_version
+from memkit_sqlite.turns import microseconds, parse_integers, read_seqs, read_version
 
 # A table is one array, so that its columns are cut and joined together: the first axis is what is
 # known of a chunk, the second has a chunk per timeline row.
@@ -80,13 +81,8 @@ class UserTimeline:
     """All searchable chunks of one user, as of one state of the rows."""
 
     def __init__(self) -> None:
-        self._clear(layout=0)
-
-    def _clear(self, layout: int) -> None:
-        self._version = (layout, 0)  # the user's layout, and the newest key read
-        self._sessions: Codes = {}
-        self._agents: Codes = {}
-        self._speakers: Codes = {}
+        self._version = (0, 0)  # the user's layout, and the newest key read
+        self._codes: dict[int, Codes] = {column: {} for column in _NAMES}
         self._table = np.empty((8, 0), dtype=np.int64)
         self._whole = ScopeView(self._table, (), whole=True)
 
@@ -95,32 +91,51 @@ class UserTimeline:
         """Return the approximate size in bytes."""
         return 12 * 8 * self._table.shape[1]
 
+    @property
+    def seqs(self) -> Integers:
+        """Return the keys of all chunks, in the order of the timeline."""
+        return np.asarray(self._table[_SEQ])
+
     def refresh(self, db: sqlite3.Connection, user_id: str) -> None:
-        """Read the chunks added since, or all of them if any were removed, hidden or shown."""
+        """Read the chunks added since, and drop those that were removed or hidden."""
         version = layout, _ = read_version(db, user_id)
         if version == self._version:
             return
-        if layout != self._version[0]:
-            self._clear(layout)
-        sessions_before = len(self._sessions)
-        new = self._read_new(db, user_id)
+        table, after = self._table, self._version[1]
+        if table.size and layout != self._version[0]:
+            live = read_seqs(db, user_id)
+            table = self._drop_names(table[:, np.isin(table[_SEQ], live)])
+            shown_again = live[(live <= after) & ~np.isin(live, table[_SEQ])]
+            after = int(shown_again.min(initial=after + 1)) - 1
+        sessions_before = len(self._codes[_SESSION])
+        new = self._read(db, user_id, after)
+        new = new[:, ~np.isin(new[_SEQ], table[_SEQ])]
         new = new[:, _order(new)]
-        appendable = _comes_after(self._table, new, sessions_before)
-        table = np.concatenate([self._table, new], axis=1)
+        appendable = _comes_after(table, new, sessions_before)
+        table = np.concatenate([table, new], axis=1)
         self._table = table if appendable else table[:, _order(table)]
-        self._whole = ScopeView(self._table, tuple(self._speakers), whole=True)
+        self._whole = ScopeView(self._table, tuple(self._codes[_SPEAKER]), whole=True)
         self._version = version
 
-    def _read_new(self, db: sqlite3.Connection, user_id: str) -> Integers:
-        """Return the table of the chunks that were not read yet, in any order."""
-        columns = db.execute(_NEW, (user_id, self._version[1])).fetchone()
+    def _drop_names(self, table: Integers) -> Integers:
+        """Forget the names that no chunk has any more; return the table with their new codes."""
+        for n, codes in self._codes.items():
+            is_used = np.bincount(table[n], minlength=len(codes)) > 0
+            if not is_used.all():
+                names = [name for name, used in zip(codes, is_used, strict=True) if used]
+                table[n] = (np.cumsum(is_used) - 1)[table[n]]
+                self._codes[n] = {name: code for code, name in enumerate(names)}
+        return table
+
+    def _read(self, db: sqlite3.Connection, user_id: str, after: int) -> Integers:
+        """Return the table of the chunks with keys above `after`, in any order."""
+        columns = db.execute(_NEW, (user_id, after)).fetchone()
         table = np.empty((8, columns[0].count(",") + 1 if columns[0] else 0), dtype=np.int64)
         if table.size:
             for n, column in zip(_INTEGERS, columns, strict=False):
                 table[n] = parse_integers(column)
-            all_codes = self._sessions, self._agents, self._speakers
-            for n, column, codes in zip(_NAMES, columns[len(_INTEGERS) :], all_codes, strict=True):
-                # a new name gets the next code
+            for n, column in zip(_NAMES, columns[len(_INTEGERS) :], strict=True):
+                codes = self._codes[n]  # a new name gets the next code
                 table[n] = [codes.setdefault(name, len(codes)) for name in column.split("\0")]
         return table
 
@@ -128,9 +143,9 @@ class UserTimeline:
         """Return the chunks inside the scope that were said by `until`."""
         inside = np.ones(self._table.shape[1], dtype=bool)
         if scope.session_id is not None:
-            inside &= self._table[_SESSION] == self._sessions.get(scope.session_id, -1)
+            inside &= self._table[_SESSION] == self._codes[_SESSION].get(scope.session_id, -1)
         if scope.agent_id is not None:
-            inside &= self._table[_AGENT] == self._agents.get(scope.agent_id, -1)
+            inside &= self._table[_AGENT] == self._codes[_AGENT].get(scope.agent_id, -1)
         if until is not None:
             inside &= self._table[_SAID] <= microseconds(until)
         if inside.all():
@@ -138,7 +153,7 @@ class UserTimeline:
         table = self._table[:, inside]
         if scope.agent_id is not None:  # another agent's turn may have been the first of a session
             table = table[:, _order(table)]
-        return ScopeView(table, tuple(self._speakers), whole=False)
+        return ScopeView(table, tuple(self._codes[_SPEAKER]), whole=False)
 
 
 def _first_indexes(codes: Integers, n: int) -> Integers:

@@ -81,6 +81,12 @@ def read_version(db: sqlite3.Connection, user_id: str) -> tuple[int, int]:
     return read_layout(db, user_id), newest[0] or 0
 
 
+def read_seqs(db: sqlite3.Connection, user_id: str) -> Integers:
+    """Return the keys of a user's searchable chunks, ascending. Reads an index only."""
+    sql = "SELECT group_concat(seq) FROM chunks WHERE user_id = ? AND hidden = 0"
+    return np.sort(parse_integers(db.execute(sql, (user_id,)).fetchone()[0]))
+
+
 # ---- turns
 
 
