@@ -1,47 +1,36 @@
-"""Rows that are cut out of the full-text index leave nothing in it, and the rest as it was."""
+"""Words of deleted turns leave the full-text index, in steps that others can write between."""
 
 import random
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from contract import ANN, EMBEDDER, adding, turn, worded
+from memkit_sqlite import full_text
 from memkit_sqlite.sqlite import SQLiteStore
+from on_disk import memory
 
-from memkit.protocols import WriteBatch
+from memkit.protocols import Backend, WriteBatch
 from memkit.records import Scope
 
 COMMON = [f"word{n}" for n in range(40)]
 
 
-def raw(store: SQLiteStore) -> sqlite3.Connection:
-    return store._connection._raw
+@contextmanager
+def opened(path: Path | str, busy_s: float = 30) -> Iterator[SQLiteStore]:
+    with closing(SQLiteStore(str(path), EMBEDDER.fingerprint, busy_s=busy_s)) as store:
+        yield store
 
 
-def blocks(store: SQLiteStore) -> dict[int, bytes]:
-    return dict(raw(store).execute("SELECT id, block FROM searchable_fts_data").fetchall())
+def content(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.rglob("*") if file.is_file())
 
 
-def everything_indexed(store: SQLiteStore) -> bytes:
-    terms = raw(store).execute("SELECT term FROM searchable_fts_idx").fetchall()
-    return b" ".join([*blocks(store).values(), *(row[0] for row in terms)])
-
-
-def check(store: SQLiteStore) -> None:
-    """Compare the index with the rows; raises if they differ."""
-    raw(store).execute(
-        "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
-    )
-
-
-@pytest.mark.parametrize("page_size", [64, 4050])  # in bytes; words span many small pages
-@pytest.mark.parametrize("seed", range(4))
-def test_any_deletion_leaves_no_word_and_a_sound_index(page_size: int, seed: int) -> None:
-    rng = random.Random(seed)
-    store = SQLiteStore(":memory:", EMBEDDER.fingerprint)
-    raw(store).execute(
-        "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('pgsz', ?)", (page_size,)
-    )
-    secrets = {str(n): f"secret{rng.getrandbits(40):012x}" for n in range(60)}
+def plant(store: Backend, rng: random.Random) -> dict[str, str]:
+    """Write turns in batches of several sizes; return the word of its own that each one has."""
+    secrets = {str(n): f"secret{rng.getrandbits(64):016x}" for n in range(60)}
     texts = {
         id: " ".join([*rng.choices(COMMON, k=rng.choice([2, 30, 200])), secret])
         for id, secret in secrets.items()
@@ -49,34 +38,87 @@ def test_any_deletion_leaves_no_word_and_a_sound_index(page_size: int, seed: int
     while texts:
         batch = [turn(id, texts.pop(id)) for id in list(texts)[: rng.choice([1, 7])]]
         store.write(ANN, adding(*batch))
-        if rng.random() < 0.3:  # segments in every state of a merge
-            raw(store).execute(
-                "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('merge', 2)"
-            )
-    store.write(ANN, WriteBatch(hide=["3/0", "4/0"]))
-
-    while secrets:
-        gone = rng.sample(sorted(secrets), min(len(secrets), rng.choice([1, 9])))
-        store.write(ANN, WriteBatch(forget=gone))
-        check(store)
-        indexed = everything_indexed(store)
-        assert not any(secrets.pop(id)[6:].encode() in indexed for id in gone)
-        left = set(secrets) - {"3", "4"}
-        assert all(len(worded(store, secrets[id])) == 1 for id in left)
-    store.close()
+    return secrets
 
 
-def test_forgetting_one_turn_rewrites_no_more_of_the_index_when_others_have_said_a_lot() -> None:
-    store = SQLiteStore(":memory:", EMBEDDER.fingerprint)
-    rewritten = []
-    for n in (1, 40):
-        for user in range(n):
-            texts = [" ".join([f"t{n}x{user}x{k}", *COMMON]) for k in range(50)]
-            many = [turn(f"{n}/{k}", text) for k, text in enumerate(texts)]
-            store.write(Scope(user_id=f"user{n}/{user}"), adding(*many))
-        store.write(ANN, adding(turn(f"secret{n}", "the xylophone")))
-        before = blocks(store)
-        store.write(ANN, WriteBatch(forget=[f"secret{n}"]))
-        rewritten.append(len(before.items() ^ blocks(store).items()))
-    assert rewritten[1] <= rewritten[0]
-    store.close()
+@pytest.mark.parametrize("seed", range(4))
+def test_any_deletion_leaves_no_word_in_the_files_and_a_sound_index(
+    tmp_path: Path, seed: int
+) -> None:
+    rng, path = random.Random(seed), tmp_path / "ann.db"
+    with memory(path) as opened_memory:
+        store = opened_memory.store
+        secrets = plant(store, rng)
+        store.write(ANN, WriteBatch(hide=["3/0", "4/0"]))
+        while secrets:
+            gone = rng.sample(sorted(secrets), min(len(secrets), rng.choice([1, 9])))
+            assert opened_memory.forget(user_id="ann", turn_ids=gone).purged
+            forgotten = [secrets.pop(id)[-12:].encode() for id in gone]
+            files = content(path)
+            assert [word for word in forgotten if word in files] == []
+            assert store.check() == []
+            shown = set(secrets) - {"3", "4"}
+            assert all(len(worded(store, secrets[id])) == 1 for id in shown)
+
+
+def test_the_transaction_that_forgets_does_as_much_when_others_have_said_a_lot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes = []
+    with opened(":memory:") as store:
+        raw = store._connection._raw
+        monkeypatch.setattr(full_text, "merge", lambda _: changes.append(raw.total_changes))
+        for n in (1, 40):
+            for user in range(n):
+                texts = [" ".join([f"t{n}x{user}x{k}", *COMMON]) for k in range(50)]
+                many = [turn(f"{n}/{k}", text) for k, text in enumerate(texts)]
+                store.write(Scope(user_id=f"user{n}/{user}"), adding(*many))
+            store.write(ANN, adding(turn(f"secret{n}", "the xylophone")))
+            before = raw.total_changes
+            store.write(ANN, WriteBatch(forget=[f"secret{n}"]))
+            changes[-1] -= before
+    assert changes[1] <= changes[0]
+
+
+def test_another_process_can_write_between_two_steps_of_a_merge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, steps = tmp_path / "ann.db", 0
+    monkeypatch.setattr(full_text, "_STEP", 1)
+    with opened(path) as store:
+        plant(store, random.Random(0))
+
+        @contextmanager
+        def transaction() -> Iterator[sqlite3.Connection]:
+            nonlocal steps
+            with store._connection.transaction() as db:
+                yield db
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+            steps += 1
+
+        full_text.merge(transaction)
+        assert steps > 2
+        assert store.check() == []
+
+
+def test_words_that_another_process_keeps_from_being_merged_are_reported_and_go_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, merge = tmp_path / "ann.db", full_text.merge
+    word = b"zanzibarxylophone"
+    with opened(path, busy_s=0.05) as store:
+        store.write(ANN, adding(turn("1", "tea"), turn("2", f"the {word.decode()}")))
+
+        def merge_while_locked(transaction: full_text.Transaction) -> None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                merge(transaction)
+
+        monkeypatch.setattr(full_text, "merge", merge_while_locked)
+        assert len(store.forget(ANN, ["2"]).turns) == 1
+        assert not store.purge()
+        assert word in content(path)
+        monkeypatch.undo()
+        store.write(ANN, adding(turn("3", "milk")))  # any later write tries again
+        assert word not in content(path)

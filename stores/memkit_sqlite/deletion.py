@@ -10,7 +10,6 @@ from datetime import datetime
 
 from memkit.protocols import Deletion
 from memkit.records import Summary
-from memkit_sqlite import full_text
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import change_layout, to_turn
@@ -40,12 +39,6 @@ _CHUNKS = """SELECT c.seq FROM json_each(?2) AS ids
 def index_name(user_id: str) -> str:
     """Return the name of a user's index file, without its suffix."""
     return hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
-
-
-def erase_full_text(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> None:
-    """Remove turns from the full-text index; the first step of their deletion."""
-    rows = db.execute(_CHUNKS, (user_id, json.dumps(list(turn_ids)))).fetchall()
-    full_text.erase(db, [row[0] for row in rows])
 
 
 def read_deletion(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) -> Deletion:

@@ -3,14 +3,14 @@
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
 
-from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, TurnConflict
+from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
 from memkit.protocols import (
     Activity,
     ChunkAge,
@@ -25,7 +25,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, reembed
+from memkit_sqlite import deletion, full_text, health, ledger, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -92,6 +92,7 @@ class SQLiteStore:
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
         self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
+        self._merged = 0  # key of the last deletion whose words have left the full-text index
         self._finish_purges()
 
     def _finish_purges(self) -> None:
@@ -99,9 +100,9 @@ class SQLiteStore:
         with self._connection.lock() as db:
             if self._connection.was_in_use:
                 self._cache.sweep(db)
-            if not deletion.read_pending(db):
-                return
-            self._is_purge_due = not self.vacuum() or not self.purge()
+            self._is_purge_due = bool(pending := deletion.read_pending(db))
+        if pending:
+            self._is_purge_due = not (self._merge(pending) and self.vacuum() and self.purge())
 
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
         """Return the memory's embedder; a new memory registers the one passed."""
@@ -168,8 +169,11 @@ class SQLiteStore:
     def purge(self) -> bool:
         """Remove the bytes of deleted rows from all files; return whether that is done.
 
-        It is not while another process reads a state from before the deletion. Every later write
-        tries again, and so does `close`.
+        It is not while another process reads a state from before the deletion, or writes all the
+        time. Every later write tries again, and so does `close`.
+
+        Cost: merges the full-text index of all users; other threads and processes may write
+        meanwhile.
         """
         with self._connection.lock() as db:
             pending = deletion.read_pending(db)
@@ -177,21 +181,33 @@ class SQLiteStore:
             if not pending:
                 return True
             self._cache.unlink(pending.values())  # after the commit: see IndexCache._write
-            if not self._connection.erase_log():
-                return False
-            with self._connection.transaction():
-                deletion.mark_purged(db, list(pending))
-            self._is_purge_due = False
+        if not self._merge(pending) or not self._connection.erase_log():
+            return False
+        with suppress(StoreLocked), self._connection.transaction() as db:
+            deletion.mark_purged(db, list(pending))
+            self._is_purge_due = bool(deletion.read_pending(db))
             return True
+        return False
+
+    def _merge(self, pending: Iterable[int]) -> bool:
+        """Take the words of these deletions out of the full-text index, unless that was done."""
+        newest = max(pending)
+        with suppress(StoreLocked):
+            if newest > self._merged:
+                full_text.merge(self._connection.transaction)
+                self._merged = newest
+            return True
+        return False
 
     def vacuum(self) -> bool:
         """Write the whole file again without unused bytes; return whether these are gone.
 
         Cost: reads and writes the whole file; needs as much free space.
         """
-        with self._connection.lock() as db:
+        with suppress(StoreLocked), self._connection.lock() as db:
             db.execute("VACUUM")
             return self._connection.erase_log()
+        return False
 
     def _lsh_index(self, db: sqlite3.Connection, user_id: str) -> LSHIndex:
         embedder, fingerprint = self._embedder(db)
@@ -395,8 +411,6 @@ def _write_batch(
     thoughts: SQLiteThoughtRows,
 ) -> tuple[int, str | None]:
     """Write a batch; return how many turns were ever stored, 0 if none is left, and its event."""
-    if batch.forget:
-        deletion.erase_full_text(db, user_id, batch.forget)
     generation = deletion.read_generation(db, user_id)
     is_outdated = batch.generation not in (None, generation)  # turns were deleted since
     new = _new_turns(db, user_id, batch.turns)
