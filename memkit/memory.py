@@ -481,9 +481,10 @@ class Memory(Displayable):
 
         `scan` then searches the files for pieces of what was deleted; if there are any, the files
         are written again. `receipt.purged` says whether nothing is left. It is False while another
-        process reads an older state; the bytes leave the files when that has ended.
+        process reads an older state or blocks writing; the bytes leave the files after that.
 
-        Cost: grows with the deleted words; the scan takes about 2 ms per megabyte of the memory.
+        Cost: the deletion grows with the deleted words; then the full-text index of all users is
+        merged, and the scan takes 2 ms or more per megabyte of the memory.
         """
         selection = Selection(
             turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),

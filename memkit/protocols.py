@@ -405,7 +405,7 @@ class Upkeep(Protocol):
     def purge(self) -> bool:
         """Remove the bytes of deleted rows from all files; return whether that is done.
 
-        It is not while another process reads an older state.
+        It is not while another process reads an older state or keeps a file locked.
         """
 
     def vacuum(self) -> bool:

@@ -352,6 +352,7 @@ class Receipt:
     at: datetime | None = None
     event: str | None = None  # hash of the deletion's event in the ledger
     # whether no byte of it is left in the files; not yet while another process reads an older state
+    # or keeps the file locked
     purged: bool = False
     searched: int = 0  # pieces of text and vectors that were searched for
     residue: int | None = None  # pieces found in the files; None: not searched

@@ -2,6 +2,8 @@
 
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -122,3 +124,27 @@ def test_words_that_another_process_keeps_from_being_merged_are_reported_and_go_
         monkeypatch.undo()
         store.write(ANN, adding(turn("3", "milk")))  # any later write tries again
         assert word not in content(path)
+
+
+KILLED_BETWEEN_TWO_STEPS = """
+import os, sys
+from memkit_sqlite import full_text
+from memkit.testing import open_memory
+merges, full_text._STEP = full_text._merges, 1
+full_text._merges = lambda db, pages: os._exit(9) if pages > 0 else merges(db, pages)
+open_memory(sys.argv[1]).forget(user_id="ann", turn_ids=["x"])
+"""
+
+
+def test_a_merge_that_was_killed_is_finished_at_the_next_opening(tmp_path: Path) -> None:
+    path, word = tmp_path / "ann.db", b"zanzibarxylophone"
+    with opened(path) as store:
+        plant(store, random.Random(0))
+        store.write(ANN, adding(turn("x", f"the {word.decode()}")))
+    command = [sys.executable, "-c", KILLED_BETWEEN_TWO_STEPS, str(path)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert word in content(path)
+
+    with opened(path) as store:
+        assert word not in content(path)
+        assert store.check() == []

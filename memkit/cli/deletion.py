@@ -83,7 +83,7 @@ def describe_purge(receipt: "Receipt") -> str:
     """Return what became of the bytes in the files, to follow the counts."""
     if receipt.purged:
         return "; nothing of it is left in the files"
-    return "; it is still in the files, until other processes that read them end"
+    return "; it is still in the files, until other processes that use them end"
 
 
 def receipt_to_dict(receipt: "Receipt") -> dict[str, object]:
