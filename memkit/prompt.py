@@ -171,9 +171,9 @@ def select_within_budget(
     """Choose what fits into `budget` tokens: summaries and thoughts, then hits, best first.
 
     Beside hits, summaries get at most a fifth of the budget, so that a small block holds what was
-    asked for. Thoughts get about a twentieth, because hits say the same in full. A hit that is too long
-    is skipped and shorter ones after it still fit. A short answer brings the question before it
-    along, if that is a hit too. The block of the result never exceeds `budget`.
+    asked for. Thoughts get about a twentieth, because hits say the same in full. A hit that is too
+    long is skipped and shorter ones after it still fit. A short answer brings the question before
+    it along, if that is a hit too. The block of the result never exceeds `budget`.
     """
     signature = f" {signer.sign('')}" if signer else ""
     spent = count("") + count(f"{_OPEN}{signature}\n{_INTRODUCTION}\n{_CLOSE}")
