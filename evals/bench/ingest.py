@@ -1,10 +1,12 @@
 """Storing turns against only embedding them: what memkit adds to the model's own time.
 
 The baseline is MiniLM in sentence-transformers, on the same texts in the same batches. A second
-baseline is memkit's own embedder on the chunks that long turns are cut into.
+baseline is memkit's own embedder on the chunks that long turns are cut into. Single turns of many
+users in as many threads are measured next to the same turns in one thread.
 """
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 
@@ -24,12 +26,13 @@ from memkit.memory import Memory
 from memkit.protocols import Embedder
 
 BATCH = 256  # turns that are remembered in one call
+THREADS = 32  # each remembers a turn of its own user
 _RATE, _KEPT_UP = Target(bound="≥", value=1.3), Target(bound="≥", value=0.9)
 _PLAIN, _INDEXED = "sentence-transformers", "embedding what memkit embeds"
 
 
 def run(setup: Setup) -> Result:
-    """Measure batches, batches with their maintenance, and single turns."""
+    """Measure batches, batches with their maintenance, single turns, and threads."""
     size = setup.choose((4096,), (24,))[0]
     batch = min(BATCH, size // 2)
     texts = islice(small_talk(random.Random(setup.seed)), size)
@@ -46,6 +49,7 @@ def run(setup: Setup) -> Result:
             *_batch_claims(setup, embedder, batches),
             _maintenance_claim(setup, embedder, batches[:4]),
             *_single_claims(setup, embedder, turns),
+            _threads_claim(setup, embedder, turns),
         ],
     )
 
@@ -100,6 +104,29 @@ def _single_claims(setup: Setup, embedder: Embedder, turns: list[Turn]) -> list[
         )
         for against, target in ((_PLAIN, Target(bound="≤", value=0.6)), (_INDEXED, None))
     ]  # fmt: skip
+
+
+def _threads_claim(setup: Setup, embedder: Embedder, turns: list[Turn]) -> Claim:
+    """Time one turn in each of many threads, and the same turns one after another."""
+    rounds, threads = (1, 4) if setup.quick else (15, THREADS)
+    rows = [turns[first : first + threads] for first in range(0, (rounds + 1) * threads, threads)]
+    with _open(setup.folder, "threads", embedder) as memory, ThreadPoolExecutor(threads) as pool:
+
+        def remember(turn: Turn) -> list[str]:
+            return memory.remember(turn.text, user_id=str(turn.id))
+
+        times = measure.interleave(
+            {
+                "threads": lambda n: list(pool.map(remember, rows[n])),
+                "one thread": lambda n: list(map(remember, rows[n])),
+            },
+            rounds,
+            between=memory.flush,
+        )
+    return rate_claim(
+        f"remember, {threads} threads, one turn each", times["threads"], times["one thread"],
+        items=threads, seed=setup.seed, against="one thread",
+    )  # fmt: skip
 
 
 def _maintenance_claim(setup: Setup, embedder: Embedder, batches: list[list[Turn]]) -> Claim:
