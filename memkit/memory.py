@@ -484,7 +484,7 @@ class Memory(Displayable):
         process reads an older state or blocks writing; the bytes leave the files after that.
 
         Cost: the deletion grows with the deleted words; then the full-text index of all users is
-        merged, and the scan takes 2 ms or more per megabyte of the memory.
+        built anew, and the scan takes 2 ms or more per megabyte of the memory.
         """
         selection = Selection(
             turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),

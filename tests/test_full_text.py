@@ -1,4 +1,4 @@
-"""Words of deleted turns leave the full-text index, in steps that others can write between."""
+"""Words of deleted turns leave the full-text index, however often and whatever happens."""
 
 import random
 import sqlite3
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from contract import ANN, EMBEDDER, adding, turn, worded
-from memkit_sqlite import full_text
+from memkit_sqlite import deletion
 from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory
 
+from memkit.errors import StoreLocked
 from memkit.protocols import Backend, WriteBatch
 from memkit.records import Scope
 
@@ -69,7 +70,9 @@ def test_the_transaction_that_forgets_does_as_much_when_others_have_said_a_lot(
     changes = []
     with opened(":memory:") as store:
         raw = store._connection._raw
-        monkeypatch.setattr(full_text, "merge", lambda _: changes.append(raw.total_changes))
+        monkeypatch.setattr(
+            deletion, "rebuild_full_text", lambda _: changes.append(raw.total_changes)
+        )
         for n in (1, 40):
             for user in range(n):
                 texts = [" ".join([f"t{n}x{user}x{k}", *COMMON]) for k in range(50)]
@@ -82,42 +85,28 @@ def test_the_transaction_that_forgets_does_as_much_when_others_have_said_a_lot(
     assert changes[1] <= changes[0]
 
 
-def test_another_process_can_write_between_two_steps_of_a_merge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, steps = tmp_path / "ann.db", 0
-    monkeypatch.setattr(full_text, "_STEP", 1)
-    with opened(path) as store:
+@pytest.mark.slow
+def test_the_index_is_sound_after_a_thousand_deletions() -> None:
+    with opened(":memory:") as store:
         plant(store, random.Random(0))
-
-        @contextmanager
-        def transaction() -> Iterator[sqlite3.Connection]:
-            nonlocal steps
-            with store._connection.transaction() as db:
-                yield db
-            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-            steps += 1
-
-        full_text.merge(transaction)
-        assert steps > 2
+        for n in range(1050):
+            store.write(ANN, adding(turn(f"x{n}", f"xylophone {n}")))
+            store.write(ANN, WriteBatch(forget=[f"x{n}"]))
         assert store.check() == []
+        assert worded(store, "xylophone") == []
 
 
-def test_words_that_another_process_keeps_from_being_merged_are_reported_and_go_later(
+def test_words_that_a_lock_keeps_in_full_text_are_reported_and_go_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, merge = tmp_path / "ann.db", full_text.merge
-    word = b"zanzibarxylophone"
+    path, word = tmp_path / "ann.db", b"zanzibarxylophone"
     with opened(path, busy_s=0.05) as store:
         store.write(ANN, adding(turn("1", "tea"), turn("2", f"the {word.decode()}")))
 
-        def merge_while_locked(transaction: full_text.Transaction) -> None:
-            with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                merge(transaction)
+        def fail(_: sqlite3.Connection) -> None:
+            raise StoreLocked("locked by another process")
 
-        monkeypatch.setattr(full_text, "merge", merge_while_locked)
+        monkeypatch.setattr(deletion, "rebuild_full_text", fail)
         assert len(store.forget(ANN, ["2"]).turns) == 1
         assert not store.purge()
         assert word in content(path)
@@ -126,22 +115,21 @@ def test_words_that_another_process_keeps_from_being_merged_are_reported_and_go_
         assert word not in content(path)
 
 
-KILLED_BETWEEN_TWO_STEPS = """
+KILLED_BEFORE_THE_INDEX_IS_REBUILT = """
 import os, sys
-from memkit_sqlite import full_text
+from memkit_sqlite import deletion
 from memkit.testing import open_memory
-merges, full_text._STEP = full_text._merges, 1
-full_text._merges = lambda db, pages: os._exit(9) if pages > 0 else merges(db, pages)
+deletion.rebuild_full_text = lambda db: os._exit(9)
 open_memory(sys.argv[1]).forget(user_id="ann", turn_ids=["x"])
 """
 
 
-def test_a_merge_that_was_killed_is_finished_at_the_next_opening(tmp_path: Path) -> None:
+def test_what_a_kill_left_in_full_text_goes_at_the_next_opening(tmp_path: Path) -> None:
     path, word = tmp_path / "ann.db", b"zanzibarxylophone"
     with opened(path) as store:
         plant(store, random.Random(0))
         store.write(ANN, adding(turn("x", f"the {word.decode()}")))
-    command = [sys.executable, "-c", KILLED_BETWEEN_TWO_STEPS, str(path)]
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_INDEX_IS_REBUILT, str(path)]
     assert subprocess.run(command, check=False).returncode == 9
     assert word in content(path)
 

@@ -25,7 +25,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, full_text, health, ledger, reembed
+from memkit_sqlite import deletion, health, ledger, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -92,7 +92,7 @@ class SQLiteStore:
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
         self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
-        self._merged = 0  # key of the last deletion whose words have left the full-text index
+        self._rebuilt = 0  # key of the last deletion whose words have left the full-text index
         self._finish_purges()
 
     def _finish_purges(self) -> None:
@@ -102,7 +102,9 @@ class SQLiteStore:
                 self._cache.sweep(db)
             self._is_purge_due = bool(pending := deletion.read_pending(db))
         if pending:
-            self._is_purge_due = not (self._merge(pending) and self.vacuum() and self.purge())
+            self._is_purge_due = not (
+                self._rebuild_full_text(pending) and self.vacuum() and self.purge()
+            )
 
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
         """Return the memory's embedder; a new memory registers the one passed."""
@@ -172,8 +174,7 @@ class SQLiteStore:
         It is not while another process reads a state from before the deletion, or writes all the
         time. Every later write tries again, and so does `close`.
 
-        Cost: merges the full-text index of all users; other threads and processes may write
-        meanwhile.
+        Cost: builds the full-text index of all users anew; others cannot write meanwhile.
         """
         with self._connection.lock() as db:
             pending = deletion.read_pending(db)
@@ -181,7 +182,7 @@ class SQLiteStore:
             if not pending:
                 return True
             self._cache.unlink(pending.values())  # after the commit: see IndexCache._write
-        if not self._merge(pending) or not self._connection.erase_log():
+        if not self._rebuild_full_text(pending) or not self._connection.erase_log():
             return False
         with suppress(StoreLocked), self._connection.transaction() as db:
             deletion.mark_purged(db, list(pending))
@@ -189,13 +190,14 @@ class SQLiteStore:
             return True
         return False
 
-    def _merge(self, pending: Iterable[int]) -> bool:
+    def _rebuild_full_text(self, pending: Iterable[int]) -> bool:
         """Take the words of these deletions out of the full-text index, unless that was done."""
         newest = max(pending)
-        with suppress(StoreLocked):
-            if newest > self._merged:
-                full_text.merge(self._connection.transaction)
-                self._merged = newest
+        if newest <= self._rebuilt:
+            return True
+        with suppress(StoreLocked), self._connection.transaction() as db:
+            deletion.rebuild_full_text(db)
+            self._rebuilt = newest
             return True
         return False
 
