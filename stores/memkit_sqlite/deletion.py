@@ -153,7 +153,7 @@ def rebuild_full_text(db: sqlite3.Connection) -> None:
 
     FTS5's delete only writes a marker, and the words stay until all segments are merged. Its
     `optimize` and `merge` must not do that after every deletion: each adds two levels to the index.
-    SQLite 3.40 calls the file malformed after a thousand; 3.51 keeps the words after thirty.
+    SQLite 3.40 calls the file malformed after a thousand; 3.51 stops at 64 and may keep words.
     """
     db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
 
