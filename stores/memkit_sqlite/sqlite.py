@@ -55,6 +55,8 @@ _LACKS_LOG = (
     "missing; copy it again with `memkit backup`"
 )
 
+_LONGEST_STRUCTURE = 100  # bytes of FTS5's record of segments; a level has 2 or more
+
 
 class SQLiteStore:
     """One memory in a file, or in RAM for ":memory:". Threads and processes may share it.
@@ -466,5 +468,16 @@ def _forget_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str])
             " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
             (user_id,),
         )
-    # deleted words remain in FTS5's segments until the segments are merged
-    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('optimize')")
+    _merge_full_text(db)
+
+
+def _merge_full_text(db: sqlite3.Connection) -> None:
+    """Merge the full-text index, because deleted words remain in its segments until then.
+
+    Every `optimize` adds two levels to FTS5's record of its segments. After about 1,000 of them
+    SQLite 3.40.1 calls the file malformed; 3.51.1 stops at 65 levels, and deleted words then stay.
+    A rebuild starts that record again.
+    """
+    (size,) = db.execute("SELECT length(block) FROM searchable_fts_data WHERE id = 10").fetchone()
+    command = "rebuild" if size > _LONGEST_STRUCTURE else "optimize"
+    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES (?)", (command,))
