@@ -170,7 +170,7 @@ def select_within_budget(
 ) -> tuple[list[Derived], list[Hit]]:
     """Choose what fits into `budget` tokens: summaries and thoughts, then hits, best first.
 
-    Beside hits, summaries get at most a fifth of the budget, so that a small block holds what was
+    Beside hits, summaries get at most a fifth of the budget, so that a block mostly holds what was
     asked for. Thoughts get about a twentieth, because hits say the same in full. A hit that is too
     long is skipped and shorter ones after it still fit. A short answer brings the question before
     it along, if that is a hit too. The block of the result never exceeds `budget`.

@@ -12,6 +12,7 @@ from test_stores import ANN, EMBEDDER, adding, nearest, summary, turn
 from memkit.errors import NotAMemory
 from memkit.protocols import Window, WriteBatch
 from memkit.records import Scope
+from memkit.testing import open_memory
 from memkit.thoughts.lsh import minhash_bands
 
 FAULTS = {
@@ -80,6 +81,23 @@ def test_forgotten_words_and_vectors_are_in_no_file_any_more(tmp_path: Path, clo
     for trace in (b"xylophonq", b"zzyzxvil", b"qwertzuiop", vector):
         assert trace not in left
     store.close()
+
+
+@pytest.mark.slow
+def test_a_file_stays_whole_after_a_thousand_deletions(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with open_memory(str(path)) as memory:
+        texts = [f"secret{n} and tea with {n * 7919 % 1000} other words" for n in range(1100)]
+        ids = memory.remember(texts, user_id="ann")
+        for turn_id in ids[:1050]:
+            memory.forget(user_id="ann", turn_ids=[turn_id])
+    with open_memory(str(path)) as memory:
+        assert memory.doctor() == []
+        (hit, *_) = memory.recall("secret1075", user_id="ann")
+        assert hit.text == texts[1075]
+    content = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    assert b"secret1075" in content
+    assert not any(f"secret{n} ".encode() in content for n in range(1050))
 
 
 def test_forgetting_everything_deletes_the_index_file(tmp_path: Path) -> None:
