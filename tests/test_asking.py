@@ -3,17 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memkit_sqlite import schema
-from sqlite_utils import Database
 
-import memkit
 from memkit import Turn
 from memkit.testing import open_memory
 
@@ -217,26 +213,6 @@ def test_of_a_dozen_phone_numbers_the_asked_one_is_first_in_any_spelling(
     for n in (0, 5):
         assert ask(texts, f"Whose number is {spelled.format(numbers[n])}?")[0] == texts[n]
         assert ask(texts, spelled.format(numbers[n]))[0] == texts[n]
-
-
-def test_an_older_file_finds_numbers_in_other_spellings_after_it_is_opened(
-    tmp_path: Path, minilm: Any
-) -> None:
-    path = tmp_path / "ann.db"
-    with memkit.open(str(path), embedder=minilm) as memory:
-        memory.remember(["The gym is +49 151 8953298.", "It rains."], user_id="ann")
-    before = Database(path)
-    before.execute("UPDATE chunks SET words = replace(words, ' 491518953298', '')")
-    before.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
-    before["_sqlite_migrations"].delete_where("name = ?", ["0007_codes"])
-    before.conn.commit()
-    before.close()
-
-    with memkit.open(str(path), embedder=minilm) as memory:
-        hit = memory.recall("+491518953298", user_id="ann")[0]
-
-    assert hit.explain["lexical"] > 0
-    assert schema.migrations().applied(Database(path))[-1].name == "0007_codes"
 
 
 # ---- long questions, lists

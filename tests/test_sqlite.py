@@ -21,8 +21,8 @@ FAULTS = {
     "DELETE FROM vectors": "without a vector of the current embedder",
     "UPDATE chunks SET user_id = 'bob'": "chunks of another user than their turn",
     "UPDATE users SET user_id = 'bob'": "turns of an unknown user",
-    "UPDATE chunks SET words = 'milk'": "full text disagrees",
-    "INSERT INTO searchable_fts (searchable_fts) VALUES ('delete-all')": "missing from full text",
+    "UPDATE chunks SET terms = zeroblob(16)": "full text disagrees",
+    "DELETE FROM postings": "full text disagrees",
     "UPDATE vectors SET vector = zeroblob(256)": "vector index of 'ann': 1 rows differ",
     "INSERT INTO summary_sources VALUES (1, 9, 'gone')": "summaries with deleted sources",
 }

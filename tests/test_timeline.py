@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memkit_sqlite import faiss_index as vectors_module
 from memkit_sqlite import timeline as module
+from memkit_sqlite.postings import term_keys
 from memkit_sqlite.sqlite import SQLiteStore
-from memkit_sqlite.turns import scope_tokens
 
 from memkit.protocols import Backend, WriteBatch
 from memkit.records import Chunk, Scope, Turn
@@ -343,15 +343,17 @@ def test_the_k_nearest_of_a_scope_are_full_whatever_else_is_nearer(
     assert len(nearest(store, "tea", until=NOON - timedelta(minutes=1), k=5)) == 5
 
 
-def test_full_text_is_searched_inside_the_scope_alone(store: Backend) -> None:
+def test_full_text_reads_the_postings_of_its_user_alone(store: Backend) -> None:
     assert isinstance(store, SQLiteStore)
     store.write(ANN, adding(turn("1", "tea", session_id="s", agent_id="a")))
     asked: list[str] = []
     store._connection._raw.set_trace_callback(asked.append)
 
     assert worded(store, "tea", Scope(user_id="ann", session_id="s", agent_id="a")) == ["tea"]
-    (match,) = [sql for sql in asked if "MATCH" in sql]
-    assert all(token in match for token in scope_tokens("ann", "a", "s"))
+    (searched,) = [sql for sql in asked if "FROM postings" in sql]
+    anns, bobs = (term_keys(store._connection._raw, user).key("tea") for user in ("ann", "bob"))
+    assert str(anns) in searched
+    assert anns != bobs
 
 
 @pytest.mark.parametrize("name", SCOPES)
@@ -409,12 +411,6 @@ def test_a_word_is_found_in_its_forms_and_in_the_date(store: Backend) -> None:
 
     assert (worded(store, "cat"), worded(store, "marching")) == (["two cats"], ["in march"])
     assert worded(store, "2024") == worded(store, "May") == ["two cats", "in march"]
-
-
-def test_the_tokens_of_a_scope_find_nothing(stores: list[SQLiteStore]) -> None:
-    user = next(users)
-    stores[0].write(Scope(user_id=user), adding(turn("1", "tea")))
-    assert worded(stores[0], scope_tokens(user, None, None)[0], Scope(user_id=user)) == []
 
 
 def test_shared_arrays_are_read_only(store: Backend) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from contract import ANN, BOB, EMBEDDER, NOON, adding, nearest, told, turn, worded
 from memkit_sqlite import schema
 from memkit_sqlite.sqlite import SQLiteStore
-from memkit_sqlite.turns import from_turn, scope_tokens
+from memkit_sqlite.turns import from_turn
 from sqlite_utils import Database
 from thinkers import Reader
 
@@ -64,8 +65,7 @@ def insert(raw: sqlite3.Connection, user: str, n: int, one: Turn) -> None:
     chunk = raw.execute(
         'INSERT INTO chunks (user_id, id, turn_seq, start, "end", text, said, scope)'
         " VALUES (?,?,?,?,?,?,?,?)",
-        (user, f"{one.id}/0", seq, 0, len(one.text), one.text, day(NOON),
-         " ".join(scope_tokens(user, one.agent_id, one.session_id))),
+        (user, f"{one.id}/0", seq, 0, len(one.text), one.text, day(NOON), f"u{user}"),
     ).lastrowid  # fmt: skip
     vector = EMBEDDER.embed([one.text]).tobytes()
     raw.execute("INSERT INTO vectors VALUES (?, 1, ?)", (chunk, vector))
@@ -124,7 +124,7 @@ def test_turns_of_a_file_from_before_thoughts_wait_and_are_thought_about(old: Pa
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "indexed_words", None)
+    monkeypatch.setattr(schema, "day", None)
     with pytest.raises(TypeError):
         SQLiteStore(str(old), EMBEDDER.fingerprint)
     raw = sqlite3.connect(old)
@@ -150,6 +150,24 @@ def memory_of_0_4_0(tmp_path: Path, minilm: Any) -> Iterator[Memory]:
     shutil.copy(DATA / "memory_0_4_0.sqlite", path)
     with memkit.open(str(path), embedder=minilm, settings=Settings(background=False)) as memory:
         yield memory
+
+
+def test_a_file_whose_old_full_text_cannot_be_read_opens_and_is_searched(
+    tmp_path: Path, minilm: Any
+) -> None:
+    path = tmp_path / "ines.db"
+    shutil.copy(DATA / "memory_0_4_0.sqlite", path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        # FTS5's record of its segments, cut off
+        raw.execute("UPDATE searchable_fts_data SET block = x'00000001ffffff' WHERE id = 10")
+    with closing(sqlite3.connect(path)) as raw, pytest.raises(sqlite3.DatabaseError):
+        raw.execute("SELECT * FROM searchable_fts")
+
+    with memkit.open(str(path), embedder=minilm, settings=Settings(background=False)) as memory:
+        assert memory.doctor() == []
+        hit = memory.recall("Nadia in Cardiff", user_id="ines", k=1)[0]
+        assert "Cardiff" in hit.text
+        assert hit.explain["lexical"] > 0
 
 
 def test_a_file_of_0_4_0_has_the_same_thoughts_summary_and_turns(memory_of_0_4_0: Memory) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from memkit.protocols import Deletion
 from memkit.records import Summary
+from memkit_sqlite import postings
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import change_layout, to_turn
@@ -20,7 +21,6 @@ _TEXTS = (
     "SELECT id || char(10) || coalesce(name, '') || char(10) || coalesce(session_id, '')"
     " || char(10) || coalesce(agent_id, '') || char(10) || coalesce(metadata, '') FROM turns",
     "SELECT text FROM chunks",
-    "SELECT words FROM chunks",
     "SELECT text || char(10) || coalesce(head, '') || char(10) || coalesce(relation, '')"
     " || char(10) || coalesce(tail, '') FROM thoughts",
     "SELECT text FROM summaries",
@@ -98,6 +98,8 @@ def delete_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) 
     if not rows:
         return
     thought_rows.erase_failures(db, user_id)
+    chunks = db.execute(_CHUNKS, (user_id, json.dumps(list(turn_ids)))).fetchall()
+    postings.delete(db, [seq for (seq,) in chunks])
     db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
     first = min(row["position"] for row in rows)
     db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
@@ -146,16 +148,6 @@ def find_retained(db: sqlite3.Connection, pieces: AbstractSet[bytes]) -> set[byt
 def read_pending(db: sqlite3.Connection) -> dict[int, str]:
     """Return the names of the index files to delete, by the key of the deletion."""
     return {row[0]: row[1] for row in db.execute("SELECT id, index_name FROM purges")}
-
-
-def rebuild_full_text(db: sqlite3.Connection) -> None:
-    """Build the full-text index of all users anew, without the words of deleted rows.
-
-    FTS5's delete only writes a marker, and the words stay until all segments are merged. Its
-    `optimize` and `merge` must not do that after every deletion: each adds two levels to the index.
-    SQLite 3.40 calls the file malformed after a thousand; 3.51 stops at 64 and may keep words.
-    """
-    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
 
 
 def mark_purged(db: sqlite3.Connection, keys: Sequence[int]) -> None:

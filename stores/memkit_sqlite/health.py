@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memkit_sqlite import postings
 from memkit_sqlite.cache import VectorRows
 from memkit_sqlite.faiss_index import VectorIndex
 from memkit_sqlite.turns import Fetch
@@ -32,7 +33,7 @@ def stats(fetch: Fetch, path: Path | None, user_id: str | None) -> dict[str, int
 
 def find_faults(db: sqlite3.Connection) -> list[str]:
     """Return one sentence per fault in the file, the tables and the full-text index."""
-    faults = [f"{_DAMAGED}: {fault}" for fault in _check_integrity(db, "PRAGMA integrity_check")]
+    faults = [f"{_DAMAGED}: {fault}" for fault in _check_integrity(db)]
     if faults:
         return faults  # the content of damaged pages means nothing
     faults += [
@@ -55,10 +56,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         count = db.execute(sql).fetchone()[0]
         if count:
             faults.append(f"{count} {fault}")
-    # rank 1: compare the index with the rows, not only with itself
-    sql = "INSERT INTO searchable_fts (searchable_fts, rank) VALUES ('integrity-check', 1)"
-    wrong = [f"full text disagrees with the rows: {fault}" for fault in _check_integrity(db, sql)]
-    return faults + wrong
+    return faults + postings.find_faults(db)
 
 
 def is_damaged(faults: list[str]) -> bool:
@@ -66,10 +64,10 @@ def is_damaged(faults: list[str]) -> bool:
     return any(fault.startswith(_DAMAGED) for fault in faults)
 
 
-def _check_integrity(db: sqlite3.Connection, sql: str) -> list[str]:
-    """Run one of SQLite's own checks and return what it finds."""
+def _check_integrity(db: sqlite3.Connection) -> list[str]:
+    """Run SQLite's own check and return what it finds."""
     try:
-        return [row[0] for row in db.execute(sql) if row[0] != "ok"]
+        return [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise

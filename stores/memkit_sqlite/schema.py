@@ -7,15 +7,15 @@ delete them with their turn.
 import sqlite3
 import tomllib
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.errors import NewerSchema, NotAMemory
-from memkit.text.codes import codes
-from memkit_sqlite import ledger
+from memkit.records import day
+from memkit_sqlite import ledger, postings
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
-from memkit_sqlite.turns import indexed_words
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -92,25 +92,12 @@ def _thought_kinds(db: "Database") -> None:
 
 @_migration(name="0006_words")
 def _words(db: "Database") -> None:
-    for (seq,) in db.execute("SELECT seq FROM chunks").fetchall():
-        chunk = "SELECT text, said FROM chunks WHERE seq = ?"
-        text, said = db.execute(chunk, (seq,)).fetchone()
-        date = " ".join(said.split()[:3])  # "1 May 2024", before other terms
-        db.execute("UPDATE chunks SET said = ? WHERE seq = ?", (indexed_words(text, date), seq))
-    _execute(db, "words")
+    """Once changed what full text had of a chunk; 0010 makes it anew."""
 
 
 @_migration(name="0007_codes")
 def _codes(db: "Database") -> None:
-    for (seq,) in db.execute("SELECT seq FROM chunks").fetchall():
-        chunk = "SELECT text, words FROM chunks WHERE seq = ?"
-        text, words = db.execute(chunk, (seq,)).fetchone()
-        if codes(text):
-            date = " ".join(words.split()[:3])  # "1 may 2024", before other terms
-            db.execute(
-                "UPDATE chunks SET words = ? WHERE seq = ?", (indexed_words(text, date), seq)
-            )
-    db.execute("INSERT INTO searchable_fts (searchable_fts) VALUES ('rebuild')")
+    """Once added codes to full text; 0010 makes it anew."""
 
 
 @_migration(name="0008_forgetting")
@@ -129,6 +116,38 @@ def _ledger(db: "Database") -> None:
         for table in ("users", "turns", "thoughts", "summaries")
     }
     ledger.append(db.conn, "genesis", source="memkit", counts=counts)
+
+
+@_migration(name="0010_postings")
+def _postings(db: "Database") -> None:
+    _drop_fts5_table(db.conn)
+    _execute(db, "postings")
+    for column in {"said", "words", "scope"} & db["chunks"].columns_dict.keys():
+        db.execute(f"ALTER TABLE chunks DROP COLUMN {column}")
+    chunks = db.execute(
+        "SELECT c.seq, c.user_id, c.text, turns.said_at FROM chunks c"
+        " JOIN turns ON turns.seq = c.turn_seq ORDER BY c.seq"
+    ).fetchall()
+    for seq, user_id, text, said_at in chunks:
+        date = day(datetime.fromisoformat(said_at))
+        keys = postings.term_keys(db.conn, user_id).keys(text, date)
+        db.execute("UPDATE chunks SET terms = ? WHERE seq = ?", (postings.pack(keys), seq))
+        postings.insert(db.conn, [(seq, keys)])
+
+
+def _drop_fts5_table(connection: sqlite3.Connection) -> None:
+    """Drop full text as it was until 0.10, even if SQLite cannot read it any more.
+
+    A thousand deletions before 0.10 made its record of segments too long for SQLite 3.40.
+    """
+    try:
+        connection.execute("DROP TABLE searchable_fts")
+    except sqlite3.DatabaseError:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_master WHERE name = 'searchable_fts'")
+        connection.execute("PRAGMA writable_schema = RESET")  # reads the schema again
+        for part in ("data", "idx", "docsize", "config"):
+            connection.execute(f"DROP TABLE searchable_fts_{part}")
 
 
 def is_current(connection: sqlite3.Connection, url: str) -> bool:

@@ -12,15 +12,13 @@ from memkit.errors import StoreClosed
 from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
 from memkit.records import Scope, Thought
 from memkit.retrieval.ties import best_first
-from memkit.text.words import pairs, word_terms
+from memkit_sqlite import postings
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.faiss_index import VectorIndex
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import ScopeView
-from memkit_sqlite.turns import parse_integers, scope_tokens, to_turn, turn_filter
-
-_POSTINGS = "SELECT group_concat(rowid) FROM searchable_fts WHERE searchable_fts MATCH ?"
+from memkit_sqlite.turns import to_turn, turn_filter
 
 
 class SQLiteSnapshot:
@@ -55,6 +53,10 @@ class SQLiteSnapshot:
     def _index(self) -> VectorIndex:
         return self._cache.fresh(self._open_vectors())
 
+    @cached_property
+    def _term_keys(self) -> postings.TermKeys:
+        return postings.term_keys(self._db, self._scope.user_id)
+
     @property
     def timeline(self) -> Timeline:
         """Return all chunks of the scope in order; the arrays are shared and read-only."""
@@ -77,11 +79,7 @@ class SQLiteSnapshot:
 
     def postings(self, word: str) -> Integers:
         """Return the rows that contain `word` or a form of it in text or date, ascending."""
-        view, scope = self._open_view, self._scope
-        tokens = " AND ".join(scope_tokens(scope.user_id, scope.agent_id, scope.session_id))
-        match = f"scope : ({tokens}) AND words : ({_phrase(word)})"
-        seqs = parse_integers(self._db.execute(_POSTINGS, (match,)).fetchone()[0])
-        rows = view.rows_of(seqs)
+        rows = self._open_view.rows_of(postings.find(self._db, self._term_keys.phrase(word)))
         return np.sort(rows[rows >= 0])
 
     def vectors(self, rows: Integers) -> Vectors:
@@ -165,15 +163,3 @@ class SQLiteSnapshot:
 
     def _fetch(self, sql: str, values: Sequence[object]) -> list[sqlite3.Row]:
         return self._db.execute(sql, values).fetchall()
-
-
-def _phrase(word: str) -> str:
-    """Return `word` as an FTS5 string of its terms, which have no quotes.
-
-    Scripts without spaces are indexed as pairs of characters: "東京都" becomes "東京 京都", and a
-    single character matches as the prefix of a pair.
-    """
-    split = pairs(word)
-    if split and len(split) == len(word):
-        return f'"{" ".join(split[:-1] or split)}"' + (" *" if len(word) == 1 else "")
-    return f'"{" ".join(word_terms(word))}"'

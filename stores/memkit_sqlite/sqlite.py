@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -25,7 +25,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, reembed
+from memkit_sqlite import deletion, health, ledger, postings, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -36,12 +36,10 @@ from memkit_sqlite.turns import (
     change_layout,
     checked_vectors,
     from_turn,
-    indexed_words,
     match_ids,
     read_sessions,
     read_turns,
     read_users,
-    scope_tokens,
     turn_filter,
 )
 
@@ -92,7 +90,6 @@ class SQLiteStore:
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
         self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
-        self._rebuilt = 0  # key of the last deletion whose words have left the full-text index
         self._finish_purges()
 
     def _finish_purges(self) -> None:
@@ -102,9 +99,7 @@ class SQLiteStore:
                 self._cache.sweep(db)
             self._is_purge_due = bool(pending := deletion.read_pending(db))
         if pending:
-            self._is_purge_due = not (
-                self._rebuild_full_text(pending) and self.vacuum() and self.purge()
-            )
+            self._is_purge_due = not (self.vacuum() and self.purge())
 
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
         """Return the memory's embedder; a new memory registers the one passed."""
@@ -173,8 +168,6 @@ class SQLiteStore:
 
         It is not while another process reads a state from before the deletion, or writes all the
         time. Every later write tries again, and so does `close`.
-
-        Cost: builds the full-text index of all users anew; others cannot write meanwhile.
         """
         with self._connection.lock() as db:
             pending = deletion.read_pending(db)
@@ -182,22 +175,11 @@ class SQLiteStore:
             if not pending:
                 return True
             self._cache.unlink(pending.values())  # after the commit: see IndexCache._write
-        if not self._rebuild_full_text(pending) or not self._connection.erase_log():
+        if not self._connection.erase_log():
             return False
         with suppress(StoreLocked), self._connection.transaction() as db:
             deletion.mark_purged(db, list(pending))
             self._is_purge_due = bool(deletion.read_pending(db))
-            return True
-        return False
-
-    def _rebuild_full_text(self, pending: Iterable[int]) -> bool:
-        """Take the words of these deletions out of the full-text index, unless that was done."""
-        newest = max(pending)
-        if newest <= self._rebuilt:
-            return True
-        with suppress(StoreLocked), self._connection.transaction() as db:
-            deletion.rebuild_full_text(db)
-            self._rebuilt = newest
             return True
         return False
 
@@ -493,29 +475,26 @@ def _insert_chunks(
     # AUTOINCREMENT's counter: the key of a deleted row is never used again
     newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     first = newest[0] + 1 if newest else 1
-    scopes = {
-        turn_id: " ".join(scope_tokens(user_id, turn.agent_id, turn.session_id))
-        for turn_id, turn in new.items()
-    }
     # by chunk id, because a batch may contain the same turn twice
     indexes = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
     numbered = [(seq, n) for seq, n in enumerate(indexes.values(), start=first)]
+    keys = postings.term_keys(db, user_id)
+    terms = [(seq, keys.keys(chunks[n].text, day(chunks[n].said_at))) for seq, n in numbered]
     db.executemany(
-        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, words,"
-        " scope, tokens) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, terms,"
+        " tokens) VALUES"
+        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
         [
             (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
-             chunks[n].end, chunks[n].text,
-             indexed_words(chunks[n].text, day(chunks[n].said_at)),
-             scopes[chunks[n].turn_id], max(chunks[n].tokens, 1))
-            for seq, n in numbered
+             chunks[n].end, chunks[n].text, postings.pack(term_keys), max(chunks[n].tokens, 1))
+            for (seq, n), (_, term_keys) in zip(numbered, terms, strict=True)
         ],
     )  # fmt: skip
     db.executemany(
         "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
         [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
     )
+    postings.insert(db, terms)
 
 
 # ?1 is the user; whether {id} is a turn, a summary or a thought that holds

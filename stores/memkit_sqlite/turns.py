@@ -1,6 +1,5 @@
 """Turns as SQLite rows and back, and scopes as SQL conditions."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +11,6 @@ import numpy as np
 
 from memkit.protocols import Activity, Integers, ItemKind, Vectors, Window
 from memkit.records import Role, Scope, Turn
-from memkit.text.words import search_terms
 
 Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
@@ -29,24 +27,9 @@ def microseconds(time: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-def scope_tokens(user_id: str, agent_id: str | None, session_id: str | None) -> list[str]:
-    """Return the tokens that identify a scope in the full-text index."""
-    parts = (("u", user_id), ("a", agent_id), ("s", session_id))
-    return [
-        prefix + hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
-        for prefix, value in parts
-        if value is not None
-    ]
-
-
 def parse_integers(column: str | None) -> Integers:
     """Parse a column of integers joined by SQLite's group_concat: faster than many rows."""
     return np.fromstring(column or "", dtype=np.int64, sep=",")
-
-
-def indexed_words(text: str, date: str) -> str:
-    """Return the words by which full text finds a chunk: those of its date and of its text."""
-    return " ".join([*search_terms(date), *search_terms(text)])
 
 
 def checked_vectors(vectors: Vectors | None, shape: tuple[int, int], item: str) -> Vectors:
