@@ -3,11 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memkit.errors import StoreError
+
+_Table = NDArray[np.bool_]  # which hashes of four bytes occur
 
 PIECE = 12  # characters of a text that are searched for together
 _SHORTEST = 8  # bytes of a text that is searched for as a whole, because it has no 12 characters
@@ -64,31 +68,41 @@ def read_files(paths: Sequence[Path]) -> Iterator[bytes]:
         raise StoreError(f"the files could not be searched: {', '.join(map(str, paths))}")
 
 
-def find(blocks: Iterable[bytes], pieces: set[bytes]) -> set[bytes]:
+def find(blocks: Iterable[bytes], pieces: AbstractSet[bytes]) -> set[bytes]:
     """Return the pieces that occur in a stream of bytes.
 
     Cost: about 1 ms per megabyte, whatever the number of pieces. Four bytes at a multiple of four
-    are looked up in a table; a piece of 12 bytes has two such words in a row wherever it is.
+    are looked up in a table; a piece of 12 bytes has two such words in a row wherever it is. A
+    piece that was found is no longer looked for, because common ones are everywhere.
     """
-    short = {piece for piece in pieces if len(piece) < PIECE}
-    heads: dict[bytes, list[bytes]] = {}
-    for piece in pieces - short:
-        heads.setdefault(piece[:PIECE], []).append(piece)
-    table = _make_table(heads)
-    present: set[bytes] = set()
+    missing, found = set(pieces), set[bytes]()
+    heads, table = _index(missing)
     tail = b""
     for block in blocks:
         data = tail + block
-        present |= {piece for piece in short - present if piece in data}
+        in_block = {piece for piece in missing if len(piece) < PIECE and piece in data}
         for start in _candidates(data, table):
             for piece in heads.get(data[start : start + PIECE], ()):
                 if data.startswith(piece, start):
-                    present.add(piece)
+                    in_block.add(piece)
+        if in_block:
+            found |= in_block
+            missing -= in_block
+            heads, table = _index(missing)
         tail = data[-_LONGEST:]
-    return present
+    return found
 
 
-def _make_table(heads: Iterable[bytes]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _index(pieces: AbstractSet[bytes]) -> tuple[dict[bytes, list[bytes]], _Table]:
+    """Return the long pieces by their first bytes, and the table of their words."""
+    heads: dict[bytes, list[bytes]] = {}
+    for piece in pieces:
+        if len(piece) >= PIECE:
+            heads.setdefault(piece[:PIECE], []).append(piece)
+    return heads, _make_table(heads)
+
+
+def _make_table(heads: Iterable[bytes]) -> _Table:
     """Return which hashes the words of four bytes in these heads have."""
     words = {head[n : n + 4] for head in heads for n in range(PIECE - 3)}
     table = np.zeros(1 << 20, dtype=bool)
@@ -96,13 +110,11 @@ def _make_table(heads: Iterable[bytes]) -> "np.ndarray[tuple[int], np.dtype[np.b
     return table
 
 
-def _hash(
-    words: "np.ndarray[tuple[int], np.dtype[np.uint32]]",
-) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
+def _hash(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return (words * _HASH) >> _SHIFT
 
 
-def _candidates(data: bytes, table: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Iterator[int]:
+def _candidates(data: bytes, table: _Table) -> Iterator[int]:
     """Yield the offsets at which a piece may begin."""
     words = np.frombuffer(data, dtype="<u4", count=len(data) // 4)
     known = table[_hash(words)]

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
+from memkit.govern.residue import find
 from memkit.protocols import Deletion
 from memkit.records import Summary
 from memkit_sqlite import postings
@@ -30,6 +31,8 @@ _VECTORS = (
     "SELECT EXISTS (SELECT 1 FROM vectors WHERE instr(vector, ?))",
     "SELECT EXISTS (SELECT 1 FROM thought_vectors WHERE instr(vector, ?))",
 )
+_PAGE = 1000  # texts read at a time
+_BETWEEN = b"\xff"  # is in no UTF-8
 _SUMMARIES = "SELECT * FROM summaries WHERE user_id = ?"
 _CHUNKS = """SELECT c.seq FROM json_each(?2) AS ids
     CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value
@@ -132,14 +135,21 @@ def read_generation(db: sqlite3.Connection, user_id: str) -> int:
 
 def find_retained(db: sqlite3.Connection, pieces: AbstractSet[bytes]) -> set[bytes]:
     """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
-    missing = set(pieces)
-    for sql in _TEXTS:
-        for (text,) in db.execute(sql):
-            for stored in (text.encode(), text.casefold().encode()):
-                missing -= {piece for piece in missing if piece in stored}
+    retained = find(_stored_texts(db), pieces)
     for sql in _VECTORS:
-        missing -= {piece for piece in missing if db.execute(sql, (piece,)).fetchone()[0]}
-    return set(pieces) - missing
+        missing = pieces - retained
+        retained |= {piece for piece in missing if db.execute(sql, (piece,)).fetchone()[0]}
+    return retained
+
+
+def _stored_texts(db: sqlite3.Connection) -> Iterator[bytes]:
+    """Yield all texts, as they are and case-folded, with a byte between them that no text has."""
+    for sql in _TEXTS:
+        cursor = db.execute(sql)
+        while rows := cursor.fetchmany(_PAGE):
+            texts = "\0".join(text for (text,) in rows)
+            for variant in {texts, texts.casefold()}:
+                yield variant.encode().replace(b"\0", _BETWEEN) + _BETWEEN
 
 
 # ---- deletions whose bytes may still be in the files
