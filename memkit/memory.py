@@ -483,8 +483,8 @@ class Memory(Displayable):
         are written again. `receipt.purged` says whether nothing is left. It is False while another
         process reads an older state or blocks writing; the bytes leave the files after that.
 
-        Cost: the deletion grows with the deleted words; then the full-text index of all users is
-        built anew, and the scan takes 2 ms or more per megabyte of the memory.
+        Cost: the deletion grows with the deleted words; the scan takes 2 ms or more per megabyte of
+        the memory.
         """
         selection = Selection(
             turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),

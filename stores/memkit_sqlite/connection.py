@@ -138,15 +138,8 @@ class Connection:
         return True
 
     @contextmanager
-    def snapshot(self, *, exclusive: bool = False) -> Iterator[sqlite3.Connection]:
-        """Give the block one state of the file, whatever other processes write; commit nothing.
-
-        `exclusive` makes other writers wait, which FTS5's integrity check needs.
-        """
-        if exclusive:
-            with self._only_writer() as db:
-                yield db
-            return
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give the block one state of the file, whatever other processes write; commit nothing."""
         with self.lock() as db:
             if db.in_transaction:
                 yield db

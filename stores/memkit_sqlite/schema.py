@@ -1,7 +1,7 @@
 """The SQLite schema, as numbered migrations that run once each and in order.
 
-Turns are the truth. Chunks, vectors and full text are derived from them: foreign keys and triggers
-delete them with their turn.
+Turns are the truth. Chunks and vectors are derived from them: foreign keys delete them with their
+turn. `postings.delete` is called before, for the full text.
 """
 
 import sqlite3

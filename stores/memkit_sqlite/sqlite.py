@@ -301,7 +301,7 @@ class SQLiteStore:
 
     def check(self) -> list[str]:
         """Return one sentence per fault found: rows, full text and index that disagree."""
-        with self._connection.snapshot(exclusive=True) as db:
+        with self._connection.snapshot() as db:
             faults = health.find_faults(db)
             if self._connection.lacks_log:
                 faults.append(_LACKS_LOG.format(url=self.url))
