@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from os import PathLike, fspath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from memkit import embedders, ingest, prompt
 from memkit.background.maintenance import Maintenance, Settings
@@ -46,11 +46,13 @@ from memkit.records import (
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 from memkit.thoughts.learned import LearnedThinker
 
+if TYPE_CHECKING:
+    from memkit.govern.portability import ExportCounts, File, ImportReport
+
 Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
-_MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names for `forget`, and relevance
 
 
 def utc_now() -> datetime:
@@ -493,7 +495,7 @@ class Memory(Displayable):
             since=None if since is None else zoned(since, "since"),
             until=None if until is None else zoned(until, "until"),
         )  # fmt: skip
-        selected = self._select_turns(user_id, selection)
+        selected = govern.select_turns(self, user_id, selection)
         with self._maintenance.summary_lock:
             receipt = govern.forget(
                 self.store, Scope(user_id=user_id), selected, now=self.clock(), dry_run=dry_run,
@@ -504,25 +506,6 @@ class Memory(Displayable):
                 self._maintenance.wake([user_id])
             self._notify_listeners(user_id, everything=everything)
         return receipt
-
-    def _select_turns(self, user_id: str, selection: Selection) -> list[str]:
-        """Return the ids of the turns that a selection names."""
-        scope = Scope(user_id=user_id, session_id=selection.session_id, agent_id=selection.agent_id)
-        if selection.turn_ids is not None:
-            return sorted(selection.turn_ids)
-        if selection.thought_id is not None:
-            versions = self.history(selection.thought_id, user_id=user_id)
-            thought = next(item for item in versions if item.id == selection.thought_id)
-            return list(thought.turn_ids)
-        window = selection.window()
-        if selection.query is not None:
-            hits = self.recall(
-                selection.query, user_id=user_id, session_id=selection.session_id,
-                agent_id=selection.agent_id, k=_MOST_FORGOTTEN, min_relevance=_FORGOTTEN,
-            )  # fmt: skip
-            window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
-        turns = self.store.turns(scope, window)
-        return [turn.id or "" for turn in turns if selection.matches(turn)]
 
     def sign(self, receipt: Receipt) -> str:
         """Return a receipt as JSON with an Ed25519 signature by the key of this memory.
@@ -566,6 +549,35 @@ class Memory(Displayable):
             StoreError: the file cannot be written.
         """
         self.store.backup(fspath(path))
+
+    def export(
+        self, target: "File", *, user_id: str | None = None, passphrase: str | None = None
+    ) -> "ExportCounts":
+        """Write turns, thoughts, history and summaries, of all users or of one, as JSON lines.
+
+        `target` is a path, at which nothing is replaced, or an open binary file. A `passphrase`
+        encrypts it in the format of age (extra `[govern]`). Others may write meanwhile.
+        """
+        from memkit.govern import portability
+
+        return portability.export_to(self.store, target, user_id=user_id, passphrase=passphrase)
+
+    def import_(
+        self, source: "File", *, user_id: str | None = None, passphrase: str | None = None
+    ) -> "ImportReport":
+        """Read an export of all users, or of one, each in one transaction; replace nothing.
+
+        A user whom this memory lacks is restored as a whole; of another one, missing turns are
+        added and thought about. `problems` of the report names lines that cannot be used. Raises
+        InvalidInput, and stores nothing, if it is no export or of a newer version.
+        """
+        from memkit.govern import portability
+
+        report = portability.import_from(
+            self.store, self.embedder, source, user_id=user_id, passphrase=passphrase
+        )
+        self._maintenance.wake(report.user_ids)
+        return report
 
     def doctor(self) -> list[str]:
         """Return one sentence per fault, none if all is well. Reads the whole memory once."""

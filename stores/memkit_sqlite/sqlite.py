@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
+from memkit.portable import StoredItem, UserImport
 from memkit.protocols import (
     Activity,
     ChunkAge,
@@ -25,7 +26,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, reembed
+from memkit_sqlite import deletion, health, ledger, portability, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -366,6 +367,25 @@ class SQLiteStore:
     def backup(self, path: str) -> None:
         """Write a copy of the whole memory to the new file `path`. Safe while others write."""
         self._connection.backup(Path(path).absolute())
+
+    @contextmanager
+    def dump(self, user_id: str | None = None) -> Iterator[Iterator[tuple[str, StoredItem]]]:
+        """Give the block all items of a user, or of all users, in one state of the memory."""
+        with self._connection.reader() as db:
+            yield portability.dump(db, user_id)
+
+    def load(self, user: UserImport) -> bool:
+        """Write a user with all that was derived; return False if it has turns already."""
+        user_id = user.user_id
+        with self._connection.transaction() as db:
+            thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
+            embedder = lambda: self._embedder(db)  # noqa: E731
+            return portability.load(
+                db,
+                user,
+                thoughts,
+                lambda batch: _write_batch(db, user_id, batch, embedder, thoughts),
+            )
 
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
