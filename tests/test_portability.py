@@ -4,7 +4,10 @@
 
 import io
 import json
+import re
+import sys
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +22,7 @@ from thinkers import Fails, Reader
 
 from memkit import Turn
 from memkit.errors import InvalidInput, MissingExtra, NewerExport, StoreReadOnly
+from memkit.govern.age import EncryptedWriter, decrypt
 from memkit.memory import Memory
 from memkit.protocols import WriteBatch
 from memkit.records import Scope
@@ -28,7 +32,8 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ANN = Scope(user_id="ann")
 TEXTS = [
     "My dog is called Rex", "I live in Oslo", "I live in Rome", "I moved away", "I eat fish",
-    "I live in Oslo\nI like tea", "I live in Oslo now", "I might move", "Ünï ☃ \u2028 \x1b[31m \"{}'",
+    "I live in Oslo\nI like tea", "I live in Oslo now", "I might move",
+    "Ünï ☃ \u2028 \x1b[31m \"{}'",
     "My cat is called Mia",
 ]  # fmt: skip
 
@@ -397,12 +402,76 @@ def test_an_export_is_one_state_although_others_write_meanwhile(tmp_path: Path) 
 # ---- encrypted
 
 
-def test_an_encrypted_export_opens_with_its_passphrase_only(lived: Memory) -> None:
+# "I live in Oslo.\n" with the passphrase "correct horse", encrypted by rage (pyrage 1.4.0)
+OF_RAGE = b64decode(
+    "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCB6U0w5a3Zyd2prOGRCNXQ1NU8wUXpnIDE3Clhaalh1dGhL"
+    "c3F6ZitKem1PRkVnUzJpL3dpbWZwV2JvNEQ3Q1RxWHFSL2cKLS0tIHA5R1F4QzIwYW4zVUw1czlLeVZQWjlwZFc4"
+    "d2xZZkRyWHl5RVEzdFFycW8Ktxy9r+TPZZNai8kj4lNw2eJjPOJ2xhc9WF2OwSvsBEcTM75PWsqjZug8Z/3gDeEE"
+)
+
+
+def encrypted(data: bytes, passphrase: str = "correct horse") -> bytes:
+    file = io.BytesIO()
+    writer = EncryptedWriter(file, passphrase)
+    for start in range(0, len(data), 50_000):
+        writer.write(data[start : start + 50_000])
+    writer.finish()
+    return file.getvalue()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive keys with little work."""
+    monkeypatch.setattr("memkit.govern.age._LOG_N", 4)
+
+
+def test_a_file_that_another_tool_has_encrypted_can_be_read() -> None:
+    pytest.importorskip("cryptography")
+    assert decrypt(OF_RAGE, "correct horse") == b"I live in Oslo.\n"
+
+
+def test_another_tool_reads_an_encrypted_file() -> None:
+    pytest.importorskip("cryptography")
     pyrage = pytest.importorskip("pyrage")
+    assert pyrage.passphrase.decrypt(encrypted(b"tea"), "correct horse") == b"tea"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 131072, 200_000])
+@pytest.mark.usefixtures("quick")
+def test_a_file_of_any_size_is_decrypted_as_it_was(size: int) -> None:
+    pytest.importorskip("cryptography")
+    data = bytes(range(256)) * (size // 256 + 1)
+    assert decrypt(encrypted(data[:size]), "correct horse") == data[:size]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_changed_or_cut_encrypted_file_is_refused() -> None:
+    pytest.importorskip("cryptography")
+    data = encrypted(bytes(150_000))
+    for n in [*range(0, 200, 7), 70_000, len(data) - 1]:
+        with pytest.raises(InvalidInput):
+            decrypt(data[:n] + bytes([data[n] ^ 1]) + data[n + 1 :], "correct horse")
+    chunk = 64 * 1024 + 16
+    for end in (10, 150, len(data) - 1, len(data) - len(data) % chunk, 200 + chunk):
+        with pytest.raises(InvalidInput):
+            decrypt(data[:end], "correct horse")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_work_factor_beyond_the_memory_of_most_machines_is_refused() -> None:
+    pytest.importorskip("cryptography")
+    data = re.sub(rb"(scrypt \S+) 4\n", rb"\1 30\n", encrypted(b"tea"))
+    with pytest.raises(InvalidInput, match="1024 GiB"):
+        decrypt(data, "correct horse")
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_encrypted_export_opens_with_its_passphrase_only(lived: Memory) -> None:
+    pytest.importorskip("cryptography")
     data = exported(lived, passphrase="correct horse")
     assert data.startswith(b"age-encryption.org/v1\n")
     assert b"Oslo" not in data
-    plain = pyrage.passphrase.decrypt(data, "correct horse")  # as any tool for age does
+    plain = decrypt(data, "correct horse")
     assert without_header(plain) == without_header(exported(lived))
     with open_memory() as copy:
         for wrong in (None, "wrong"):
@@ -411,10 +480,10 @@ def test_an_encrypted_export_opens_with_its_passphrase_only(lived: Memory) -> No
         assert imported(data, copy, passphrase="correct horse").users == 2
 
 
-def test_without_pyrage_an_encrypted_export_names_the_extra(
+def test_without_cryptography_an_encrypted_export_names_the_extra(
     lived: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyrage", None)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     with pytest.raises(MissingExtra, match=r"memkit-llm\[govern\]"):
         exported(lived, passphrase="x")
 
@@ -423,7 +492,7 @@ def test_without_pyrage_an_encrypted_export_names_the_extra(
 
 
 def test_an_encrypted_export_is_imported_by_the_command_line(run: Run, tmp_path: Path) -> None:
-    pytest.importorskip("pyrage")
+    pytest.importorskip("cryptography")
     (tmp_path / "secret").write_text("correct horse\n", encoding="utf-8")
     options = ("--passphrase-file", "secret")
     run("add", "I live in Oslo.", "--user", "ann")

@@ -4,7 +4,6 @@ An export has all that cannot be computed again: turns, thoughts, summaries, wha
 the queue of thinking. Chunks, vectors and indexes are computed at the import.
 """
 
-import io
 import os
 import tempfile
 from collections import Counter
@@ -13,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
 from memkit.embedders import embed_checked
-from memkit.errors import InvalidInput, MissingExtra, StoreReadOnly, TurnConflict
-from memkit.govern import export_format
+from memkit.errors import InvalidInput, StoreReadOnly, TurnConflict
+from memkit.govern import age, export_format
 from memkit.govern.export_reader import Export, UserItems, read_export
 from memkit.govern.ledger import Anchor
 from memkit.ingest import build_write_batch
@@ -29,9 +28,15 @@ from memkit.records import Scope, Turn
 
 File = str | PathLike[str] | BinaryIO
 Progress = Callable[[int, int], None]
-_AGE = b"age-encryption.org/"  # how a file begins that age has encrypted
 _EMBEDDED = 256  # turns or thoughts embedded together
 _SHOWN_HASH = 16  # digits of the exported ledger's hash in the ledger of the import
+
+
+class Writable(Protocol):
+    """An open binary file, as far as an export needs it."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write data; return how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +78,13 @@ def export_to(
             return export_to(store, file, user_id=user_id, passphrase=passphrase)
     if passphrase is None:
         return _write_lines(store, target, user_id)
-    age, _ = _import_age()
-    buffer = io.BytesIO()
-    counts = _write_lines(store, buffer, user_id)
-    target.write(age.encrypt(buffer.getvalue(), passphrase))
+    writer = age.EncryptedWriter(target, passphrase)
+    counts = _write_lines(store, writer, user_id)
+    writer.finish()
     return counts
 
 
-def _write_lines(store: Backend, file: BinaryIO, user_id: str | None) -> ExportCounts:
+def _write_lines(store: Backend, file: Writable, user_id: str | None) -> ExportCounts:
     counts: Counter[str] = Counter()
     anchor = None
     for event in store.events():
@@ -162,13 +166,13 @@ def is_export(path: Path) -> bool:
     """Return whether a file begins as an export does, encrypted or not."""
     with _open(path) as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
-    return first.startswith(_AGE) or export_format.is_header(first)
+    return first == age.MAGIC or export_format.is_header(first)
 
 
 def is_encrypted(path: Path) -> bool:
     """Return whether a file was encrypted with age."""
     with _open(path) as file:
-        return file.read(len(_AGE)) == _AGE
+        return file.read(len(age.MAGIC)) == age.MAGIC
 
 
 def _read(source: File, passphrase: str | None) -> tuple[str, list[bytes]]:
@@ -178,8 +182,10 @@ def _read(source: File, passphrase: str | None) -> tuple[str, list[bytes]]:
             name, data = os.fspath(source), file.read()
     else:
         name, data = str(getattr(source, "name", "the export")), source.read()
-    if data.startswith(_AGE):
-        data = _decrypt(data, passphrase)
+    if data.startswith(age.MAGIC):
+        if passphrase is None:
+            raise InvalidInput("the export is encrypted; pass its passphrase")
+        data = age.decrypt(data, passphrase)
     return name, data.split(b"\n")
 
 
@@ -188,19 +194,6 @@ def _open(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}; pass a file") from error
-
-
-def _decrypt(data: bytes, passphrase: str | None) -> bytes:
-    age, decrypt_error = _import_age()
-    if passphrase is None:
-        raise InvalidInput("the export is encrypted; pass its passphrase")
-    try:
-        return bytes(age.decrypt(data, passphrase))
-    except decrypt_error as error:
-        raise InvalidInput(
-            f"the export cannot be decrypted: the passphrase is wrong, or the file is damaged "
-            f"({error})"
-        ) from error
 
 
 class _Import:
@@ -285,13 +278,3 @@ class _Import:
     def _stack(self, vectors: Sequence[Vectors]) -> Vectors:
         dimension = self._embedder.fingerprint.dimension
         return np.concatenate([np.empty((0, dimension), dtype=np.float32), *vectors])
-
-
-def _import_age() -> tuple[Any, type[Exception]]:
-    try:
-        from pyrage import DecryptError, passphrase
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "encrypted exports need pyrage: pip install 'memkit-llm[govern]'"
-        ) from error
-    return passphrase, DecryptError
