@@ -1,8 +1,6 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 import secrets
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,12 +15,13 @@ from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
+from memkit.govern.listeners import Listeners
+from memkit.policy import RetentionRule
 from memkit.protocols import (
     Backend,
     Counter,
     Embedder,
     Fingerprint,
-    ForgetListener,
     Judge,
     Summariser,
     Thinker,
@@ -48,6 +47,7 @@ from memkit.thoughts.learned import LearnedThinker
 
 if TYPE_CHECKING:
     from memkit.govern.portability import ExportCounts, File, ImportReport
+    from memkit.govern.retention import Expiry
 
 Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
@@ -162,10 +162,11 @@ class Memory(Displayable):
             clock=clock, seconds=settings.thinker_seconds,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
-        self._maintenance = Maintenance(store, summariser, reflection, settings, clock)
-        self._listeners: weakref.WeakSet[ForgetListener] = weakref.WeakSet()
-        self._listeners_lock = threading.Lock()
-        self._maintenance.wake(store.pending())  # work that an earlier process left
+        self._listeners = Listeners()
+        self._maintenance = Maintenance(
+            store, summariser, reflection, settings, clock, listeners=self._listeners
+        )
+        self._maintenance.wake(self._maintenance.waiting_users())  # that an earlier process left
 
     def __enter__(self) -> "Memory":
         return self
@@ -450,8 +451,8 @@ class Memory(Displayable):
         return len(hidden)
 
     def flush(self) -> None:
-        """Summarise and think about all turns of all users; `doctor` shows failures."""
-        for user_id in self.store.pending():
+        """Do all background work of all users now; `doctor` shows failures."""
+        for user_id in self._maintenance.waiting_users():
             self._think_quietly(user_id)
 
     def forget(
@@ -504,8 +505,26 @@ class Memory(Displayable):
         if not dry_run:
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
-            self._notify_listeners(user_id, everything=everything)
+            self._listeners.notify(user_id, everything=everything)
         return receipt
+
+    def set_retention(self, rules: Iterable[RetentionRule]) -> None:
+        """Store how long turns and thoughts are kept, in place of earlier rules.
+
+        Background work, `think`, `flush` and `apply_retention` delete what is older: in every
+        process that opens this memory. An empty list keeps everything.
+        """
+        self.store.set_retention(list(rules))
+        self._maintenance.wake(self._maintenance.waiting_users())
+
+    def retention(self) -> list[RetentionRule]:
+        """Return the rules that say how long turns and thoughts are kept."""
+        return list(self.store.retention())
+
+    def apply_retention(self, *, dry_run: bool = False) -> "list[Expiry]":
+        """Delete what is too old by the rules now; return what was deleted of each user."""
+        expiries = [self._maintenance.expire(user, dry_run=dry_run) for user in self.users()]
+        return [expiry for expiry in expiries if expiry]
 
     def sign(self, receipt: Receipt) -> str:
         """Return a receipt as JSON with an Ed25519 signature by the key of this memory.
@@ -519,17 +538,6 @@ class Memory(Displayable):
         from memkit.govern import receipts
 
         return receipts.sign(receipt, self.store)
-
-    def _add_listener(self, listener: ForgetListener) -> None:
-        """Tell an object about every `forget` for as long as it lives."""
-        with self._listeners_lock:
-            self._listeners.add(listener)
-
-    def _notify_listeners(self, user_id: str, *, everything: bool) -> None:
-        with self._listeners_lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener.on_forget(user_id, everything=everything)
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""
