@@ -17,6 +17,7 @@ BENCHMARKS = {  # name -> module here and its function
     "footprint": ("process", "measure_footprint"),
     "index": ("index", "run"),
     "forgetting": ("forgetting", "run"),
+    "deletion": ("deletion", "run"),
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
