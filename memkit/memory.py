@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
+from memkit.govern import probes
 from memkit.govern.forget import Selection
 from memkit.govern.listeners import Listeners
 from memkit.policy import RetentionRule
@@ -40,6 +42,7 @@ from memkit.records import (
     Thoughts,
     Turn,
     TurnIds,
+    id_set,
     zoned,
 )
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
@@ -124,13 +127,6 @@ def reembed(
         return store.reembed(embedders.resolve_embedder(embedder), progress)
     finally:
         store.close()
-
-
-def _id_set(ids: Iterable[str], argument: str) -> frozenset[str]:
-    """Return ids as a set; reject a single string, which is an iterable of letters."""
-    if isinstance(ids, str):
-        raise InvalidInput(f"{argument} must be a list of ids, got the string {ids!r}")
-    return frozenset(ids)
 
 
 class Memory(Displayable):
@@ -253,7 +249,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
             min_relevance=min_relevance,
-            without=_id_set(without, "without"),
+            without=id_set(without, "without"),
         )
         if kind == "thought":
             recall_query = replace(recall_query, thoughts=k)
@@ -272,9 +268,7 @@ class Memory(Displayable):
         scope = Scope(user_id=user_id)
         return self._recall(
             scope,
-            RecallQuery(
-                text=query, k=k, asked_at=self.clock(), without=_id_set(without, "without")
-            ),
+            RecallQuery(text=query, k=k, asked_at=self.clock(), without=id_set(without, "without")),
         )
 
     def context(
@@ -470,13 +464,14 @@ class Memory(Displayable):
         everything: bool = False,
         dry_run: bool = False,
         scan: bool = True,
+        probe: bool = False,
     ) -> Receipt:
         """Delete turns with all that is derived from them, and their bytes from all files.
 
-        Name them by `turn_ids`, by `thought_id`, which means the turns it was drawn from, by
-        `everything`, or by any of the other conditions, which must all be met: `since` and `until`
-        are times said, both included; `query` means what it recalls with a relevance of .5 or
-        more, at most 50 turns; `where` compares metadata.
+        Name them by `turn_ids`, by `thought_id` (the turns it was drawn from), by `everything`, or
+        by other conditions, which must all be met: `since` and `until` are times said, both
+        included; `query` means at most 50 turns that it recalls with a relevance of .5 or more;
+        `where` compares metadata.
 
         Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
         well; its other turns are queued again. Open chats of this memory drop the words too.
@@ -485,23 +480,24 @@ class Memory(Displayable):
         `scan` then searches the files for pieces of what was deleted; if there are any, the files
         are written again. `receipt.purged` says whether nothing is left. It is False while another
         process reads an older state or blocks writing; the bytes leave the files after that.
+        `probe` asks for deleted and kept turns before and after (`receipt.probes`, 40 recalls).
 
         Cost: the deletion grows with the deleted words; then the full-text index of all users is
         built anew, and the scan takes 2 ms or more per megabyte of the memory.
         """
         selection = Selection(
-            turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),
+            turn_ids=None if turn_ids is None else id_set(turn_ids, "turn_ids"),
             thought_id=thought_id, everything=everything, session_id=session_id,
-            agent_id=agent_id, query=query, where=where,
-            since=None if since is None else zoned(since, "since"),
-            until=None if until is None else zoned(until, "until"),
+            agent_id=agent_id, query=query, where=where, since=since, until=until,
         )  # fmt: skip
-        selected = govern.select_turns(self, user_id, selection)
+        selected, scope = govern.select_turns(self, user_id, selection), Scope(user_id=user_id)
+        delete = partial(
+            govern.forget, self.store, scope, selected, now=self.clock(), dry_run=dry_run, scan=scan
+        )
+        if probe and not dry_run:
+            delete = partial(probes.measure, self.store, self.embedder, scope, selected, delete)
         with self._maintenance.summary_lock:
-            receipt = govern.forget(
-                self.store, Scope(user_id=user_id), selected, now=self.clock(), dry_run=dry_run,
-                scan=scan,
-            )  # fmt: skip
+            receipt = delete()
         if not dry_run:
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
@@ -511,8 +507,7 @@ class Memory(Displayable):
     def set_retention(self, rules: Iterable[RetentionRule]) -> None:
         """Store how long turns and thoughts are kept, in place of earlier rules.
 
-        Background work, `think`, `flush` and `apply_retention` delete what is older: in every
-        process that opens this memory. An empty list keeps everything.
+        Background work, `think` and `flush` of every process delete what is older.
         """
         self.store.set_retention(list(rules))
         self._maintenance.wake(self._maintenance.waiting_users())

@@ -10,16 +10,17 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from evals import USER
 from evals.bench import Setup
-from evals.bench.measure import seconds, time_claim
+from evals.bench.measure import make_claim, seconds
 from evals.data.synthetic import PROBES
 from evals.data.synthetic.talk import make_turns, schedule
-from evals.stats.interval import Samples
+from evals.stats.interval import Interval
 from evals.tables import Cell, Claim, Result, Table
 from memkit import Turn
 from memkit.memory import Memory
@@ -35,7 +36,7 @@ _COLUMNS = (
 
 def run(setup: Setup) -> Result:
     """Delete 1 to 10,000 of many turns at once, and 20 of a talk one by one."""
-    (size,) = setup.choose((20_000,), (60,))
+    (size,) = setup.choose((12_000,), (60,))
     repeats = 1 if setup.quick else 3
     scale, claims = _measure_scale(setup, size, repeats)
     return Result(
@@ -63,33 +64,28 @@ def _measure_scale(setup: Setup, size: int, repeats: int) -> tuple[Table, list[C
     _build(source, turns)
     rows: list[list[Cell]] = []
     claims: list[Claim] = []
-    for count in (count for count in _COUNTS if count <= size // 2):
+    for count in (count for count in _COUNTS if count < size):
         chosen = {turn.id or "" for turn in rng.sample(turns, count)}
-        times, anew = [], []
-        receipt = None
-        for n in range(repeats):
-            duration, receipt = _delete_copy(source, setup.folder / f"{count}-{n}.db", chosen)
-            times.append(duration)
-            rest = [turn for turn in turns if turn.id not in chosen]
-            path = setup.folder / f"anew-{count}-{n}.db"
-            anew.append(seconds(lambda path=path, rest=rest: _build(path, rest), cpu_seconds))  # type: ignore[misc]
-        assert receipt is not None
-        rows.append(_row(count, np.array(times), np.array(anew), receipt))
+        copies = [setup.folder / f"{count}-{n}.db" for n in range(repeats)]
+        measured = [_delete_copy(source, copy, chosen) for copy in copies]
+        rest = [turn for turn in turns if turn.id not in chosen]
+        anew = seconds(partial(_build, setup.folder / f"anew-{count}.db", rest), cpu_seconds)
+        median = float(np.median([duration for duration, _ in measured]))
+        rows.append(_row(count, median, anew, measured[-1][1]))
         claims.append(
-            time_claim(
-                f"forget {count:,} of {size:,} turns", np.array(times), np.array(anew),
-                against="a memory built anew", seed=setup.seed, unit="s",
+            make_claim(
+                f"forget {count:,} of {size:,} turns", "s", (median, anew),
+                Interval(value=median / anew, n=repeats), against="a memory built anew",
             )
         )  # fmt: skip
-    note = f"medians of {repeats}; {size:,} turns of one user"
+    note = f"medians of {repeats}; {size:,} turns of one user; built anew once"
     return Table(title="scale", columns=_COLUMNS, rows=rows, note=note), claims
 
 
-def _row(count: int, times: Samples, anew: Samples, receipt: Receipt) -> list[Cell]:
-    median = float(np.median(times))
+def _row(count: int, median: float, anew: float, receipt: Receipt) -> list[Cell]:
+    per_turn = round(1000 * median / count, 2)
     return [
-        count, round(median, 2), round(1000 * median / count, 2),
-        round(float(np.median(anew)), 2), receipt.searched, receipt.residue,
+        count, round(median, 2), per_turn, round(anew, 2), receipt.searched, receipt.residue,
     ]  # fmt: skip
 
 
@@ -146,7 +142,7 @@ def _compare_orders(setup: Setup) -> Table:
             with open_memory(embedder=HashEmbedder(384)) as memory:
                 memory.remember(haystack.turns, user_id=USER)
                 memory.flush()
-                duration = seconds(lambda m=memory, c=calls: _forget_all(m, c), time.process_time)  # type: ignore[misc]
+                duration = seconds(partial(_forget_all, memory, calls), time.process_time)
                 times.setdefault(name, []).append(duration)
                 states[name] = _state(memory, questions)
         for name in equal:

@@ -263,7 +263,7 @@ def forget(
             if not confirm_deletion(memory, receipt, yes=yes):
                 raise typer.Exit(1)
             same = named if everything else {"turn_ids": receipt.turn_ids}
-            receipt = memory.forget(user_id=user, **same)
+            receipt = memory.forget(user_id=user, **same, probe=receipt_file is not None)
             if receipt_file is not None:
                 with open_target(receipt_file, store=Path(store)) as file:
                     file.write(memory.sign(receipt).encode() + b"\n")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from memkit.errors import InvalidInput
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
-from memkit.records import Hit, Receipt, Scope, Thought, Turn
+from memkit.records import Hit, Receipt, Scope, Thought, Turn, zoned
 
 _MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names, and their relevance
 
@@ -135,6 +135,9 @@ class Selection:
                 "say what to forget in one way: turn_ids, thought_id, everything=True, or any of "
                 "session_id, agent_id, since, until, query and where"
             )
+        for name in ("since", "until"):
+            if getattr(self, name) is not None:
+                zoned(getattr(self, name), name)
 
     def _has_conditions(self) -> bool:
         conditions = (
