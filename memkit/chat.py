@@ -116,7 +116,7 @@ class Chat:
         self._forget_count = 0
         resumed = memory.turns(user_id=user_id, session_id=session_id, last=_RESUMED_TURNS)
         self._history = History(resumed)
-        memory._add_listener(self)
+        memory._listeners.add(self)
 
     @property
     def history(self) -> list[Message]:

@@ -8,6 +8,7 @@ MemkitError
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
 │   ├── AmbiguousId       the beginning of several ids
+│   ├── NewerExport       an export that was written by a newer memkit
 │   └── BudgetExceeded    the least a prompt needs does not fit into the token budget
 ├── StoreError            the store could not read or write
 │   ├── NotAMemory        the file is not a memkit memory, or it is damaged
@@ -73,6 +74,20 @@ class AmbiguousId(InvalidInput):
         return (
             f"{self.prefix!r} is the beginning of several ids: {', '.join(self.candidates)}; "
             "type more characters"
+        )
+
+
+class NewerExport(InvalidInput):
+    """An export in a version of the format that this memkit does not know."""
+
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(version, newest)
+        self.version, self.newest = version, newest
+
+    def __str__(self) -> str:
+        return (
+            f"the export has version {self.version} of the format and this memkit reads up to "
+            f"{self.newest}; nothing was imported, upgrade memkit"
         )
 
 

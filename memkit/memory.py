@@ -1,14 +1,13 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 import secrets
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from os import PathLike, fspath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from memkit import embedders, ingest, prompt
 from memkit.background.maintenance import Maintenance, Settings
@@ -16,13 +15,15 @@ from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
+from memkit.govern import probes
 from memkit.govern.forget import Selection
+from memkit.govern.listeners import Listeners
+from memkit.policy import RetentionRule
 from memkit.protocols import (
     Backend,
     Counter,
     Embedder,
     Fingerprint,
-    ForgetListener,
     Judge,
     Summariser,
     Thinker,
@@ -41,16 +42,20 @@ from memkit.records import (
     Thoughts,
     Turn,
     TurnIds,
+    id_set,
     zoned,
 )
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 from memkit.thoughts.learned import LearnedThinker
 
+if TYPE_CHECKING:
+    from memkit.govern.portability import ExportCounts, File, ImportReport
+    from memkit.govern.retention import Expiry
+
 Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
-_MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names for `forget`, and relevance
 
 
 def utc_now() -> datetime:
@@ -124,13 +129,6 @@ def reembed(
         store.close()
 
 
-def _id_set(ids: Iterable[str], argument: str) -> frozenset[str]:
-    """Return ids as a set; reject a single string, which is an iterable of letters."""
-    if isinstance(ids, str):
-        raise InvalidInput(f"{argument} must be a list of ids, got the string {ids!r}")
-    return frozenset(ids)
-
-
 class Memory(Displayable):
     """A long-term memory of many users' turns. Safe to share between threads.
 
@@ -160,10 +158,11 @@ class Memory(Displayable):
             clock=clock, seconds=settings.thinker_seconds,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
-        self._maintenance = Maintenance(store, summariser, reflection, settings, clock)
-        self._listeners: weakref.WeakSet[ForgetListener] = weakref.WeakSet()
-        self._listeners_lock = threading.Lock()
-        self._maintenance.wake(store.pending())  # work that an earlier process left
+        self._listeners = Listeners()
+        self._maintenance = Maintenance(
+            store, summariser, reflection, settings, clock, listeners=self._listeners
+        )
+        self._maintenance.wake(self._maintenance.waiting_users())  # that an earlier process left
 
     def __enter__(self) -> "Memory":
         return self
@@ -250,7 +249,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
             min_relevance=min_relevance,
-            without=_id_set(without, "without"),
+            without=id_set(without, "without"),
         )
         if kind == "thought":
             recall_query = replace(recall_query, thoughts=k)
@@ -269,9 +268,7 @@ class Memory(Displayable):
         scope = Scope(user_id=user_id)
         return self._recall(
             scope,
-            RecallQuery(
-                text=query, k=k, asked_at=self.clock(), without=_id_set(without, "without")
-            ),
+            RecallQuery(text=query, k=k, asked_at=self.clock(), without=id_set(without, "without")),
         )
 
     def context(
@@ -448,8 +445,8 @@ class Memory(Displayable):
         return len(hidden)
 
     def flush(self) -> None:
-        """Summarise and think about all turns of all users; `doctor` shows failures."""
-        for user_id in self.store.pending():
+        """Do all background work of all users now; `doctor` shows failures."""
+        for user_id in self._maintenance.waiting_users():
             self._think_quietly(user_id)
 
     def forget(
@@ -467,13 +464,14 @@ class Memory(Displayable):
         everything: bool = False,
         dry_run: bool = False,
         scan: bool = True,
+        probe: bool = False,
     ) -> Receipt:
         """Delete turns with all that is derived from them, and their bytes from all files.
 
-        Name them by `turn_ids`, by `thought_id`, which means the turns it was drawn from, by
-        `everything`, or by any of the other conditions, which must all be met: `since` and `until`
-        are times said, both included; `query` means what it recalls with a relevance of .5 or
-        more, at most 50 turns; `where` compares metadata.
+        Name them by `turn_ids`, by `thought_id` (the turns it was drawn from), by `everything`, or
+        by other conditions, which must all be met: `since` and `until` are times said, both
+        included; `query` means at most 50 turns that it recalls with a relevance of .5 or more;
+        `where` compares metadata.
 
         Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
         well; its other turns are queued again. Open chats of this memory drop the words too.
@@ -482,47 +480,46 @@ class Memory(Displayable):
         `scan` then searches the files for pieces of what was deleted; if there are any, the files
         are written again. `receipt.purged` says whether nothing is left. It is False while another
         process reads an older state or blocks writing; the bytes leave the files after that.
+        `probe` asks for deleted and kept turns before and after (`receipt.probes`, 40 recalls).
 
         Cost: the deletion grows with the deleted words; the scan takes 2 ms or more per megabyte of
         the memory.
         """
         selection = Selection(
-            turn_ids=None if turn_ids is None else _id_set(turn_ids, "turn_ids"),
+            turn_ids=None if turn_ids is None else id_set(turn_ids, "turn_ids"),
             thought_id=thought_id, everything=everything, session_id=session_id,
-            agent_id=agent_id, query=query, where=where,
-            since=None if since is None else zoned(since, "since"),
-            until=None if until is None else zoned(until, "until"),
+            agent_id=agent_id, query=query, where=where, since=since, until=until,
         )  # fmt: skip
-        selected = self._select_turns(user_id, selection)
+        selected, scope = govern.select_turns(self, user_id, selection), Scope(user_id=user_id)
+        delete = partial(
+            govern.forget, self.store, scope, selected, now=self.clock(), dry_run=dry_run, scan=scan
+        )
+        if probe and not dry_run:
+            delete = partial(probes.measure, self.store, self.embedder, scope, selected, delete)
         with self._maintenance.summary_lock:
-            receipt = govern.forget(
-                self.store, Scope(user_id=user_id), selected, now=self.clock(), dry_run=dry_run,
-                scan=scan,
-            )  # fmt: skip
+            receipt = delete()
         if not dry_run:
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
-            self._notify_listeners(user_id, everything=everything)
+            self._listeners.notify(user_id, everything=everything)
         return receipt
 
-    def _select_turns(self, user_id: str, selection: Selection) -> list[str]:
-        """Return the ids of the turns that a selection names."""
-        scope = Scope(user_id=user_id, session_id=selection.session_id, agent_id=selection.agent_id)
-        if selection.turn_ids is not None:
-            return sorted(selection.turn_ids)
-        if selection.thought_id is not None:
-            versions = self.history(selection.thought_id, user_id=user_id)
-            thought = next(item for item in versions if item.id == selection.thought_id)
-            return list(thought.turn_ids)
-        window = selection.window()
-        if selection.query is not None:
-            hits = self.recall(
-                selection.query, user_id=user_id, session_id=selection.session_id,
-                agent_id=selection.agent_id, k=_MOST_FORGOTTEN, min_relevance=_FORGOTTEN,
-            )  # fmt: skip
-            window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
-        turns = self.store.turns(scope, window)
-        return [turn.id or "" for turn in turns if selection.matches(turn)]
+    def set_retention(self, rules: Iterable[RetentionRule]) -> None:
+        """Store how long turns and thoughts are kept, in place of earlier rules.
+
+        Background work, `think` and `flush` of every process delete what is older.
+        """
+        self.store.set_retention(list(rules))
+        self._maintenance.wake(self._maintenance.waiting_users())
+
+    def retention(self) -> list[RetentionRule]:
+        """Return the rules that say how long turns and thoughts are kept."""
+        return list(self.store.retention())
+
+    def apply_retention(self, *, dry_run: bool = False) -> "list[Expiry]":
+        """Delete what is too old by the rules now; return what was deleted of each user."""
+        expiries = [self._maintenance.expire(user, dry_run=dry_run) for user in self.users()]
+        return [expiry for expiry in expiries if expiry]
 
     def sign(self, receipt: Receipt) -> str:
         """Return a receipt as JSON with an Ed25519 signature by the key of this memory.
@@ -536,17 +533,6 @@ class Memory(Displayable):
         from memkit.govern import receipts
 
         return receipts.sign(receipt, self.store)
-
-    def _add_listener(self, listener: ForgetListener) -> None:
-        """Tell an object about every `forget` for as long as it lives."""
-        with self._listeners_lock:
-            self._listeners.add(listener)
-
-    def _notify_listeners(self, user_id: str, *, everything: bool) -> None:
-        with self._listeners_lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener.on_forget(user_id, everything=everything)
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
         """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""
@@ -566,6 +552,35 @@ class Memory(Displayable):
             StoreError: the file cannot be written.
         """
         self.store.backup(fspath(path))
+
+    def export(
+        self, target: "File", *, user_id: str | None = None, passphrase: str | None = None
+    ) -> "ExportCounts":
+        """Write turns, thoughts, history and summaries, of all users or of one, as JSON lines.
+
+        `target` is a path, at which nothing is replaced, or an open binary file. A `passphrase`
+        encrypts it in the format of age (extra `[govern]`). Others may write meanwhile.
+        """
+        from memkit.govern import portability
+
+        return portability.export_to(self.store, target, user_id=user_id, passphrase=passphrase)
+
+    def import_(
+        self, source: "File", *, user_id: str | None = None, passphrase: str | None = None
+    ) -> "ImportReport":
+        """Read an export of all users, or of one, each in one transaction; replace nothing.
+
+        A user whom this memory lacks is restored as a whole; of another one, missing turns are
+        added and thought about. `problems` of the report names lines that cannot be used. Raises
+        InvalidInput, and stores nothing, if it is no export or of a newer version.
+        """
+        from memkit.govern import portability
+
+        report = portability.import_from(
+            self.store, self.embedder, source, user_id=user_id, passphrase=passphrase
+        )
+        self._maintenance.wake(report.user_ids)
+        return report
 
     def doctor(self) -> list[str]:
         """Return one sentence per fault, none if all is well. Reads the whole memory once."""

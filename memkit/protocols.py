@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
+from memkit.policy import PolicyStore
+from memkit.portable import Portable
 from memkit.records import Chunk, Claim, Event, Scope, Source, Summary, Thought, Turn, Usage
 
 Vectors = NDArray[np.float32]
@@ -429,7 +431,7 @@ class Upkeep(Protocol):
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
 
 
-class Backend(Store, Upkeep, Protocol):
+class Backend(Store, Upkeep, Portable, PolicyStore, Protocol):
     """A complete store, as `memkit.open` needs it."""
 
     @property

@@ -37,6 +37,13 @@ def zoned(time: datetime, name: str) -> datetime:
     return time
 
 
+def id_set(ids: Iterable[str], argument: str) -> frozenset[str]:
+    """Return ids as a set; reject a single string, which is an iterable of letters."""
+    if isinstance(ids, str):
+        raise InvalidInput(f"{argument} must be a list of ids, got the string {ids!r}")
+    return frozenset(ids)
+
+
 def day(time: datetime) -> str:
     """Return the date as "1 May 2024", the same on every platform and in every locale."""
     return f"{time.day} {MONTHS[time.month - 1]} {time.year}"
@@ -339,6 +346,18 @@ class Context(Displayable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeCounts:
+    """How many turns their own words recalled among ten, before and after a deletion."""
+
+    forgotten: int  # turns that were asked for, at most ten of the deleted ones
+    forgotten_before: int  # of them found before the deletion
+    forgotten_after: int
+    kept: int  # turns said before these, which stay
+    kept_before: int
+    kept_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What a deletion removed, or would remove (`dry_run`)."""
 
@@ -357,6 +376,7 @@ class Receipt:
     searched: int = 0  # pieces of text and vectors that were searched for
     residue: int | None = None  # pieces found in the files; None: not searched
     recalled: int | None = None  # pieces found in thoughts and summaries; None: not searched
+    probes: ProbeCounts | None = None  # None: not asked
     salt: str = ""
     digests: tuple[str, ...] = ()  # of user, id and text of each turn, with the salt
 

@@ -53,13 +53,17 @@ def test_help_loads_nothing_heavy() -> None:
         ["recall", "hello"],
         ["context", "hello"],
         ["summary"],
-        ["export"],
+        ["export", "--messages"],
+        ["export", "--session", "s"],
         ["import", "turns.jsonl"],
         ["chat"],
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
-def test_a_command_about_somebody_asks_for_whom(command: list[str], run: Run) -> None:
+def test_a_command_about_somebody_asks_for_whom(
+    command: list[str], run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "turns.jsonl").write_text('{"role": "user", "content": "hello"}', encoding="utf-8")
     assert_error(run(*command), "--user")
 
 
@@ -100,7 +104,7 @@ def test_every_argument_of_add_is_a_turn(run: Run) -> None:
 
 def test_add_reads_a_turn_from_stdin_verbatim(run: Run) -> None:
     run("add", "-", "--user", "ann", stdin="two\n  lines ☃\n")
-    assert run("export", "--user", "ann").json["content"] == "two\n  lines ☃"
+    assert run("export", "--messages", "--user", "ann").json["content"] == "two\n  lines ☃"
 
 
 def test_stdin_that_is_not_text_is_refused(run: Run) -> None:
@@ -110,7 +114,7 @@ def test_stdin_that_is_not_text_is_refused(run: Run) -> None:
 def test_add_keeps_who_said_it_when_and_where(run: Run) -> None:
     run("add", "hi", "--user", "ann", "--role", "assistant", "--name", "Eve", "--session", "s1",
         "--at", "2024-05-01T12:00:00+02:00")  # fmt: skip
-    turn = run("export", "--user", "ann").json
+    turn = run("export", "--messages", "--user", "ann").json
     assert (turn["role"], turn["name"], turn["session_id"]) == ("assistant", "Eve", "s1")
     assert turn["timestamp"] == "2024-05-01T12:00:00+02:00"
 
@@ -186,24 +190,39 @@ def test_markup_in_remembered_text_is_shown_not_obeyed(run: Run) -> None:
 
 # ---- import, export
 
+OF_ANN = ("--user", "ann")
 NASTY = "Ünï ☃ 👩‍👩‍👧\r\n\ttab \x1b[31m \u2028 \x85 \x7f [bold]x[/bold] \\n \x00 \"{}'; --"
 
 
 def test_an_exported_memory_imports_and_exports_the_same(run: Run, tmp_path: Path) -> None:
+    run("add", NASTY, "I live in Oslo.", "--user", "ann", "--name", "Ünï", "--session", "s")
+    exported = run("export").out
+    assert run("export", "--output", "ann.jsonl", "--json").json["turns"] == 2
+    assert (tmp_path / "ann.jsonl").read_bytes() == exported.encode()
+    result = run("import", "ann.jsonl", "--store", "two.db", "--json")
+    assert (result.json["turns"], result.json["problems"]) == (2, [])
+    again = run("export", "--user", "ann", "--store", "two.db").out
+    assert again.split("\n")[1:] == exported.split("\n")[1:]  # the first line names the ledger
+    assert json.loads(exported.split("\n")[2])["content"] == NASTY
+    assert run("thoughts", *OF_ANN, "--store", "two.db").out == run("thoughts", *OF_ANN).out
+
+
+def test_exported_messages_import_as_messages(run: Run, tmp_path: Path) -> None:
     run("add", NASTY, "plain", "--user", "ann", "--name", "Ünï", "--session", "s")
-    exported = run("export", "--user", "ann").out
-    assert run("export", "--user", "ann", "--output", "turns.jsonl", "--json").json["turns"] == 2
-    assert (tmp_path / "turns.jsonl").read_bytes() == exported.encode()
+    exported = run("export", "--messages", "--user", "ann").out
+    (tmp_path / "turns.jsonl").write_bytes(exported.encode())
     result = run("import", "turns.jsonl", "--user", "ann", "--store", "two.db", "--json")
     assert result.json == {"read": 2, "new": 2, "empty": 0, "problems": []}
-    assert run("export", "--user", "ann", "--store", "two.db").out == exported
+    assert run("export", "--messages", "--user", "ann", "--store", "two.db").out == exported
     assert json.loads(exported.split("\n")[0])["content"] == NASTY
+    assert run("import", "turns.jsonl", "--user", "ann").out == "read 2 turns, 0 new\n"
 
 
-def test_importing_again_says_that_nothing_is_new(run: Run) -> None:
+def test_importing_an_export_again_says_that_nothing_is_new(run: Run) -> None:
     run("add", "hello", "--user", "ann")
-    run("export", "--user", "ann", "--output", "turns.jsonl")
-    assert run("import", "turns.jsonl", "--user", "ann").out == "read 1 turns, 0 new\n"
+    run("export", "--output", "ann.jsonl")
+    expected = "0 turns are new; restored 0 users with 0 thoughts\n"
+    assert run("import", "ann.jsonl").out == expected
 
 
 def test_a_bad_line_is_named_and_the_others_are_imported(run: Run, tmp_path: Path) -> None:
@@ -277,7 +296,7 @@ def test_an_export_follows_a_link_and_leaves_it(oslo: Run, tmp_path: Path) -> No
     for _ in range(2):
         assert export(oslo, link).code == 0
         assert link.is_symlink()
-        assert (tmp_path / "there" / "real.jsonl").read_bytes().count(b"\n") == 2
+        assert (tmp_path / "there" / "real.jsonl").read_bytes().count(b'"content"') == 2
 
 
 def test_an_export_writes_into_a_pipe_and_a_device(oslo: Run, tmp_path: Path) -> None:
@@ -286,7 +305,7 @@ def test_an_export_writes_into_a_pipe_and_a_device(oslo: Run, tmp_path: Path) ->
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(pipe.read_bytes)
         assert export(oslo, pipe).code == 0
-        assert reading.result(timeout=60).count(b"\n") == 2
+        assert reading.result(timeout=60).count(b'"content"') == 2
     assert pipe.is_fifo()
     assert export(oslo, "/dev/null").code == 0
     assert Path("/dev/null").is_char_device()
@@ -298,7 +317,7 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(
     path = tmp_path / "turns.jsonl"
     path.write_text("before", encoding="utf-8")
     path.chmod(0o640)
-    monkeypatch.setattr("memkit.importers.to_line", None)
+    monkeypatch.setattr("memkit.govern.export_format.to_json", None)
     with pytest.raises(TypeError):
         app(["export", "--user", "ann", "--output", str(path)], standalone_mode=False)
     assert path.read_text(encoding="utf-8") == "before"

@@ -93,7 +93,7 @@ def test_an_answer_that_fails_is_reported_and_the_chat_goes_on(talk: Talk) -> No
 def test_ctrl_c_stops_the_answer_and_not_the_chat(talk: Talk, run: Run) -> None:
     result = talk(["A long story.", "Fine."], ["Tell me.", "Enough."], model=Impatient)
     assert (result.code, result.out) == (0, "A  [stopped]\nFine.\n")
-    assert [turn["content"] for turn in run("export", "--user", "ann").lines] == [
+    assert [turn["content"] for turn in run("export", "--messages", "--user", "ann").lines] == [
         "Tell me.",
         "A",
         "Enough.",
@@ -115,7 +115,7 @@ def test_a_model_that_is_not_there_is_an_error_of_one_line(run: Run, tmp_path: P
 
 
 def stored(run: Run) -> list[str]:
-    return [turn["content"] for turn in run("export", "--user", "ann").lines]
+    return [turn["content"] for turn in run("export", "--messages", "--user", "ann").lines]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from on_disk import memory
 
 
 def contents(run: Run, *options: str, user: str = "ann") -> list[str]:
-    return [line["content"] for line in run("export", "--user", user, *options).lines]
+    return [line["content"] for line in run("export", "--messages", "--user", user, *options).lines]
 
 
 # ---- what is there
@@ -140,7 +140,7 @@ def test_an_id_of_nobody_or_of_somebody_else_is_an_error(run: Run, command: str)
 
 
 def test_forget_deletes_what_is_named_by_its_short_id_and_nothing_else(oslo: Run) -> None:
-    turns = oslo("export", "--user", "ann").lines
+    turns = oslo("export", "--messages", "--user", "ann").lines
     receipt = oslo("forget", turns[0]["id"][:7], "--user", "ann", "--yes", "--json").json
     assert (receipt["turn_ids"], receipt["dry_run"]) == ([turns[0]["id"]], False)
     assert contents(oslo) == ["My dog is called Rex."]

@@ -18,6 +18,7 @@ BENCHMARKS = {  # name -> module here and its function
     "index": ("index", "run"),
     "forgetting": ("forgetting", "run"),
     "deletion": ("deletion", "run"),
+    "purge": ("purge", "run"),
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),

@@ -6,6 +6,7 @@ A score that does not apply to a question is absent, and never 0.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from evals.card import violations
 from evals.card.records import Regime
 from evals.card.task import Evidence, QuestionState
 from evals.metrics import answers, current, dates, episodic, grounding, recognition
@@ -28,7 +29,7 @@ def _without_none(scores: _Scores) -> Scores:
 
 def search(state: QuestionState, evidence: Evidence) -> Scores:
     """Return the scores of the memory's part: they do not depend on a model's reply."""
-    scores = _packed(state, evidence)
+    scores = _packed(state, evidence) | _deleted(state, evidence)
     if evidence.ranks:
         scores |= _refusal(evidence.refuses, state, prefix="system ")
         scores |= _turns(state, evidence)
@@ -36,6 +37,14 @@ def search(state: QuestionState, evidence: Evidence) -> Scores:
         scores |= _versions(state, evidence)
         scores |= _events(state, evidence)
     return _without_none(scores)
+
+
+def _deleted(state: QuestionState, evidence: Evidence) -> _Scores:
+    """Return whether the memory gives back what was deleted, for a question about that."""
+    stale = set(state.question.expected.stale_turns)
+    if not stale or not stale <= state.forgotten:
+        return {}
+    return {"extraction": float(violations.count(state, evidence)["forgotten"] > 0)}
 
 
 def _turns(state: QuestionState, evidence: Evidence) -> _Scores:

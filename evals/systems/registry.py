@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from evals.systems import baselines, memkit
+from evals.systems import baselines, forgetting, memkit
 from evals.systems.adapter import adapt
 from evals.systems.langchain import LangChain
 from evals.systems.mem0 import Mem0
@@ -51,6 +51,8 @@ CARD_SYSTEMS: Mapping[str, MakeSystem] = {
     OURS: partial(memkit.Memkit, on_disk=True),
     f"{OURS} without thoughts": partial(memkit.Memkit, settings=memkit.NO_THOUGHTS, on_disk=True),
     f"{OURS} thoughts": memkit.ThoughtSystem,
+    f"{OURS} that hides": forgetting.HidingMemkit,
+    f"{OURS} built anew": forgetting.RebuiltMemkit,
     "compact only": memkit.CompactMemory,
     "no memory": baselines.NoMemory,
     "full history": _rank_by(lambda _: baselines.NewestScorer(), whole=True),

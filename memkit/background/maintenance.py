@@ -17,6 +17,8 @@ from memkit.background.summary import (
 )
 from memkit.background.worker import Worker, result_or_error
 from memkit.errors import StoreError
+from memkit.govern.listeners import Listeners
+from memkit.govern.retention import Expiry, expire
 from memkit.protocols import Backend, Summariser, ThoughtSummariser, Window, WriteBatch
 from memkit.records import Scope
 
@@ -36,6 +38,7 @@ class Settings:
 
 
 _REPURGE_S = 1.0  # seconds until bytes of deleted rows that a reader keeps are removed again
+_EXPIRE_S = 600.0  # seconds until the rules of retention are applied again
 _RECHECK_S = 30.0  # seconds until postponed turns are checked again; as long as the first pause
 
 
@@ -44,10 +47,10 @@ class Maintenance:
 
     def __init__(
         self, store: Backend, summariser: Summariser, reflection: PostThinking, settings: Settings,
-        clock: Callable[[], datetime],
+        clock: Callable[[], datetime], *, listeners: Listeners,
     ) -> None:  # fmt: skip
         self._store, self._summariser, self._reflection = store, summariser, reflection
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._listeners = settings, clock, listeners
         self.summary_lock = threading.RLock()  # held while a user's summaries change
         self._thought_lock = threading.RLock()
         # of each user: the turn count, and the recalled chunks with the turn count at the time
@@ -66,6 +69,12 @@ class Maintenance:
             for user_id in user_ids:
                 self._worker.wake(user_id)
 
+    def waiting_users(self) -> list[str]:
+        """Return the users with work to do; with rules of retention, this is everybody."""
+        if self._store.retention():
+            return [user.id for user in self._store.users() if user.id is not None]
+        return self._store.pending()
+
     def stop(self) -> None:
         """End the background thread and write pending retrievals; a second call does nothing."""
         if self._finalizer.detach() is None:
@@ -81,6 +90,7 @@ class Maintenance:
         """Do all of a user's waiting work now; return the errors, which `doctor` shows too."""
         if retry:
             self._store.write(scope, WriteBatch(unpark=True))
+        self.expire(scope.user_id)
         errors: list[Exception | None] = []
         while self._settings.thoughts and not self._is_stopped():
             outcome = self._reflect(scope, patient=False)
@@ -89,6 +99,19 @@ class Maintenance:
             errors.append(outcome if isinstance(outcome, Exception) else None)
         errors += [self._resolve_conflicts(scope), self._attempt_summaries(scope)]
         return [error for error in errors if error is not None]
+
+    def expire(self, user_id: str, *, dry_run: bool = False) -> Expiry:
+        """Delete what is older than the rules of retention allow, and tell open chats."""
+        with self.summary_lock:
+            expiry = expire(
+                self._store, user_id, self._store.retention(), now=self._clock(), dry_run=dry_run
+            )
+        if expiry.receipt and not dry_run:
+            self._listeners.notify(user_id)
+            self.wake([user_id])
+        if expiry.retracted and not dry_run:
+            self._changed.add(user_id)
+        return expiry
 
     def _attempt_summaries(self, scope: Scope) -> Exception | None:
         """Write all summaries that are due; record and return the error."""
@@ -110,6 +133,7 @@ class Maintenance:
         scope = Scope(user_id=user_id)
         if not self._store.purge():
             self._worker.wake(user_id, after_s=_REPURGE_S)
+        self._expire_due(user_id)
         more: bool | Exception = False
         if self._settings.thoughts:
             more = self._reflect(scope, patient=True)
@@ -120,6 +144,12 @@ class Maintenance:
             more = self._summarise(scope)
         if more and not self._is_stopped():
             self._worker.wake(user_id)
+
+    def _expire_due(self, user_id: str) -> None:
+        """Apply the rules of retention, now and again in `_EXPIRE_S` seconds."""
+        if self._store.retention():
+            self.expire(user_id)
+            self._worker.wake(user_id, after_s=_EXPIRE_S)
 
     def _reflect(self, scope: Scope, *, patient: bool) -> bool | Exception:
         """Turn the next batch of queued turns into thoughts; False if there is none."""

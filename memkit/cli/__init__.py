@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, govern, manage, output
+from memkit.cli import chat, commands, govern, manage, output, retention, transfer
 from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
 app.command()(chat.chat)
 app.command()(chat.demo)
 app.command()(commands.add)
-app.command("import")(commands.import_)
+app.command("import")(transfer.import_)
 app.command()(commands.recall)
 app.command()(commands.context)
 app.command()(commands.summary)
@@ -43,9 +43,10 @@ app.command()(manage.show)
 app.command()(manage.forget)
 app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
+app.add_typer(retention.retention, name="retention")
 app.command()(manage.backup)
 app.command()(commands.stats)
-app.command()(commands.export)
+app.command()(transfer.export)
 app.command()(commands.reembed)
 app.command()(commands.doctor)
 

@@ -2,15 +2,12 @@
 
 import io
 import sys
-from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from memkit.cli import output
-from memkit.cli.files import open_target
 from memkit.cli.ids import find_thought_id, shorten_id
 from memkit.cli.options import (
     DEFAULT_STORE,
@@ -30,9 +27,6 @@ from memkit.errors import InvalidInput
 from memkit.text.role_markers import escape_role_markers, known_markers
 from memkit.text.sanitise import one_line
 
-if TYPE_CHECKING:
-    from memkit.importers import TurnSource
-
 Question = Annotated[str, typer.Argument(help="What to look for.")]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", help="Only what had been said by this ISO-8601 time.")
@@ -44,8 +38,6 @@ Kind = StrEnum("Kind", ["turn", "thought"])
 ThoughtId = Annotated[
     str, typer.Argument(metavar="THOUGHT", help="Its id, or the beginning of it.")
 ]
-Format = StrEnum("Format", ["auto", "jsonl", "locomo"])
-_SHOWN_PROBLEMS = 20  # of an import; --json has all of them
 
 
 # ---- turns
@@ -307,121 +299,6 @@ def think(
     turns, all_thoughts = output.count_noun(done, "turn"), output.count_noun(total, "thought")
     text = f"thought about {turns}; {all_thoughts} in all"
     output.print_result({"turns": done, "thoughts": total}, text, as_json=json_)
-
-
-# ---- files
-
-
-def import_(
-    file: Annotated[Path, typer.Argument(help="The file to read.")],
-    *,
-    user: User = "",
-    store: StorePath = DEFAULT_STORE,
-    format_: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            help="jsonl: one turn per line, as `memkit export` writes them. locomo: a LoCoMo file.",
-        ),
-    ] = Format.auto,
-    session: Annotated[
-        str | None, typer.Option(help="The conversation of lines that do not name one (jsonl).")
-    ] = None,
-    conversation: Annotated[
-        str | None,
-        typer.Option(
-            help="Which conversation of a LoCoMo file, such as conv-26; required if it has several."
-        ),
-    ] = None,
-    new_versions: Annotated[
-        bool,
-        typer.Option(
-            "--new-versions",
-            help="Store a turn whose text was edited as a new one; the old one stays.",
-        ),
-    ] = False,
-    embedder: Embedder = None,
-    json_: AsJson = False,
-) -> None:
-    """Remember a file of conversations, 256 turns at a time.
-
-    Importing a file again, also after it has grown, adds only the missing turns. Lines that cannot
-    be read, and turns whose text was edited, are named on stderr; the others are stored, and the
-    exit code is 1.
-    """
-    from memkit import importers
-
-    source = _source(file, format_, conversation, user, session)
-    with open_memory(store, embedder, create=True) as memory:
-        with output.progress_bar("importing") as progress:
-            result = importers.import_turns(
-                memory, source, user_id=user, progress=progress, new_versions=new_versions
-            )
-        with output.spinner("summarising"):
-            memory._think_quietly(user)
-    text = f"read {result.read} turns, {result.new} new"
-    if result.empty:
-        text += f"; left out {output.count_noun(result.empty, 'empty message')}"
-    output.print_result(asdict(result), text, as_json=json_)
-    if result.problems:
-        for problem in result.problems[:_SHOWN_PROBLEMS]:
-            output.print_note(one_line(problem))
-        output.print_note(f"{output.count_noun(len(result.problems), 'turn')} not stored")
-        raise typer.Exit(1)
-
-
-def _source(
-    file: Path, format_: Format, conversation: str | None, user: str, session: str | None
-) -> "TurnSource":
-    from memkit import importers
-
-    kind = importers.guess_format(file) if format_ is Format.auto else format_
-    if kind == "locomo":
-        conversations = importers.read_locomo(file)
-        return importers.locomo_source(importers.select_conversation(conversations, conversation))
-    if conversation is not None:
-        raise InvalidInput(
-            f"--conversation {conversation} needs a LoCoMo file, and {file} is read as {kind}"
-        )
-    return importers.read_lines(file, user_id=user, session_id=session)
-
-
-def export(
-    *,
-    user: User = "",
-    store: StorePath = DEFAULT_STORE,
-    session: Session = None,
-    agent: Agent = None,
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", help="A file, pipe or device to write. Default: stdout.", show_default=False
-        ),
-    ] = None,
-    json_: AsJson = False,
-) -> None:
-    """Write a user's turns as JSON lines, verbatim and in the order they were said.
-
-    Exit with 1 if there are none.
-    """
-    from memkit.importers import to_line
-    from memkit.protocols import Window
-    from memkit.records import Scope
-
-    scope = Scope(user_id=user, session_id=session, agent_id=agent)
-    count = 0
-    with (
-        open_store(store) as backend,
-        open_target(path, store=getattr(backend, "path", None)) as target,
-    ):
-        for turn in backend.turns(scope, Window()):
-            target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
-            count += 1
-    if path is not None:
-        data = {"turns": count, "output": str(path)}
-        output.print_result(data, f"wrote {count} turns to {path}", as_json=json_)
-    if not count:
-        output.end_with_nothing("nothing found")
 
 
 # ---- for operators

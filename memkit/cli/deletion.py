@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -93,4 +94,5 @@ def receipt_to_dict(receipt: "Receipt") -> dict[str, object]:
         "residue", "recalled",
     )  # fmt: skip
     ids = {"turn_ids": list(receipt.turn_ids), "thought_ids": list(receipt.thought_ids)}
-    return ids | {name: getattr(receipt, name) for name in names}
+    probes = asdict(receipt.probes) if receipt.probes else None
+    return ids | {name: getattr(receipt, name) for name in names} | {"probes": probes}

@@ -242,7 +242,7 @@ def forget(
     conditions: dict[str, Any] = {
         "session_id": session, "agent_id": agent, "query": query,
         "since": parse_time(since, "--since"), "until": parse_time(until, "--until"),
-        "where": dict(map(_parse_pair, where)) if where else None,
+        "where": dict(map(parse_pair, where)) if where else None,
     }  # fmt: skip
     limited = any(value is not None for value in conditions.values())
     if [bool(ids), limited, everything].count(True) != 1:
@@ -263,7 +263,7 @@ def forget(
             if not confirm_deletion(memory, receipt, yes=yes):
                 raise typer.Exit(1)
             same = named if everything else {"turn_ids": receipt.turn_ids}
-            receipt = memory.forget(user_id=user, **same)
+            receipt = memory.forget(user_id=user, **same, probe=receipt_file is not None)
             if receipt_file is not None:
                 with open_target(receipt_file, store=Path(store)) as file:
                     file.write(memory.sign(receipt).encode() + b"\n")
@@ -272,7 +272,7 @@ def forget(
     output.print_result(receipt_to_dict(receipt), text, as_json=json_)
 
 
-def _parse_pair(text: str) -> tuple[str, object]:
+def parse_pair(text: str) -> tuple[str, object]:
     """Return KEY and VALUE of "KEY=VALUE"; a value that is JSON is read as such."""
     key, sign, value = text.partition("=")
     if not sign:

@@ -2,15 +2,17 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from memkit.errors import InvalidInput
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
-from memkit.records import Receipt, Scope, Turn
+from memkit.records import Hit, Receipt, Scope, Thought, Turn, zoned
+
+_MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names, and their relevance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,9 @@ class Selection:
                 "say what to forget in one way: turn_ids, thought_id, everything=True, or any of "
                 "session_id, agent_id, since, until, query and where"
             )
+        for name in ("since", "until"):
+            if getattr(self, name) is not None:
+                zoned(getattr(self, name), name)
 
     def _has_conditions(self) -> bool:
         conditions = (
@@ -150,3 +155,44 @@ class Selection:
             key in turn.metadata and turn.metadata[key] == value
             for key, value in (self.where or {}).items()
         )
+
+
+class Recaller(Protocol):
+    """What naming turns by a question or a thought needs of a memory."""
+
+    store: Backend
+
+    def recall(
+        self,
+        query: str,
+        *,
+        user_id: str,
+        k: int,
+        session_id: str | None,
+        agent_id: str | None,
+        min_relevance: float,
+    ) -> Sequence[Hit]:
+        """Return the most relevant turns."""
+
+    def history(self, thought_id: str, *, user_id: str) -> Sequence[Thought]:
+        """Return a thought with all that it replaced and that replaced it."""
+
+
+def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[str]:
+    """Return the ids of the turns that a selection names."""
+    scope = Scope(user_id=user_id, session_id=selection.session_id, agent_id=selection.agent_id)
+    if selection.turn_ids is not None:
+        return sorted(selection.turn_ids)
+    if selection.thought_id is not None:
+        versions = memory.history(selection.thought_id, user_id=user_id)
+        thought = next(item for item in versions if item.id == selection.thought_id)
+        return list(thought.turn_ids)
+    window = selection.window()
+    if selection.query is not None:
+        hits = memory.recall(
+            selection.query, user_id=user_id, session_id=selection.session_id,
+            agent_id=selection.agent_id, k=_MOST_FORGOTTEN, min_relevance=_FORGOTTEN,
+        )  # fmt: skip
+        window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
+    turns = memory.store.turns(scope, window)
+    return [turn.id or "" for turn in turns if selection.matches(turn)]

@@ -148,6 +148,26 @@ class Connection:
             with _rolled_back(db):
                 yield db
 
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """Give the block one state of the file by a connection of its own: nobody waits for it.
+
+        In RAM there is one connection only, and other threads wait.
+        """
+        if self.path is None:
+            with self.snapshot() as db:
+                yield db
+            return
+        with self.lock() as db:  # closed, forked or moved: say so
+            db.execute("SELECT 1")
+        with (
+            translate_errors(self.url),
+            closing(sqlite3.connect(self.path, isolation_level=None)) as db,
+        ):
+            db.row_factory = sqlite3.Row
+            db.execute("BEGIN")
+            yield db
+
     def fetch(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return all rows of one query."""
         with self.lock() as db:

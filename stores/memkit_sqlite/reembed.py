@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from memkit.protocols import Embedder, Vectors
+from memkit.protocols import Embedder, Fingerprint, Vectors
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 
 _BATCH = 128
@@ -116,3 +116,13 @@ def _switch(db: sqlite3.Connection, number: int, dimension: int) -> None:
     db.execute("UPDATE users SET layout = random()")
     for (user,) in db.execute("SELECT DISTINCT user_id FROM thoughts").fetchall():
         LSHIndex(number, dimension).grow(db, user)
+
+
+def read_embedder(db: sqlite3.Connection) -> tuple[int, Fingerprint] | None:
+    """Return the key and the fingerprint of the current embedder, None for a new memory."""
+    row = db.execute("SELECT * FROM embedders WHERE current").fetchone()
+    if row is None:
+        return None
+    return row["id"], Fingerprint(
+        model=row["model"], revision=row["revision"], dimension=row["dimension"]
+    )

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
+from memkit.policy import RetentionRule
+from memkit.portable import StoredItem, UserImport
 from memkit.protocols import (
     Activity,
     ChunkAge,
@@ -25,7 +27,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, postings, reembed
+from memkit_sqlite import deletion, health, ledger, policy, portability, postings, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -104,7 +106,7 @@ class SQLiteStore:
     def _register_embedder(self, fingerprint: Fingerprint | None) -> Fingerprint | None:
         """Return the memory's embedder; a new memory registers the one passed."""
         with self._connection.snapshot() as db:
-            stored = _read_embedder(db)
+            stored = reembed.read_embedder(db)
         if stored is None and fingerprint is not None:
             with self._connection.transaction() as db:
                 db.execute(
@@ -113,14 +115,14 @@ class SQLiteStore:
                     " ON CONFLICT DO UPDATE SET current = 1",
                     (fingerprint.model, fingerprint.revision, fingerprint.dimension),
                 )
-                stored = _read_embedder(db)
+                stored = reembed.read_embedder(db)
         if stored is not None and fingerprint is not None and stored[1] != fingerprint:
             raise EmbeddingMismatch(str(stored[1]), str(fingerprint), self.url)
         return stored[1] if stored else None
 
     def _embedder(self, db: sqlite3.Connection) -> tuple[int, Fingerprint]:
         """Return the memory's embedder, or raise if it was changed since the store was opened."""
-        current = _read_embedder(db)
+        current = reembed.read_embedder(db)
         if current is None or current[1] != self.fingerprint:
             new = "no embedder" if current is None else str(current[1])
             raise EmbeddingMismatch(new, str(self.fingerprint), self.url)
@@ -349,6 +351,35 @@ class SQLiteStore:
         """Write a copy of the whole memory to the new file `path`. Safe while others write."""
         self._connection.backup(Path(path).absolute())
 
+    @contextmanager
+    def dump(self, user_id: str | None = None) -> Iterator[Iterator[tuple[str, StoredItem]]]:
+        """Give the block all items of a user, or of all users, in one state of the memory."""
+        with self._connection.reader() as db:
+            yield portability.dump(db, user_id)
+
+    def load(self, user: UserImport) -> bool:
+        """Write a user with all that was derived; return False if it has turns already."""
+        user_id = user.user_id
+        with self._connection.transaction() as db:
+            thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
+            embedder = lambda: self._embedder(db)  # noqa: E731
+            return portability.load(
+                db,
+                user,
+                thoughts,
+                lambda batch: _write_batch(db, user_id, batch, embedder, thoughts),
+            )
+
+    def retention(self) -> tuple[RetentionRule, ...]:
+        """Return the rules of retention."""
+        with self._connection.snapshot() as db:
+            return policy.read_retention(db)
+
+    def set_retention(self, rules: Sequence[RetentionRule], *, source: str = "caller") -> None:
+        """Replace the rules of retention, under a new version that the ledger notes."""
+        with self._connection.transaction() as db:
+            policy.write_retention(db, rules, source)
+
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
 
@@ -372,16 +403,6 @@ class SQLiteStore:
                 self._cache.save(self._vector_rows)
             finally:
                 self._connection.close()
-
-
-def _read_embedder(db: sqlite3.Connection) -> tuple[int, Fingerprint] | None:
-    """Return the key and the fingerprint of the current embedder, None for a new memory."""
-    row = db.execute("SELECT * FROM embedders WHERE current").fetchone()
-    if row is None:
-        return None
-    return row["id"], Fingerprint(
-        model=row["model"], revision=row["revision"], dimension=row["dimension"]
-    )
 
 
 # ---- one batch into the tables

@@ -13,6 +13,7 @@ from functools import partial
 
 from evals.data.haystack import DataSet
 from evals.data.synthetic import probes
+from evals.data.synthetic.forgetting import forgetting
 from evals.data.synthetic.probes import Scale, Script
 from memkit.errors import InvalidInput
 
@@ -36,7 +37,7 @@ SIZES: Mapping[str, Scale] = {
 }
 _WRITERS = (
     probes.distance, probes.position, probes.updates, probes.conflicts, probes.ordering,
-    probes.unanswerable, probes.distractors, probes.deletions, probes.preferences,
+    probes.unanswerable, probes.distractors, probes.deletions, probes.preferences, forgetting,
 )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def read_open(fetch: Fetch, scope: Scope, at: datetime | None) -> Iterator[Thoug
     last_seq = 0
     while True:
         page = _select(fetch, scope, condition, [*values, last_seq])
-        yield from map(_to_thought, page)
+        yield from map(to_thought, page)
         if len(page) < _PAGE:
             return
         last_seq = page[-1]["seq"]
@@ -163,7 +163,7 @@ def read_history(fetch: Fetch, scope: Scope, thought_id: str) -> list[Thought]:
             AND o.id = linked.id AND o.closed_by IS NOT NULL)
         SELECT id FROM linked) ORDER BY t.said_us, t.seq"""
     rows = _select(fetch, scope, linked, [thought_id, scope.user_id, scope.user_id])
-    return [_to_thought(row) for row in rows]
+    return [to_thought(row) for row in rows]
 
 
 def read_conflicts(fetch: Fetch, scope: Scope) -> list[tuple[Thought, Thought]]:
@@ -197,7 +197,7 @@ def read_by_seq(
 ) -> dict[int, Thought]:
     """Return the thoughts with these keys that the scope sees, by key."""
     rows = _select_said_by(fetch, scope, "t.seq", list(seqs), until)
-    return {row["seq"]: _to_thought(row, until) for row in rows}
+    return {row["seq"]: to_thought(row, until) for row in rows}
 
 
 def read_by_id(
@@ -205,7 +205,7 @@ def read_by_id(
 ) -> Thought | None:
     """Return the thought with this id, if the scope sees it."""
     rows = _select_said_by(fetch, scope, "t.id", [thought_id], until)
-    return _to_thought(rows[0], until) if rows else None
+    return to_thought(rows[0], until) if rows else None
 
 
 def _select_said_by(
@@ -221,7 +221,7 @@ def _select_said_by(
 # ---- rows and records
 
 
-def _to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
+def to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
     """Return the thought of a row, as it was known at `until`."""
     thought = Thought(
         id=row["id"], text=row["text"], head=row["head"], relation=row["relation"],
@@ -342,7 +342,7 @@ class SQLiteThoughtRows:
             condition = f"t.user_id = ? AND {column} IN (SELECT value FROM json_each(?))"
             values = [self._user_id, json.dumps(list(keys))]
         rows = self._select(f"WHERE {condition} ORDER BY t.seq", values)
-        return [_to_thought(row) for row in rows]
+        return [to_thought(row) for row in rows]
 
     def carriers(self) -> list[Thought]:
         """Return the thoughts whose words no source has."""
@@ -351,7 +351,7 @@ class SQLiteThoughtRows:
             " WHERE s.thought_seq = t.seq AND s.worded = 1) ORDER BY t.seq",
             [self._user_id],
         )
-        return [_to_thought(row) for row in rows]
+        return [to_thought(row) for row in rows]
 
     def turns(self, ids: Sequence[str]) -> list[Turn]:
         """Return the stored turns with these ids, in any order."""
@@ -379,7 +379,7 @@ class SQLiteThoughtRows:
         ).fetchall()
         best = sorted((seq for (seq,) in open_seqs), key=lambda seq: -cosines[seq])[:k]
         rows = self._select("WHERE t.seq IN (SELECT value FROM json_each(?))", [json.dumps(best)])
-        thoughts = {row["seq"]: _to_thought(row) for row in rows}
+        thoughts = {row["seq"]: to_thought(row) for row in rows}
         return [(thoughts[seq], cosines[seq]) for seq in best]
 
     def sources(self, ids: Sequence[str]) -> dict[str, list[tuple[Source, Turn]]]:

@@ -1,0 +1,261 @@
+"""import and export: a memory as JSON lines, and conversations from files."""
+
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memkit.cli import output
+from memkit.cli.files import open_target
+from memkit.cli.options import (
+    DEFAULT_STORE,
+    Agent,
+    AsJson,
+    Embedder,
+    MaybeUser,
+    Session,
+    StorePath,
+    open_memory,
+    open_store,
+)
+from memkit.errors import InvalidInput, ScopeRequired
+from memkit.text.sanitise import one_line
+
+if TYPE_CHECKING:
+    from memkit.importers import TurnSource
+
+Format = StrEnum("Format", ["auto", "export", "jsonl", "locomo"])
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", help="A file with the passphrase. Default: asked for.",
+        show_default=False,
+    ),
+]  # fmt: skip
+_SHOWN_PROBLEMS = 20  # of an import; --json has all of them
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    *,
+    user: MaybeUser = None,
+    store: StorePath = DEFAULT_STORE,
+    format_: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="export: of `memkit export`. jsonl: one message per line. locomo: a LoCoMo file.",
+        ),
+    ] = Format.auto,
+    session: Annotated[
+        str | None, typer.Option(help="The conversation of lines that do not name one (jsonl).")
+    ] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            help="Which conversation of a LoCoMo file, such as conv-26; required if it has several."
+        ),
+    ] = None,
+    new_versions: Annotated[
+        bool,
+        typer.Option(
+            "--new-versions",
+            help="Store a turn whose text was edited as a new one; the old one stays.",
+        ),
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    embedder: Embedder = None,
+    json_: AsJson = False,
+) -> None:
+    """Read an export, or remember a file of conversations; --user is required for the latter.
+
+    Importing a file again, also after it has grown, adds only the missing turns. Lines that cannot
+    be read, and turns whose text was edited, are named on stderr; the others are stored, and the
+    exit code is 1.
+    """
+    from memkit.govern.portability import is_export
+
+    if format_ is Format.export or (format_ is Format.auto and is_export(file)):
+        if session or conversation or new_versions:
+            raise InvalidInput(
+                "an export is restored as it was: leave out --session, --conversation and "
+                "--new-versions"
+            )
+        _import_export(file, user, store, embedder, passphrase_file, as_json=json_)
+        return
+    _import_messages(
+        store, user, embedder, _source(file, format_, conversation, user, session),
+        new_versions=new_versions, as_json=json_,
+    )  # fmt: skip
+
+
+def _import_export(
+    file: Path,
+    user: str | None,
+    store: str,
+    embedder: str | None,
+    passphrase_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from memkit.govern.portability import import_from, is_encrypted
+
+    passphrase = _passphrase(passphrase_file, confirm=False) if is_encrypted(file) else None
+    with (
+        open_memory(store, embedder, create=True) as memory,
+        output.progress_bar("importing") as progress,
+    ):
+        report = import_from(
+            memory.store, memory.embedder, file, user_id=user, passphrase=passphrase,
+            progress=progress,
+        )  # fmt: skip
+    restored = output.count_noun(report.users, "user")
+    thoughts = output.count_noun(report.thoughts, "thought")
+    text = f"{report.turns} turns are new; restored {restored} with {thoughts}"
+    output.print_result(asdict(report), text, as_json=as_json)
+    _end_with_problems(report.problems, "line")
+
+
+def _import_messages(
+    store: str,
+    user: str | None,
+    embedder: str | None,
+    source: "TurnSource",
+    *,
+    new_versions: bool,
+    as_json: bool,
+) -> None:
+    from memkit import importers
+
+    user = _require(user)
+    with open_memory(store, embedder, create=True) as memory:
+        with output.progress_bar("importing") as progress:
+            result = importers.import_turns(
+                memory, source, user_id=user, progress=progress, new_versions=new_versions
+            )
+        with output.spinner("summarising"):
+            memory._think_quietly(user)
+    text = f"read {result.read} turns, {result.new} new"
+    if result.empty:
+        text += f"; left out {output.count_noun(result.empty, 'empty message')}"
+    output.print_result(asdict(result), text, as_json=as_json)
+    _end_with_problems(result.problems, "turn")
+
+
+def _end_with_problems(problems: tuple[str, ...], noun: str) -> None:
+    if problems:
+        for problem in problems[:_SHOWN_PROBLEMS]:
+            output.print_note(one_line(problem))
+        output.print_note(f"{output.count_noun(len(problems), noun)} not stored")
+        raise typer.Exit(1)
+
+
+def _require(user: str | None) -> str:
+    if not user:
+        raise ScopeRequired("messages belong to a user, for example --user ann")
+    return user
+
+
+def _source(
+    file: Path, format_: Format, conversation: str | None, user: str | None, session: str | None
+) -> "TurnSource":
+    from memkit import importers
+
+    kind = importers.guess_format(file) if format_ is Format.auto else format_
+    if kind == "locomo":
+        conversations = importers.read_locomo(file)
+        return importers.locomo_source(importers.select_conversation(conversations, conversation))
+    if conversation is not None:
+        raise InvalidInput(
+            f"--conversation {conversation} needs a LoCoMo file, and {file} is read as {kind}"
+        )
+    return importers.read_lines(file, user_id=_require(user), session_id=session)
+
+
+def export(
+    *,
+    user: MaybeUser = None,
+    store: StorePath = DEFAULT_STORE,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Only the turns, as chat messages.")
+    ] = False,
+    session: Session = None,
+    agent: Agent = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", help="A file, pipe or device to write. Default: stdout.", show_default=False
+        ),
+    ] = None,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt it with a passphrase, in the format of age.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    json_: AsJson = False,
+) -> None:
+    """Write a memory, or one user's part of it, as JSON lines that `memkit import` restores.
+
+    --messages writes only the verbatim turns, in the order they were said; --session and --agent
+    are about messages. Exit with 1 if there are none.
+    """
+    if messages or session or agent:
+        if encrypt:
+            raise InvalidInput("--encrypt is for whole exports: leave out --messages, --session "
+                               "and --agent")  # fmt: skip
+        count = _export_messages(_require(user), store, session, agent, path)
+        counts = {"turns": count}
+    else:
+        from memkit.govern.portability import export_to
+
+        passphrase = _passphrase(passphrase_file, confirm=True) if encrypt else None
+        with open_store(store) as backend:
+            if all(user not in (None, activity.id) for activity in backend.users()):
+                output.end_with_nothing("nothing found")
+            with open_target(path, store=getattr(backend, "path", None)) as target:
+                counts = asdict(export_to(backend, target, user_id=user, passphrase=passphrase))
+    if path is not None:
+        text = f"wrote {counts['turns']} turns to {path}"
+        output.print_result(counts | {"output": str(path)}, text, as_json=json_)
+    if not counts["turns"]:
+        output.end_with_nothing("nothing found")
+
+
+def _export_messages(
+    user: str, store: str, session: str | None, agent: str | None, path: Path | None
+) -> int:
+    """Write turns as messages, and return how many."""
+    from memkit.importers import to_line
+    from memkit.protocols import Window
+    from memkit.records import Scope
+
+    scope = Scope(user_id=user, session_id=session, agent_id=agent)
+    count = 0
+    with (
+        open_store(store) as backend,
+        open_target(path, store=getattr(backend, "path", None)) as target,
+    ):
+        for turn in backend.turns(scope, Window()):
+            target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
+            count += 1
+    return count
+
+
+def _passphrase(path: Path | None, *, confirm: bool) -> str:
+    """Return the passphrase in a file, or ask for it at a terminal."""
+    if path is not None:
+        try:
+            passphrase = path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{path} cannot be read: {error}") from error
+    elif sys.stdin.isatty():
+        passphrase = str(
+            typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+        )
+    else:
+        raise InvalidInput("there is no terminal to ask for the passphrase; pass --passphrase-file")
+    if not passphrase:
+        raise InvalidInput("the passphrase is empty")
+    return passphrase

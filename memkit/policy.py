@@ -1,0 +1,85 @@
+"""The retention policy of a memory: how long what is stored, and where it is kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, Protocol
+
+from memkit.errors import InvalidInput
+from memkit.records import ROLES, Role, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """Turns are deleted, or thoughts retracted, when they are older than `ttl`.
+
+    A rule is about all turns or thoughts that meet its conditions. Where several rules are about
+    the same one, the shortest time holds. Age counts from when it was (last) said, or from when it
+    was stored if it is dated in the future. A thought goes with those that it had replaced.
+
+    Raises:
+        InvalidInput: `ttl` is not positive, or a rule for thoughts names a session, an agent or
+            metadata, which belong to turns.
+    """
+
+    ttl: timedelta
+    kind: Literal["turn", "thought"] = "turn"
+    user_id: str | None = None  # None: of all users
+    session_id: str | None = None
+    agent_id: str | None = None
+    role: Role | None = None  # of the speaker
+    where: Mapping[str, Any] = field(default_factory=dict, hash=False)  # equal metadata
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ttl, timedelta) or self.ttl <= timedelta(0):
+            raise InvalidInput(f"ttl must be a positive timedelta, got {self.ttl!r}")
+        if self.kind not in ("turn", "thought"):
+            raise InvalidInput(f'kind must be "turn" or "thought", got {self.kind!r}')
+        if self.role is not None and self.role not in ROLES:
+            raise InvalidInput(f"unknown role {self.role!r}; roles are {', '.join(ROLES)}")
+        if self.kind == "thought" and (self.session_id or self.agent_id or self.where):
+            raise InvalidInput(
+                "a rule for thoughts has no session_id, agent_id or where: a thought may come from "
+                "several turns; use a rule for turns, whose thoughts go with them"
+            )
+        # "all" only passes the check of user_id
+        Scope(
+            user_id="all" if self.user_id is None else self.user_id,
+            session_id=self.session_id, agent_id=self.agent_id,
+        )  # fmt: skip
+        try:
+            json.dumps(dict(self.where))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"where must be JSON data: {error}") from error
+
+
+class PolicyStore(Protocol):
+    """What retention asks of a store: every process that opens the memory has the same rules."""
+
+    def retention(self) -> tuple[RetentionRule, ...]:
+        """Return the rules of the memory."""
+
+    def set_retention(self, rules: Sequence[RetentionRule], *, source: str = "caller") -> None:
+        """Replace the rules by these, under a new version that the ledger notes."""
+
+
+def to_json(rules: Sequence[RetentionRule]) -> str:
+    """Return rules as JSON, with times in seconds."""
+    return json.dumps([rule_to_dict(rule) for rule in rules])
+
+
+def from_json(text: str) -> tuple[RetentionRule, ...]:
+    """Read the rules that `to_json` wrote."""
+    return tuple(
+        RetentionRule(ttl=timedelta(seconds=record.pop("ttl_s")), **record)
+        for record in json.loads(text)
+    )
+
+
+def rule_to_dict(rule: RetentionRule) -> dict[str, Any]:
+    """Return the fields of a rule that have a value, with its time in seconds."""
+    fields = asdict(rule)
+    del fields["ttl"]
+    fields = {name: value for name, value in fields.items() if value not in (None, {})}
+    return {"ttl_s": rule.ttl.total_seconds()} | fields
