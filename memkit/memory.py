@@ -17,6 +17,7 @@ from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
+from memkit.govern.rollback import find_event
 from memkit.protocols import (
     Backend,
     Counter,
@@ -35,6 +36,7 @@ from memkit.records import (
     Hit,
     Hits,
     Receipt,
+    Rollback,
     Scope,
     Summary,
     Thought,
@@ -141,16 +143,10 @@ class Memory(Displayable):
     """
 
     def __init__(
-        self,
-        store: Backend,
-        embedder: Embedder,
-        *,
-        summariser: Summariser | None = None,
-        thinker: Thinker | None = None,
-        judge: Judge | None = None,
-        settings: Settings | None = None,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
+        self, store: Backend, embedder: Embedder, *, summariser: Summariser | None = None,
+        thinker: Thinker | None = None, judge: Judge | None = None,
+        settings: Settings | None = None, clock: Callable[[], datetime] = utc_now,
+    ) -> None:  # fmt: skip
         self.store, self.embedder, self.clock = store, embedder, clock
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
@@ -446,6 +442,28 @@ class Memory(Displayable):
         hidden = [chunk.id for chunk in self.store.chunks(scope) if chunk.hidden]
         self.store.write(scope, WriteBatch(show=hidden))
         return len(hidden)
+
+    def checkpoint(self) -> str:
+        """Return the hash of the newest event: `rollback` can restore the state of now by it."""
+        return self.store.last_event().hash
+
+    def rollback(
+        self, *, user_id: str, to: int | str | datetime, dry_run: bool = False
+    ) -> Rollback:
+        """Undo what changed in a user's thoughts, summaries and pruning after an event.
+
+        `to` is an event's number or hash (`checkpoint`, `memkit audit log`), or a time. Turns stay:
+        those remembered since are queued to be thought about again. What came from forgotten turns
+        does not return. A rollback is an event too, so another one can undo it.
+
+        Cost: grows with the rows that changed since; reads the whole ledger once.
+
+        Raises:
+            InvalidInput: there is no such event, or it is older than `Settings.undo_days`.
+        """
+        event = find_event(self.store.events(), to)
+        with self._maintenance.summary_lock:
+            return self.store.rollback(Scope(user_id=user_id), event.seq, dry_run=dry_run)
 
     def flush(self) -> None:
         """Summarise and think about all turns of all users; `doctor` shows failures."""

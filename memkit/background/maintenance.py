@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from memkit.background.pruning import Forgetting, select_prunable
 from memkit.background.reflection import PostThinking
@@ -33,6 +33,7 @@ class Settings:
     thoughts: bool = True  # False: turns stay in the queue and become no thoughts
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # time limit of a thinker for one batch
+    undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
 
 
 _REPURGE_S = 1.0  # seconds until bytes of deleted rows that a reader keeps are removed again
@@ -88,6 +89,7 @@ class Maintenance:
                 break
             errors.append(outcome if isinstance(outcome, Exception) else None)
         errors += [self._resolve_conflicts(scope), self._attempt_summaries(scope)]
+        self._trim_undo(scope)
         return [error for error in errors if error is not None]
 
     def _attempt_summaries(self, scope: Scope) -> Exception | None:
@@ -120,6 +122,13 @@ class Maintenance:
             more = self._summarise(scope)
         if more and not self._is_stopped():
             self._worker.wake(user_id)
+        else:
+            self._trim_undo(scope)
+
+    def _trim_undo(self, scope: Scope) -> None:
+        """Drop what `rollback` needs for older changes than it has to undo."""
+        days = timedelta(days=self._settings.undo_days)
+        self._store.trim_undo(scope, datetime.now(UTC) - days)  # the clock of the ledger
 
     def _reflect(self, scope: Scope, *, patient: bool) -> bool | Exception:
         """Turn the next batch of queued turns into thoughts; False if there is none."""
