@@ -20,7 +20,7 @@ def stop_at_the_end(done: int, total: int) -> None:
 
 
 def test_its_vector_is_of_the_new_words_and_the_new_embedder(tmp_path: Path) -> None:
-    path, new = tmp_path / "ann.db", HashEmbedder(256, name="another")
+    path, new = tmp_path / "ann.db", HashEmbedder(64, name="another")
     with opened(path) as memory:
         tell(memory, says("I like the red boat", 2))
         with pytest.raises(Interrupted):
