@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from typing import Any, Literal
@@ -148,6 +149,11 @@ class Memory(Displayable):
         settings: Settings | None = None, clock: Callable[[], datetime] = utc_now,
     ) -> None:  # fmt: skip
         self.store, self.embedder, self.clock = store, embedder, clock
+        # replaced by `memkit.govern.rollout`, which tries other ones and counts
+        self._search: Callable[[Scope, RecallQuery], RecallResult] = partial(
+            recall, store, embedder
+        )
+        self._on_correction: Callable[[str, Thought], object] = lambda *_: None
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
@@ -254,7 +260,7 @@ class Memory(Displayable):
         return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
-        result = recall(self.store, self.embedder, scope, query)
+        result = self._search(scope, query)
         self._maintenance.record_retrieval(scope, result.chunk_ids)
         return result
 
@@ -298,7 +304,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
         )
-        result = recall(self.store, self.embedder, scope, recall_query)
+        result = self._search(scope, recall_query)
         whole_user = as_of is None and session_id is None and agent_id is None
         summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
@@ -318,15 +324,9 @@ class Memory(Displayable):
         )
 
     def turns(
-        self,
-        *,
-        user_id: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        last: int | None = None,
-    ) -> Iterator[Turn]:
+        self, *, user_id: str, session_id: str | None = None, agent_id: str | None = None,
+        since: datetime | None = None, until: datetime | None = None, last: int | None = None,
+    ) -> Iterator[Turn]:  # fmt: skip
         """Return the verbatim turns in the order they were said, read lazily."""
         window = Window(
             since=None if since is None else zoned(since, "since"),
@@ -406,6 +406,7 @@ class Memory(Displayable):
         batch = replace(batch, reflection=reflection)
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
+        self._on_correction(user_id, old)
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
 
@@ -414,9 +415,10 @@ class Memory(Displayable):
 
         The turns it came from stay. Thinking about them again does not restore it.
         """
-        self.history(thought_id, user_id=user_id)
+        versions = self.history(thought_id, user_id=user_id)
         self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
         self._maintenance.wake([user_id])
+        self._on_correction(user_id, next(old for old in versions if old.id == thought_id))
 
     # ---- maintenance
 

@@ -71,12 +71,16 @@ def _compare(path: Path, batches: Batches, step: Step) -> tuple[Samples, Samples
         _drop_triggers(plain)
         memories = {"images": memory, _WITHOUT: plain}
         times = measure.interleave(
-            {name: lambda n, m=each: step(m, batches[n]) for name, each in memories.items()},
+            {name: partial(_run, step, each, batches) for name, each in memories.items()},
             len(batches) - _WARM,
             warm=_WARM,
             clock=time.process_time,
         )
     return times["images"], times[_WITHOUT]
+
+
+def _run(step: Step, memory: Memory, batches: Batches, n: int) -> None:
+    step(memory, batches[n])
 
 
 def _drop_triggers(memory: Memory) -> None:
@@ -91,7 +95,7 @@ def _rollback_claim(setup: Setup, path: Path, thought: Samples) -> Claim:
     n = min(10, len(thought))
     with open_memory(str(path)) as memory:
         events = [event for event in memory.store.events() if event.kind == "remember"]
-        points = [events[-n].seq - 1, memory.checkpoint()]
+        points: list[int | str] = [events[-n].seq - 1, memory.checkpoint()]
         times = measure.interleave(
             {"rollback": lambda n: memory.rollback(user_id=USER, to=points[n % 2])},
             n,

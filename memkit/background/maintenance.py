@@ -4,7 +4,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from memkit.background.pruning import Forgetting, select_prunable
@@ -17,7 +17,14 @@ from memkit.background.summary import (
 )
 from memkit.background.worker import Worker, result_or_error
 from memkit.errors import StoreError
-from memkit.protocols import Backend, Summariser, ThoughtSummariser, Window, WriteBatch
+from memkit.protocols import (
+    Backend,
+    Summariser,
+    Thinker,
+    ThoughtSummariser,
+    Window,
+    WriteBatch,
+)
 from memkit.records import Scope
 
 
@@ -36,6 +43,8 @@ class Settings:
     undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
 
 
+PolicyOf = Callable[[str], Forgetting | None]  # the pruning of a user
+
 _REPURGE_S = 1.0  # seconds until bytes of deleted rows that a reader keeps are removed again
 _RECHECK_S = 30.0  # seconds until postponed turns are checked again; as long as the first pause
 
@@ -49,6 +58,7 @@ class Maintenance:
     ) -> None:  # fmt: skip
         self._store, self._summariser, self._reflection = store, summariser, reflection
         self._settings, self._clock = settings, clock
+        self.policy_of: PolicyOf = lambda _: settings.forgetting
         self.summary_lock = threading.RLock()  # held while a user's summaries change
         self._thought_lock = threading.RLock()
         # of each user: the turn count, and the recalled chunks with the turn count at the time
@@ -66,6 +76,10 @@ class Maintenance:
         if self._settings.background:
             for user_id in user_ids:
                 self._worker.wake(user_id)
+
+    def use_thinkers(self, thinker_of: Callable[[str | None], Thinker | None]) -> None:
+        """Think about the turns of some sessions, by their ids, with another thinker."""
+        self._reflection = replace(self._reflection, thinker_of=thinker_of)
 
     def stop(self) -> None:
         """End the background thread and write pending retrievals; a second call does nothing."""
@@ -168,7 +182,7 @@ class Maintenance:
 
     def _summarise_locked(self, scope: Scope) -> bool:
         generation = self._generations[scope.user_id] = self._store.generation(scope)
-        forgetting = self._settings.forgetting
+        forgetting = self.policy_of(scope.user_id)
         interval = forgetting.interval if forgetting else OVERVIEW_EVERY
         update = self._summarise_thoughts(scope) or summarise_next_turns(
             self._store, scope, self._summariser, self._clock(),
@@ -196,9 +210,9 @@ class Maintenance:
         since = current.through if current else 0
         waiting = self._store.turns(scope, Window(after=since))
         through = max((turn.position or 0 for turn in waiting), default=since)
-        if through > since and self._settings.forgetting:  # prune at every multiple
-            interval = self._settings.forgetting.interval
-            through = min(through, (since // interval + 1) * interval)
+        forgetting = self.policy_of(scope.user_id)
+        if through > since and forgetting:  # prune at every multiple
+            through = min(through, (since // forgetting.interval + 1) * forgetting.interval)
         is_changed = scope.user_id in self._changed
         self._changed.discard(scope.user_id)
         if through == since and not is_changed:
@@ -215,9 +229,9 @@ class Maintenance:
 
     def record_retrieval(self, scope: Scope, chunk_ids: Sequence[str]) -> None:
         """Note that these chunks were recalled; the next write stores it."""
-        if self._settings.forgetting is None or not chunk_ids:
-            return
         user_id = scope.user_id
+        if self.policy_of(user_id) is None or not chunk_ids:
+            return
         if user_id not in self._turn_counts:
             chunks = self._store.chunks(Scope(user_id=user_id))
             self._turn_counts[user_id] = max((chunk.position for chunk in chunks), default=0)
