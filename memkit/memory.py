@@ -18,6 +18,7 @@ from memkit.govern import forget as govern
 from memkit.govern import probes
 from memkit.govern.forget import Selection
 from memkit.govern.listeners import Listeners
+from memkit.govern.rollback import find_event
 from memkit.policy import RetentionRule
 from memkit.protocols import (
     Backend,
@@ -36,6 +37,7 @@ from memkit.records import (
     Hit,
     Hits,
     Receipt,
+    Rollback,
     Scope,
     Summary,
     Thought,
@@ -139,17 +141,16 @@ class Memory(Displayable):
     """
 
     def __init__(
-        self,
-        store: Backend,
-        embedder: Embedder,
-        *,
-        summariser: Summariser | None = None,
-        thinker: Thinker | None = None,
-        judge: Judge | None = None,
-        settings: Settings | None = None,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
+        self, store: Backend, embedder: Embedder, *, summariser: Summariser | None = None,
+        thinker: Thinker | None = None, judge: Judge | None = None,
+        settings: Settings | None = None, clock: Callable[[], datetime] = utc_now,
+    ) -> None:  # fmt: skip
         self.store, self.embedder, self.clock = store, embedder, clock
+        # replaced by `memkit.govern.rollout`, which tries other ones and counts
+        self._search: Callable[[Scope, RecallQuery], RecallResult] = partial(
+            recall, store, embedder
+        )
+        self._on_correction: Callable[[str, Thought], object] = lambda *_: None
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
@@ -257,7 +258,7 @@ class Memory(Displayable):
         return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
-        result = recall(self.store, self.embedder, scope, query)
+        result = self._search(scope, query)
         self._maintenance.record_retrieval(scope, result.chunk_ids)
         return result
 
@@ -299,7 +300,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
         )
-        result = recall(self.store, self.embedder, scope, recall_query)
+        result = self._search(scope, recall_query)
         whole_user = as_of is None and session_id is None and agent_id is None
         summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
@@ -319,15 +320,9 @@ class Memory(Displayable):
         )
 
     def turns(
-        self,
-        *,
-        user_id: str,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        last: int | None = None,
-    ) -> Iterator[Turn]:
+        self, *, user_id: str, session_id: str | None = None, agent_id: str | None = None,
+        since: datetime | None = None, until: datetime | None = None, last: int | None = None,
+    ) -> Iterator[Turn]:  # fmt: skip
         """Return the verbatim turns in the order they were said, read lazily."""
         window = Window(
             since=None if since is None else zoned(since, "since"),
@@ -407,6 +402,7 @@ class Memory(Displayable):
         batch = replace(batch, reflection=reflection)
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
+        self._on_correction(user_id, old)
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
 
@@ -415,9 +411,10 @@ class Memory(Displayable):
 
         The turns it came from stay. Thinking about them again does not restore it.
         """
-        self.history(thought_id, user_id=user_id)
+        versions = self.history(thought_id, user_id=user_id)
         self.store.write(Scope(user_id=user_id), WriteBatch(retract={thought_id: self.clock()}))
         self._maintenance.wake([user_id])
+        self._on_correction(user_id, next(old for old in versions if old.id == thought_id))
 
     # ---- maintenance
 
@@ -443,6 +440,28 @@ class Memory(Displayable):
         hidden = [chunk.id for chunk in self.store.chunks(scope) if chunk.hidden]
         self.store.write(scope, WriteBatch(show=hidden))
         return len(hidden)
+
+    def checkpoint(self) -> str:
+        """Return the hash of the newest event: `rollback` can restore the state of now by it."""
+        return self.store.last_event().hash
+
+    def rollback(
+        self, *, user_id: str, to: int | str | datetime, dry_run: bool = False
+    ) -> Rollback:
+        """Undo what changed in a user's thoughts, summaries and pruning after an event.
+
+        `to` is an event's number or hash (`checkpoint`, `memkit audit log`), or a time. Turns stay:
+        those remembered since are queued to be thought about again. What came from forgotten turns
+        does not return. A rollback is an event too, so another one can undo it.
+
+        Cost: grows with the rows that changed since; reads the whole ledger once.
+
+        Raises:
+            InvalidInput: there is no such event, or it is older than `Settings.undo_days`.
+        """
+        event = find_event(self.store.events(), to)
+        with self._maintenance.summary_lock:
+            return self.store.rollback(Scope(user_id=user_id), event.seq, dry_run=dry_run)
 
     def flush(self) -> None:
         """Do all background work of all users now; `doctor` shows failures."""

@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 from memkit._moved import serve_old_names
 from memkit.policy import PolicyStore
 from memkit.portable import Portable
-from memkit.records import Chunk, Claim, Event, Scope, Source, Summary, Thought, Turn, Usage
+from memkit.records import (
+    Chunk,
+    Claim,
+    Event,
+    Rollback,
+    Scope,
+    Source,
+    Summary,
+    Thought,
+    Turn,
+    Usage,
+)
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -247,17 +258,21 @@ class Store(Protocol):
         """
 
     def forget(
-        self,
-        scope: Scope,
-        turn_ids: Sequence[str],
-        *,
-        source: str = "caller",
+        self, scope: Scope, turn_ids: Sequence[str], *, source: str = "caller",
         dry_run: bool = False,
-    ) -> Deletion:
+    ) -> Deletion:  # fmt: skip
         """Delete turns with all that is derived from them; return what was deleted.
 
         A `dry_run` does the same and takes it back.
         """
+
+    def rollback(
+        self, scope: Scope, event: int, *, source: str = "caller", dry_run: bool = False
+    ) -> Rollback:
+        """Give a user's derived rows the state they had after an event; turns stay."""
+
+    def trim_undo(self, scope: Scope, before: datetime) -> None:
+        """Make a user's changes from before a time final."""
 
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
@@ -319,8 +334,8 @@ class ThoughtRows(Protocol):
         """Remove the reflection's turns from the queue and count its rejected claims.
 
         Returns False, and changes nothing, unless all of the turns are queued and all that were
-        read are stored as they were. Raises ValueError
-        unless there is one finite vector of the right dimension per thought.
+        read are stored as they were. Raises ValueError unless there is one finite vector of the
+        right dimension per thought.
         """
 
     def find(
@@ -400,6 +415,9 @@ class Upkeep(Protocol):
 
     def record(self, kind: str, *, source: str, ids: Sequence[str] = ()) -> str:
         """Add an event of the whole memory to the ledger; return its hash."""
+
+    def last_event(self) -> Event:
+        """Return the newest event of the ledger."""
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the ledger in order."""

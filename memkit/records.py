@@ -382,6 +382,20 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """What a rollback changed, or would change."""
+
+    user_id: str
+    to_event: int  # number of the event whose state was restored
+    event: str | None = None  # hash of its own event in the ledger; None: nothing was changed
+    undone: int = 0  # events that had changed something since
+    thoughts: int = 0  # that changed, came back or went
+    summaries: int = 0
+    chunks: int = 0  # hidden or shown again
+    queued: int = 0  # turns to think about again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change in the ledger. Users and items are digests keyed with a secret of the memory."""
 

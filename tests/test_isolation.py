@@ -235,12 +235,13 @@ OF_ALL_USERS = {
     "close": "ends the memory",
     "backup": "copies the file of everybody, for operators",
     "users": "names the users, for operators, with no text of anybody's",
+    "checkpoint": "names an event of the ledger, which has no text of anybody's",
     "sign": "signs a receipt, which names its user and has no text of anybody's",
     "stats": "counts; of everybody if no user is named",
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
 ARGUMENTS: dict[str, Any] = {
-    "text": "milk",
+    "text": "milk", "to": 1,
     "messages": "tea", "query": "tea", "everything": True, "budget_tokens": 100,
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ BENCHMARKS = {  # name -> module here and its function
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
     "waiting": ("waiting", "run"),
+    "undo": ("undo", "run"),
 }
 
 

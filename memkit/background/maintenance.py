@@ -4,8 +4,8 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from memkit.background.pruning import Forgetting, select_prunable
 from memkit.background.reflection import PostThinking
@@ -19,7 +19,14 @@ from memkit.background.worker import Worker, result_or_error
 from memkit.errors import StoreError
 from memkit.govern.listeners import Listeners
 from memkit.govern.retention import Expiry, expire
-from memkit.protocols import Backend, Summariser, ThoughtSummariser, Window, WriteBatch
+from memkit.protocols import (
+    Backend,
+    Summariser,
+    Thinker,
+    ThoughtSummariser,
+    Window,
+    WriteBatch,
+)
 from memkit.records import Scope
 
 
@@ -35,7 +42,10 @@ class Settings:
     thoughts: bool = True  # False: turns stay in the queue and become no thoughts
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # time limit of a thinker for one batch
+    undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
 
+
+PolicyOf = Callable[[str], Forgetting | None]  # the pruning of a user
 
 _REPURGE_S = 1.0  # seconds until bytes of deleted rows that a reader keeps are removed again
 _EXPIRE_S = 600.0  # seconds until the rules of retention are applied again
@@ -51,6 +61,7 @@ class Maintenance:
     ) -> None:  # fmt: skip
         self._store, self._summariser, self._reflection = store, summariser, reflection
         self._settings, self._clock, self._listeners = settings, clock, listeners
+        self.policy_of: PolicyOf = lambda _: settings.forgetting
         self.summary_lock = threading.RLock()  # held while a user's summaries change
         self._thought_lock = threading.RLock()
         # of each user: the turn count, and the recalled chunks with the turn count at the time
@@ -75,6 +86,10 @@ class Maintenance:
             return [user.id for user in self._store.users() if user.id is not None]
         return self._store.pending()
 
+    def use_thinkers(self, thinker_of: Callable[[str | None], Thinker | None]) -> None:
+        """Think about the turns of some sessions, by their ids, with another thinker."""
+        self._reflection = replace(self._reflection, thinker_of=thinker_of)
+
     def stop(self) -> None:
         """End the background thread and write pending retrievals; a second call does nothing."""
         if self._finalizer.detach() is None:
@@ -98,6 +113,7 @@ class Maintenance:
                 break
             errors.append(outcome if isinstance(outcome, Exception) else None)
         errors += [self._resolve_conflicts(scope), self._attempt_summaries(scope)]
+        self._trim_undo(scope)
         return [error for error in errors if error is not None]
 
     def expire(self, user_id: str, *, dry_run: bool = False) -> Expiry:
@@ -144,6 +160,13 @@ class Maintenance:
             more = self._summarise(scope)
         if more and not self._is_stopped():
             self._worker.wake(user_id)
+        else:
+            self._trim_undo(scope)
+
+    def _trim_undo(self, scope: Scope) -> None:
+        """Drop what `rollback` needs for older changes than it has to undo."""
+        days = timedelta(days=self._settings.undo_days)
+        self._store.trim_undo(scope, datetime.now(UTC) - days)  # the clock of the ledger
 
     def _expire_due(self, user_id: str) -> None:
         """Apply the rules of retention, now and again in `_EXPIRE_S` seconds."""
@@ -189,7 +212,7 @@ class Maintenance:
 
     def _summarise_locked(self, scope: Scope) -> bool:
         generation = self._generations[scope.user_id] = self._store.generation(scope)
-        forgetting = self._settings.forgetting
+        forgetting = self.policy_of(scope.user_id)
         interval = forgetting.interval if forgetting else OVERVIEW_EVERY
         update = self._summarise_thoughts(scope) or summarise_next_turns(
             self._store, scope, self._summariser, self._clock(),
@@ -217,9 +240,9 @@ class Maintenance:
         since = current.through if current else 0
         waiting = self._store.turns(scope, Window(after=since))
         through = max((turn.position or 0 for turn in waiting), default=since)
-        if through > since and self._settings.forgetting:  # prune at every multiple
-            interval = self._settings.forgetting.interval
-            through = min(through, (since // interval + 1) * interval)
+        forgetting = self.policy_of(scope.user_id)
+        if through > since and forgetting:  # prune at every multiple
+            through = min(through, (since // forgetting.interval + 1) * forgetting.interval)
         is_changed = scope.user_id in self._changed
         self._changed.discard(scope.user_id)
         if through == since and not is_changed:
@@ -236,9 +259,9 @@ class Maintenance:
 
     def record_retrieval(self, scope: Scope, chunk_ids: Sequence[str]) -> None:
         """Note that these chunks were recalled; the next write stores it."""
-        if self._settings.forgetting is None or not chunk_ids:
-            return
         user_id = scope.user_id
+        if self.policy_of(user_id) is None or not chunk_ids:
+            return
         if user_id not in self._turn_counts:
             chunks = self._store.chunks(Scope(user_id=user_id))
             self._turn_counts[user_id] = max((chunk.position for chunk in chunks), default=0)

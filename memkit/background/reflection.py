@@ -63,6 +63,8 @@ class PostThinking:
     clock: Callable[[], datetime]
     seconds: float  # time limit of a call to the thinker or judge
     judge: Judge | None = None
+    # another thinker for the turns of a session, by its id
+    thinker_of: Callable[[str | None], Thinker | None] = lambda _: None
 
     def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> bool | Exception:
         """Think about the next batch; return False if the queue is empty, or the thinker's error.
@@ -76,7 +78,9 @@ class PostThinking:
         batch = _cut_to_size([entry.turn for entry in queued])
         turns = [turn for turn in batch if turn.role in _SPEAKING_ROLES]
         context = self._read_context(scope, batch[0])
-        result = run_with_timeout(self.seconds, lambda: self._think(turns, context, now), stopped)
+        thinker = self.thinker_of(batch[0].session_id) or self.thinker
+        think = partial(_think, thinker, turns, context, now)
+        result = run_with_timeout(self.seconds, think, stopped)
         if result is None:
             return False
         reflection = ReflectionResult(
@@ -88,18 +92,18 @@ class PostThinking:
             return self._record_failure(scope, reflection, result, pause)
         reflection = replace(reflection, thoughts=result.thoughts, rejected=result.rejected)
         if result.thoughts:
-            completed = self._complete(scope, reflection, result, stopped)
+            completed = self._complete(scope, thinker, reflection, result, stopped)
             if completed is None:
                 return False
             if isinstance(completed, Exception):
                 return self._record_failure(scope, reflection, completed, pause)
             reflection = completed
-        source = type(self.thinker).__name__
+        source = type(thinker).__name__
         self.store.write(scope, WriteBatch(reflection=reflection, source=source))
         return True
 
     def _complete(
-        self, scope: Scope, reflection: ReflectionResult, drawn: "_Drawn",
+        self, scope: Scope, thinker: Thinker, reflection: ReflectionResult, drawn: _Drawn,
         stopped: Callable[[], bool],
     ) -> ReflectionResult | Exception | None:  # fmt: skip
         """Return a result with its vectors and verdicts; an exception, or None if stopped."""
@@ -109,7 +113,7 @@ class PostThinking:
         )
         if isinstance(vectors, Exception):
             return vectors
-        comparer = self.thinker if isinstance(self.thinker, Comparer) else None
+        comparer = thinker if isinstance(thinker, Comparer) else None
         pairs = self._find_pairs(scope, thoughts, vectors, drawn) if comparer else []
         compare = partial(_compare, comparer, pairs)
         verdicts = run_with_timeout(self.seconds, compare, stopped) if pairs else []
@@ -166,21 +170,6 @@ class PostThinking:
             and (turn.session_id, turn.agent_id) == (first.session_id, first.agent_id)
         ]
 
-    def _think(self, turns: Sequence[Turn], context: Sequence[Turn], now: datetime) -> _Drawn:
-        """Return what the thinker draws from turns."""
-        claims = list(self.thinker.think(turns, context)) if turns else []
-        names = {turn.name for turn in (*context, *turns) if turn.name}
-        supported_claims = _supported_claims(claims, turns, names)
-        thoughts = [_to_thought(claim, turn, now) for claim, turn in supported_claims]
-        for thought in thoughts:
-            minhash_bands(thought.text)  # cached for the store, which holds a lock when it asks
-        pairs = zip(supported_claims, thoughts, strict=True)
-        return _Drawn(
-            thoughts=thoughts,
-            rejected=len(claims) - len(thoughts),
-            settled={thought.id for (claim, _), thought in pairs if not claim.changes},
-        )
-
     def _record_failure(
         self, scope: Scope, reflection: ReflectionResult, error: Exception, pause: timedelta | None
     ) -> Exception:
@@ -210,6 +199,24 @@ class PostThinking:
                 source = type(self.judge).__name__
                 self.store.write(scope, WriteBatch(resolved_conflicts=resolved, source=source))
         return error
+
+
+def _think(
+    thinker: Thinker, turns: Sequence[Turn], context: Sequence[Turn], now: datetime
+) -> _Drawn:
+    """Return what the thinker draws from turns."""
+    claims = list(thinker.think(turns, context)) if turns else []
+    names = {turn.name for turn in (*context, *turns) if turn.name}
+    supported_claims = _supported_claims(claims, turns, names)
+    thoughts = [_to_thought(claim, turn, now) for claim, turn in supported_claims]
+    for thought in thoughts:
+        minhash_bands(thought.text)  # cached for the store, which holds a lock when it asks
+    pairs = zip(supported_claims, thoughts, strict=True)
+    return _Drawn(
+        thoughts=thoughts,
+        rejected=len(claims) - len(thoughts),
+        settled={thought.id for (claim, _), thought in pairs if not claim.changes},
+    )
 
 
 def correction(old: Thought, turn: Turn, vectors: Vectors, now: datetime) -> ReflectionResult:

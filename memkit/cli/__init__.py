@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, govern, manage, output, retention, transfer
+from memkit.cli import chat, commands, govern, manage, output, retention, rollback, transfer
 from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command()(manage.users)
 app.command()(manage.sessions)
 app.command()(manage.show)
 app.command()(manage.forget)
+app.command()(rollback.rollback)
 app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(retention.retention, name="retention")

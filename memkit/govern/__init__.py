@@ -1,1 +1,1 @@
-"""Governed memory: the ledger of changes, verified forgetting, and receipts of it."""
+"""Governed memory: the ledger of changes, rollback and rollout, verified forgetting, receipts."""

@@ -23,7 +23,7 @@ from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
 from memkit.retrieval import bm25, fusion, ties
 from memkit.retrieval.constraints import Constraints, is_within
 from memkit.retrieval.projection import QuestionVectors
-from memkit.retrieval.ranker import bundled_ranker
+from memkit.retrieval.ranker import Ranker, bundled_ranker
 from memkit.retrieval.windows import Floats, Windows, distinct
 from memkit.text import dates
 from memkit.text.codes import codes
@@ -57,6 +57,7 @@ class RecallQuery:
     min_relevance: float | Literal["auto"] = 0.0
     without: Collection[str] = ()  # ids of turns that the caller has already
     thoughts: int = _THOUGHTS  # how many of the nearest thoughts to read
+    ranker: Ranker | None = None  # None: the bundled one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,7 @@ def _rank(
     """Collect candidates, score them by all signals, and rank the best chunk of each turn."""
     candidates = find_candidates(snapshot, question, query, thoughts)
     timeline, rows, signals = snapshot.timeline, candidates.rows, candidates.signals
-    ranker = bundled_ranker()
+    ranker = query.ranker or bundled_ranker()
     weights = ranker.weights(fusion.question_features(query.text, signals))
     weighted = fusion.weigh_signals(signals, weights)
     # rounded: a matrix product gives equal rows results that differ in the eighth digit

@@ -11,7 +11,7 @@ from datetime import datetime
 from memkit.govern.residue import find
 from memkit.protocols import Deletion
 from memkit.records import Summary
-from memkit_sqlite import postings
+from memkit_sqlite import postings, summaries
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import change_layout, to_turn
@@ -25,11 +25,13 @@ _TEXTS = (
     "SELECT text || char(10) || coalesce(head, '') || char(10) || coalesce(relation, '')"
     " || char(10) || coalesce(tail, '') FROM thoughts",
     "SELECT text FROM summaries",
+    "SELECT image FROM undo WHERE image IS NOT NULL",
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
 )
 _VECTORS = (
     "SELECT EXISTS (SELECT 1 FROM vectors WHERE instr(vector, ?))",
     "SELECT EXISTS (SELECT 1 FROM thought_vectors WHERE instr(vector, ?))",
+    "SELECT EXISTS (SELECT 1 FROM undo WHERE instr(data, ?))",
 )
 _PAGE = 1000  # texts read at a time
 _BETWEEN = b"\xff"  # is in no UTF-8
@@ -106,7 +108,7 @@ def delete_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) 
     db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
     first = min(row["position"] for row in rows)
     db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
-    set_summarised(db, user_id)
+    summaries.set_summarised(db, user_id)
     change_layout(db, user_id)
     db.execute("UPDATE users SET generation = random() WHERE user_id = ?", (user_id,))
     db.execute("INSERT INTO purges (index_name) VALUES (?)", (index_name(user_id),))
@@ -116,15 +118,6 @@ def delete_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) 
             " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
             (user_id,),
         )
-
-
-def set_summarised(db: sqlite3.Connection, user_id: str) -> None:
-    """Note how many turns the newest summary that is left takes in."""
-    db.execute(
-        "UPDATE users SET summarised = coalesce((SELECT max(through) FROM summaries"
-        " WHERE user_id = ?1 AND level = 1), 0) WHERE user_id = ?1",
-        (user_id,),
-    )
 
 
 def read_generation(db: sqlite3.Connection, user_id: str) -> int:

@@ -81,12 +81,21 @@ def read(db: sqlite3.Connection) -> Iterator[Event]:
         page = db.execute(
             f"SELECT {_COLUMNS} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (last, _PAGE)
         ).fetchall()
-        for row in page:
-            values = dict(zip(_COLUMNS.split(", "), row, strict=True))
-            yield Event(**values | {"counts": _parse_counts(values["counts"])})
+        yield from map(_to_event, page)
         if len(page) < _PAGE:
             return
         last = page[-1][0]
+
+
+def read_last(db: sqlite3.Connection) -> Event:
+    """Return the newest event; there is always one."""
+    sql = f"SELECT {_COLUMNS} FROM ledger ORDER BY seq DESC LIMIT 1"
+    return _to_event(db.execute(sql).fetchone())
+
+
+def _to_event(row: sqlite3.Row) -> Event:
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    return Event(**values | {"counts": _parse_counts(values["counts"])})
 
 
 def _parse_counts(text: str) -> dict[str, int]:

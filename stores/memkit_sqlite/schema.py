@@ -150,6 +150,11 @@ def _drop_fts5_table(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE searchable_fts_{part}")
 
 
+@_migration(name="0012_undo")
+def _undo(db: "Database") -> None:
+    _execute(db, "undo")
+
+
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     tables = {name for (name,) in connection.execute(_TABLES)}

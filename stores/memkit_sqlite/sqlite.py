@@ -1,14 +1,13 @@
 """The default store: one SQLite file has the truth, FAISS files next to it are a cache."""
 
-import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, cast
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
 from memkit.policy import RetentionRule
@@ -25,9 +24,19 @@ from memkit.protocols import (
     Window,
     WriteBatch,
 )
-from memkit.records import Event, Scope, Summary, Thought, Turn, day
+from memkit.records import Event, Rollback, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, policy, portability, postings, reembed
+from memkit_sqlite import (
+    deletion,
+    health,
+    ledger,
+    policy,
+    portability,
+    postings,
+    reembed,
+    summaries,
+    undo,
+)
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -44,13 +53,6 @@ from memkit_sqlite.turns import (
     read_users,
     turn_filter,
 )
-
-# the newest summary before a turn count, with its sources as JSON
-_SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_id
-    FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
-    FROM summaries WHERE user_id = ? AND level = ? AND through < ?
-    ORDER BY through DESC, seq DESC LIMIT 1"""
-
 
 _LACKS_LOG = (
     "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
@@ -165,6 +167,31 @@ class SQLiteStore:
             self.purge()
         return deleted
 
+    def rollback(
+        self, scope: Scope, event: int, *, source: str = "caller", dry_run: bool = False
+    ) -> Rollback:
+        """Give a user's derived rows the state they had after an event; turns stay."""
+        rollback = Rollback(user_id=scope.user_id, to_event=event)
+        with suppress(_TakenBack), self._connection.transaction() as db:
+
+            def open_index() -> LSHIndex:
+                embedder, fingerprint = self._embedder(db)
+                return LSHIndex(embedder, fingerprint.dimension)
+
+            rollback = undo.rollback(db, scope.user_id, event, open_index, source)
+            if dry_run:
+                rollback = replace(rollback, event=None)
+                raise _TakenBack
+        return rollback
+
+    def trim_undo(self, scope: Scope, before: datetime) -> None:
+        """Make a user's changes from before a time final."""
+        with self._connection.lock() as db:
+            if not undo.is_due(db, scope.user_id, before):
+                return
+        with self._connection.transaction() as db:
+            undo.trim(db, scope.user_id, before)
+
     def purge(self) -> bool:
         """Remove the bytes of deleted rows from all files; return whether that is done.
 
@@ -228,16 +255,7 @@ class SQLiteStore:
 
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
-        before = 2**62
-        while rows := self._connection.fetch(_SUMMARY, (scope.user_id, level, before)):
-            (row,) = rows
-            before = row["through"]
-            yield Summary(
-                id=row["id"], text=row["text"], level=cast(Literal[1, 2], row["level"]),
-                through=row["through"], tokens=row["tokens"],
-                sources=tuple(json.loads(row["sources"])),
-                created_at=datetime.fromisoformat(row["created_at"]),
-            )  # fmt: skip
+        return summaries.read(self._connection.fetch, scope.user_id, level)
 
     def generation(self, scope: Scope) -> int:
         """Return a number that changes whenever turns of this user are deleted."""
@@ -337,6 +355,11 @@ class SQLiteStore:
         with self._connection.snapshot() as db:
             return deletion.find_retained(db, pieces)
 
+    def last_event(self) -> Event:
+        """Return the newest event of the ledger."""
+        with self._connection.snapshot() as db:
+            return ledger.read_last(db)
+
     def events(self) -> Iterator[Event]:
         """Yield the events of the ledger in order."""
         with self._connection.snapshot() as db:
@@ -386,6 +409,7 @@ class SQLiteStore:
         def record(db: sqlite3.Connection, count: int) -> None:
             source, counts = str(embedder.fingerprint), {"chunks": count}
             ledger.append(db, "reembed", source=source, counts=counts)
+            undo.clear(db)  # images have vectors of the old embedder
 
         count = reembed.run(self._connection.transaction, embedder, progress, record)
         self.fingerprint = embedder.fingerprint
@@ -416,6 +440,7 @@ def _write_batch(
     thoughts: SQLiteThoughtRows,
 ) -> tuple[int, str | None]:
     """Write a batch; return how many turns were ever stored, 0 if none is left, and its event."""
+    forgotten = undo.start_forgetting(db, user_id, batch.forget) if batch.forget else None
     generation = deletion.read_generation(db, user_id)
     is_outdated = batch.generation not in (None, generation)  # turns were deleted since
     new = _new_turns(db, user_id, batch.turns)
@@ -424,7 +449,7 @@ def _write_batch(
         _insert_turns(db, user_id, new)
         _insert_chunks(db, user_id, new, batch, current)
     for summary in () if is_outdated else batch.summaries:
-        _insert_summary(db, user_id, summary)
+        summaries.insert(db, user_id, summary)
     counts = {
         "turns": len(new) + len(batch.forget),
         "summaries": 0 if is_outdated else len(batch.summaries),
@@ -442,9 +467,10 @@ def _write_batch(
     ThoughtTransaction(thoughts).write(batch)
     thoughts.grow_index()
     if batch.reflection or batch.retract or batch.resolved_conflicts or batch.forget:
-        _delete_outdated_summaries(db, user_id)
-    if batch.forget:
+        summaries.delete_outdated(db, user_id)
+    if forgotten is not None:
         deletion.delete_turns(db, user_id, batch.forget)
+        undo.erase(db, user_id, forgotten, [thought for thought, _ in thoughts.deleted])
     if (batch.failure or batch.summaries) and not is_outdated:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
     ids = [*new, *batch.forget, *thoughts.changed]
@@ -516,47 +542,6 @@ def _insert_chunks(
         [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
     )
     postings.insert(db, terms)
-
-
-# ?1 is the user; whether {id} is a turn, a summary or a thought that holds
-_HOLDS = """(EXISTS (SELECT 1 FROM turns WHERE user_id = ?1 AND id = {id})
-    OR EXISTS (SELECT 1 FROM summaries WHERE user_id = ?1 AND id = {id})
-    OR EXISTS (SELECT 1 FROM thoughts WHERE user_id = ?1 AND id = {id}
-               AND closed_by IS NULL AND retracted_at IS NULL))"""
-
-
-def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> None:
-    """Store a summary in place of one with its id, unless a source is deleted or does not hold."""
-    holds = "SELECT " + _HOLDS.format(id="?2")
-    if not all(db.execute(holds, (user_id, id)).fetchone()[0] for id in summary.sources):
-        return  # changed while the summary was generated; the next one uses what is left
-    db.execute("DELETE FROM summaries WHERE user_id = ? AND id = ?", (user_id, summary.id))
-    row = db.execute(
-        "INSERT INTO summaries (user_id, id, level, through, tokens, text, created_at)"
-        " VALUES (?,?,?,?,?,?,?) RETURNING seq",
-        (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
-         summary.created_at.isoformat()),
-    ).fetchone()  # fmt: skip
-    db.executemany(
-        "INSERT INTO summary_sources VALUES (?, ?, ?)",
-        [(row[0], n, source) for n, source in enumerate(summary.sources)],
-    )
-    db.execute(
-        "UPDATE users SET summarised = max(summarised, ?) WHERE user_id = ?",
-        (summary.through, user_id),
-    )
-
-
-def _delete_outdated_summaries(db: sqlite3.Connection, user_id: str) -> None:
-    """Delete a user's summaries, older ones too, if one has a thought that no longer holds."""
-    deleted = db.execute(
-        "DELETE FROM summaries WHERE user_id = ?1 AND EXISTS (SELECT 1 FROM summaries o"
-        " CROSS JOIN summary_sources s ON s.summary_seq = o.seq"
-        f" WHERE o.user_id = ?1 AND NOT {_HOLDS.format(id='s.source_id')})",
-        (user_id,),
-    )
-    if deleted.rowcount > 0:
-        deletion.set_summarised(db, user_id)
 
 
 def _set_hidden(db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int) -> int:

@@ -43,22 +43,14 @@ class LSHIndex:
 
     def refresh(self, db: sqlite3.Connection, user_id: str) -> None:
         """Read the thoughts added since, or all of them if any were removed or hashed again."""
-        stored = db.execute(
-            "SELECT seed, groups, tables, probes, centre FROM hashes WHERE user_id = ?"
-            " AND embedder = ?",
-            (user_id, self.embedder),
-        ).fetchone()
+        stored = self._read_hash(db, user_id)
         version = read_layout(db, user_id), None if stored is None else tuple(stored)
         if version != self._version:
             self._clear(version)
         if stored is None:
             return
         if self._hash is None or self._groups is None:
-            self._hash = Hash(
-                seed=stored["seed"], dimension=self.dimension, groups=stored["groups"],
-                tables=stored["tables"], probes=stored["probes"],
-                centre=np.frombuffer(stored["centre"], dtype=np.float32),
-            )  # fmt: skip
+            self._hash = self._to_hash(stored)
             self._groups = Groups(tables=self._hash.tables, groups=self._hash.groups)
         newest = int(self._seqs[-1]) if len(self._seqs) else 0
         added = db.execute(_NEW_THOUGHTS, (user_id, newest, self.embedder)).fetchall()
@@ -70,6 +62,21 @@ class LSHIndex:
             groups = np.frombuffer(b"".join(row[2] for row in added), dtype=np.int32)
             rows = np.arange(first, len(self._seqs))
             self._groups.add(rows, groups.reshape(len(added), -1).astype(np.int64))
+
+    def _read_hash(self, db: sqlite3.Connection, user_id: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = db.execute(
+            "SELECT seed, groups, tables, probes, centre FROM hashes WHERE user_id = ?"
+            " AND embedder = ?",
+            (user_id, self.embedder),
+        ).fetchone()
+        return row
+
+    def _to_hash(self, row: sqlite3.Row) -> Hash:
+        return Hash(
+            seed=row["seed"], dimension=self.dimension, groups=row["groups"],
+            tables=row["tables"], probes=row["probes"],
+            centre=np.frombuffer(row["centre"], dtype=np.float32),
+        )  # fmt: skip
 
     def nearest(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
         """Return the keys and cosines of at most `k` thoughts, nearest first.
@@ -103,17 +110,30 @@ class LSHIndex:
         count = db.execute(sql, (user_id,)).fetchone()[0]
         if self._hash is not None and sized_for(count) <= self._hash.groups:
             return
-        rows = db.execute(_NEW_THOUGHTS, (user_id, 0, self.embedder)).fetchall()
-        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
-        vectors = vectors.reshape(len(rows), self.dimension)
-        hash = Hash.fitted(vectors, seed=zlib.crc32(user_id.encode()))
-        groups = hash.groups_of(vectors)
+        rows = self._read_vectors(db, user_id)
+        hash = Hash.fitted(self._to_vectors(rows), seed=zlib.crc32(user_id.encode()))
         db.execute(
             "INSERT OR REPLACE INTO hashes (user_id, embedder, seed, groups, tables, probes,"
             " centre) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (user_id, self.embedder, hash.seed, hash.groups, hash.tables, hash.probes,
              hash.centre.tobytes()),
         )  # fmt: skip
+        self._write_groups(db, rows, hash)
+
+    def regroup(self, db: sqlite3.Connection, user_id: str) -> None:
+        """Compute the groups of the user's thoughts that have none, by the stored hash."""
+        rows = [row for row in self._read_vectors(db, user_id) if row[2] is None]
+        stored = self._read_hash(db, user_id)
+        if rows and stored is None:
+            self.grow(db, user_id)
+        elif rows and stored is not None:
+            self._write_groups(db, rows, self._to_hash(stored))
+
+    def _read_vectors(self, db: sqlite3.Connection, user_id: str) -> list[sqlite3.Row]:
+        return db.execute(_NEW_THOUGHTS, (user_id, 0, self.embedder)).fetchall()
+
+    def _write_groups(self, db: sqlite3.Connection, rows: list[sqlite3.Row], hash: Hash) -> None:
+        groups = hash.groups_of(self._to_vectors(rows))
         db.executemany(
             "UPDATE thought_vectors SET groups = ? WHERE thought_seq = ? AND embedder = ?",
             [
@@ -121,6 +141,10 @@ class LSHIndex:
                 for row, its_groups in zip(rows, groups, strict=True)
             ],
         )
+
+    def _to_vectors(self, rows: list[sqlite3.Row]) -> Vectors:
+        data = b"".join(row[1] for row in rows)
+        return np.frombuffer(data, dtype=np.float32).reshape(len(rows), self.dimension)
 
 
 def _to_bytes(groups: Integers) -> bytes:

@@ -427,7 +427,7 @@ class SQLiteThoughtRows:
             " VALUES (?, ?, ?, ?)",
             (seq, self._index.embedder, vector.tobytes(), self._index.groups_of(vector)),
         )
-        self._insert_bands(seq, thought)
+        _insert_bands(self._db, self._user_id, seq, thought.text)
         self._insert_sources(seq, thought.sources, verbatim=True)
         self._insert_conflicts(seq, thought, thought.conflicts)
         self._inserted.append((seq, vector))
@@ -514,17 +514,17 @@ class SQLiteThoughtRows:
 
     def _reindex(self, seq: int, thought: Thought, vector: Vectors) -> None:
         """Replace a thought's vector, groups and bands by those of its new text."""
+        key = (seq, self._index.embedder)
         self._db.execute(
-            "UPDATE thought_vectors SET vector = ?, groups = ? WHERE thought_seq = ?",
-            (vector.tobytes(), self._index.groups_of(vector), seq),
+            "UPDATE thought_vectors SET vector = ?, groups = ? WHERE thought_seq = ?"
+            " AND embedder = ?",
+            (vector.tobytes(), self._index.groups_of(vector), *key),
         )
+        # those of another embedder are of the old text; they are computed again
+        self._db.execute("DELETE FROM thought_vectors WHERE thought_seq = ? AND embedder != ?", key)
         self._db.execute("UPDATE thought_sources SET worded = 0 WHERE thought_seq = ?", (seq,))
-        self._db.execute("DELETE FROM thought_bands WHERE thought_seq = ?", (seq,))
-        self._insert_bands(seq, thought)
+        replace_bands(self._db, self._user_id, seq, thought.text)
         change_layout(self._db, self._user_id)
-
-    def _insert_bands(self, seq: int, thought: Thought) -> None:
-        _insert_bands(self._db, self._user_id, seq, thought.text)
 
     def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
         self._db.executemany(
@@ -565,6 +565,12 @@ def _insert_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> 
         "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
         [(user_id, band, seq) for band in minhash_bands(text)],
     )
+
+
+def replace_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> None:
+    """Store the bands of a thought's new text in place of its old ones."""
+    db.execute("DELETE FROM thought_bands WHERE thought_seq = ?", (seq,))
+    _insert_bands(db, user_id, seq, text)
 
 
 def _refresh_bands(db: sqlite3.Connection) -> None:
