@@ -131,6 +131,11 @@ def _ledger(db: "Database") -> None:
     ledger.append(db.conn, "genesis", source="memkit", counts=counts)
 
 
+@_migration(name="0011_gate")
+def _gate(db: "Database") -> None:
+    _execute(db, "gate")
+
+
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     tables = {name for (name,) in connection.execute(_TABLES)}

@@ -25,9 +25,9 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, reembed
+from memkit_sqlite import deletion, health, ledger, reembed, summaries
 from memkit_sqlite.cache import IndexCache, VectorRows
-from memkit_sqlite.connection import Connection
+from memkit_sqlite.connection import LACKS_LOG, Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -41,6 +41,8 @@ from memkit_sqlite.turns import (
     read_sessions,
     read_turns,
     read_users,
+    read_version,
+    sample_turns,
     scope_tokens,
     turn_filter,
 )
@@ -50,12 +52,6 @@ _SUMMARY = """SELECT *, (SELECT json_group_array(source_id) FROM (SELECT source_
     FROM summary_sources WHERE summary_seq = summaries.seq ORDER BY n)) AS sources
     FROM summaries WHERE user_id = ? AND level = ? AND through < ?
     ORDER BY through DESC, seq DESC LIMIT 1"""
-
-
-_LACKS_LOG = (
-    "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
-    "missing; copy it again with `memkit backup`"
-)
 
 
 class _TakenBack(Exception):
@@ -85,7 +81,7 @@ class SQLiteStore:
             undo.callback(self._connection.close)
             self.fingerprint = self._register_embedder(fingerprint)
             if self._connection.lacks_log:
-                warnings.warn(_LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
+                warnings.warn(LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
@@ -139,9 +135,24 @@ class SQLiteStore:
         with self._connection.transaction() as db:
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
-        if batch.forget or self._is_purge_due:
+        if (batch.forget or self._is_purge_due) and not self._connection.is_writing:
             self.purge()
         return count
+
+    @contextmanager
+    def branch(self, scope: Scope) -> Iterator[None]:
+        """Commit all that the block writes, or nothing if it fails; it reads what it has written.
+
+        Other threads and other writers wait until the block ends.
+        """
+        newest = 0
+
+        def rewind() -> None:
+            self._cache.rewind(scope.user_id, newest)
+
+        with self._connection.transaction(rewind) as db:
+            _, newest = read_version(db, scope.user_id)
+            yield
 
     def forget(
         self,
@@ -242,6 +253,10 @@ class SQLiteStore:
             for row in rows
         ]
 
+    def sample(self, scope: Scope, limit: int) -> list[Turn]:
+        """Return at most `limit` turns of the user, evenly spread, in the order stored."""
+        return sample_turns(self._connection.fetch, scope, limit)
+
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
         before = 2**62
@@ -280,6 +295,10 @@ class SQLiteStore:
         """Return open thoughts that may contradict each other, the older one first."""
         return thought_rows.read_conflicts(self._connection.fetch, scope)
 
+    def superseded(self, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
+        """Return the last superseded thoughts, each with the one that holds in its place."""
+        return thought_rows.read_superseded(self._connection.fetch, scope, limit)
+
     @contextmanager
     def snapshot(self, scope: Scope, until: datetime | None = None) -> Iterator[Snapshot]:
         """Open a snapshot of the scope's searchable chunks that were said by `until`.
@@ -299,7 +318,8 @@ class SQLiteStore:
                     yield snapshot
                 finally:
                     snapshot.end()
-            self._cache.tidy(self._vector_rows)
+            if not self._connection.is_writing:
+                self._cache.tidy(self._vector_rows)
 
     @contextmanager
     def _vector_rows(self, user_id: str) -> Iterator[VectorRows]:
@@ -322,7 +342,7 @@ class SQLiteStore:
         with self._connection.snapshot(exclusive=True) as db:
             faults = health.find_faults(db)
             if self._connection.lacks_log:
-                faults.append(_LACKS_LOG.format(url=self.url))
+                faults.append(LACKS_LOG.format(url=self.url))
             if self.fingerprint is None or health.is_damaged(faults):
                 return faults
             for (user_id,) in db.execute("SELECT user_id FROM users").fetchall():
@@ -358,6 +378,11 @@ class SQLiteStore:
         with self._connection.snapshot() as db:
             yield from list(ledger.read(db))
 
+    def head(self) -> str:
+        """Return the hash of the newest event: as long as it is the same, nothing was changed."""
+        with self._connection.lock() as db:
+            return ledger.read_head(db)
+
     def record(self, kind: str, *, source: str, ids: Sequence[str] = ()) -> str:
         """Add an event of the whole memory to the ledger; return its hash."""
         with self._connection.transaction() as db:
@@ -367,16 +392,31 @@ class SQLiteStore:
         """Write a copy of the whole memory to the new file `path`. Safe while others write."""
         self._connection.backup(Path(path).absolute())
 
-    def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
+    def reembed(
+        self,
+        embedder: Embedder,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
+        old = self.fingerprint
 
-        def record(db: sqlite3.Connection, count: int) -> None:
+        def finish(db: sqlite3.Connection, count: int) -> None:
             source, counts = str(embedder.fingerprint), {"chunks": count}
             ledger.append(db, "reembed", source=source, counts=counts)
+            self.fingerprint = embedder.fingerprint
+            check()
 
-        count = reembed.run(self._connection.transaction, embedder, progress, record)
-        self.fingerprint = embedder.fingerprint
-        return count
+        try:
+            return reembed.run(self._connection.transaction, embedder, progress, finish)
+        except BaseException:
+            self.fingerprint = old
+            raise
+
+    def drop_embedder(self, fingerprint: Fingerprint) -> None:
+        """Delete the vectors of an embedder that is not the memory's."""
+        with self._connection.transaction() as db:
+            reembed.drop(db, fingerprint)
 
     def close(self) -> None:
         """Save the indexes that changed and release the file. Idempotent."""
@@ -421,7 +461,7 @@ def _write_batch(
         _insert_turns(db, user_id, new)
         _insert_chunks(db, user_id, new, batch, current)
     for summary in () if is_outdated else batch.summaries:
-        _insert_summary(db, user_id, summary)
+        summaries.insert(db, user_id, summary)
     counts = {
         "turns": len(new) + len(batch.forget),
         "summaries": 0 if is_outdated else len(batch.summaries),
@@ -439,11 +479,13 @@ def _write_batch(
     ThoughtTransaction(thoughts).write(batch)
     thoughts.grow_index()
     if batch.reflection or batch.retract or batch.resolved_conflicts or batch.forget:
-        _delete_outdated_summaries(db, user_id)
+        summaries.delete_outdated(db, user_id)
     if batch.forget:
         deletion.delete_turns(db, user_id, batch.forget)
     if (batch.failure or batch.summaries) and not is_outdated:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+    if batch.refused:
+        db.execute("UPDATE users SET refused = refused + 1 WHERE user_id = ?", (user_id,))
     ids = [*new, *batch.forget, *thoughts.changed]
     event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
@@ -516,47 +558,6 @@ def _insert_chunks(
         "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
         [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
     )
-
-
-# ?1 is the user; whether {id} is a turn, a summary or a thought that holds
-_HOLDS = """(EXISTS (SELECT 1 FROM turns WHERE user_id = ?1 AND id = {id})
-    OR EXISTS (SELECT 1 FROM summaries WHERE user_id = ?1 AND id = {id})
-    OR EXISTS (SELECT 1 FROM thoughts WHERE user_id = ?1 AND id = {id}
-               AND closed_by IS NULL AND retracted_at IS NULL))"""
-
-
-def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> None:
-    """Store a summary in place of one with its id, unless a source is deleted or does not hold."""
-    holds = "SELECT " + _HOLDS.format(id="?2")
-    if not all(db.execute(holds, (user_id, id)).fetchone()[0] for id in summary.sources):
-        return  # changed while the summary was generated; the next one uses what is left
-    db.execute("DELETE FROM summaries WHERE user_id = ? AND id = ?", (user_id, summary.id))
-    row = db.execute(
-        "INSERT INTO summaries (user_id, id, level, through, tokens, text, created_at)"
-        " VALUES (?,?,?,?,?,?,?) RETURNING seq",
-        (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
-         summary.created_at.isoformat()),
-    ).fetchone()  # fmt: skip
-    db.executemany(
-        "INSERT INTO summary_sources VALUES (?, ?, ?)",
-        [(row[0], n, source) for n, source in enumerate(summary.sources)],
-    )
-    db.execute(
-        "UPDATE users SET summarised = max(summarised, ?) WHERE user_id = ?",
-        (summary.through, user_id),
-    )
-
-
-def _delete_outdated_summaries(db: sqlite3.Connection, user_id: str) -> None:
-    """Delete a user's summaries, older ones too, if one has a thought that no longer holds."""
-    deleted = db.execute(
-        "DELETE FROM summaries WHERE user_id = ?1 AND EXISTS (SELECT 1 FROM summaries o"
-        " CROSS JOIN summary_sources s ON s.summary_seq = o.seq"
-        f" WHERE o.user_id = ?1 AND NOT {_HOLDS.format(id='s.source_id')})",
-        (user_id,),
-    )
-    if deleted.rowcount > 0:
-        deletion.set_summarised(db, user_id)
 
 
 def _set_hidden(db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int) -> int:
