@@ -18,6 +18,7 @@ MemkitError
 │   ├── StoreFull         no space left
 │   ├── StoreLocked       another process held the file for too long
 │   └── StoreClosed       the memory was used after close()
+├── StepRefused           the gate found that a step of the maintenance does harm
 ├── ModelError            a language model or embedder failed, or its files are wrong
 └── MissingExtra          an optional dependency is not installed (also an ImportError)
 
@@ -165,6 +166,20 @@ class StoreLocked(StoreError):
 
 class StoreClosed(StoreError):
     """The memory was used after close()."""
+
+
+class StepRefused(MemkitError):
+    """The gate refused a change of derived data: it does harm by the policy's thresholds.
+
+    Nothing of the change was written. `breaches` has one sentence per threshold that was missed.
+    """
+
+    def __init__(self, breaches: Sequence[str]) -> None:
+        super().__init__(breaches)
+        self.breaches = tuple(breaches)
+
+    def __str__(self) -> str:
+        return f"the gate refused this step: {'; '.join(self.breaches)}"
 
 
 class ModelError(MemkitError):

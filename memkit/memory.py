@@ -14,10 +14,12 @@ from memkit.background.maintenance import Maintenance, Settings
 from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
+from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
-from memkit.govern import probes
 from memkit.govern.forget import Selection
+from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
+from memkit.govern.reembedding import bundled_embedder, reembed_gated
 from memkit.govern.rollback import find_event
 from memkit.policy import RetentionRule
 from memkit.protocols import (
@@ -119,14 +121,27 @@ def reembed(
     url: Location,
     embedder: str | Embedder,
     progress: Callable[[int, int], None] = lambda _, __: None,
+    *,
+    current: str | Embedder | None = None,
+    settings: Settings | None = None,
 ) -> int:
     """Move the memory at `url` to another embedder; return how many chunks were embedded.
 
-    Searches use the old vectors until the end. An interrupted run resumes where it stopped.
+    Searches use the old vectors until the end. An interrupted run resumes where it stopped. The
+    gate compares what the memory answers before and after; for that it needs the `current` embedder
+    if it is not a bundled one. `settings.gate` and `settings.policy` count.
+
+    Raises:
+        StepRefused: too few probes are answered with the new vectors; the old ones stay.
     """
+    settings = settings or Settings()
+    new = embedders.resolve_embedder(embedder)
     store = open_store(url, None)
     try:
-        return store.reembed(embedders.resolve_embedder(embedder), progress)
+        if not settings.gate:
+            return store.reembed(new, progress)
+        old = embedders.resolve_embedder(current) if current else bundled_embedder(store)
+        return reembed_gated(store, new, progress, policy=settings.load_policy(), current=old)
     finally:
         store.close()
 
@@ -154,14 +169,15 @@ class Memory(Displayable):
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
+        gate = Gate(store, embedder, settings.load_policy()) if settings.gate else None
         reflection = PostThinking(
             store=store, embedder=embedder, thinker=thinker or LearnedThinker(), judge=judge,
-            clock=clock, seconds=settings.thinker_seconds,
+            clock=clock, seconds=settings.thinker_seconds, gate=gate,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
         self._listeners = Listeners()
         self._maintenance = Maintenance(
-            store, summariser, reflection, settings, clock, listeners=self._listeners
+            store, summariser, reflection, settings, clock, listeners=self._listeners, gate=gate
         )
         self._maintenance.wake(self._maintenance.waiting_users())  # that an earlier process left
 
@@ -514,10 +530,13 @@ class Memory(Displayable):
             govern.forget, self.store, scope, selected, now=self.clock(), dry_run=dry_run, scan=scan
         )
         if probe and not dry_run:
-            delete = partial(probes.measure, self.store, self.embedder, scope, selected, delete)
+            delete = partial(
+                deletion_probes.measure, self.store, self.embedder, scope, selected, delete
+            )
         with self._maintenance.summary_lock:
             receipt = delete()
         if not dry_run:
+            self._maintenance.drop_probes(user_id)
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
             self._listeners.notify(user_id, everything=everything)

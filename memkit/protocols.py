@@ -30,6 +30,7 @@ from memkit.records import (
     Turn,
     Usage,
 )
+from memkit.trials import TrialStore
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -73,6 +74,9 @@ class WriteBatch:
     retract: Mapping[str, datetime] = field(default_factory=dict)  # thought id -> time
     unpark: bool = False  # queue the turns again that failed too often
     source: str = "caller"  # who changes the memory, for the ledger
+    # scores in thousandths of another batch, which the gate has admitted or refused
+    scores: Mapping[str, int] = field(default_factory=dict)
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,16 +449,29 @@ class Upkeep(Protocol):
             StoreError: the file cannot be written.
         """
 
-    def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
-        """Embed every chunk again and switch over at the end; return how many. Resumable."""
+    def reembed(
+        self, embedder: "Embedder", progress: Callable[[int, int], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> int:  # fmt: skip
+        """Embed every chunk again and switch over at the end; return how many. Resumable.
+
+        `check` is called inside the transaction that switches over; if it raises, that is undone.
+        """
+
+    def drop_embedder(self, fingerprint: Fingerprint) -> None:
+        """Delete the vectors of an embedder that is not the memory's."""
 
 
-class Backend(Store, Upkeep, Portable, PolicyStore, Protocol):
+class Backend(Store, Upkeep, Portable, PolicyStore, TrialStore, Protocol):
     """A complete store, as `memkit.open` needs it."""
 
     @property
     def path(self) -> Path | None:
         """Return the file of this memory; None if it is in RAM."""
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Return the identity of the embedder that the memory has now; None for a new memory."""
 
     @property
     def secret(self) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from os import PathLike
 
 from memkit.background.pruning import Forgetting, select_prunable
 from memkit.background.reflection import PostThinking
@@ -16,8 +17,10 @@ from memkit.background.summary import (
     summarise_thoughts,
 )
 from memkit.background.worker import Worker, result_or_error
-from memkit.errors import StoreError
+from memkit.errors import StepRefused, StoreError
+from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
+from memkit.govern.policy import FILE, Policy
 from memkit.govern.retention import Expiry, expire
 from memkit.protocols import (
     Backend,
@@ -43,6 +46,12 @@ class Settings:
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # time limit of a thinker for one batch
     undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
+    gate: bool = True  # False: no change of derived data is probed and none is refused
+    policy: str | PathLike[str] | None = None  # a TOML file of the gate's thresholds, or memkit's
+
+    def load_policy(self) -> Policy:
+        """Return the thresholds of the gate. Raises InvalidInput if the file is wrong."""
+        return Policy.load(FILE if self.policy is None else self.policy)
 
 
 PolicyOf = Callable[[str], Forgetting | None]  # the pruning of a user
@@ -57,10 +66,11 @@ class Maintenance:
 
     def __init__(
         self, store: Backend, summariser: Summariser, reflection: PostThinking, settings: Settings,
-        clock: Callable[[], datetime], *, listeners: Listeners,
+        clock: Callable[[], datetime], *, listeners: Listeners, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self._store, self._summariser, self._reflection = store, summariser, reflection
         self._settings, self._clock, self._listeners = settings, clock, listeners
+        self._gate = gate
         self.policy_of: PolicyOf = lambda _: settings.forgetting
         self.summary_lock = threading.RLock()  # held while a user's summaries change
         self._thought_lock = threading.RLock()
@@ -222,15 +232,19 @@ class Maintenance:
             return False
         if retrieved := self.take_retrievals(scope.user_id):
             self._store.write(scope, WriteBatch(retrieved=retrieved))
-        hide: list[str] = []
-        if forgetting is not None and update.through // interval > update.since // interval:
-            hide = select_prunable(self._store.chunks(scope), update.through, forgetting)
-        batch = WriteBatch(
-            summaries=update.summaries, hide=hide, generation=generation,
-            source=type(self._summariser).__name__,
-        )  # fmt: skip
+        source = type(self._summariser).__name__
+        batch = WriteBatch(summaries=update.summaries, generation=generation, source=source)
         self._store.write(scope, batch)
+        if forgetting is not None and update.through // interval > update.since // interval:
+            self._prune(scope, update.through, forgetting)
         return True
+
+    def _prune(self, scope: Scope, through: int, forgetting: Forgetting) -> None:
+        """Hide what is due after `through` turns, unless the gate refuses it."""
+        hide = select_prunable(self._store.chunks(scope), through, forgetting)
+        with suppress(StepRefused):  # it is in the ledger, and due again at the next interval
+            write = self._gate.write if self._gate else self._store.write
+            write(scope, WriteBatch(hide=hide, source=type(forgetting).__name__))
 
     def _summarise_thoughts(self, scope: Scope) -> SummaryUpdate | None:
         """Return summaries of what holds, if the summariser makes them and they are outdated."""
@@ -254,6 +268,11 @@ class Maintenance:
         return (
             SummaryUpdate(summaries=summaries, since=since, through=through) if summaries else None
         )
+
+    def drop_probes(self, user_id: str) -> None:
+        """Drop the words of this user's turns that the gate has in memory."""
+        if self._gate:
+            self._gate.drop(user_id)
 
     # ---- retrievals, which pruning takes into account
 

@@ -8,13 +8,16 @@ by `doctor`.
 import uuid
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from memkit.background.people import drop_strangers
 from memkit.background.worker import result_or_error, run_with_timeout
 from memkit.embedders import embed_checked
+from memkit.errors import StepRefused
+from memkit.govern.gate import Gate
 from memkit.protocols import (
     Comparer,
     Embedder,
@@ -65,6 +68,9 @@ class PostThinking:
     judge: Judge | None = None
     # another thinker for the turns of a session, by its id
     thinker_of: Callable[[str | None], Thinker | None] = lambda _: None
+    gate: Gate | None = None
+    # pairs of ids that the gate did not let the judge decide about; they stay in doubt
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> bool | Exception:
         """Think about the next batch; return False if the queue is empty, or the thinker's error.
@@ -99,7 +105,17 @@ class PostThinking:
                 return self._record_failure(scope, reflection, completed, pause)
             reflection = completed
         source = type(thinker).__name__
-        self.store.write(scope, WriteBatch(reflection=reflection, source=source))
+        outcome = self._write(scope, WriteBatch(reflection=reflection, source=source))
+        if isinstance(outcome, StepRefused):  # another attempt would be refused too
+            self._record_failure(scope, reflection, outcome, None)
+        return outcome
+
+    def _write(self, scope: Scope, batch: WriteBatch) -> Literal[True] | StepRefused:
+        """Write what was concluded, if the gate admits it, and return why it does not."""
+        try:
+            (self.gate or self.store).write(scope, batch)
+        except StepRefused as refusal:
+            return refusal
         return True
 
     def _complete(
@@ -188,6 +204,8 @@ class PostThinking:
             return None
         error: Exception | None = None
         for older, newer in self.store.conflicts(scope):
+            if (older.id, newer.id) in self.refused:
+                continue
             ask = partial(self.judge.contradict, older.text, newer.text)
             verdict = run_with_timeout(self.seconds, ask, stopped)
             if verdict is None:
@@ -197,7 +215,11 @@ class PostThinking:
             else:
                 resolved = [(older.id, newer.id, verdict)]
                 source = type(self.judge).__name__
-                self.store.write(scope, WriteBatch(resolved_conflicts=resolved, source=source))
+                batch = WriteBatch(resolved_conflicts=resolved, source=source)
+                outcome = self._write(scope, batch)
+                if isinstance(outcome, StepRefused):
+                    self.refused.add((older.id, newer.id))
+                    error = outcome
         return error
 
 

@@ -18,6 +18,7 @@ from memkit.cli.options import (
     Session,
     StorePath,
     User,
+    check_exists,
     disable_progress_bars,
     open_memory,
     open_store,
@@ -320,18 +321,23 @@ def stats(user: MaybeUser = None, store: StorePath = DEFAULT_STORE, json_: AsJso
 
 
 def reembed(
-    store: StorePath = DEFAULT_STORE, embedder: Embedder = None, json_: AsJson = False
+    store: StorePath = DEFAULT_STORE,
+    embedder: Embedder = None,
+    *,
+    gate: Annotated[bool, typer.Option(help="Move only if as much is found as before.")] = True,
+    json_: AsJson = False,
 ) -> None:
     """Move the whole memory to another embedder.
 
     The old vectors are used until the end; an interrupted run continues where it stopped.
     """
-    from memkit import embedders
+    from memkit import Settings, embedders, memory
 
     disable_progress_bars(embedder)
+    check_exists(store)
     target = embedders.resolve_embedder(embedder)
-    with open_store(store) as backend, output.progress_bar("embedding") as progress:
-        count = backend.reembed(target, progress)
+    with output.progress_bar("embedding") as progress:
+        count = memory.reembed(store, target, progress, settings=Settings(gate=gate))
     data = {"chunks": count, "embedder": str(target.fingerprint)}
     text = f"{count} chunks are now embedded with {target.fingerprint}"
     output.print_result(data, text, as_json=json_)

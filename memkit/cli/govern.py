@@ -91,8 +91,20 @@ def log(
 
 def _to_row(event: "Event", names: dict[str, Any]) -> list[str]:
     user = names.get(event.user) or event.user  # a digest where all of a user was forgotten
-    counts = ", ".join(f"{count:,} {name}" for name, count in event.counts.items())
-    return [str(event.seq), event.at[:19], event.kind, user, event.source, counts]
+    return [str(event.seq), event.at[:19], event.kind, user, event.source, _show_counts(event)]
+
+
+def _show_counts(event: "Event") -> str:
+    """Return what an event counts; of a step that was probed, its scores before and after."""
+    if event.kind not in ("admitted", "refused"):
+        return ", ".join(f"{count:,} {name}" for name, count in event.counts.items())
+    names = dict.fromkeys(name.rpartition(" ")[0] for name in event.counts)
+    before = {name: event.counts.get(f"{name} before") for name in names}
+    return ", ".join(
+        f"{name} {'' if before[name] is None else f'{(before[name] or 0) / 1000:.3f} → '}"
+        f"{event.counts.get(f'{name} after', 0) / 1000:.3f}"
+        for name in names
+    )
 
 
 @audit.command()

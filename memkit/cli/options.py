@@ -89,7 +89,7 @@ def open_memory(
 
     disable_progress_bars(embedder)
     if not create:
-        _check_exists(url)
+        check_exists(url)
     settings = Settings(background=background)
     with memory.open(url, embedder=embedder, settings=settings, clock=_local_now) as opened:
         yield opened
@@ -100,7 +100,7 @@ def open_store(url: str) -> Iterator["Backend"]:
     """Open a memory's store for the block, without its embedder."""
     from memkit import memory
 
-    _check_exists(url)
+    check_exists(url)
     store = memory.open_store(url, None)
     try:
         yield store
@@ -108,7 +108,8 @@ def open_store(url: str) -> Iterator["Backend"]:
         store.close()
 
 
-def _check_exists(url: str) -> None:
+def check_exists(url: str) -> None:
+    """Raise StoreError if there is no file of a memory."""
     path = url.removeprefix("sqlite:///")
     if path and "://" not in path and path != ":memory:" and not Path(path).exists():
         raise StoreError(

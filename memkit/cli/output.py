@@ -208,7 +208,7 @@ def preview_turn(turn: "Turn") -> str:
 
 
 _PREVIEW = 100  # characters of a turn in a preview
-_WRAPPED = ("id", "speaker")  # columns that are wrapped although they are not the last
+_WRAPPED = ("id", "speaker", "source")  # columns that are wrapped although they are not the last
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

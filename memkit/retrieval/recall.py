@@ -106,7 +106,14 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
     _check(query)
     query = replace(query, text=main_question(query.text))
     vector = embed_checked(embedder, [query.text], queries=True)[0]
-    vectors = QuestionVectors.of(vector, embedder.fingerprint)
+    return search(store, QuestionVectors.of(vector, embedder.fingerprint), scope, query)
+
+
+def search(
+    store: Store, vectors: QuestionVectors, scope: Scope, query: RecallQuery
+) -> RecallResult:
+    """Recall for a question that is embedded and checked already."""
+    vector = vectors.plain
     with store.snapshot(scope, query.until) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
         ranking = _rank(snapshot, vectors, query, thoughts)

@@ -165,6 +165,20 @@ class IndexCache:
             return None
         return self._folder / f"{index_name(user_id)}.faiss"
 
+    def rewind(self, user_id: str, newest: int) -> None:
+        """Drop what a user's caches have of rows that are rolled back.
+
+        Chunks after `newest` are such rows. Changes of older chunks have changed the layout, so the
+        caches follow them by themselves. The keys of thoughts are used again.
+        """
+        if (cache := self._users.get(user_id)) is None:
+            return
+        cache.thoughts = None
+        if cache.timeline is not None and cache.timeline.newest > newest:
+            cache.timeline = None
+        if cache.index is not None and cache.index.state.newest > newest:
+            cache.index = None
+
     def tidy(self, reader: Reader) -> None:
         """Save the index in use if much of it is unsaved; evict the least recently used users."""
         user = next(reversed(self._users), None)

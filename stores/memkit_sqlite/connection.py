@@ -6,9 +6,10 @@ processes may use the file at the same time (WAL mode).
 
 import os
 import sqlite3
+import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from typing import Any
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from memkit_sqlite import backup, schema
 from memkit_sqlite.fair_lock import FairLock
+
+LACKS_LOG = (
+    "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
+    "missing; copy it again with `memkit backup`"
+)
 
 
 class Connection:
@@ -34,6 +40,7 @@ class Connection:
         self._busy_s = busy_s
         self._process = os.getpid()
         self._lock = FairLock()
+        self._writer: int | None = None  # the thread that has begun a transaction
         if self.path is not None:
             _refuse_other_files(self.path)
             _create_private(self.path)
@@ -97,17 +104,37 @@ class Connection:
         with self._lock, translate_errors(self.url):
             yield self._raw
 
+    @property
+    def is_writing(self) -> bool:
+        """Return whether this thread is inside a transaction."""
+        return self._writer == threading.get_ident()
+
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all that the block writes or nothing; other writers of all processes wait."""
+    def transaction(self, undo: Callable[[], None] = lambda: None) -> Iterator[sqlite3.Connection]:
+        """Commit all that the block writes or nothing; other writers of all processes wait.
+
+        A transaction inside another one of the same thread is part of it. `undo` is called if
+        nothing is committed, before other threads go on.
+        """
+        if self.is_writing:
+            with self.lock() as db, _savepoint(db):
+                yield db
+            return
         with self._only_writer() as db:
             if self._identify_file() != self._opened_file:  # SQLite would write to the old file
                 raise StoreError(
                     f"{self.url} was moved, deleted or replaced while it was open; nothing "
                     "was written, put it back or open it again"
                 )
-            yield db
-            db.execute("COMMIT")
+            self._writer = threading.get_ident()
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                undo()
+                raise
+            finally:
+                self._writer = None
 
     @contextmanager
     def _only_writer(self) -> Iterator[sqlite3.Connection]:
@@ -227,6 +254,19 @@ def _rolled_back(db: sqlite3.Connection) -> Iterator[None]:
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+@contextmanager
+def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
+    """Take back what the block writes if it fails, and nothing else of the transaction."""
+    db.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK TO part")
+        raise
+    finally:
+        db.execute("RELEASE part")
 
 
 # ---- the mark of a file in use

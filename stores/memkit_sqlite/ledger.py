@@ -20,9 +20,9 @@ _END = """SELECT m.value, coalesce((SELECT value FROM meta WHERE key = 'policy_v
     WHERE m.key = 'store_id'"""
 # what a batch changes, in the order in which it gives the event its kind
 _KINDS = (
-    ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("retract", "retract"),
-    ("resolved_conflicts", "judge"), ("summaries", "summary"), ("hide", "prune"),
-    ("show", "restore"),
+    ("refused", "refused"), ("scores", "admitted"), ("forget", "forget"), ("reflection", "think"),
+    ("turns", "remember"), ("retract", "retract"), ("resolved_conflicts", "judge"),
+    ("summaries", "summary"), ("hide", "prune"), ("show", "restore"),
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def append(
     user_id: str | None = None,
     source: str = "caller",
     counts: Mapping[str, int],
+    scores: Mapping[str, int] | None = None,
     ids: Iterable[str] = (),
 ) -> str:
     """Add an event to the end of the chain, inside the caller's transaction; return its hash."""
@@ -45,7 +46,7 @@ def append(
         user="" if user_id is None else digest(secret, user_id),
         source=source,
         policy=int(policy),
-        counts={name: count for name, count in counts.items() if count},
+        counts={name: count for name, count in counts.items() if count} | dict(scores or {}),
         items="".join(digest(secret, item) for item in ids),
         hash="",
     )
@@ -66,12 +67,19 @@ def append_batch(
     ids: Iterable[str],
 ) -> str | None:
     """Add the event of a write batch, if it changed anything; return its hash."""
-    if not any(counts.values()):
+    if not any(counts.values()) and not batch.scores:
         return None
     kind = next(kind for part, kind in _KINDS if getattr(batch, part))
     if kind == "think" and batch.turns:
         kind = "correct"
-    return append(db, kind, user_id=user_id, source=batch.source, counts=counts, ids=ids)
+    return append(
+        db, kind, user_id=user_id, source=batch.source, counts=counts, scores=batch.scores, ids=ids
+    )
+
+
+def read_head(db: sqlite3.Connection) -> str:
+    """Return the hash of the newest event."""
+    return str(db.execute(_END).fetchone()[3])
 
 
 def read(db: sqlite3.Connection) -> Iterator[Event]:

@@ -26,11 +26,12 @@ def run(
     transaction: Transaction,
     embedder: Embedder,
     progress: Progress,
-    record: Callable[[sqlite3.Connection, int], None],
+    finish: Callable[[sqlite3.Connection, int], None],
 ) -> int:
     """Embed all rows with `embedder` and make it the current one; return the chunk count.
 
-    `record` is called with that count in the transaction that switches over.
+    `finish` is called with that count in the transaction that switches over, after the switch. If
+    it fails, the memory keeps its embedder.
 
     Batches are committed one by one, so that an interrupted run is resumed. Until the switch,
     readers use the old vectors.
@@ -45,7 +46,7 @@ def run(
                        for names in _EMBEDDED):  # fmt: skip
                 _switch(db, number, embedder.fingerprint.dimension)
                 count = _counts(db, _DONE, number)[0]
-                record(db, count)
+                finish(db, count)
                 return count
 
 
@@ -106,6 +107,14 @@ def _register(transaction: Transaction, embedder: Embedder) -> int:
             (new.model, new.revision, new.dimension),
         ).fetchone()
     return int(row[0])
+
+
+def drop(db: sqlite3.Connection, fingerprint: Fingerprint) -> None:
+    """Delete an embedder that is not the current one, with its vectors."""
+    db.execute(
+        "DELETE FROM embedders WHERE model = ? AND revision = ? AND dimension = ? AND NOT current",
+        (fingerprint.model, fingerprint.revision, fingerprint.dimension),
+    )
 
 
 def _switch(db: sqlite3.Connection, number: int, dimension: int) -> None:

@@ -150,6 +150,11 @@ def _drop_fts5_table(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE searchable_fts_{part}")
 
 
+@_migration(name="0011_gate")
+def _gate(db: "Database") -> None:
+    _execute(db, "gate")
+
+
 @_migration(name="0012_undo")
 def _undo(db: "Database") -> None:
     _execute(db, "undo")

@@ -38,7 +38,7 @@ from memkit_sqlite import (
     undo,
 )
 from memkit_sqlite.cache import IndexCache, VectorRows
-from memkit_sqlite.connection import Connection
+from memkit_sqlite.connection import LACKS_LOG, Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
@@ -51,12 +51,9 @@ from memkit_sqlite.turns import (
     read_sessions,
     read_turns,
     read_users,
+    read_version,
+    sample_turns,
     turn_filter,
-)
-
-_LACKS_LOG = (
-    "{url} is a copy of a memory that was open, without its log {url}-wal: the newest turns may be "
-    "missing; copy it again with `memkit backup`"
 )
 
 
@@ -87,7 +84,7 @@ class SQLiteStore:
             undo.callback(self._connection.close)
             self.fingerprint = self._register_embedder(fingerprint)
             if self._connection.lacks_log:
-                warnings.warn(_LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
+                warnings.warn(LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
         folder = None if self.path is None else Path(f"{self.path}.index")
@@ -138,9 +135,24 @@ class SQLiteStore:
         with self._connection.transaction() as db:
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
-        if batch.forget or self._is_purge_due:
+        if (batch.forget or self._is_purge_due) and not self._connection.is_writing:
             self.purge()
         return count
+
+    @contextmanager
+    def branch(self, scope: Scope) -> Iterator[None]:
+        """Commit all that the block writes, or nothing if it fails; it reads what it has written.
+
+        Other threads and other writers wait until the block ends.
+        """
+        newest = 0
+
+        def rewind() -> None:
+            self._cache.rewind(scope.user_id, newest)
+
+        with self._connection.transaction(rewind) as db:
+            _, newest = read_version(db, scope.user_id)
+            yield
 
     def forget(
         self,
@@ -253,6 +265,10 @@ class SQLiteStore:
             for row in rows
         ]
 
+    def sample(self, scope: Scope, limit: int) -> list[Turn]:
+        """Return at most `limit` turns of the user, evenly spread, in the order stored."""
+        return sample_turns(self._connection.fetch, scope, limit)
+
     def summaries(self, scope: Scope, level: int) -> Iterator[Summary]:
         """Yield the user's summaries of this level, newest first."""
         return summaries.read(self._connection.fetch, scope.user_id, level)
@@ -282,6 +298,10 @@ class SQLiteStore:
         """Return open thoughts that may contradict each other, the older one first."""
         return thought_rows.read_conflicts(self._connection.fetch, scope)
 
+    def superseded(self, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
+        """Return the last superseded thoughts, each with the one that holds in its place."""
+        return thought_rows.read_superseded(self._connection.fetch, scope, limit)
+
     @contextmanager
     def snapshot(self, scope: Scope, until: datetime | None = None) -> Iterator[Snapshot]:
         """Open a snapshot of the scope's searchable chunks that were said by `until`.
@@ -301,7 +321,8 @@ class SQLiteStore:
                     yield snapshot
                 finally:
                     snapshot.end()
-            self._cache.tidy(self._vector_rows)
+            if not self._connection.is_writing:
+                self._cache.tidy(self._vector_rows)
 
     @contextmanager
     def _vector_rows(self, user_id: str) -> Iterator[VectorRows]:
@@ -324,7 +345,7 @@ class SQLiteStore:
         with self._connection.snapshot() as db:
             faults = health.find_faults(db)
             if self._connection.lacks_log:
-                faults.append(_LACKS_LOG.format(url=self.url))
+                faults.append(LACKS_LOG.format(url=self.url))
             if self.fingerprint is None or health.is_damaged(faults):
                 return faults
             for (user_id,) in db.execute("SELECT user_id FROM users").fetchall():
@@ -365,6 +386,11 @@ class SQLiteStore:
         with self._connection.snapshot() as db:
             yield from list(ledger.read(db))
 
+    def head(self) -> str:
+        """Return the hash of the newest event: as long as it is the same, nothing was changed."""
+        with self._connection.lock() as db:
+            return ledger.read_head(db)
+
     def record(self, kind: str, *, source: str, ids: Sequence[str] = ()) -> str:
         """Add an event of the whole memory to the ledger; return its hash."""
         with self._connection.transaction() as db:
@@ -403,17 +429,32 @@ class SQLiteStore:
         with self._connection.transaction() as db:
             policy.write_retention(db, rules, source)
 
-    def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
+    def reembed(
+        self,
+        embedder: Embedder,
+        progress: Callable[[int, int], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
+        old = self.fingerprint
 
-        def record(db: sqlite3.Connection, count: int) -> None:
+        def finish(db: sqlite3.Connection, count: int) -> None:
             source, counts = str(embedder.fingerprint), {"chunks": count}
             ledger.append(db, "reembed", source=source, counts=counts)
             undo.clear(db)  # images have vectors of the old embedder
+            self.fingerprint = embedder.fingerprint
+            check()
 
-        count = reembed.run(self._connection.transaction, embedder, progress, record)
-        self.fingerprint = embedder.fingerprint
-        return count
+        try:
+            return reembed.run(self._connection.transaction, embedder, progress, finish)
+        except BaseException:
+            self.fingerprint = old
+            raise
+
+    def drop_embedder(self, fingerprint: Fingerprint) -> None:
+        """Delete the vectors of an embedder that is not the memory's."""
+        with self._connection.transaction() as db:
+            reembed.drop(db, fingerprint)
 
     def close(self) -> None:
         """Save the indexes that changed and release the file. Idempotent."""
@@ -473,6 +514,8 @@ def _write_batch(
         undo.erase(db, user_id, forgotten, [thought for thought, _ in thoughts.deleted])
     if (batch.failure or batch.summaries) and not is_outdated:
         db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+    if batch.refused:
+        db.execute("UPDATE users SET refused = refused + 1 WHERE user_id = ?", (user_id,))
     ids = [*new, *batch.forget, *thoughts.changed]
     event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()

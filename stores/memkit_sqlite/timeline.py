@@ -92,6 +92,11 @@ class UserTimeline:
         return 12 * 8 * self._table.shape[1]
 
     @property
+    def newest(self) -> int:
+        """Return the newest key that was read."""
+        return self._version[1]
+
+    @property
     def seqs(self) -> Integers:
         """Return the keys of all chunks, in the order of the timeline."""
         return np.asarray(self._table[_SEQ])

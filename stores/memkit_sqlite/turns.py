@@ -16,6 +16,8 @@ Fetch = Callable[[str, Sequence[Any]], list[sqlite3.Row]]
 
 _PAGE = 500  # turns read at a time, so that a long history is never in memory as a whole
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Fibonacci hashing: the first turns by it are evenly spread over all. There is an index on it.
+SPREAD = "seq * 2654435761 & 4294967295"
 
 
 # ---- values of columns
@@ -119,6 +121,16 @@ def read_turns(fetch: Fetch, scope: Scope, window: Window) -> Iterator[Turn]:
     else:
         rows = _read_pages(fetch, scope, window)
     return map(to_turn, rows)
+
+
+def sample_turns(fetch: Fetch, scope: Scope, limit: int) -> list[Turn]:
+    """Return at most `limit` turns of the user, in the order stored.
+
+    A new turn takes the place of another one with the probability `limit` / number of turns.
+    """
+    sql = f"SELECT * FROM turns WHERE user_id = ? ORDER BY {SPREAD} LIMIT ?"
+    rows = fetch(sql, (scope.user_id, limit))
+    return [to_turn(row) for row in sorted(rows, key=lambda row: row["position"])]
 
 
 def _read_by_id(

@@ -182,6 +182,22 @@ def read_conflicts(fetch: Fetch, scope: Scope) -> list[tuple[Thought, Thought]]:
     ]
 
 
+def read_superseded(fetch: Fetch, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
+    """Return the last superseded thoughts, each with the one that closed it, if that holds."""
+    pairs = fetch(
+        "SELECT o.seq, n.seq FROM thoughts o CROSS JOIN thoughts n ON n.user_id = o.user_id"
+        " AND n.id = o.closed_by AND n.closed_by IS NULL AND n.kind != 'denial'"
+        " WHERE o.user_id = ? AND o.closed_by IS NOT NULL ORDER BY o.seq DESC LIMIT ?",
+        (scope.user_id, limit),
+    )
+    visible = read_by_seq(fetch, scope, {seq for pair in pairs for seq in pair})
+    return [
+        (visible[older], visible[newer])
+        for older, newer in pairs
+        if older in visible and newer in visible
+    ]
+
+
 def count_derived(fetch: Fetch, scope: Scope, turn_ids: Sequence[str]) -> int:
     """Return how many thoughts come from any of these turns."""
     sql = (
