@@ -266,20 +266,23 @@ def tokens(text: str) -> Iterator[str]:
                 yield from [piece] if _UNSPACED_WORD.fullmatch(piece) else split[:-1] or split
 
 
+_BRITISH = re.compile(r"(?<=[a-z]{3})our")  # "favour", but not "four", "hour" and "mourning"
+
+
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """Return the Snowball stem of a word, the same for British and American spelling.
 
     Irregular forms are not reduced: "went" is not "go".
 
-    >>> stem("Lives"), stem("living"), stem("favourite") == stem("favorite")
-    ('live', 'live', True)
+    >>> stem("Lives"), stem("living"), stem("favourite") == stem("favorite"), stem("four")
+    ('live', 'live', True, 'four')
     """
     from Stemmer import Stemmer  # imported here to keep `import memkit` light
 
     # a stemmer costs a microsecond to make and must not be shared by threads
     stemmed: str = Stemmer("english").stemWord(
-        word.casefold().partition("'")[0].replace("our", "or")
+        _BRITISH.sub("or", word.casefold().partition("'")[0])
     )
     return stemmed
 
