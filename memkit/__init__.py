@@ -11,16 +11,17 @@ from memkit import _moved
 
 if TYPE_CHECKING:
     from memkit.background.maintenance import Settings
-    from memkit.background.pruning import Forgetting
     from memkit.chat import Chat
     from memkit.errors import MemkitError
-    from memkit.memory import Memory, open, reembed
+    from memkit.memory import Memory, open
+    from memkit.policy import Forgetting
     from memkit.records import Context, Hit, Summary, Thought, Turn
+    from memkit.reembedding import reembed
 
 _HOME = {
     "Chat": "chat",
     "Context": "records",
-    "Forgetting": "background.pruning",
+    "Forgetting": "policy",
     "Hit": "records",
     "MemkitError": "errors",
     "Memory": "memory",
@@ -29,7 +30,7 @@ _HOME = {
     "Thought": "records",
     "Turn": "records",
     "open": "memory",
-    "reembed": "memory",
+    "reembed": "reembedding",
 }
 
 __all__ = [

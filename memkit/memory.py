@@ -5,28 +5,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import entry_points
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal
 
 from memkit import embedders, ingest, prompt
+from memkit._moved import serve_old_names
 from memkit.background.maintenance import Maintenance, Settings
 from memkit.background.reflection import PostThinking, correction
 from memkit.background.summary import ExtractiveSummariser
-from memkit.errors import InvalidInput, StoreError, TurnConflict
+from memkit.errors import InvalidInput, TurnConflict
 from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
-from memkit.govern.reembedding import bundled_embedder, reembed_gated
 from memkit.govern.rollback import find_event
+from memkit.opening import Location, open_store
 from memkit.policy import RetentionRule
 from memkit.protocols import (
     Backend,
     Counter,
     Embedder,
-    Fingerprint,
     Judge,
     Summariser,
     Thinker,
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
     from memkit.govern.portability import ExportCounts, File, ImportReport
     from memkit.govern.retention import Expiry
 
-Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
@@ -65,22 +63,6 @@ _MAX_HITS = 400  # candidates for a memory block
 def utc_now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
-
-
-def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
-    """Open the store that the scheme of `url` names; a plain path is SQLite."""
-    if isinstance(url, PathLike):
-        url = fspath(url)
-    if not isinstance(url, str) or not url:
-        raise InvalidInput(f'give a path, ":memory:" or a store URL, got {url!r}')
-    scheme = url.split("://", 1)[0] if "://" in url else "sqlite"
-    installed = entry_points(group="memkit.stores")
-    if scheme not in installed.names:
-        raise StoreError(
-            f"no store for {scheme}://; installed are {', '.join(sorted(installed.names))}"
-        )
-    store: Backend = installed[scheme].load()(url, fingerprint)
-    return store
 
 
 def open(
@@ -115,35 +97,6 @@ def open(
         open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
         judge=judge, settings=settings, clock=clock,
     )  # fmt: skip
-
-
-def reembed(
-    url: Location,
-    embedder: str | Embedder,
-    progress: Callable[[int, int], None] = lambda _, __: None,
-    *,
-    current: str | Embedder | None = None,
-    settings: Settings | None = None,
-) -> int:
-    """Move the memory at `url` to another embedder; return how many chunks were embedded.
-
-    Searches use the old vectors until the end. An interrupted run resumes where it stopped. The
-    gate compares what the memory answers before and after; for that it needs the `current` embedder
-    if it is not a bundled one. `settings.gate` and `settings.policy` count.
-
-    Raises:
-        StepRefused: too few probes are answered with the new vectors; the old ones stay.
-    """
-    settings = settings or Settings()
-    new = embedders.resolve_embedder(embedder)
-    store = open_store(url, None)
-    try:
-        if not settings.gate:
-            return store.reembed(new, progress)
-        old = embedders.resolve_embedder(current) if current else bundled_embedder(store)
-        return reembed_gated(store, new, progress, policy=settings.load_policy(), current=old)
-    finally:
-        store.close()
 
 
 class Memory(Displayable):
@@ -630,3 +583,6 @@ class Memory(Displayable):
             self._maintenance.stop()
         finally:
             self.store.close()
+
+
+serve_old_names(__name__)

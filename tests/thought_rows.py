@@ -1,4 +1,4 @@
-"""Two implementations of `memkit.protocols.ThoughtRows` behind one face, for tests of merging."""
+"""Two implementations of `memkit.thoughts.rows.ThoughtRows` behind one face."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +117,7 @@ class InDictionaries:
         ]
         return replace(thought, sources=(), conflicts=tuple(conflicts))
 
-    # ---- memkit.protocols.ThoughtRows
+    # ---- memkit.thoughts.rows.ThoughtRows
 
     def carriers(self) -> list[Thought]:
         return [self._found(thought) for thought in self._thoughts.values()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 
-from memkit.background.pruning import Forgetting, select_prunable
+from memkit.background.pruning import select_prunable
 from memkit.background.reflection import PostThinking
 from memkit.background.summary import (
     OVERVIEW_EVERY,
@@ -22,6 +22,7 @@ from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
 from memkit.govern.policy import FILE, Policy
 from memkit.govern.retention import Expiry, expire
+from memkit.policy import Forgetting
 from memkit.protocols import (
     Backend,
     Summariser,

@@ -5,34 +5,12 @@ deleted when the user says so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit.errors import InvalidInput
+from memkit.policy import Forgetting
 from memkit.protocols import ChunkAge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forgetting:
-    """HEMA's constants (section 3.5), each of them a setting."""
-
-    freshness: float = 1.0  # λ
-    rate: float = 0.002  # γ, per turn: half of the freshness is gone after 347 turns
-    bonus: float = 0.5  # β
-    sign: Literal["intended", "printed"] = "intended"  # see `retention_weights`
-    fraction: float = 0.005  # of the visible chunks, hidden at a time
-    interval: int = 100  # turns between two prunings, and what counts as recently retrieved
-
-    def __post_init__(self) -> None:
-        if self.sign not in ("intended", "printed"):
-            raise InvalidInput(f'sign must be "intended" or "printed", got {self.sign!r}')
-        if not 0 <= self.fraction <= 1:
-            raise InvalidInput(f"fraction must be in [0, 1], got {self.fraction}")
-        if self.interval < 1:
-            raise InvalidInput(f"interval must be at least 1 turn, got {self.interval}")
 
 
 def retention_weights(

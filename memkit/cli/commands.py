@@ -331,13 +331,14 @@ def reembed(
 
     The old vectors are used until the end; an interrupted run continues where it stopped.
     """
-    from memkit import Settings, embedders, memory
+    import memkit
+    from memkit import Settings, embedders
 
     disable_progress_bars(embedder)
     check_exists(store)
     target = embedders.resolve_embedder(embedder)
     with output.progress_bar("embedding") as progress:
-        count = memory.reembed(store, target, progress, settings=Settings(gate=gate))
+        count = memkit.reembed(store, target, progress, settings=Settings(gate=gate))
     data = {"chunks": count, "embedder": str(target.fingerprint)}
     text = f"{count} chunks are now embedded with {target.fingerprint}"
     output.print_result(data, text, as_json=json_)

@@ -98,10 +98,10 @@ def open_memory(
 @contextmanager
 def open_store(url: str) -> Iterator["Backend"]:
     """Open a memory's store for the block, without its embedder."""
-    from memkit import memory
+    from memkit import opening
 
     check_exists(url)
-    store = memory.open_store(url, None)
+    store = opening.open_store(url, None)
     try:
         yield store
     finally:

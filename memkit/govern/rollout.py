@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Literal, Protocol, TypeVar
 
-from memkit.background.maintenance import Maintenance
-from memkit.background.pruning import Forgetting
 from memkit.errors import InvalidInput
 from memkit.govern.ledger import digest
 from memkit.govern.online import Counts, Limits, find_breaches
+from memkit.policy import Forgetting
 from memkit.protocols import Backend, Thinker, Window
 from memkit.records import Event, Scope, Thought
 from memkit.retrieval.ranker import Ranker
@@ -33,13 +32,24 @@ _STATES: dict[str, State] = {  # by kind of event
 }  # fmt: skip
 
 
+class Maintained(Protocol):
+    """What a rollout needs of a `memkit.background.maintenance.Maintenance`."""
+
+    policy_of: Callable[[str], Forgetting | None]
+
+    def use_thinkers(self, thinker_of: Callable[[str | None], Thinker | None]) -> None:
+        """Think about the turns of some sessions, by their ids, with another thinker."""
+
+
 class Served(Protocol):
     """What a rollout needs of a `memkit.Memory`."""
 
     store: Backend
     _search: Callable[[Scope, RecallQuery], RecallResult]
     _on_correction: Callable[[str, Thought], object]
-    _maintenance: Maintenance
+
+    @property
+    def _maintenance(self) -> Maintained: ...
 
 
 M = TypeVar("M", bound=Served)
@@ -144,7 +154,7 @@ class Rollout(Generic[M]):
 
     # ---- arms
 
-    def _install(self, maintenance: Maintenance) -> None:
+    def _install(self, maintenance: Maintained) -> None:
         """Make both memories and the maintenance ask this rollout what to use."""
         for arm, memory in self._memories.items():
             memory._search = partial(self._search, arm)

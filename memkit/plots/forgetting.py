@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from memkit.background.pruning import Forgetting, retention_weights
+from memkit.background.pruning import retention_weights
 from memkit.plots.picture import FAINT, Picture, add_legend_below, hide_frame
+from memkit.policy import Forgetting
 from memkit.protocols import ChunkAge
 
 _HALF_LIVES = 4  # of freshness, on the x axis

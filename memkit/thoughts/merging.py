@@ -15,9 +15,10 @@ from datetime import datetime
 
 import numpy as np
 
-from memkit.protocols import ReflectionResult, ThoughtRows, Vectors, Verdict, WriteBatch
+from memkit.protocols import ReflectionResult, Vectors, Verdict, WriteBatch
 from memkit.records import Thought, Turn
 from memkit.text.words import STOP_WORDS, numbers, words
+from memkit.thoughts.rows import ThoughtRows
 
 SAME = 0.88  # least cosine of two thoughts that say the same; evals/LOG.md has the sweep
 _OVERLAP = 0.7  # least share of common words, because cosines alone are too coarse

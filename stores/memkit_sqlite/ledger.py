@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from memkit.govern.ledger import digest, seal
 from memkit.protocols import WriteBatch
-from memkit.records import Event
+from memkit.records import Event, Thought
 
 _PAGE = 1000
 _COLUMNS = "seq, at, kind, user, source, policy, counts, items, hash"
@@ -111,3 +111,14 @@ def _parse_counts(text: str) -> dict[str, int]:
         return dict(json.loads(text))
     except (TypeError, ValueError):
         return {}  # it was changed, so the hash differs
+
+
+def kind_of_change(before: Thought, after: Thought) -> str:
+    """Return what an update does to a thought, in one word."""
+    if after.retracted_at != before.retracted_at:
+        return "retracted"
+    if after.closed_by != before.closed_by:
+        return "superseded" if after.closed_by else "reopened"
+    if after.conflicts != before.conflicts:
+        return "doubted" if len(after.conflicts) > len(before.conflicts) else "settled"
+    return "merged"

@@ -14,6 +14,7 @@ from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
 from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
 from memkit.thoughts.lsh import minhash_bands, minhash_scheme
 from memkit.thoughts.merging import close
+from memkit_sqlite.ledger import kind_of_change
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
     Fetch,
@@ -296,7 +297,7 @@ def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
 
 
 class SQLiteThoughtRows:
-    """One user's thoughts inside a write transaction; a `memkit.protocols.ThoughtRows`.
+    """One user's thoughts inside a write transaction; a `memkit.thoughts.rows.ThoughtRows`.
 
     `open_index` returns the LSH index of the thoughts before the transaction. It is called before
     the first thought is written, and only if thoughts are added.
@@ -465,7 +466,7 @@ class SQLiteThoughtRows:
                 " WHERE user_id = :user_id AND id = :id",
                 new,
             )
-        self.counts[_kind_of_change(before, after)] += 1
+        self.counts[kind_of_change(before, after)] += 1
         self.changed[after.id] = None
         old_links, new_links = (before.sources, before.conflicts), (after.sources, after.conflicts)
         if vector is None and old_links == new_links:
@@ -560,17 +561,6 @@ class SQLiteThoughtRows:
             " WHERE user_id = ?3 AND id = ?4)",
             [(seq, microseconds(thought.said_at), self._user_id, rival) for rival in rivals],
         )
-
-
-def _kind_of_change(before: Thought, after: Thought) -> str:
-    """Return what an update does to a thought, in one word."""
-    if after.retracted_at != before.retracted_at:
-        return "retracted"
-    if after.closed_by != before.closed_by:
-        return "superseded" if after.closed_by else "reopened"
-    if after.conflicts != before.conflicts:
-        return "doubted" if len(after.conflicts) > len(before.conflicts) else "settled"
-    return "merged"
 
 
 # ---- MinHash bands
