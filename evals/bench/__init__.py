@@ -17,6 +17,7 @@ BENCHMARKS = {  # name -> module here and its function
     "footprint": ("process", "measure_footprint"),
     "index": ("index", "run"),
     "forgetting": ("forgetting", "run"),
+    "gate": ("gate", "run"),
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
