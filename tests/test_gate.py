@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from thinkers import Reader, says, tell
 import memkit
 from memkit import Forgetting, Hit, Memory, Settings
 from memkit.errors import InvalidInput, StepRefused
+from memkit.govern.comparison import compare
 from memkit.govern.policy import FILE, Policy
 from memkit.govern.probes import probe_turn
 from memkit.protocols import Relation, ThoughtPair, Vectors, WriteBatch
@@ -387,3 +389,19 @@ def test_forgetting_drops_the_words_of_probes() -> None:
         assert "kayak" in repr(gate._users)
         memory.forget(user_id="ann", turn_ids=["fact0"])
         assert "kayak" not in repr(gate._users)
+
+
+# ---- another configuration
+
+
+def test_a_configuration_that_answers_less_is_not_admitted() -> None:
+    with told() as memory, opened(embedder=HashEmbedder(128)) as same, opened() as forgetful:
+        same.remember(memory.turns(user_id="ann"), user_id="ann")
+        forgetful.remember(list(memory.turns(user_id="ann"))[:8], user_id="ann")
+        recall, recall_same, recall_less = (
+            partial(each.recall, user_id="ann") for each in (memory, same, forgetful)
+        )
+        assert compare(memory.store, "ann", recall, recall_same).is_admitted
+        comparison = compare(memory.store, "ann", recall, recall_less)
+        assert not comparison.is_admitted
+        assert comparison.breaches[0] == "kept falls from 1.000 to 0.500 (by at most 0.05)"
