@@ -19,6 +19,7 @@ BENCHMARKS = {  # name -> module here and its function
     "forgetting": ("forgetting", "run"),
     "deletion": ("deletion", "run"),
     "purge": ("purge", "run"),
+    "gate": ("gate", "run"),
     "attention": ("attention", "run"),
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),

@@ -26,6 +26,7 @@ from memkit.protocols import (
 )
 from memkit.records import Scope
 from memkit.retrieval.projection import QuestionVectors
+from memkit.thoughts.merging import normalise
 
 _MOST_USERS = 32  # whose probes stay in memory
 _LEAST_READ = 100  # characters of turns, because a short answer can be a long thought
@@ -180,10 +181,7 @@ class Gate:
         if len(kept) < _LEAST_PROBES:
             return _Changes()
         texts = self._read_texts(scope, reflection, verdicts)
-        verdicts = [
-            verdict for verdict in verdicts
-            if {verdict.older_id, verdict.newer_id} <= texts.keys()
-        ]  # fmt: skip
+        verdicts = [verdict for verdict in verdicts if _differ(verdict, texts)]
         if not verdicts:
             return _Changes()
         pairs = [(texts[verdict.older_id], texts[verdict.newer_id]) for verdict in verdicts]
@@ -231,6 +229,12 @@ def _changing(reflection: ReflectionResult | None) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.relation in _MILDER]
 
 
+def _differ(verdict: Verdict, texts: Mapping[str, str]) -> bool:
+    """Return whether both thoughts of a verdict are known and do not say the same verbatim."""
+    older, newer = texts.get(verdict.older_id), texts.get(verdict.newer_id)
+    return older is not None and newer is not None and normalise(older) != normalise(newer)
+
+
 def _changes_ranking(batch: WriteBatch) -> bool:
     """Return whether a batch hides chunks or closes thoughts; merged ones keep all their turns."""
     contradict = any(contradict for _, _, contradict in batch.resolved_conflicts)
@@ -248,6 +252,8 @@ def _measure_batch(batch: WriteBatch, changes: _Changes) -> Scores:
         scores["footprint"] = Score(written / max(read, _LEAST_READ), len(reflection.turns))
     verdicts = _changing(reflection)
     shares = [changes.likeness[verdict] for verdict in verdicts if verdict in changes.likeness]
-    if shares:
+    if shares and reflection is not None:
+        count = len(reflection.thoughts)
         scores["likeness"] = Score(sum(shares) / len(shares), len(shares))
+        scores["changes"] = Score(len(shares) / count, count)
     return scores

@@ -68,6 +68,20 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """How many older thoughts a reflection may close or merge."""
+
+    always: int
+    per_thought: float
+
+    def find_breach(self, _: Score | None, after: Score) -> str | None:
+        """Return what is wrong if too many are changed; `after` is per thought."""
+        if after.value * after.n > max(self.always, self.per_thought * after.n) + _EXACT:
+            return f"are {after.value:.2f} per new thought (at most {self.per_thought:g})"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Footprint:
     """How much a step may store."""
 
@@ -102,6 +116,7 @@ class Policy:
     superseded: Limit
     nearest: Limit
     likeness: Likeness
+    changes: Changes
     footprint: Footprint
 
     @classmethod
@@ -128,7 +143,7 @@ class Policy:
     def find_breaches(self, before: Scores, after: Scores) -> Iterator[str]:
         """Yield one sentence per threshold that a step misses."""
         for name, score in after.items():
-            part: Limit | Likeness | Footprint = getattr(self, name)
+            part: Limit | Likeness | Changes | Footprint = getattr(self, name)
             if breach := part.find_breach(before.get(name), score):
                 yield f"{name} {breach}"
 
