@@ -79,11 +79,15 @@ def find(blocks: Iterable[bytes], pieces: set[bytes]) -> set[bytes]:
     tail = b""
     for block in blocks:
         data = tail + block
-        present |= {piece for piece in short - present if piece in data}
+        new = {piece for piece in short - present if piece in data}
         for start in _candidates(data, table):
             for piece in heads.get(data[start : start + PIECE], ()):
                 if data.startswith(piece, start):
-                    present.add(piece)
+                    new.add(piece)
+        if new:  # a phrase that many texts have is looked for once
+            present |= new
+            heads = {head: rest for head, rest in heads.items() if not present.issuperset(rest)}
+            table = _make_table(heads)
         tail = data[-_LONGEST:]
     return present
 

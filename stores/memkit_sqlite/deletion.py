@@ -3,11 +3,12 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
+from memkit.govern.residue import find
 from memkit.protocols import Deletion
 from memkit.records import Summary
 from memkit_sqlite.thoughts import rows as thought_rows
@@ -30,6 +31,7 @@ _VECTORS = (
     "SELECT EXISTS (SELECT 1 FROM vectors WHERE instr(vector, ?))",
     "SELECT EXISTS (SELECT 1 FROM thought_vectors WHERE instr(vector, ?))",
 )
+_PAGE = 1000  # texts searched together
 _SUMMARIES = "SELECT * FROM summaries WHERE user_id = ?"
 _CHUNKS = """SELECT c.seq FROM json_each(?2) AS ids
     CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value
@@ -132,12 +134,18 @@ def find_retained(db: sqlite3.Connection, pieces: AbstractSet[bytes]) -> set[byt
     """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
     missing = set(pieces)
     for sql in _TEXTS:
-        for (text,) in db.execute(sql):
-            for stored in (text.encode(), text.casefold().encode()):
-                missing -= {piece for piece in missing if piece in stored}
+        missing -= find(_read_texts(db, sql), missing)
     for sql in _VECTORS:
         missing -= {piece for piece in missing if db.execute(sql, (piece,)).fetchone()[0]}
     return set(pieces) - missing
+
+
+def _read_texts(db: sqlite3.Connection, sql: str) -> Iterator[bytes]:
+    """Yield blocks of texts, as they are and case-folded, with a byte between that UTF-8 lacks."""
+    rows = db.execute(sql)
+    while page := rows.fetchmany(_PAGE):
+        texts = (variant for (text,) in page for variant in (text, text.casefold()))
+        yield b"".join(text.encode() + b"\xff" for text in texts)
 
 
 # ---- deletions whose bytes may still be in the files
