@@ -17,6 +17,8 @@ from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
+from memkit.govern.privacy import Action, Privacy
+from memkit.govern.privacy import resolve as resolve_privacy
 from memkit.protocols import (
     Backend,
     Counter,
@@ -82,6 +84,7 @@ def open(
     thinker: Thinker | None = None,
     judge: Judge | None = None,
     settings: Settings | None = None,
+    privacy: Privacy | Action | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
     """Open a memory, or create a new one. Loads no model.
@@ -95,6 +98,9 @@ def open(
         judge: decides whether a doubted thought and the later words contradict each other; without
             one the thought stays doubted.
         settings: see `Settings`.
+        privacy: what happens to secrets and personal data in a message: "off", "flag" (the
+            default: they are stored, and `Turn.flags` names their kinds), "redact" or "block"; or
+            a `Privacy`, for single kinds and other detectors.
         clock: the time of turns without a time of their own.
 
     Raises:
@@ -104,7 +110,7 @@ def open(
     resolved = embedders.resolve_embedder(embedder)
     return Memory(
         open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
-        judge=judge, settings=settings, clock=clock,
+        judge=judge, settings=settings, privacy=privacy, clock=clock,
     )  # fmt: skip
 
 
@@ -149,8 +155,10 @@ class Memory(Displayable):
         thinker: Thinker | None = None,
         judge: Judge | None = None,
         settings: Settings | None = None,
+        privacy: Privacy | Action | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self.privacy = resolve_privacy(privacy)
         self.store, self.embedder, self.clock = store, embedder, clock
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
@@ -192,12 +200,13 @@ class Memory(Displayable):
         left out as a whole are in `skipped` of the ids returned.
 
         Raises:
-            MessagesRejected: some messages are invalid, or have the id of another text; all others
-                are stored. Its `errors` and `ids` say which.
+            MessagesRejected: some messages are invalid, have the id of another text, or something
+                that the privacy policy blocks; all others are stored. Its `errors` and `ids` say
+                which.
             InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        checked = ingest.check_messages(messages, scope, self.clock(), self.signer)
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self.privacy)
         if checked.turns:
             checked = self._store(scope, checked)
         return checked.stored_ids()
@@ -400,8 +409,10 @@ class Memory(Displayable):
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
         message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer)
+        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy)
         turns = [turn for _, turn in checked.turns]
+        for error in checked.errors.values():
+            raise error
         if not turns:
             raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
         batch = ingest.build_write_batch(turns, self.embedder)

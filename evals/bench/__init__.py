@@ -22,6 +22,7 @@ BENCHMARKS = {  # name -> module here and its function
     "hash": ("hash", "run"),
     "thinking": ("thinking", "run"),
     "waiting": ("waiting", "run"),
+    "privacy": ("privacy", "run"),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, govern, manage, output
+from memkit.cli import chat, commands, govern, manage, output, privacy
 from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command()(manage.show)
 app.command()(manage.forget)
 app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
+app.add_typer(privacy.privacy, name="privacy")
 app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(commands.export)

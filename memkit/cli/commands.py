@@ -18,6 +18,8 @@ from memkit.cli.options import (
     AsJson,
     Embedder,
     MaybeUser,
+    Origin,
+    Privacy,
     Session,
     StorePath,
     User,
@@ -72,6 +74,8 @@ def add(
     at: Annotated[
         str | None, typer.Option(help="When it was said, in ISO-8601. Default: now.")
     ] = None,
+    origin: Origin = None,
+    privacy: Privacy = "flag",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -80,11 +84,20 @@ def add(
         raise InvalidInput(f"--id names one turn, got {len(texts)} texts")
     time = parse_time(at, "--at")
     messages = [
-        {"role": role, "content": _stdin() if text == "-" else text, "name": name, "id": id_}
+        {
+            "role": role,
+            "content": _stdin() if text == "-" else text,
+            "name": name,
+            "id": id_,
+            "origin": origin,
+        }
         | ({} if time is None else {"timestamp": time})
         for text in texts
     ]
-    with output.spinner("remembering"), open_memory(store, embedder, create=True) as memory:
+    with (
+        output.spinner("remembering"),
+        open_memory(store, embedder, create=True, privacy=privacy) as memory,
+    ):
         ids = memory.remember(messages, user_id=user, session_id=session, agent_id=agent)
         memory._think_quietly(user)
     if not ids:
@@ -340,6 +353,8 @@ def import_(
             help="Store a turn whose text was edited as a new one; the old one stays.",
         ),
     ] = False,
+    origin: Origin = None,
+    privacy: Privacy = "flag",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -352,11 +367,12 @@ def import_(
     from memkit import importers
 
     source = _source(file, format_, conversation, user, session)
-    with open_memory(store, embedder, create=True) as memory:
+    with open_memory(store, embedder, create=True, privacy=privacy) as memory:
         with output.progress_bar("importing") as progress:
             result = importers.import_turns(
-                memory, source, user_id=user, progress=progress, new_versions=new_versions
-            )
+                memory, source, user_id=user, progress=progress, new_versions=new_versions,
+                origin=origin,
+            )  # fmt: skip
         with output.spinner("summarising"):
             memory._think_quietly(user)
     text = f"read {result.read} turns, {result.new} new"

@@ -150,6 +150,12 @@ def _drop_fts5_table(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE searchable_fts_{part}")
 
 
+@_migration(name="0013_privacy")
+def _privacy(db: "Database") -> None:
+    db.execute("ALTER TABLE turns ADD COLUMN flags TEXT")  # kinds, with spaces; NULL: none
+    db.execute("ALTER TABLE turns ADD COLUMN origin TEXT")  # NULL: the role says it
+
+
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     tables = {name for (name,) in connection.execute(_TABLES)}
