@@ -4,6 +4,7 @@ MemkitError
 ├── InvalidInput          an argument that memkit cannot use (also a ValueError)
 │   ├── ScopeRequired     an empty user_id, agent_id or session_id (also a TypeError)
 │   ├── InvalidTurn       a message that cannot be remembered: empty, unknown role, not text
+│   │   └── MessageBlocked a message with something that the privacy policy blocks
 │   ├── MessagesRejected  some of many messages are invalid; the others are stored
 │   ├── NaiveDatetime     a time without a timezone
 │   ├── TurnConflict      a turn id that is already taken by another text
@@ -44,6 +45,27 @@ class ScopeRequired(InvalidInput, TypeError):
 
 class InvalidTurn(InvalidInput):
     """A message that cannot be remembered as it is."""
+
+
+class MessageBlocked(InvalidTurn):
+    """A message with something that the memory's privacy policy blocks; never has the words.
+
+    `field` is "text", "name" or "metadata"; `spans` are kind, first and last character of each.
+    """
+
+    def __init__(self, field: str, spans: tuple[tuple[str, int, int], ...]) -> None:
+        super().__init__(field, spans)
+        self.field, self.spans = field, spans
+
+    def __str__(self) -> str:
+        found = ", ".join(
+            f"{kind.replace('_', ' ')} at characters {start} to {end}"
+            for kind, start, end in self.spans
+        )
+        return (
+            f"the privacy policy blocks this message: its {self.field} has a {found}; leave that "
+            'out, or open the memory with a policy that says "redact" for it'
+        )
 
 
 class NaiveDatetime(InvalidInput):

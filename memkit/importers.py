@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 from memkit._moved import serve_old_names
-from memkit.errors import InvalidInput, InvalidTurn, MessagesRejected, TurnConflict
+from memkit.errors import InvalidInput, InvalidTurn, MessageBlocked, MessagesRejected, TurnConflict
 from memkit.ingest import to_turn
 from memkit.memory import Memory
 from memkit.protocols import Window
-from memkit.records import Scope, Turn
+from memkit.records import Origin, Scope, Turn
 
 BATCH = 256  # turns in one write transaction
 
 _KEYS = (
     "role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id", "metadata",
+    "origin",
 )  # fmt: skip
 _SESSION = re.compile(r"session_(\d+)")  # the key of a session's turns in a LoCoMo file
 _SESSION_TIME = "%I:%M %p on %d %B, %Y"  # 1:56 pm on 8 May, 2023
@@ -91,13 +92,14 @@ def import_turns(
     user_id: str,
     progress: Callable[[int, int], None],
     new_versions: bool = False,
+    origin: Origin | None = None,
 ) -> ImportCounts:
     """Remember the turns of a file, `BATCH` in a transaction; turns stored before are skipped.
 
     A line that cannot be read, and a turn whose text differs from the stored one of the same id,
     are among the `problems`; all others are stored. `new_versions` stores the edited text as a new
-    turn instead, with the id of the old one in its metadata under "version_of". `progress` is
-    called with the lines read and the total.
+    turn instead, with the id of the old one in its metadata under "version_of". `origin` is that of
+    turns without one. `progress` is called with the lines read and the total.
 
     Raises:
         InvalidInput: no line could be read.
@@ -110,11 +112,8 @@ def import_turns(
         progress(lines, source.total)
         lines += len(batch)
         errors = [f"{located.location}: {located.error}" for located in batch if located.error]
-        turns = [
-            replace(located, turn=turn)
-            for located in batch
-            if located.turn and (turn := to_turn(located.turn, memory.signer))
-        ]
+        turns, blocked = _prepare(memory, batch, origin)
+        errors += blocked
         problems += errors + _import_batch(memory, turns, user_id, new_versions=new_versions)
         read += len(turns)
         empty += len(batch) - len(turns) - len(errors)
@@ -123,6 +122,25 @@ def import_turns(
         raise InvalidInput(f"{problems[0]}; no turn could be read, and nothing was stored")
     new = memory.stats(user_id=user_id)["turns"] - turns_before
     return ImportCounts(read=read, new=new, empty=empty, problems=tuple(problems))
+
+
+def _prepare(
+    memory: Memory, batch: list[LocatedTurn], origin: Origin | None
+) -> tuple[list[LocatedTurn], list[str]]:
+    """Return the turns as they may be stored, and why others may not be."""
+    prepared: list[LocatedTurn] = []
+    problems: list[str] = []
+    for located in batch:
+        turn = located.turn and to_turn(located.turn, memory.signer)
+        if not turn:
+            continue
+        try:
+            turn = memory.privacy.apply(replace(turn, origin=turn.origin or origin))
+        except MessageBlocked as error:
+            problems.append(f"{located.location}: {error}")
+        else:
+            prepared.append(replace(located, turn=turn))
+    return prepared, problems
 
 
 def _import_batch(
@@ -186,7 +204,7 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     assert turn.said_at is not None
     values = (
         turn.role, turn.text, turn.name, turn.said_at.isoformat(), turn.id, turn.session_id,
-        turn.agent_id, user_id, dict(turn.metadata) or None,
+        turn.agent_id, user_id, dict(turn.metadata) or None, turn.origin,
     )  # fmt: skip
     return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 

@@ -11,10 +11,12 @@ from memkit.embedders import embed_checked
 from memkit.errors import (
     InvalidInput,
     InvalidTurn,
+    MessageBlocked,
     MessagesRejected,
     NaiveDatetime,
     TurnConflict,
 )
+from memkit.govern.privacy import Privacy
 from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
 from memkit.records import Chunk, Role, Scope, Turn, TurnIds
@@ -22,7 +24,7 @@ from memkit.text.content import message_text
 
 Message = str | Mapping[str, Any] | Turn
 _KEYS = frozenset(
-    ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "metadata")
+    ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "metadata", "origin")
 )
 # what chat APIs add to a message: OpenAI, Anthropic, Ollama, and servers that speak as they do
 _API_KEYS = frozenset(
@@ -64,7 +66,7 @@ class CheckedMessages:
         if self.errors:
             n = min(self.errors)
             error = self.errors[n]
-            if isinstance(error, TurnConflict):
+            if isinstance(error, (TurnConflict, MessageBlocked)):
                 raise error
             raise type(error)(f"message {n}: {error}") from error
         return TurnIds(ids, skipped=self.skipped)
@@ -75,10 +77,11 @@ def check_messages(
     scope: Scope,
     now: datetime,
     signer: BlockSigner | None = None,
+    privacy: Privacy | None = None,
 ) -> CheckedMessages:
     """Return complete turns for anything that `remember` takes.
 
-    Memory blocks that `signer` signed are removed.
+    Memory blocks that `signer` signed are removed, and `privacy` is applied.
     """
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
@@ -91,6 +94,8 @@ def check_messages(
     for n, message in enumerate(messages):
         try:
             turn = to_turn(message, signer)
+            if turn is not None and privacy is not None:
+                turn = privacy.apply(turn)
             if turn is None:
                 skipped.append(n)
             elif texts.setdefault(turn.id, turn.text) != turn.text and turn.id is not None:
@@ -129,13 +134,16 @@ def _from_dict(message: object) -> Turn | None:
         text = message_text(message)
     except TypeError as error:
         raise InvalidTurn(str(error)) from error
+    fields: dict[str, Any] = {
+        key: message.get(key) for key in ("name", "id", "session_id", "agent_id", "origin")
+    }
     # checked even without a text, so that a wrong role or time is never silent
     turn = Turn(
         text=text if text.strip() else "[empty]",
         role=cast(Role, _ROLES.get(role, role) if isinstance(role, str) else role),
         said_at=parse_time(message.get("timestamp")),
         metadata=_default(message.get("metadata"), {}),
-        **{key: message.get(key) for key in ("name", "id", "session_id", "agent_id")},
+        **fields,
     )
     return turn if text.strip() else None
 

@@ -19,6 +19,8 @@ from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
+from memkit.govern.privacy import Action, Privacy
+from memkit.govern.privacy import resolve as resolve_privacy
 from memkit.govern.rollback import find_event
 from memkit.opening import Location, open_store
 from memkit.policy import RetentionRule
@@ -73,6 +75,7 @@ def open(
     thinker: Thinker | None = None,
     judge: Judge | None = None,
     settings: Settings | None = None,
+    privacy: Privacy | Action | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
     """Open a memory, or create a new one. Loads no model.
@@ -86,6 +89,9 @@ def open(
         judge: decides whether a doubted thought and the later words contradict each other; without
             one the thought stays doubted.
         settings: see `Settings`.
+        privacy: what happens to secrets and personal data in a message: "off", "flag" (the
+            default: they are stored, and `Turn.flags` names their kinds), "redact" or "block"; or
+            a `Privacy`, for single kinds and other detectors.
         clock: the time of turns without a time of their own.
 
     Raises:
@@ -95,7 +101,7 @@ def open(
     resolved = embedders.resolve_embedder(embedder)
     return Memory(
         open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
-        judge=judge, settings=settings, clock=clock,
+        judge=judge, settings=settings, privacy=privacy, clock=clock,
     )  # fmt: skip
 
 
@@ -111,8 +117,10 @@ class Memory(Displayable):
     def __init__(
         self, store: Backend, embedder: Embedder, *, summariser: Summariser | None = None,
         thinker: Thinker | None = None, judge: Judge | None = None,
-        settings: Settings | None = None, clock: Callable[[], datetime] = utc_now,
+        settings: Settings | None = None, privacy: Privacy | Action | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:  # fmt: skip
+        self.privacy = resolve_privacy(privacy)
         self.store, self.embedder, self.clock = store, embedder, clock
         # replaced by `memkit.govern.rollout`, which tries other ones and counts
         self._search: Callable[[Scope, RecallQuery], RecallResult] = partial(
@@ -161,12 +169,13 @@ class Memory(Displayable):
         left out as a whole are in `skipped` of the ids returned.
 
         Raises:
-            MessagesRejected: some messages are invalid, or have the id of another text; all others
-                are stored. Its `errors` and `ids` say which.
+            MessagesRejected: some messages are invalid, have the id of another text, or something
+                that the privacy policy blocks; all others are stored. Its `errors` and `ids` say
+                which.
             InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        checked = ingest.check_messages(messages, scope, self.clock(), self.signer)
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self.privacy)
         if checked.turns:
             checked = self._store(scope, checked)
         return checked.stored_ids()
@@ -361,8 +370,10 @@ class Memory(Displayable):
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
         message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer)
+        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy)
         turns = [turn for _, turn in checked.turns]
+        for error in checked.errors.values():
+            raise error
         if not turns:
             raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
         batch = ingest.build_write_batch(turns, self.embedder)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Role = Literal["user", "assistant", "system", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
+# words that the speaker did not say to this memory: read from an export of another program, or
+# copied from a page, a mail, a file
+Origin = Literal["imported", "pasted"]
+ORIGINS: tuple[str, ...] = get_args(Origin)
 
 _Item = TypeVar("_Item")
 MONTHS = ("January", "February", "March", "April", "May", "June",
@@ -152,6 +156,10 @@ class Turn:
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
     # JSON data that comes back with the turn; never searched, never in a prompt
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    # kinds of secrets and personal data found in it: memkit.govern.privacy
+    flags: tuple[str, ...] = ()
+    # whose words they are, where the role does not say it: see `Turn.source`
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -174,11 +182,18 @@ class Turn:
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
         _check_metadata(self.metadata)
+        if self.origin not in (None, *ORIGINS):
+            raise InvalidTurn(f"unknown origin {self.origin!r}; origins are {', '.join(ORIGINS)}")
 
     @property
     def speaker(self) -> str:
         """The name of the speaker, or else the role."""
         return self.name or self.role.capitalize()
+
+    @property
+    def source(self) -> str:
+        """Where the words come from: the origin, or else the role."""
+        return self.origin or self.role
 
 
 class TurnIds(list[str]):
@@ -320,6 +335,7 @@ class Hit(Displayable):
     session_id: str | None = None
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
     thought_id: str | None = None  # of a thought
+    origin: Origin | None = None  # of a turn: see `Turn.source`
     # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 
@@ -327,6 +343,11 @@ class Hit(Displayable):
     def speaker(self) -> str:
         """The name of the speaker, or else the role."""
         return self.name or self.role.capitalize()
+
+    @property
+    def source(self) -> str:
+        """Where the words come from: the origin, or else the role."""
+        return self.origin or self.role
 
 
 class Hits(DisplayableList[Hit]):

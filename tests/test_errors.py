@@ -12,6 +12,7 @@ from memkit.errors import (
     EmbeddingMismatch,
     InvalidInput,
     MemkitError,
+    MessageBlocked,
     MessagesRejected,
     MissingExtra,
     ScopeRequired,
@@ -27,11 +28,12 @@ MADE: list[MemkitError] = [
     TurnConflict("D1:3"),
     AmbiguousId("a", ("ab", "ac")),
     MessagesRejected({2: "unknown role 'robot'"}, ["a", "b"]),
+    MessageBlocked("text", (("card_number", 3, 22),)),
     BudgetExceeded(120, 100),
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     *(kind("what happened") for kind in KINDS
-      if kind not in (TurnConflict, AmbiguousId, MessagesRejected, BudgetExceeded,
-                      EmbeddingMismatch)),
+      if kind not in (TurnConflict, AmbiguousId, MessagesRejected, MessageBlocked,
+                      BudgetExceeded, EmbeddingMismatch)),
 ]  # fmt: skip
 
 

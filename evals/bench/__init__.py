@@ -25,6 +25,7 @@ BENCHMARKS = {  # name -> module here and its function
     "thinking": ("thinking", "run"),
     "waiting": ("waiting", "run"),
     "undo": ("undo", "run"),
+    "privacy": ("privacy", "run"),
 }
 
 

@@ -82,7 +82,7 @@ class PostThinking:
         if not queued:
             return False
         batch = _cut_to_size([entry.turn for entry in queued])
-        turns = [turn for turn in batch if turn.role in _SPEAKING_ROLES]
+        turns = [turn for turn in batch if _is_spoken(turn)]
         context = self._read_context(scope, batch[0])
         thinker = self.thinker_of(batch[0].session_id) or self.thinker
         think = partial(_think, thinker, turns, context, now)
@@ -181,7 +181,7 @@ class PostThinking:
         return [
             turn
             for turn in self.store.turns(session, window)
-            if turn.role in _SPEAKING_ROLES
+            if _is_spoken(turn)
             and (turn.position or 0) < (first.position or 0)
             and (turn.session_id, turn.agent_id) == (first.session_id, first.agent_id)
         ]
@@ -360,3 +360,8 @@ def _to_thought(claim: Claim, turn: Turn, now: datetime) -> Thought:
         slot=claim.slot,
         recorded_at=now,
     )
+
+
+def _is_spoken(turn: Turn) -> bool:
+    """Return whether the speaker says these words, and has not pasted those of somebody else."""
+    return turn.role in _SPEAKING_ROLES and turn.origin != "pasted"

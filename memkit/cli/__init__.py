@@ -14,7 +14,17 @@ from typing import Any
 
 import typer
 
-from memkit.cli import chat, commands, govern, manage, output, retention, rollback, transfer
+from memkit.cli import (
+    chat,
+    commands,
+    govern,
+    manage,
+    output,
+    privacy,
+    retention,
+    rollback,
+    transfer,
+)
 from memkit.errors import IncompleteCopyWarning, MemkitError
 
 app = typer.Typer(
@@ -45,6 +55,7 @@ app.command()(rollback.rollback)
 app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(retention.retention, name="retention")
+app.add_typer(privacy.privacy, name="privacy")
 app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(transfer.export)

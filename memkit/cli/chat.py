@@ -15,6 +15,7 @@ from memkit.cli.options import (
     DEFAULT_STORE,
     AsJson,
     Embedder,
+    Privacy,
     StorePath,
     User,
     disable_progress_bars,
@@ -57,6 +58,7 @@ def chat(
         int | None,
         typer.Option(help="Most tokens of a reply. Default: 256; 60 for the bundled model."),
     ] = None,
+    privacy: Privacy = "flag",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -69,7 +71,7 @@ def chat(
     from memkit.models.available import choose_model
 
     disable_progress_bars(embedder, model)
-    with open_memory(store, embedder, create=True, background=True) as memory:
+    with open_memory(store, embedder, create=True, background=True, privacy=privacy) as memory:
         with output.spinner("loading the model"):
             chosen = choose_model(model)
             chat = Chat(

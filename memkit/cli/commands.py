@@ -15,6 +15,8 @@ from memkit.cli.options import (
     AsJson,
     Embedder,
     MaybeUser,
+    Origin,
+    Privacy,
     Session,
     StorePath,
     User,
@@ -65,6 +67,8 @@ def add(
     at: Annotated[
         str | None, typer.Option(help="When it was said, in ISO-8601. Default: now.")
     ] = None,
+    origin: Origin = None,
+    privacy: Privacy = "flag",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -73,11 +77,20 @@ def add(
         raise InvalidInput(f"--id names one turn, got {len(texts)} texts")
     time = parse_time(at, "--at")
     messages = [
-        {"role": role, "content": _stdin() if text == "-" else text, "name": name, "id": id_}
+        {
+            "role": role,
+            "content": _stdin() if text == "-" else text,
+            "name": name,
+            "id": id_,
+            "origin": origin,
+        }
         | ({} if time is None else {"timestamp": time})
         for text in texts
     ]
-    with output.spinner("remembering"), open_memory(store, embedder, create=True) as memory:
+    with (
+        output.spinner("remembering"),
+        open_memory(store, embedder, create=True, privacy=privacy) as memory,
+    ):
         ids = memory.remember(messages, user_id=user, session_id=session, agent_id=agent)
         memory._think_quietly(user)
     if not ids:

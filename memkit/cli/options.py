@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -49,7 +49,21 @@ Embedder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
-
+PrivacyAction = Literal["off", "flag", "redact", "block"]
+Privacy = Annotated[
+    PrivacyAction,
+    typer.Option(
+        "--privacy",
+        help="Secrets and personal data: off, flag (stored, and listed by `memkit privacy scan`), "
+        "redact (a marker is stored instead), block (the message is rejected).",
+    ),
+]
+Origin = Annotated[
+    Literal["imported", "pasted"] | None,
+    typer.Option(
+        "--origin", help="Whose words they are, if not the speaker's.", show_default=False
+    ),
+]
 DEFAULT_STORE = "memkit.db"
 
 
@@ -81,7 +95,12 @@ def disable_progress_bars(*models: str | None) -> None:
 
 @contextmanager
 def open_memory(
-    url: str, embedder: str | None, *, create: bool = False, background: bool = False
+    url: str,
+    embedder: str | None,
+    *,
+    create: bool = False,
+    background: bool = False,
+    privacy: PrivacyAction = "flag",
 ) -> Iterator["Memory"]:
     """Open a memory for the block; `create` it if it does not exist."""
     from memkit import memory
@@ -91,7 +110,9 @@ def open_memory(
     if not create:
         check_exists(url)
     settings = Settings(background=background)
-    with memory.open(url, embedder=embedder, settings=settings, clock=_local_now) as opened:
+    with memory.open(
+        url, embedder=embedder, settings=settings, privacy=privacy, clock=_local_now
+    ) as opened:
         yield opened
 
 

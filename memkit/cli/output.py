@@ -130,7 +130,7 @@ def print_result(data: object, text: str, *, as_json: bool) -> None:
 
 _HIT_FIELDS = (
     "text", "relevance", "kind", "said_at", "turn_ids", "role", "name", "session_id", "thought_id",
-    "explain",
+    "source", "explain",
 )  # fmt: skip
 _THOUGHT_FIELDS = (
     "id", "text", "head", "relation", "tail", "slot", "said_by", "role", "sources", "support",
@@ -167,7 +167,7 @@ def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
     for hit in hits:
         largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
         shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
-        text = f"{hit.text}\n({' + '.join(shares)})" if explain else hit.text
+        text = f"{hit.text}\n({' + '.join(shares)}; {hit.source})" if explain else hit.text
         item_id = shorten_id(hit.thought_id or ", ".join(hit.turn_ids))
         date = f"{hit.said_at:%Y-%m-%d}"
         rows.append(

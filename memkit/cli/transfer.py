@@ -16,6 +16,9 @@ from memkit.cli.options import (
     AsJson,
     Embedder,
     MaybeUser,
+    Origin,
+    Privacy,
+    PrivacyAction,
     Session,
     StorePath,
     open_memory,
@@ -67,6 +70,8 @@ def import_(
         ),
     ] = False,
     passphrase_file: PassphraseFile = None,
+    origin: Origin = None,
+    privacy: Privacy = "flag",
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -79,16 +84,16 @@ def import_(
     from memkit.govern.portability import is_export
 
     if format_ is Format.export or (format_ is Format.auto and is_export(file)):
-        if session or conversation or new_versions:
+        if session or conversation or new_versions or origin or privacy != "flag":
             raise InvalidInput(
-                "an export is restored as it was: leave out --session, --conversation and "
-                "--new-versions"
+                "an export is restored as it was: leave out --session, --conversation, "
+                "--new-versions, --origin and --privacy"
             )
         _import_export(file, user, store, embedder, passphrase_file, as_json=json_)
         return
     _import_messages(
         store, user, embedder, _source(file, format_, conversation, user, session),
-        new_versions=new_versions, as_json=json_,
+        new_versions=new_versions, origin=origin, privacy=privacy, as_json=json_,
     )  # fmt: skip
 
 
@@ -126,16 +131,19 @@ def _import_messages(
     source: "TurnSource",
     *,
     new_versions: bool,
+    origin: str | None,
+    privacy: PrivacyAction,
     as_json: bool,
 ) -> None:
     from memkit import importers
 
     user = _require(user)
-    with open_memory(store, embedder, create=True) as memory:
+    with open_memory(store, embedder, create=True, privacy=privacy) as memory:
         with output.progress_bar("importing") as progress:
             result = importers.import_turns(
-                memory, source, user_id=user, progress=progress, new_versions=new_versions
-            )
+                memory, source, user_id=user, progress=progress, new_versions=new_versions,
+                origin=origin,
+            )  # fmt: skip
         with output.spinner("summarising"):
             memory._think_quietly(user)
     text = f"read {result.read} turns, {result.new} new"

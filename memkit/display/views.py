@@ -97,6 +97,7 @@ def _hit(hit: Hit) -> View:
     facts: list[Fact] = [
         ("relevance", _relevance(hit)),
         ("made up of", _shares(hit.explain) or "–"),
+        ("source", hit.source),
         ("session", _name(hit.session_id or "–")),
         ("turns", _names(hit.turn_ids)),
     ]

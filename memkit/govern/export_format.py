@@ -88,7 +88,8 @@ def _from_turn(item: StoredTurn) -> dict[str, Any]:
         "id": turn.id, "position": turn.position, "role": turn.role, "name": turn.name,
         "content": turn.text, "timestamp": _iso(turn.said_at), "stored_at": _iso(turn.stored_at),
         "session_id": turn.session_id, "agent_id": turn.agent_id,
-        "metadata": dict(turn.metadata) or None,
+        "metadata": dict(turn.metadata) or None, "flags": list(turn.flags) or None,
+        "origin": turn.origin,
         "thinking": queue and _compact({
             "attempts": queue.attempts, "again_at": _iso(queue.again_at),
             "parked": queue.parked or None, "failure": queue.failure,
@@ -191,12 +192,12 @@ def _to_state(record: Mapping[str, Any]) -> UserState:
 
 
 def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
-    names = ("name", "session_id", "agent_id")
+    names = ("name", "session_id", "agent_id", "origin")
     turn = Turn(
         id=_get_text(record, "id"), text=_get_text(record, "content"),
         role=cast(Role, _get(record, "role", str)), position=_get_count(record, "position", 1),
         said_at=_get_time(record, "timestamp"), stored_at=_get_time(record, "stored_at"),
-        metadata=_get(record, "metadata", dict, {}),
+        metadata=_get(record, "metadata", dict, {}), flags=_get_flags(record),
         **{name: _maybe(record, name, _get_text) for name in names},
     )  # fmt: skip
     chunks = _get(record, "chunks", dict, {})
@@ -205,6 +206,13 @@ def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
         queue=_to_queue(_get(record, "thinking", dict)) if "thinking" in record else None,
         chunks={chunk_id: _to_chunk_state(chunks, chunk_id) for chunk_id in chunks},
     )
+
+
+def _get_flags(record: Mapping[str, Any]) -> tuple[str, ...]:
+    flags = _get(record, "flags", list, [])
+    if not all(isinstance(flag, str) and flag.split() == [flag] for flag in flags):
+        raise InvalidInput(f"flags must be a list of words, got {flags!r}")
+    return tuple(flags)
 
 
 def _to_queue(record: Mapping[str, Any]) -> QueueState:

@@ -423,5 +423,6 @@ def _hit(match: RetrievedChunk, relevance: float, explain: dict[str, float]) -> 
         name=turn.name,
         session_id=turn.session_id,
         position=turn.position,
+        origin=turn.origin,
         explain=explain,
     )

@@ -160,6 +160,12 @@ def _undo(db: "Database") -> None:
     _execute(db, "undo")
 
 
+@_migration(name="0013_privacy")
+def _privacy(db: "Database") -> None:
+    db.execute("ALTER TABLE turns ADD COLUMN flags TEXT")  # kinds, with spaces; NULL: none
+    db.execute("ALTER TABLE turns ADD COLUMN origin TEXT")  # NULL: the role says it
+
+
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     tables = {name for (name,) in connection.execute(_TABLES)}

@@ -545,7 +545,8 @@ def _insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) ->
     count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
-        " said_at, said_us, stored_at, metadata) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        " said_at, said_us, stored_at, metadata, flags, origin)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))

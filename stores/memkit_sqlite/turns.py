@@ -83,6 +83,7 @@ def from_turn(user_id: str, position: int, turn: Turn) -> tuple[Any, ...]:
         user_id, turn.id, position, turn.session_id, turn.agent_id, turn.role, turn.name, turn.text,
         turn.said_at.isoformat(), microseconds(turn.said_at), turn.stored_at.isoformat(),
         json.dumps(dict(turn.metadata)) if turn.metadata else None,
+        " ".join(turn.flags) or None, turn.origin,
     )  # fmt: skip
 
 
@@ -93,6 +94,7 @@ def to_turn(row: sqlite3.Row) -> Turn:
         said_at=datetime.fromisoformat(row["said_at"]), session_id=row["session_id"],
         agent_id=row["agent_id"], stored_at=datetime.fromisoformat(row["stored_at"]),
         position=row["position"], metadata=json.loads(row["metadata"] or "{}"),
+        flags=tuple((row["flags"] or "").split()), origin=row["origin"],
     )  # fmt: skip
 
 
