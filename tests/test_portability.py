@@ -72,7 +72,7 @@ def lived() -> Iterator[Memory]:
         for n, text in enumerate(TEXTS):
             turn = Turn(
                 text=text, name="Ann", session_id=f"s{n % 2}", said_at=NOON + timedelta(days=n),
-                metadata={"z": n, "a": [1, {"b": None}]}, origin="pasted" if n % 2 else None,
+                metadata={"z": n, "a": [1, {"b": None}]}, origin="imported" if n % 2 else None,
             )  # fmt: skip
             ids += opened.remember(turn, user_id="ann", agent_id="helper")
             opened.flush()
