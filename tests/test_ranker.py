@@ -37,3 +37,9 @@ def test_a_question_in_the_words_of_its_answer_trusts_words_more() -> None:
 def test_a_ranker_is_the_same_after_it_was_written_and_read() -> None:
     text = ranker.to_toml(BUNDLED)
     assert ranker.to_toml(ranker.from_tables(tomllib.loads(text))) == text
+
+
+def test_between_two_people_the_words_around_a_turn_count_nearly_as_much_as_its_own() -> None:
+    usual = dict(zip(BUNDLED.features, BUNDLED.means.tolist(), strict=True))
+    weights = BUNDLED.weights(usual | {"names a speaker": 1.0, "share of machines": 0.0})
+    assert weights["lexical window"] > 0.6 * weights["lexical"]

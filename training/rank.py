@@ -186,6 +186,8 @@ def train(examples: Sequence[Example], seed: int) -> ranker.Ranker:
     optimizer = torch.optim.Adam([
         {"params": [model.base], "lr": _BASE_RATE}, {"params": [model.slopes], "lr": _SLOPE_RATE},
     ])  # fmt: skip
+    # falls to 0: at a constant rate LoCoMo's recall@10 moves by .015 from seed to seed
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _EPOCHS)
     order = list(range(len(examples)))
     for epoch in range(1, _EPOCHS + 1):
         rng.shuffle(order)
@@ -200,6 +202,7 @@ def train(examples: Sequence[Example], seed: int) -> ranker.Ranker:
             (loss + _DECAY * model.slopes.square().sum()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(batch)
+        schedule.step()
         print(f"epoch {epoch} of {_EPOCHS}: {total / len(examples):.4f}", flush=True)
     return ranker.Ranker(
         signals=fusion.SIGNALS, features=tuple(examples[0].features),

@@ -40,7 +40,7 @@ _TENTH = 10
 # tenth hit above that is an answer as well, so it lowers no other hit
 _UNRELATED, _ANSWERS = 0.03, 0.12
 _DOUBT = 0.5  # factor where the question's words were said by somebody it does not name
-AUTO = 0.11  # relevance below which min_relevance="auto" drops a hit
+AUTO = 0.10  # relevance below which min_relevance="auto" drops a hit
 AUTO_IN_LIST = 0.05  # the same for other hits of a question that has many answers
 RELATED = 0.3  # cosine below which "auto" drops a thought
 _LATER = 100  # rows that may say something again
