@@ -243,7 +243,16 @@ class Snapshot(Protocol):
         """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
 
 
-class Store(Protocol):
+class Searchable(Protocol):
+    """Opens snapshots of scopes."""
+
+    def snapshot(
+        self, scope: Scope, until: datetime | None = None
+    ) -> AbstractContextManager["Snapshot"]:
+        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
+
+
+class Store(Searchable, Protocol):
     """Stores one memory's turns and derived data, and searches them. Safe to share by threads."""
 
     def write(self, scope: Scope, batch: WriteBatch) -> int:
@@ -312,11 +321,6 @@ class Store(Protocol):
     def conflicts(self, scope: Scope) -> list[tuple[Thought, Thought]]:
         """Return the user's open thoughts that may contradict each other, the older one first."""
 
-    def snapshot(
-        self, scope: Scope, until: datetime | None = None
-    ) -> AbstractContextManager["Snapshot"]:
-        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
-
     def close(self) -> None:
         """Save what is worth saving and release the file. Idempotent."""
 
@@ -337,12 +341,9 @@ class ThoughtRows(Protocol):
         """
 
     def find(
-        self,
-        *,
-        ids: Sequence[str] = (),
-        turn_ids: Sequence[str] = (),
+        self, *, ids: Sequence[str] = (), turn_ids: Sequence[str] = (),
         closed_by: Sequence[str] = (),
-    ) -> list[Thought]:
+    ) -> list[Thought]:  # fmt: skip
         """Return the thoughts that meet the one given condition, in the order recorded.
 
         Closed and retracted thoughts are included; `sources` are left empty, because a thought
@@ -376,13 +377,9 @@ class ThoughtRows(Protocol):
         """Insert a thought with its sources and its conflicts, which are ids of stored thoughts."""
 
     def update(
-        self,
-        before: Thought,
-        after: Thought,
-        *,
-        vector: Vectors | None = None,
+        self, before: Thought, after: Thought, *, vector: Vectors | None = None,
         verbatim: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Write the differences between two versions of one thought, and nothing else.
 
         Stored sources and conflicts stay as they are if both versions have them or neither has. A
@@ -442,6 +439,9 @@ class Upkeep(Protocol):
             InvalidInput: there is something at `path`; nothing is ever replaced.
             StoreError: the file cannot be written.
         """
+
+    def stage(self, embedder: "Embedder") -> Searchable:
+        """Embed every row with another embedder too; return the store as this one searches it."""
 
     def reembed(self, embedder: "Embedder", progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""

@@ -16,7 +16,7 @@ from memkit.background.summary import (
     summarise_thoughts,
 )
 from memkit.background.worker import Worker, result_or_error
-from memkit.errors import StoreError
+from memkit.errors import InvalidInput, StoreError
 from memkit.protocols import (
     Backend,
     Summariser,
@@ -26,6 +26,8 @@ from memkit.protocols import (
     WriteBatch,
 )
 from memkit.records import Scope
+
+_MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,14 @@ class Settings:
     thoughts: bool = True  # False: turns stay in the queue and become no thoughts
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # time limit of a thinker for one batch
-    undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
+    undo_days: float | None = 30  # for `rollback`, how long changes are undoable; None: for ever
+
+    def __post_init__(self) -> None:
+        if self.undo_days is not None and not 0 <= self.undo_days <= _MOST_DAYS:
+            raise InvalidInput(
+                f"undo_days must be from 0 to {_MOST_DAYS:,}, or None for ever; it is "
+                f"{self.undo_days}"
+            )
 
 
 PolicyOf = Callable[[str], Forgetting | None]  # the pruning of a user
@@ -141,6 +150,8 @@ class Maintenance:
 
     def _trim_undo(self, scope: Scope) -> None:
         """Drop what `rollback` needs for older changes than it has to undo."""
+        if self._settings.undo_days is None:
+            return
         days = timedelta(days=self._settings.undo_days)
         self._store.trim_undo(scope, datetime.now(UTC) - days)  # the clock of the ledger
 

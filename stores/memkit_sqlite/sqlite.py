@@ -18,6 +18,7 @@ from memkit.protocols import (
     Fingerprint,
     ItemKind,
     QueuedTurn,
+    Searchable,
     Snapshot,
     Window,
     WriteBatch,
@@ -28,6 +29,7 @@ from memkit_sqlite import deletion, health, ledger, reembed, summaries, undo
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
+from memkit_sqlite.staged import StagedVectors
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
@@ -379,6 +381,10 @@ class SQLiteStore:
     def backup(self, path: str) -> None:
         """Write a copy of the whole memory to the new file `path`. Safe while others write."""
         self._connection.backup(Path(path).absolute())
+
+    def stage(self, embedder: Embedder) -> Searchable:
+        """Embed every row with another embedder too; return the store as this one searches it."""
+        return StagedVectors(self._connection, embedder, self.secret.decode())
 
     def reembed(self, embedder: Embedder, progress: Callable[[int, int], None]) -> int:
         """Embed every chunk again and switch over at the end; return how many. Resumable."""
