@@ -248,7 +248,16 @@ class Snapshot(Protocol):
         """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
 
 
-class Store(Protocol):
+class Searchable(Protocol):
+    """Opens snapshots of scopes."""
+
+    def snapshot(
+        self, scope: Scope, until: datetime | None = None
+    ) -> AbstractContextManager["Snapshot"]:
+        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
+
+
+class Store(Searchable, Protocol):
     """Stores one memory's turns and derived data, and searches them. Safe to share by threads."""
 
     def write(self, scope: Scope, batch: WriteBatch) -> int:
@@ -317,11 +326,6 @@ class Store(Protocol):
     def conflicts(self, scope: Scope) -> list[tuple[Thought, Thought]]:
         """Return the user's open thoughts that may contradict each other, the older one first."""
 
-    def snapshot(
-        self, scope: Scope, until: datetime | None = None
-    ) -> AbstractContextManager["Snapshot"]:
-        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
-
     def close(self) -> None:
         """Save what is worth saving and release the file. Idempotent."""
 
@@ -372,6 +376,9 @@ class Upkeep(Protocol):
             InvalidInput: there is something at `path`; nothing is ever replaced.
             StoreError: the file cannot be written.
         """
+
+    def stage(self, embedder: "Embedder") -> Searchable:
+        """Embed every row with another embedder too; return the store as this one searches it."""
 
     def reembed(
         self, embedder: "Embedder", progress: Callable[[int, int], None],

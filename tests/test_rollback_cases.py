@@ -281,6 +281,12 @@ def test_changes_older_than_undo_days_are_final_and_the_error_says_where_to_go()
         assert memory.rollback(user_id="ann", to=4).undone == 0
 
 
+@pytest.mark.parametrize("days", [-1, 1e9, float("nan")])
+def test_a_time_to_undo_that_no_calendar_has_is_refused(days: float) -> None:
+    with pytest.raises(InvalidInput, match="undo_days must be from 0 to 36,500"):
+        Settings(undo_days=days)
+
+
 def test_another_embedder_makes_earlier_changes_final(tmp_path: Path) -> None:
     import memkit
 

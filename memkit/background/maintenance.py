@@ -17,7 +17,7 @@ from memkit.background.summary import (
     summarise_thoughts,
 )
 from memkit.background.worker import Worker, result_or_error
-from memkit.errors import StepRefused, StoreError
+from memkit.errors import InvalidInput, StepRefused, StoreError
 from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
 from memkit.govern.policy import FILE, Policy
@@ -33,6 +33,8 @@ from memkit.protocols import (
 )
 from memkit.records import Scope
 
+_MOST_DAYS = 36_500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -46,9 +48,16 @@ class Settings:
     thoughts: bool = True  # False: turns stay in the queue and become no thoughts
     background: bool = True  # False: summaries and thoughts wait for think() or flush()
     thinker_seconds: float = 120  # time limit of a thinker for one batch
-    undo_days: float = 30  # how long changes of derived data can be undone by `rollback`
+    undo_days: float | None = 30  # for `rollback`, how long changes are undoable; None: for ever
     gate: bool = True  # False: no change of derived data is probed and none is refused
     policy: str | PathLike[str] | None = None  # a TOML file of the gate's thresholds, or memkit's
+
+    def __post_init__(self) -> None:
+        if self.undo_days is not None and not 0 <= self.undo_days <= _MOST_DAYS:
+            raise InvalidInput(
+                f"undo_days must be from 0 to {_MOST_DAYS:,}, or None for ever; it is "
+                f"{self.undo_days}"
+            )
 
     def load_policy(self) -> Policy:
         """Return the thresholds of the gate. Raises InvalidInput if the file is wrong."""
@@ -176,6 +185,8 @@ class Maintenance:
 
     def _trim_undo(self, scope: Scope) -> None:
         """Drop what `rollback` needs for older changes than it has to undo."""
+        if self._settings.undo_days is None:
+            return
         days = timedelta(days=self._settings.undo_days)
         self._store.trim_undo(scope, datetime.now(UTC) - days)  # the clock of the ledger
 

@@ -1,8 +1,8 @@
 """Try a change on a share of sessions: watch both arms, then promote it or fall back.
 
 A session is in the same arm in every process: a hash of its id with the memory's secret decides. A
-rollout changes one thing, so that a difference has one cause: the ranking, the thinker, or pruning.
-A chunk is hidden from all sessions, so with pruning the arms are of users.
+rollout changes one thing, so that a difference has one cause: the ranking, the embedder, the
+thinker, or pruning. A chunk is hidden from all sessions, so with pruning the arms are of users.
 
 What is counted is of this process. The ledger has the start, the promotion and the fallback, and a
 rollout of the same name goes on from there. A promotion lasts as long as the memory is open; open
@@ -20,12 +20,13 @@ from memkit.errors import InvalidInput
 from memkit.govern.ledger import digest
 from memkit.govern.online import Counts, Limits, find_breaches
 from memkit.policy import Forgetting
-from memkit.protocols import Backend, Thinker, Window
+from memkit.protocols import Backend, Embedder, Thinker, Window
 from memkit.records import Event, Scope, Thought
 from memkit.retrieval.ranker import Ranker
-from memkit.retrieval.recall import RecallQuery, RecallResult
+from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 
 Arm = Literal["control", "candidate"]
+_Search = Callable[[Scope, RecallQuery], RecallResult]
 State = Literal["running", "promoted", "fallen back"]
 _STATES: dict[str, State] = {  # by kind of event
     "rollout": "running", "promote": "promoted", "fallback": "fallen back",
@@ -45,7 +46,8 @@ class Served(Protocol):
     """What a rollout needs of a `memkit.Memory`."""
 
     store: Backend
-    _search: Callable[[Scope, RecallQuery], RecallResult]
+    embedder: Embedder
+    _search: _Search
     _on_correction: Callable[[str, Thought], object]
 
     @property
@@ -67,11 +69,14 @@ class Change:
     ranker: Ranker | None = None
     thinker: Thinker | None = None
     forgetting: Forgetting | None = None
+    embedder: Embedder | None = None
 
     def __post_init__(self) -> None:
-        parts = (self.ranker, self.thinker, self.forgetting)
+        parts = (self.ranker, self.thinker, self.forgetting, self.embedder)
         if sum(part is not None for part in parts) != 1:
-            raise InvalidInput("a rollout changes one thing: a ranker, a thinker or forgetting")
+            raise InvalidInput(
+                "a rollout changes one thing: a ranker, a thinker, forgetting or an embedder"
+            )
 
 
 class Rollout(Generic[M]):
@@ -79,7 +84,8 @@ class Rollout(Generic[M]):
 
     Args:
         memory: the control arm; what is asked of it directly counts as control.
-        change: what the candidate has in place of the memory's own.
+        change: what the candidate has in place of the memory's own. With another embedder the
+            whole memory is embedded first, and new rows before the next search of the candidate.
         name: of the rollout, in the ledger.
         share: of sessions (of users, if pruning changes) that the candidate serves, 0 to 1.
         limits: how much worse the candidate may be.
@@ -109,6 +115,7 @@ class Rollout(Generic[M]):
             events = self._read_events()
         self.started = events[0].hash  # what `rollback` takes
         self._state = _STATES[events[-1].kind]
+        self._candidate_search = self._make_candidate_search(memory.embedder)
         self._install(memory._maintenance)
 
     @property
@@ -135,6 +142,9 @@ class Rollout(Generic[M]):
 
     def promote(self) -> None:
         """Let the candidate serve everything.
+
+        Turns are stored with the memory's own embedder until `memkit.reembed`, which then only has
+        to switch, because the vectors are there.
 
         Raises:
             InvalidInput: the rollout is over.
@@ -166,6 +176,17 @@ class Rollout(Generic[M]):
             own = maintenance.policy_of
             maintenance.policy_of = lambda user: forgetting if self._serves(user) else own(user)
 
+    def _make_candidate_search(self, own_embedder: Embedder) -> _Search:
+        """Return the search with the changed ranker or embedder, if one of these changes."""
+        own, ranker, embedder = self._own_search, self._change.ranker, self._change.embedder
+        if ranker is not None:
+            return lambda scope, query: own(scope, replace(query, ranker=ranker))
+        if embedder is None or self._state == "fallen back":
+            return own
+        if embedder.fingerprint == own_embedder.fingerprint:  # promoted, and opened with it
+            return own
+        return partial(recall, self._store.stage(embedder), embedder)
+
     def _arm_of(self, user_id: str, session_id: str | None) -> Arm:
         unit = session_id if self._change.forgetting is None else user_id
         return "candidate" if self._is_candidate(unit) else "control"
@@ -186,9 +207,8 @@ class Rollout(Generic[M]):
     def _search(self, arm: Arm, scope: Scope, query: RecallQuery) -> RecallResult:
         """Search, and count what was found; fall back if that exceeds a limit."""
         state = self._state
-        if state == "promoted" or (state == "running" and arm == "candidate"):
-            query = replace(query, ranker=self._change.ranker or query.ranker)
-        result = self._own_search(scope, query)
+        is_candidate = state == "promoted" or (state == "running" and arm == "candidate")
+        result = (self._candidate_search if is_candidate else self._own_search)(scope, query)
         if state == "running":
             if self._change.forgetting is not None:
                 arm = self._arm_of(scope.user_id, None)
@@ -225,10 +245,7 @@ class Rollout(Generic[M]):
     def _uncounted(self, arm: Arm) -> M:
         """Return the memory of an arm, in which recalls do not count."""
         memory = copy(self._memories[arm])
-        ranker = self._change.ranker if arm == "candidate" else None
-        memory._search = lambda scope, query: self._own_search(
-            scope, replace(query, ranker=ranker or query.ranker)
-        )
+        memory._search = self._candidate_search if arm == "candidate" else self._own_search
         return memory
 
     # ---- states

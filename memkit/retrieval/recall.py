@@ -14,8 +14,8 @@ from memkit.protocols import (
     Integers,
     RecalledThought,
     RetrievedChunk,
+    Searchable,
     Snapshot,
-    Store,
     Timeline,
     Vectors,
 )
@@ -96,7 +96,7 @@ class RecallResult:
         ]
 
 
-def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -> RecallResult:
+def recall(store: Searchable, embedder: Embedder, scope: Scope, query: RecallQuery) -> RecallResult:
     """Return what is most relevant inside the scope, best first, one hit per turn.
 
     Three searches find candidates: nearest vectors, BM25 over the question's words, and nearest
@@ -110,7 +110,7 @@ def recall(store: Store, embedder: Embedder, scope: Scope, query: RecallQuery) -
 
 
 def search(
-    store: Store, vectors: QuestionVectors, scope: Scope, query: RecallQuery
+    store: Searchable, vectors: QuestionVectors, scope: Scope, query: RecallQuery
 ) -> RecallResult:
     """Recall for a question that is embedded and checked already."""
     vector = vectors.plain

@@ -16,6 +16,7 @@ _MISSING = (
     "SELECT seq, text FROM {0} WHERE seq > ? AND NOT EXISTS"
     " (SELECT 1 FROM {1} WHERE {2} = {0}.seq AND embedder = ?) ORDER BY seq LIMIT ?"
 )
+_TOTAL = "SELECT count(*) FROM {0}"
 _DONE = "SELECT count(*) FROM {1} WHERE embedder = {3}"
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
@@ -36,10 +37,9 @@ def run(
     Batches are committed one by one, so that an interrupted run is resumed. Until the switch,
     readers use the old vectors.
     """
-    number = _register(transaction, embedder)
+    number = register(transaction, embedder)
     while True:
-        for names in _EMBEDDED:
-            _embed(transaction, embedder, number, names, progress)
+        embed_missing(transaction, embedder, number, progress)
         with transaction() as db:
             # rows written in the meantime are embedded by another round
             if not any(db.execute(_MISSING.format(*names), (0, number, 1)).fetchone()
@@ -48,6 +48,19 @@ def run(
                 count = _counts(db, _DONE, number)[0]
                 finish(db, count)
                 return count
+
+
+def embed_missing(
+    transaction: Transaction, embedder: Embedder, number: int, progress: Progress
+) -> None:
+    """Embed the rows that have no vector of this embedder yet."""
+    for names in _EMBEDDED:
+        _embed(transaction, embedder, number, names, progress)
+
+
+def is_complete(db: sqlite3.Connection, number: int) -> bool:
+    """Return whether every row has a vector of this embedder. Counts index entries only."""
+    return _counts(db, _DONE, number) == _counts(db, _TOTAL)
 
 
 def _embed(
@@ -59,7 +72,7 @@ def _embed(
     last = 0
     while True:
         with transaction() as db:
-            done, total = _counts(db, _DONE, number), _counts(db, "SELECT count(*) FROM {0}")
+            done, total = _counts(db, _DONE, number), _counts(db, _TOTAL)
             batch = db.execute(_MISSING.format(*names), (last, number, _BATCH)).fetchall()
         # outside a transaction: the callback may take its time or write
         progress(sum(done), sum(total))
@@ -95,7 +108,8 @@ def embed_whole(embedder: Embedder, texts: list[str]) -> Vectors:
     return np.asarray(sums / np.maximum(norms, 1e-12), dtype=np.float32)
 
 
-def _register(transaction: Transaction, embedder: Embedder) -> int:
+def register(transaction: Transaction, embedder: Embedder) -> int:
+    """Return the number of an embedder, which is not the current one if it is new."""
     new = embedder.fingerprint
     with transaction() as db:
         db.execute(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
+from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
 from memkit.policy import RetentionRule
 from memkit.portable import StoredItem, UserImport
 from memkit.protocols import (
@@ -20,19 +20,20 @@ from memkit.protocols import (
     Fingerprint,
     ItemKind,
     QueuedTurn,
+    Searchable,
     Snapshot,
     Window,
     WriteBatch,
 )
-from memkit.records import Event, Rollback, Scope, Summary, Thought, Turn, day
+from memkit.records import Event, Rollback, Scope, Summary, Thought, Turn
 from memkit.thoughts.merging import ThoughtTransaction
 from memkit_sqlite import (
     deletion,
     health,
+    insertion,
     ledger,
     policy,
     portability,
-    postings,
     reembed,
     summaries,
     undo,
@@ -40,13 +41,12 @@ from memkit_sqlite import (
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import LACKS_LOG, Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
+from memkit_sqlite.staged import StagedVectors
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import (
     change_layout,
-    checked_vectors,
-    from_turn,
     match_ids,
     read_sessions,
     read_turns,
@@ -406,6 +406,10 @@ class SQLiteStore:
         with self._connection.reader() as db:
             yield portability.dump(db, user_id)
 
+    def stage(self, embedder: Embedder) -> Searchable:
+        """Embed every row with another embedder too; return the store as this one searches it."""
+        return StagedVectors(self._connection, embedder, self.secret.decode())
+
     def load(self, user: UserImport) -> bool:
         """Write a user with all that was derived; return False if it has turns already."""
         user_id = user.user_id
@@ -484,11 +488,11 @@ def _write_batch(
     forgotten = undo.start_forgetting(db, user_id, batch.forget) if batch.forget else None
     generation = deletion.read_generation(db, user_id)
     is_outdated = batch.generation not in (None, generation)  # turns were deleted since
-    new = _new_turns(db, user_id, batch.turns)
+    new = insertion.new_turns(db, user_id, batch.turns)
     if new:
         current = embedder()
-        _insert_turns(db, user_id, new)
-        _insert_chunks(db, user_id, new, batch, current)
+        insertion.insert_turns(db, user_id, new)
+        insertion.insert_chunks(db, user_id, new, batch, current)
     for summary in () if is_outdated else batch.summaries:
         summaries.insert(db, user_id, summary)
     counts = {
@@ -520,72 +524,6 @@ def _write_batch(
     event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0, event
-
-
-def _new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> dict[str, Turn]:
-    """Return the turns that are not stored yet, by id, or raise `TurnConflict`."""
-    new: dict[str, Turn] = {}
-    for turn in turns:
-        assert turn.id is not None
-        row = db.execute(
-            "SELECT text FROM turns WHERE user_id = ? AND id = ?", (user_id, turn.id)
-        ).fetchone()
-        if row is None and turn.id not in new:
-            new[turn.id] = turn
-        elif turn.text != (row[0] if row else new[turn.id].text):
-            raise TurnConflict(turn.id)
-    return new
-
-
-def _insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO users (user_id, layout, generation) VALUES (?, random(), random())",
-        (user_id,),
-    )
-    count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
-    db.executemany(
-        "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
-        " said_at, said_us, stored_at, metadata, flags, origin)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
-    )
-    db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))
-
-
-def _insert_chunks(
-    db: sqlite3.Connection,
-    user_id: str,
-    new: dict[str, Turn],
-    batch: WriteBatch,
-    current: tuple[int, Fingerprint],
-) -> None:
-    """Insert the chunks of new turns with their vectors."""
-    embedder, fingerprint = current
-    chunks = batch.chunks
-    vectors = checked_vectors(batch.vectors, (len(chunks), fingerprint.dimension), "chunk")
-    # AUTOINCREMENT's counter: the key of a deleted row is never used again
-    newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    first = newest[0] + 1 if newest else 1
-    # by chunk id, because a batch may contain the same turn twice
-    indexes = {chunk.id: n for n, chunk in enumerate(chunks) if chunk.turn_id in new}
-    numbered = [(seq, n) for seq, n in enumerate(indexes.values(), start=first)]
-    keys = postings.term_keys(db, user_id)
-    terms = [(seq, keys.keys(chunks[n].text, day(chunks[n].said_at))) for seq, n in numbered]
-    db.executemany(
-        "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, terms,"
-        " tokens) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
-        [
-            (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
-             chunks[n].end, chunks[n].text, postings.pack(term_keys), max(chunks[n].tokens, 1))
-            for (seq, n), (_, term_keys) in zip(numbered, terms, strict=True)
-        ],
-    )  # fmt: skip
-    db.executemany(
-        "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
-        [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
-    )
-    postings.insert(db, terms)
 
 
 def _set_hidden(db: sqlite3.Connection, user_id: str, chunk_ids: Sequence[str], hidden: int) -> int:

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -37,13 +38,16 @@ _FIRST_IMAGES = """SELECT item, key, key_2, key_3, image, data, min(event) FROM 
     WHERE user_id = ? AND event > ? GROUP BY item, key, key_2, key_3"""
 _EVENTS = "SELECT count(DISTINCT event) FROM undo WHERE user_id = ? AND event > ?"
 _KEYS = "(SELECT value FROM json_each(?))"
+# the images that a deletion looks at, and how they are found: SQLite prefers the primary key
+_IMAGES_ONLY = "undo INDEXED BY undo_images"
+_OF_USER = "image IS NOT NULL AND item != 'queued' AND user_id = ?"
 _OLDEST = """SELECT u.event, l.at FROM undo u JOIN ledger l ON l.seq = u.event
     WHERE u.user_id = ? ORDER BY u.event LIMIT 1"""
 # of thoughts that are no longer stored, or in other words
-_OTHER_TEXTS = """SELECT key, concat AS text FROM (SELECT key, image ->> 'text' AS words,
+_OTHER_TEXTS = f"""SELECT key, concat AS text FROM (SELECT key, image ->> 'text' AS words,
     (image ->> 'text') || char(10) || coalesce(image ->> 'head', '') || char(10)
     || coalesce(image ->> 'relation', '') || char(10) || coalesce(image ->> 'tail', '') AS concat
-    FROM undo WHERE user_id = ? AND item = 'thought')
+    FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item = 'thought')
     WHERE words IS NOT NULL AND words NOT IN (SELECT text FROM thoughts t WHERE t.seq = key)"""
 
 
@@ -276,8 +280,8 @@ def erase(
 ) -> None:
     """Erase the images of thoughts and summaries with words of deleted turns.
 
-    `deleted` are the thoughts that went with these turns. A thought in the journal goes too if one
-    of them was its source, or if it has 12 characters of one and no such row is stored.
+    `deleted` are the thoughts that went with these turns. An image goes too if one of the turns was
+    a source of its thought, or if it has 12 characters of one that the stored row does not have.
     """
     if not db.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone():
         db.execute("DELETE FROM undo WHERE user_id = ?", (user_id,))  # nothing is left of them
@@ -285,48 +289,51 @@ def erase(
     db.execute("UPDATE users SET forgetting = 0 WHERE user_id = ?", (user_id,))
     if not forgotten.keys:
         return
-    seqs = _find_tainted(db, user_id, forgotten)
-    ids = {thought.id for thought in deleted} | _ids_of(db, user_id, seqs)
+    ids = {thought.id for thought in deleted}
+    seqs = _find_tainted(db, user_id, forgotten, ids)
+    ids |= _ids_of(db, user_id, seqs)
     keys = (user_id, json.dumps(sorted(seqs)))
     db.execute(
-        "UPDATE undo SET image = 'false' WHERE user_id = ? AND item = 'thought'"
-        f" AND image IS NOT NULL AND key IN {_KEYS}",
+        f"UPDATE {_IMAGES_ONLY} SET image = 'false'"
+        f" WHERE {_OF_USER} AND item = 'thought' AND key IN {_KEYS}",
         keys,
     )
-    db.execute(f"DELETE FROM undo WHERE user_id = ? AND item = 'vector' AND key IN {_KEYS}", keys)
     db.execute(
-        "UPDATE undo SET image = 'false' WHERE user_id = ? AND item = 'summary'"
-        " AND image ->> 'through' >= ?",
+        f"DELETE FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item = 'vector' AND key IN {_KEYS}", keys
+    )
+    db.execute(
+        f"UPDATE {_IMAGES_ONLY} SET image = 'false'"
+        f" WHERE {_OF_USER} AND item = 'summary' AND image ->> 'through' >= ?",
         (user_id, forgotten.first),
     )
     # what they closed is closed by what closes it now
     names = ("valid_to", "valid_to_us", "closed_at", "closed_us", "closed_by")
     changes = ", ".join(f"'$.{name}', t.{name}" for name in names)
     db.execute(
-        f"UPDATE undo SET image = json_set(image, {changes}) FROM thoughts t"
-        " WHERE undo.user_id = ? AND item = 'thought' AND t.seq = undo.key"
-        f" AND image ->> 'closed_by' IN {_KEYS}",
+        f"UPDATE {_IMAGES_ONLY} SET image = json_set(image, {changes}) FROM thoughts t"
+        f" WHERE {_OF_USER.replace('user_id', 'undo.user_id')} AND item = 'thought'"
+        f" AND t.seq = undo.key AND image ->> 'closed_by' IN {_KEYS}",
         (user_id, json.dumps(sorted(ids))),
     )
-    db.execute("DELETE FROM undo WHERE user_id = ? AND item = 'hash'", (user_id,))
+    db.execute(f"DELETE FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item = 'hash'", (user_id,))
     # turns that were queued because of the deletion stay queued
     db.execute(
-        "DELETE FROM undo WHERE user_id = ?1 AND item = 'queued' AND image IS NULL"
-        " AND key IN (SELECT turn_seq FROM thinking WHERE user_id = ?1)",
+        "DELETE FROM undo INDEXED BY undo_requeued WHERE user_id = ?1 AND item = 'queued'"
+        " AND image IS NULL AND key IN (SELECT turn_seq FROM thinking WHERE user_id = ?1)",
         (user_id,),
     )
 
 
-def _find_tainted(db: sqlite3.Connection, user_id: str, forgotten: Forgotten) -> set[int]:
+def _find_tainted(
+    db: sqlite3.Connection, user_id: str, forgotten: Forgotten, ids: AbstractSet[str]
+) -> set[int]:
     """Return the keys of thoughts with images that have words of deleted turns."""
-    seqs = {
-        row[0]
-        for row in db.execute(
-            "SELECT key FROM undo WHERE user_id = ? AND (item = 'thought' AND image = 'false'"
-            f" OR item = 'source' AND key_2 IN {_KEYS})",
-            (user_id, json.dumps(forgotten.keys)),
-        )
-    }
+    rows = db.execute(
+        f"SELECT key FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item IN ('thought', 'source')"
+        f" AND iif(item = 'thought', image ->> 'id' IN {_KEYS}, key_2 IN {_KEYS})",
+        (user_id, json.dumps(sorted(ids)), json.dumps(forgotten.keys)),
+    )
+    seqs = {row[0] for row in rows}
     pieces = text_pieces(forgotten.texts)
     for row in db.execute(_OTHER_TEXTS, (user_id,)):
         if pieces & text_pieces([row["text"]]):
@@ -337,8 +344,8 @@ def _find_tainted(db: sqlite3.Connection, user_id: str, forgotten: Forgotten) ->
 def _ids_of(db: sqlite3.Connection, user_id: str, seqs: Iterable[int]) -> set[str]:
     """Return the ids of thoughts by their images."""
     rows = db.execute(
-        "SELECT DISTINCT image ->> 'id' FROM undo WHERE user_id = ? AND item = 'thought'"
-        f" AND image ->> 'id' IS NOT NULL AND key IN {_KEYS}",
+        f"SELECT DISTINCT image ->> 'id' FROM {_IMAGES_ONLY} WHERE {_OF_USER}"
+        f" AND item = 'thought' AND image != 'false' AND key IN {_KEYS}",
         (user_id, json.dumps(sorted(seqs))),
     )
     return {row[0] for row in rows}

@@ -47,9 +47,7 @@ class LSHIndex:
         version = read_layout(db, user_id), None if stored is None else tuple(stored)
         if version != self._version:
             self._clear(version)
-        if stored is None:
-            return
-        if self._hash is None or self._groups is None:
+        if stored is not None and self._hash is None:
             self._hash = self._to_hash(stored)
             self._groups = Groups(tables=self._hash.tables, groups=self._hash.groups)
         newest = int(self._seqs[-1]) if len(self._seqs) else 0
@@ -59,9 +57,10 @@ class LSHIndex:
             self._seqs = np.append(self._seqs, [row[0] for row in added])
             vectors = np.frombuffer(b"".join(row[1] for row in added), dtype=np.float32)
             self._vectors = np.concatenate([self._vectors, vectors.reshape(len(added), -1)])
-            groups = np.frombuffer(b"".join(row[2] for row in added), dtype=np.int32)
-            rows = np.arange(first, len(self._seqs))
-            self._groups.add(rows, groups.reshape(len(added), -1).astype(np.int64))
+            if self._groups is not None:
+                groups = np.frombuffer(b"".join(row[2] for row in added), dtype=np.int32)
+                rows = np.arange(first, len(self._seqs))
+                self._groups.add(rows, groups.reshape(len(added), -1).astype(np.int64))
 
     def _read_hash(self, db: sqlite3.Connection, user_id: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = db.execute(
@@ -81,12 +80,11 @@ class LSHIndex:
     def nearest(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
         """Return the keys and cosines of at most `k` thoughts, nearest first.
 
-        Compares all thoughts if there are at most `k`, otherwise those in the probed groups.
+        Compares all thoughts if there are at most `k` or no hash is stored, as of an embedder that
+        is not the current one; otherwise those in the probed groups.
         """
-        if self._hash is None or self._groups is None:
-            return []
         candidates = np.arange(len(self._seqs))
-        if len(candidates) > k:
+        if len(candidates) > k and self._hash is not None and self._groups is not None:
             candidates = self._groups.candidates(self._hash.probes_of(vector))
         rows, cosines = nearest(vector, self._vectors, candidates, k)
         return list(zip(self._seqs[rows].tolist(), cosines.tolist(), strict=True))
