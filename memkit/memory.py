@@ -506,22 +506,26 @@ class Memory(Displayable):
             self._listeners.notify(user_id, everything=everything)
         return receipt
 
-    def set_retention(self, rules: Iterable[RetentionRule]) -> None:
-        """Store how long turns and thoughts are kept, in place of earlier rules.
+    def set_retention(
+        self, rules: Iterable[RetentionRule], *, dry_run: bool = False
+    ) -> "list[Expiry]":
+        """Store how long turns and thoughts are kept, and delete what is older.
 
-        Background work, `think` and `flush` of every process delete what is older.
+        They replace earlier rules. Background work, `think` and `flush` of every process apply
+        them. A `dry_run` changes nothing and returns what would be deleted now, by user.
         """
-        self.store.set_retention(list(rules))
-        self._maintenance.wake(self._maintenance.waiting_users())
+        rules = list(rules)
+        if not dry_run:
+            self.store.set_retention(rules)
+        return self._maintenance.expire_all(rules, dry_run=dry_run)
 
     def retention(self) -> list[RetentionRule]:
         """Return the rules that say how long turns and thoughts are kept."""
         return list(self.store.retention())
 
-    def apply_retention(self, *, dry_run: bool = False) -> "list[Expiry]":
+    def apply_retention(self) -> "list[Expiry]":
         """Delete what is too old by the rules now; return what was deleted of each user."""
-        expiries = [self._maintenance.expire(user, dry_run=dry_run) for user in self.users()]
-        return [expiry for expiry in expiries if expiry]
+        return self._maintenance.expire_all(self.store.retention())
 
     def sign(self, receipt: Receipt) -> str:
         """Return a receipt as JSON with an Ed25519 signature by the key of this memory.

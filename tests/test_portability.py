@@ -277,6 +277,8 @@ BAD: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "true as a number": ("turn", lambda r: r.update(position=True), "position must be of type"),
     "half a pair": ("turn", lambda r: r.update(content="\ud800"), "surrogate"),
     "no user": ("turn", lambda r: r.pop("user_id"), "user_id must be of type str"),
+    "an empty thought": ("thought", lambda r: r.update(text=" "), "text is empty"),
+    "an empty summary": ("summary", lambda r: r.update(text=""), "text is empty"),
     "an unknown kind": ("thought", lambda r: r.update(kind="rumour"), "unknown kind"),
     "a source of nothing": ("thought", lambda r: r.update(sources=[1]), "a source must be"),
     "no source": ("thought", lambda r: r.update(sources=[]), "no turn of thought"),

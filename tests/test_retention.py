@@ -201,10 +201,10 @@ def test_every_process_has_the_same_rules(tmp_path: Path) -> None:
 
 def test_a_dry_run_says_what_would_go_and_deletes_nothing(opened: Memory) -> None:
     opened.flush()
-    opened.set_retention([RetentionRule(ttl=days(4.5)), RetentionRule(ttl=days(1), kind="thought")])
-    (before,) = opened.apply_retention(dry_run=True)
-    assert ids(opened) == "0123456789"
-    (after,) = opened.apply_retention()
+    rules = [RetentionRule(ttl=days(4.5)), RetentionRule(ttl=days(1), kind="thought")]
+    (before,) = opened.set_retention(rules, dry_run=True)
+    assert (ids(opened), opened.retention()) == ("0123456789", [])
+    (after,) = opened.set_retention(rules)
     assert before.receipt is not None
     assert after.receipt is not None
     assert before.receipt.turn_ids == after.receipt.turn_ids == ("0", "1", "2", "3", "4")
@@ -288,13 +288,15 @@ def test_rules_are_added_listed_applied_and_removed(run: Run) -> None:
     )
     assert run("retention", "apply").code == 1
     assert run("retention", "remove", "1").code == 0
+    trial = run("retention", "add", "--days", "30", "--dry-run")
+    assert trial.out.startswith("ann: would delete 1 turn,")
+    assert run("retention", "list").code == 1
     run("retention", "add", "--days", "30")
     assert run("retention", "list", "--json").json == {
         "rule": 1,
         "ttl_s": 2_592_000,
         "kind": "turn",
     }
-    assert run("retention", "apply", "--dry-run").out.startswith("ann: would delete 1 turn,")
     assert run("retention", "apply", "--json").json["purged"] is True
     assert run("export", "--messages", "--user", "ann").json["content"] == "new"
 

@@ -22,7 +22,7 @@ from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
 from memkit.govern.policy import FILE, Policy
 from memkit.govern.retention import Expiry, expire
-from memkit.policy import Forgetting
+from memkit.policy import Forgetting, RetentionRule
 from memkit.protocols import (
     Backend,
     Summariser,
@@ -125,7 +125,7 @@ class Maintenance:
         """Do all of a user's waiting work now; return the errors, which `doctor` shows too."""
         if retry:
             self._store.write(scope, WriteBatch(unpark=True))
-        self.expire(scope.user_id)
+        self._expire(scope.user_id, self._store.retention())
         errors: list[Exception | None] = []
         while self._settings.thoughts and not self._is_stopped():
             outcome = self._reflect(scope, patient=False)
@@ -136,15 +136,22 @@ class Maintenance:
         self._trim_undo(scope)
         return [error for error in errors if error is not None]
 
-    def expire(self, user_id: str, *, dry_run: bool = False) -> Expiry:
-        """Delete what is older than the rules of retention allow, and tell open chats."""
+    def expire_all(self, rules: Sequence[RetentionRule], *, dry_run: bool = False) -> list[Expiry]:
+        """Delete what is older than these rules allow, of all users; return what there was."""
+        users = [user.id for user in self._store.users() if user.id is not None] if rules else []
+        expiries = [self._expire(user_id, rules, dry_run=dry_run) for user_id in users]
+        if not dry_run:
+            self.wake(users)
+        return [expiry for expiry in expiries if expiry]
+
+    def _expire(
+        self, user_id: str, rules: Sequence[RetentionRule], *, dry_run: bool = False
+    ) -> Expiry:
+        """Delete what is older than these rules allow, and tell open chats."""
         with self.summary_lock:
-            expiry = expire(
-                self._store, user_id, self._store.retention(), now=self._clock(), dry_run=dry_run
-            )
+            expiry = expire(self._store, user_id, rules, now=self._clock(), dry_run=dry_run)
         if expiry.receipt and not dry_run:
             self._listeners.notify(user_id)
-            self.wake([user_id])
         if expiry.retracted and not dry_run:
             self._changed.add(user_id)
         return expiry
@@ -192,8 +199,8 @@ class Maintenance:
 
     def _expire_due(self, user_id: str) -> None:
         """Apply the rules of retention, now and again in `_EXPIRE_S` seconds."""
-        if self._store.retention():
-            self.expire(user_id)
+        if rules := self._store.retention():
+            self._expire(user_id, rules)
             self._worker.wake(user_id, after_s=_EXPIRE_S)
 
     def _reflect(self, scope: Scope, *, patient: bool) -> bool | Exception:

@@ -21,6 +21,9 @@ from memkit.cli.options import (
 from memkit.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memkit.govern.retention import Expiry
     from memkit.policy import RetentionRule
     from memkit.records import Role
 
@@ -44,12 +47,15 @@ def add(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Only turns with this metadata."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what all rules would delete now.")
+    ] = False,
     store: StorePath = DEFAULT_STORE,
     json_: AsJson = False,
 ) -> None:
     """Add a rule. Of several that are about the same turn, the shortest time holds.
 
-    It is applied by background work, `memkit think`, and `memkit retention apply`.
+    It is applied by the next work on the memory, and by `memkit retention apply`.
     """
     from memkit.policy import RetentionRule, rule_to_dict
 
@@ -62,6 +68,11 @@ def add(
         session_id=session, agent_id=agent, role=cast("Role | None", role),
         where=dict(map(parse_pair, where or [])),
     )  # fmt: skip
+    if dry_run:
+        with open_memory(store, None) as memory:
+            expiries = memory.set_retention([*memory.retention(), rule], dry_run=True)
+        _print_expiries(expiries, dry_run=True, as_json=json_)
+        return
     with open_store(store) as backend:
         rules = [*backend.retention(), rule]
         backend.set_retention(rules)
@@ -104,29 +115,28 @@ def remove(
 
 
 @retention.command()
-def apply(
-    *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
-    ] = False,
-    store: StorePath = DEFAULT_STORE,
-    json_: AsJson = False,
-) -> None:
+def apply(store: StorePath = DEFAULT_STORE, json_: AsJson = False) -> None:
     """Delete what is too old now. Exit with 1 if nothing is."""
+    with open_memory(store, None) as memory:
+        expiries = memory.apply_retention()
+    _print_expiries(expiries, dry_run=False, as_json=json_)
+
+
+def _print_expiries(expiries: "Sequence[Expiry]", *, dry_run: bool, as_json: bool) -> None:
+    """Print what was deleted of each user, or would be; exit with 1 if nothing."""
     from memkit.cli.deletion import count_parts, receipt_to_dict
 
-    with open_memory(store, None) as memory:
-        expiries = memory.apply_retention(dry_run=dry_run)
-    verb = "would delete" if dry_run else "deleted"
+    deleted, retracted = "deleted", "retracted"
+    if dry_run:
+        deleted, retracted = "would delete", "would retract"
     for expiry in expiries:
-        parts = [f"{verb} {count_parts(expiry.receipt)}"] if expiry.receipt else []
+        parts = [f"{deleted} {count_parts(expiry.receipt)}"] if expiry.receipt else []
         if expiry.retracted:
-            retracted = output.count_noun(len(expiry.retracted), "thought")
-            parts.append(f"{'would retract' if dry_run else 'retracted'} {retracted}")
+            parts.append(f"{retracted} {output.count_noun(len(expiry.retracted), 'thought')}")
         data = receipt_to_dict(expiry.receipt) if expiry.receipt else {"user_id": expiry.user_id}
         output.print_result(
             data | {"retracted": list(expiry.retracted)},
-            f"{expiry.user_id}: {'; '.join(parts)}", as_json=json_,
+            f"{expiry.user_id}: {'; '.join(parts)}", as_json=as_json,
         )  # fmt: skip
     if not expiries:
         output.end_with_nothing("nothing is too old")

@@ -236,7 +236,7 @@ def _to_thought(record: Mapping[str, Any]) -> StoredThought:
     if kind not in get_args(ClaimKind) or role not in ROLES:
         raise InvalidInput(f"unknown kind or role of a thought: {kind!r}, {role!r}")
     sources = _get(record, "sources", list)
-    fields: dict[str, Any] = {name: _get_text(record, name) for name in _THOUGHT_TEXTS}
+    fields: dict[str, Any] = {name: _get_words(record, name) for name in _THOUGHT_TEXTS}
     fields |= {name: _maybe(record, name, _get_text) for name in _THOUGHT_LABELS}
     fields |= {name: _get_time(record, name) for name in _THOUGHT_TIMES}
     fields |= {name: _maybe(record, name, _get_time) for name in _THOUGHT_ENDS}
@@ -265,7 +265,7 @@ def _to_summary(record: Mapping[str, Any]) -> Summary:
     if level not in (1, 2):
         raise InvalidInput(f"the level of a summary is 1 or 2, got {level}")
     return Summary(
-        id=_get_text(record, "id"), text=_get_text(record, "text"),
+        id=_get_words(record, "id"), text=_get_words(record, "text"),
         level=cast(Literal[1, 2], level), tokens=_get_count(record, "tokens"),
         through=_get_count(record, "through"), sources=_get_texts(record, "sources"),
         created_at=_get_time(record, "created_at"),
@@ -306,6 +306,13 @@ def _get_count(record: Mapping[str, Any], name: str, least: int = 0) -> int:
 
 def _get_text(record: Mapping[str, Any], name: str) -> str:
     return check_utf8(_get(record, name, str), name)
+
+
+def _get_words(record: Mapping[str, Any], name: str) -> str:
+    text = _get_text(record, name)
+    if not text.strip():
+        raise InvalidInput(f"{name} is empty")
+    return text
 
 
 def _get_texts(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
