@@ -2,7 +2,7 @@
 
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,7 +16,6 @@ from memkit.errors import (
     NaiveDatetime,
     TurnConflict,
 )
-from memkit.govern.privacy import Privacy
 from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
 from memkit.records import Chunk, Role, Scope, Turn, TurnIds
@@ -77,11 +76,11 @@ def check_messages(
     scope: Scope,
     now: datetime,
     signer: BlockSigner | None = None,
-    privacy: Privacy | None = None,
+    screen: Callable[[Turn], Turn] = lambda turn: turn,
 ) -> CheckedMessages:
     """Return complete turns for anything that `remember` takes.
 
-    Memory blocks that `signer` signed are removed, and `privacy` is applied.
+    Memory blocks that `signer` signed are removed. `screen` returns a turn as it may be stored.
     """
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
@@ -94,11 +93,11 @@ def check_messages(
     for n, message in enumerate(messages):
         try:
             turn = to_turn(message, signer)
-            if turn is not None and privacy is not None:
-                turn = privacy.apply(turn)
             if turn is None:
                 skipped.append(n)
-            elif texts.setdefault(turn.id, turn.text) != turn.text and turn.id is not None:
+                continue
+            turn = screen(turn)
+            if texts.setdefault(turn.id, turn.text) != turn.text and turn.id is not None:
                 errors[n] = TurnConflict(turn.id)
             else:
                 turns.append((n, _complete(turn, scope, now)))

@@ -19,8 +19,7 @@ from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
-from memkit.govern.privacy import Action, Privacy
-from memkit.govern.privacy import resolve as resolve_privacy
+from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
 from memkit.opening import Location, open_store
 from memkit.policy import RetentionRule
@@ -89,9 +88,8 @@ def open(
         judge: decides whether a doubted thought and the later words contradict each other; without
             one the thought stays doubted.
         settings: see `Settings`.
-        privacy: what happens to secrets and personal data in a message: "off", "flag" (the
-            default: they are stored, and `Turn.flags` names their kinds), "redact" or "block"; or
-            a `Privacy`, for single kinds and other detectors.
+        privacy: what happens to secrets and personal data: "off", "flag" (the default: stored, and
+            `Turn.flags` names their kinds), "redact", "block", or a `Privacy` for single kinds.
         clock: the time of turns without a time of their own.
 
     Raises:
@@ -175,10 +173,9 @@ class Memory(Displayable):
             InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self.privacy)
-        if checked.turns:
-            checked = self._store(scope, checked)
-        return checked.stored_ids()
+        screen = self.privacy.apply
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, screen)
+        return (self._store(scope, checked) if checked.turns else checked).stored_ids()
 
     def _store(self, scope: Scope, checked: ingest.CheckedMessages) -> ingest.CheckedMessages:
         """Store the turns; return the messages without those in conflict with stored ones."""
@@ -370,7 +367,7 @@ class Memory(Displayable):
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
         message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy)
+        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy.apply)
         turns = [turn for _, turn in checked.turns]
         for error in checked.errors.values():
             raise error

@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -131,7 +131,7 @@ def _import_messages(
     source: "TurnSource",
     *,
     new_versions: bool,
-    origin: str | None,
+    origin: Literal["imported", "pasted"] | None,
     privacy: PrivacyAction,
     as_json: bool,
 ) -> None:

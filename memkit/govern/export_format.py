@@ -23,6 +23,7 @@ from memkit.portable import (
 from memkit.records import (
     ROLES,
     ClaimKind,
+    Origin,
     Role,
     Scope,
     Source,
@@ -192,12 +193,13 @@ def _to_state(record: Mapping[str, Any]) -> UserState:
 
 
 def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
-    names = ("name", "session_id", "agent_id", "origin")
+    names = ("name", "session_id", "agent_id")
     turn = Turn(
         id=_get_text(record, "id"), text=_get_text(record, "content"),
         role=cast(Role, _get(record, "role", str)), position=_get_count(record, "position", 1),
         said_at=_get_time(record, "timestamp"), stored_at=_get_time(record, "stored_at"),
         metadata=_get(record, "metadata", dict, {}), flags=_get_flags(record),
+        origin=cast(Origin | None, _maybe(record, "origin", _get_text)),
         **{name: _maybe(record, name, _get_text) for name in names},
     )  # fmt: skip
     chunks = _get(record, "chunks", dict, {})

@@ -119,6 +119,6 @@ def redact(text: str, spans: Iterable[Span]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-def resolve(privacy: Privacy | Action | None) -> Privacy:
+def resolve_privacy(privacy: Privacy | Action | None) -> Privacy:
     """Return the policy for what `memkit.open` takes; None is the default."""
     return privacy if isinstance(privacy, Privacy) else Privacy(default=privacy or "flag")
