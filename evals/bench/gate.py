@@ -26,7 +26,7 @@ from memkit.errors import StepRefused
 from memkit.memory import Memory
 from memkit.protocols import Embedder, Relation, Thinker, ThoughtPair, WriteBatch
 from memkit.records import Event, Scope
-from memkit.testing import ClauseThinker
+from memkit.testing import ClauseThinker, HashEmbedder
 from memkit.thoughts.learned import LearnedThinker
 
 _SCOPE = Scope(user_id=USER)
@@ -73,7 +73,7 @@ CASES = (
 
 def run(setup: Setup) -> Result:
     """Time gated and ungated steps, and list what is admitted and refused."""
-    embedder = MiniLM()
+    embedder = HashEmbedder() if setup.quick else MiniLM()
     dialogues = _read_dialogues(setup)
     first = next(iter(dialogues.values()))[0]
     sizes = setup.choose((1_000, 10_000), (128,))
@@ -82,7 +82,7 @@ def run(setup: Setup) -> Result:
     tables = [_table(title, turns, embedder) for title, turns in dialogues.items()]
     return Result(
         name="gate", about="the gate: cost of a step, and steps admitted and refused",
-        settings={"embedder": "all-MiniLM-L6-v2"}, claims=claims, tables=tables,
+        settings={"embedder": embedder.fingerprint.model}, claims=claims, tables=tables,
     )  # fmt: skip
 
 
