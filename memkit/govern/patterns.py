@@ -50,8 +50,7 @@ class PatternDetector:
     """Finds keys, tokens and passwords, payment cards, IBANs, e-mail addresses, phone numbers.
 
     A password is found by the words before it ("my password is …"), a phone number if it is
-    international ("+49 …"); `PhoneDetector` finds the others. Cost: linear, some microseconds for a
-    message without any.
+    international ("+49 …"). Cost: linear, some microseconds for a message without any.
     """
 
     kinds = frozenset((SECRET, CARD, IBAN, EMAIL, PHONE))
