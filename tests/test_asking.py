@@ -215,6 +215,12 @@ def test_of_a_dozen_phone_numbers_the_asked_one_is_first_in_any_spelling(
         assert ask(texts, spelled.format(numbers[n]))[0] == texts[n]
 
 
+@pytest.mark.parametrize("question", ["ax7741", "What is AX7741?"])
+def test_a_name_with_digits_alone_finds_the_turn_that_has_it(ask: Ask, question: str) -> None:
+    texts = [f"On day {n} we had {food}, ax77{n:02}." for n, food in enumerate(FOODS * 4)]
+    assert ask(texts, question)[0] == texts[41]
+
+
 # ---- long questions, lists
 
 

@@ -111,7 +111,9 @@ def test_once_promoted_it_serves_all_and_reembed_only_switches(path: Path) -> No
         rollout.promote()
         assert answers(memory) == candidate
     embedder = new_embedder()
-    memkit.reembed(path, embedder)
+    memkit.reembed(
+        path, embedder, settings=memkit.Settings(gate=False)
+    )  # whose probes are embedded
     assert embedder.calls == 0
     with open_memory(str(path), embedder=embedder) as memory:
         assert stage(memory, Change(embedder=embedder)).state == "promoted"

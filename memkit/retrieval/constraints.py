@@ -34,6 +34,7 @@ class Constraints:
     order: Order | None  # whether it asks for the first or the last
     said_by: Mask | None  # of a question without a topic: whose rows answer it, shape (n,)
     codes: Integers  # how many spellings of its exact things each row has, shape (n,)
+    is_lookup: bool = False  # whether it asks for nothing else: only rows with them answer it
 
     def candidates(self, timeline: Timeline, lexical: Floats, k: int) -> Integers:
         """Return at most `k` rows that the time makes likely answers, ascending.
@@ -68,7 +69,7 @@ class Constraints:
             scores = _exchange(scores, age, _ALIKE_IN_ORDER)
         if self.in_time is not None:
             scores = _exchange(scores, ~self.in_time[rows], _ALIKE)
-        return _exchange(scores, -self.codes[rows], _ALIKE)
+        return _exchange(scores, -self.codes[rows], np.inf if self.is_lookup else _ALIKE)
 
     def _lift(self, scores: Floats, age: Integers, rows: Integers) -> Floats:
         """Lift the rows that were said by the right one at the right time, in order of time."""

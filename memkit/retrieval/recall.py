@@ -374,7 +374,8 @@ def _read_constraints(
         if people:
             said_by = np.isin(timeline.speakers, people)
     spans = times.spans if said_by is not None else list(filter(_is_short, times.spans))
-    found = [postings[code] for code in codes(query.text) if code in postings]
+    looked_up = _identifiers(query.text)
+    found = [postings[term] for term in [*codes(query.text), *looked_up] if term in postings]
     return Constraints(
         in_time=is_within(timeline.said_us, spans),
         by_event=is_within(timeline.said_us, times.by_event),
@@ -382,7 +383,15 @@ def _read_constraints(
         order=order,
         said_by=said_by,
         codes=np.bincount(np.concatenate([_NONE, *found]), minlength=len(timeline)),
+        is_lookup=bool(looked_up),
     )
+
+
+def _identifiers(text: str) -> list[str]:
+    """Return the words of a question that has no others than names with digits: "What is A320?"."""
+    terms = words(text)
+    has_both = (any(map(str.isdigit, term)) and any(map(str.isalpha, term)) for term in terms)
+    return terms if all(has_both) else []
 
 
 def _is_short(span: _Span) -> bool:
