@@ -23,7 +23,7 @@ from evals.systems.memkit import TOGETHER, Memkit, ReweightedMemkit, by_hand, wi
 from evals.systems.registry import ABLATIONS, SYSTEMS
 from memkit.attention import attend
 from memkit.memory import Memory
-from memkit.retrieval import fusion
+from memkit.retrieval import fusion, recall
 from memkit.retrieval.ranker import bundled_ranker
 from memkit.testing import HashEmbedder
 
@@ -228,8 +228,9 @@ def weighed(file: Path) -> Iterator[tuple[Memkit, ReweightedMemkit, Haystack]]:
 def test_one_arm_alone_ranks_as_it_does(
     weighed: tuple[Memkit, ReweightedMemkit, Haystack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a current fact stands above what it replaced, whatever the arms say
+    # whatever the arms say, a current fact precedes what it replaced, and an identifier all others
     monkeypatch.setattr(fusion, "supersession_boost", lambda _, rows, __: 0.0 * rows)
+    monkeypatch.setattr(recall, "_identifiers", lambda _: [])
     _, part, haystack = weighed
     dense = SYSTEMS["dense"](HashEmbedder())
     dense.remember([replace(turn, name=None) for turn in haystack.turns])
