@@ -87,7 +87,7 @@ def test_twenty_kills_while_thinking_lose_double_and_orphan_nothing(tmp_path: Pa
 
     left = []
     worker = child(THINKS, path)
-    for moment in random.Random(20).choices([0.01, 0.05, 0.1, 0.2], k=20):
+    for moment in random.Random(20).choices([0.05, 0.2, 0.5, 1.0], k=20):
         kill_while_thinking(worker, moment)
         with opened(path) as memory:
             left.append(memory.stats()["waiting_turns"])
