@@ -17,6 +17,7 @@ from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, StoreError, TurnConflict
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
+from memkit.govern.keys import Key
 from memkit.govern.privacy import Action, Privacy
 from memkit.govern.privacy import resolve as resolve_privacy
 from memkit.protocols import (
@@ -60,7 +61,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
+def open_store(url: Location, fingerprint: Fingerprint | None, key: Key | None = None) -> Backend:
     """Open the store that the scheme of `url` names; a plain path is SQLite."""
     if isinstance(url, PathLike):
         url = fspath(url)
@@ -72,7 +73,8 @@ def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
         raise StoreError(
             f"no store for {scheme}://; installed are {', '.join(sorted(installed.names))}"
         )
-    store: Backend = installed[scheme].load()(url, fingerprint)
+    options = {} if key is None else {"key": key}  # of stores that can encrypt
+    store: Backend = installed[scheme].load()(url, fingerprint, **options)
     return store
 
 
@@ -85,6 +87,7 @@ def open(
     judge: Judge | None = None,
     settings: Settings | None = None,
     privacy: Privacy | Action | None = None,
+    key: Key | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
     """Open a memory, or create a new one. Loads no model.
@@ -101,16 +104,19 @@ def open(
         privacy: what happens to secrets and personal data in a message: "off", "flag" (the
             default: they are stored, and `Turn.flags` names their kinds), "redact" or "block"; or
             a `Privacy`, for single kinds and other detectors.
+        key: encrypts words and vectors: a passphrase, 32 random bytes, or a `KeyStore`. A new
+            memory is encrypted with it; the keys of its users are in the folder `FILE.keys`.
         clock: the time of turns without a time of their own.
 
     Raises:
+        WrongKey: the memory is encrypted, and `key` is missing or another one.
         EmbeddingMismatch: the memory was embedded with another model.
         StoreError: one of its kinds, if the file cannot be used.
     """
     resolved = embedders.resolve_embedder(embedder)
     return Memory(
-        open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
-        judge=judge, settings=settings, privacy=privacy, clock=clock,
+        open_store(url, resolved.fingerprint, key), resolved, summariser=summariser,
+        thinker=thinker, judge=judge, settings=settings, privacy=privacy, clock=clock,
     )  # fmt: skip
 
 
@@ -118,12 +124,14 @@ def reembed(
     url: Location,
     embedder: str | Embedder,
     progress: Callable[[int, int], None] = lambda _, __: None,
+    *,
+    key: Key | None = None,
 ) -> int:
     """Move the memory at `url` to another embedder; return how many chunks were embedded.
 
     Searches use the old vectors until the end. An interrupted run resumes where it stopped.
     """
-    store = open_store(url, None)
+    store = open_store(url, None, key)
     try:
         return store.reembed(embedders.resolve_embedder(embedder), progress)
     finally:

@@ -23,6 +23,7 @@ BENCHMARKS = {  # name -> module here and its function
     "thinking": ("thinking", "run"),
     "waiting": ("waiting", "run"),
     "privacy": ("privacy", "run"),
+    "encryption": ("encryption", "run"),
 }
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
-from memkit_sqlite import backup, schema
+from memkit.govern.keys import KeyStore
+from memkit_sqlite import backup, cipher, schema
 from memkit_sqlite.fair_lock import FairLock
 
 
@@ -52,7 +53,7 @@ class Connection:
         )
 
     def _open(self) -> None:
-        self._raw.row_factory = sqlite3.Row
+        cipher.install(self._raw, None)
         with translate_errors(self.url):
             self._raw.execute("PRAGMA foreign_keys = ON")
             self._raw.execute("PRAGMA secure_delete = ON")  # deleted data is overwritten
@@ -69,6 +70,10 @@ class Connection:
         self.was_in_use = marked
         if self.path is not None and not marked:
             _mark(self.path, _IN_USE)
+
+    def use_keys(self, keys: KeyStore | None) -> None:
+        """Encrypt what is written from here on, and open what is read."""
+        cipher.install(self._raw, keys)
 
     def _use_wal(self) -> None:
         """Switch to WAL mode; retry while the file is locked, because SQLite does not wait here."""

@@ -19,11 +19,13 @@ from memkit_sqlite.turns import change_layout, to_turn
 # every column with words
 _TEXTS = (
     "SELECT text FROM turns",
-    "SELECT id || char(10) || coalesce(name, '') || char(10) || coalesce(session_id, '')"
-    " || char(10) || coalesce(agent_id, '') || char(10) || coalesce(metadata, '') FROM turns",
+    "SELECT id || char(10) || coalesce(unseal(name), '') || char(10) || coalesce(session_id, '')"
+    " || char(10) || coalesce(agent_id, '')"
+    " || char(10) || coalesce(unseal(metadata), '') FROM turns",
     "SELECT text FROM chunks",
-    "SELECT text || char(10) || coalesce(head, '') || char(10) || coalesce(relation, '')"
-    " || char(10) || coalesce(tail, '') FROM thoughts",
+    "SELECT unseal(text) || char(10) || coalesce(unseal(head), '')"
+    " || char(10) || coalesce(unseal(relation), '')"
+    " || char(10) || coalesce(unseal(tail), '') FROM thoughts",
     "SELECT text FROM summaries",
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked, TurnConflict
+from memkit.govern.keys import Key, KeyStore
 from memkit.protocols import (
     Activity,
     ChunkAge,
@@ -25,7 +26,7 @@ from memkit.protocols import (
 )
 from memkit.records import Event, Scope, Summary, Thought, Turn, day
 from memkit.thoughts.merging import ThoughtTransaction
-from memkit_sqlite import deletion, health, ledger, postings, reembed
+from memkit_sqlite import cipher, deletion, health, ledger, postings, reembed
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import Connection
 from memkit_sqlite.snapshot import SQLiteSnapshot
@@ -65,7 +66,8 @@ class SQLiteStore:
 
     The URL is a path, ":memory:" or "sqlite:///PATH". `fingerprint` is that of the embedder that
     will be used; None skips the check (for repairs). `busy_s` is how long to wait for another
-    process that has locked the file, in seconds.
+    process that has locked the file, in seconds. `key` encrypts words and vectors: see
+    `memkit.govern.keys`.
 
     Raises:
         EmbeddingMismatch: the file was embedded with another model.
@@ -73,7 +75,12 @@ class SQLiteStore:
     """
 
     def __init__(
-        self, url: str, fingerprint: Fingerprint | None = None, *, busy_s: float = 30
+        self,
+        url: str,
+        fingerprint: Fingerprint | None = None,
+        *,
+        busy_s: float = 30,
+        key: Key | None = None,
     ) -> None:
         self.url = url.removeprefix("sqlite:///")
         self._connection = Connection(self.url, busy_s)
@@ -81,16 +88,37 @@ class SQLiteStore:
         self._closed = False
         with ExitStack() as undo:
             undo.callback(self._connection.close)
+            self._keys = self._open_keys(key)
             self.fingerprint = self._register_embedder(fingerprint)
             if self._connection.lacks_log:
                 warnings.warn(_LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
-        folder = None if self.path is None else Path(f"{self.path}.index")
+        # an index file has vectors as they are; of an encrypted memory there is none
+        in_ram = self.path is None or self._keys is not None
+        folder = None if in_ram else Path(f"{self.path}.index")
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
         self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
         self._finish_purges()
+
+    def _open_keys(self, key: Key | None) -> KeyStore | None:
+        with self._connection.snapshot() as db:
+            keys, is_new = cipher.open_keys(db, self.path, key)
+        if is_new:
+            with self._connection.transaction() as db:
+                cipher.mark(db)
+        self._connection.use_keys(keys)
+        return keys
+
+    def _destroy_key(self, user_id: str) -> None:
+        """Destroy the key of a user without turns: copies of the memory are then unreadable too."""
+        if self._keys is None:
+            return
+        with self._connection.transaction() as db:  # nobody writes for the user meanwhile
+            known = db.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone()
+            if known is None and self._keys.destroy(user_id):
+                ledger.append(db, "destroy key", user_id=user_id, counts={"keys": 1})
 
     def _finish_purges(self) -> None:
         """Do what a process that was killed left undone of its deletions."""
@@ -136,6 +164,8 @@ class SQLiteStore:
             count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
         if batch.forget or self._is_purge_due:
             self.purge()
+        if batch.forget:
+            self._destroy_key(user_id)
         return count
 
     def forget(
@@ -152,7 +182,7 @@ class SQLiteStore:
         with suppress(_TakenBack), self._connection.transaction() as db:
             deleted = deletion.read_deletion(db, user_id, turn_ids)
             if not deleted.turns:
-                return deleted
+                raise _TakenBack
             batch = WriteBatch(forget=[turn.id or "" for turn in deleted.turns], source=source)
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             _, event = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
@@ -160,7 +190,9 @@ class SQLiteStore:
             if dry_run:
                 raise _TakenBack
         if not dry_run:
-            self.purge()
+            if deleted.turns:
+                self.purge()
+            self._destroy_key(user_id)
         return deleted
 
     def purge(self) -> bool:
@@ -425,7 +457,8 @@ def _write_batch(
     if batch.forget:
         deletion.delete_turns(db, user_id, batch.forget)
     if (batch.failure or batch.summaries) and not is_outdated:
-        db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+        failure = "UPDATE users SET failure = seal(user_id, ?) WHERE user_id = ?"
+        db.execute(failure, (batch.failure, user_id))
     ids = [*new, *batch.forget, *thoughts.changed]
     event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
@@ -456,7 +489,7 @@ def _insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) ->
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
         " said_at, said_us, stored_at, metadata, flags, origin)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14)",
         [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))
@@ -484,16 +517,17 @@ def _insert_chunks(
     db.executemany(
         "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, terms,"
         " tokens) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
+        " (?1, ?2, ?3, (SELECT seq FROM turns WHERE user_id = ?2 AND id = ?4), ?5, ?6,"
+        " seal(?2, ?7), ?8, ?9)",
         [
-            (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
+            (seq, user_id, chunks[n].id, chunks[n].turn_id, chunks[n].start,
              chunks[n].end, chunks[n].text, postings.pack(term_keys), max(chunks[n].tokens, 1))
             for (seq, n), (_, term_keys) in zip(numbered, terms, strict=True)
         ],
     )  # fmt: skip
     db.executemany(
-        "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
-        [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
+        "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, seal(?, ?))",
+        [(seq, embedder, user_id, vectors[n].tobytes()) for seq, n in numbered],
     )
     postings.insert(db, terms)
 
@@ -513,7 +547,7 @@ def _insert_summary(db: sqlite3.Connection, user_id: str, summary: Summary) -> N
     db.execute("DELETE FROM summaries WHERE user_id = ? AND id = ?", (user_id, summary.id))
     row = db.execute(
         "INSERT INTO summaries (user_id, id, level, through, tokens, text, created_at)"
-        " VALUES (?,?,?,?,?,?,?) RETURNING seq",
+        " VALUES (?1,?2,?3,?4,?5,seal(?1, ?6),?7) RETURNING seq",
         (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
          summary.created_at.isoformat()),
     ).fetchone()  # fmt: skip

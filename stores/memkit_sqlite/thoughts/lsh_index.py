@@ -110,14 +110,14 @@ class LSHIndex:
         groups = hash.groups_of(vectors)
         db.execute(
             "INSERT OR REPLACE INTO hashes (user_id, embedder, seed, groups, tables, probes,"
-            " centre) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " centre) VALUES (?1, ?2, ?3, ?4, ?5, ?6, seal(?1, ?7))",
             (user_id, self.embedder, hash.seed, hash.groups, hash.tables, hash.probes,
              hash.centre.tobytes()),
         )  # fmt: skip
         db.executemany(
-            "UPDATE thought_vectors SET groups = ? WHERE thought_seq = ? AND embedder = ?",
+            "UPDATE thought_vectors SET groups = seal(?, ?) WHERE thought_seq = ? AND embedder = ?",
             [
-                (_to_bytes(its_groups), row[0], self.embedder)
+                (user_id, _to_bytes(its_groups), row[0], self.embedder)
                 for row, its_groups in zip(rows, groups, strict=True)
             ],
         )

@@ -12,8 +12,8 @@ import numpy as np
 
 from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
 from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
-from memkit.thoughts.lsh import minhash_bands, minhash_scheme
 from memkit.thoughts.merging import close
+from memkit_sqlite.thoughts import bands
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
     Fetch,
@@ -40,7 +40,7 @@ _COLUMNS = """SELECT t.*, {sources} AS sources,
          WHERE c.newer_seq = t.seq)
     ) AS conflicts,
     (SELECT json_group_array(json_array(id, start, said_at, text)) FROM
-        (SELECT DISTINCT turns.id, s.start, turns.said_at, o.text FROM conflicts c
+        (SELECT DISTINCT turns.id, s.start, turns.said_at, unseal(o.text) AS text FROM conflicts c
          CROSS JOIN thoughts o ON o.seq = c.newer_seq AND o.retracted_at IS NULL
          CROSS JOIN thought_sources s ON s.thought_seq = o.seq
          CROSS JOIN turns ON turns.seq = s.turn_seq
@@ -85,7 +85,8 @@ def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionR
         return
     again_us = None if reflection.again_at is None else microseconds(reflection.again_at)
     db.executemany(
-        "UPDATE thinking SET attempts = attempts + 1, again_us = ?, failure = ? WHERE turn_seq ="
+        "UPDATE thinking SET attempts = attempts + 1, again_us = ?,"
+        " failure = seal(user_id, ?) WHERE turn_seq ="
         " (SELECT seq FROM turns WHERE user_id = ? AND id = ?)",
         [(again_us, reflection.failure, user_id, turn_id) for turn_id in reflection.turns],
     )
@@ -364,10 +365,10 @@ class SQLiteThoughtRows:
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts and their cosines, nearest first."""
-        _refresh_bands(self._db)
+        bands.refresh(self._db)
         cosines = dict(self._index.nearest(vector, k))
         sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
-        keys = [(self._user_id, band) for band in minhash_bands(text)]
+        keys = [(self._user_id, band) for band in bands.bands_of(self._db, self._user_id, text)]
         sharing_a_band = {row[0] for key in keys for row in self._db.execute(sql, key)}
         seqs = np.array(sorted(sharing_a_band), dtype=np.int64)
         cosines |= self._index.cosines(seqs, vector)
@@ -417,15 +418,21 @@ class SQLiteThoughtRows:
         self.counts["inserted"] += 1
         self.changed[thought.id] = None
         columns = _to_columns(self._user_id, thought)
-        names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+        names, marks = ", ".join(columns), ", ".join(map(_parameter, columns))
         row = self._db.execute(
             f"INSERT INTO thoughts ({names}) VALUES ({marks}) RETURNING seq", columns
         ).fetchone()
         seq = int(row[0])
         self._db.execute(
             "INSERT INTO thought_vectors (thought_seq, embedder, vector, groups)"
-            " VALUES (?, ?, ?, ?)",
-            (seq, self._index.embedder, vector.tobytes(), self._index.groups_of(vector)),
+            " VALUES (?1, ?2, seal(?3, ?4), seal(?3, ?5))",
+            (
+                seq,
+                self._index.embedder,
+                self._user_id,
+                vector.tobytes(),
+                self._index.groups_of(vector),
+            ),
         )
         self._insert_bands(seq, thought)
         self._insert_sources(seq, thought.sources, verbatim=True)
@@ -444,9 +451,9 @@ class SQLiteThoughtRows:
         old, new = (_to_columns(self._user_id, thought) for thought in (before, after))
         changed = [name for name in new if new[name] != old[name]]
         if changed:
+            assignments = ", ".join(f"{name} = {_parameter(name)}" for name in changed)
             self._db.execute(
-                f"UPDATE thoughts SET {', '.join(f'{name} = :{name}' for name in changed)}"
-                " WHERE user_id = :user_id AND id = :id",
+                f"UPDATE thoughts SET {assignments} WHERE user_id = :user_id AND id = :id",
                 new,
             )
         self.counts[_kind_of_change(before, after)] += 1
@@ -515,8 +522,9 @@ class SQLiteThoughtRows:
     def _reindex(self, seq: int, thought: Thought, vector: Vectors) -> None:
         """Replace a thought's vector, groups and bands by those of its new text."""
         self._db.execute(
-            "UPDATE thought_vectors SET vector = ?, groups = ? WHERE thought_seq = ?",
-            (vector.tobytes(), self._index.groups_of(vector), seq),
+            "UPDATE thought_vectors SET vector = seal(?1, ?2), groups = seal(?1, ?3)"
+            " WHERE thought_seq = ?4",
+            (self._user_id, vector.tobytes(), self._index.groups_of(vector), seq),
         )
         self._db.execute("UPDATE thought_sources SET worded = 0 WHERE thought_seq = ?", (seq,))
         self._db.execute("DELETE FROM thought_bands WHERE thought_seq = ?", (seq,))
@@ -524,7 +532,7 @@ class SQLiteThoughtRows:
         change_layout(self._db, self._user_id)
 
     def _insert_bands(self, seq: int, thought: Thought) -> None:
-        _insert_bands(self._db, self._user_id, seq, thought.text)
+        bands.insert(self._db, self._user_id, seq, thought.text)
 
     def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
         self._db.executemany(
@@ -546,6 +554,14 @@ class SQLiteThoughtRows:
         )
 
 
+_SEALED = frozenset(("text", "head", "relation", "tail", "slot", "said_by"))  # columns with words
+
+
+def _parameter(column: str) -> str:
+    """Return the SQL of a column's new value."""
+    return f"seal(:user_id, :{column})" if column in _SEALED else f":{column}"
+
+
 def _kind_of_change(before: Thought, after: Thought) -> str:
     """Return what an update does to a thought, in one word."""
     if after.retracted_at != before.retracted_at:
@@ -555,25 +571,3 @@ def _kind_of_change(before: Thought, after: Thought) -> str:
     if after.conflicts != before.conflicts:
         return "doubted" if len(after.conflicts) > len(before.conflicts) else "settled"
     return "merged"
-
-
-# ---- MinHash bands
-
-
-def _insert_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
-        [(user_id, band, seq) for band in minhash_bands(text)],
-    )
-
-
-def _refresh_bands(db: sqlite3.Connection) -> None:
-    """Compute all bands again if the stored ones are of another scheme."""
-    scheme = minhash_scheme()
-    stored = db.execute("SELECT value FROM meta WHERE key = 'minhash_scheme'").fetchone()
-    if stored is not None and stored[0] == scheme:
-        return
-    db.execute("DELETE FROM thought_bands")
-    for row in db.execute("SELECT user_id, seq, text FROM thoughts"):
-        _insert_bands(db, *row)
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('minhash_scheme', ?)", (scheme,))
