@@ -120,9 +120,9 @@ class Cipher:
         except WrongKey:
             return ""
 
-    def unseal_image(self, image: str) -> str:
+    def unseal_image(self, image: str | None) -> str | None:
         """Return the JSON of what a row was, with its texts opened; "" if the key is destroyed."""
-        columns = parse_image(image)
+        columns = parse_image(image or "null")
         if not isinstance(columns, dict):
             return image
         texts = {name: self.unseal_or_empty(value) for name, value in columns.items()}
