@@ -287,6 +287,15 @@ def test_retention_deletes_and_destroys_the_key_of_a_user_of_whom_nothing_is_lef
         assert memory.retention() == [rule]
 
 
+def test_doctor_finds_two_open_thoughts_of_one_attribute(tmp_path: Path) -> None:
+    with opened(tmp_path / "ann.db", key=KEY) as memory:
+        tell(memory, lives("Oslo"), says("The red boat is mine", 1))
+        with memory.store._connection.transaction() as db:  # type: ignore[attr-defined]
+            db.execute("UPDATE thoughts SET slot = seal(user_id, 'home')")
+        (fault,) = memory.doctor()
+        assert fault.startswith("1 single-valued attributes with more than one")
+
+
 # ---- the command line
 
 
