@@ -15,6 +15,7 @@ MemkitError
 │   ├── NotAMemory        the file is not a memkit memory, or it is damaged
 │   ├── NewerSchema       the file was written by a newer memkit
 │   ├── EmbeddingMismatch the memory was embedded with another model
+│   ├── WrongKey          an encrypted memory without its key, or with another one
 │   ├── StoreReadOnly     the disk or the file cannot be written
 │   ├── StoreFull         no space left
 │   ├── StoreLocked       another process held the file for too long
@@ -172,6 +173,10 @@ class EmbeddingMismatch(StoreError):
             f"first, or move it to the second: `memkit reembed --store {self.url} "
             "--embedder <the new model's id or path>`"
         )
+
+
+class WrongKey(StoreError):
+    """An encrypted memory without its key, with another one, or with one that was destroyed."""
 
 
 class StoreReadOnly(StoreError):

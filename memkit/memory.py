@@ -18,6 +18,7 @@ from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
+from memkit.govern.keys import Key
 from memkit.govern.listeners import Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
@@ -75,6 +76,7 @@ def open(
     judge: Judge | None = None,
     settings: Settings | None = None,
     privacy: Privacy | Action | None = None,
+    key: Key | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> "Memory":
     """Open a memory, or create a new one. Loads no model.
@@ -85,21 +87,22 @@ def open(
             all-MiniLM-L6-v2. "static" is a table for very small machines, see `StaticEmbedder`.
         summariser: writes the Compact Memory; the default is extractive and needs no model.
         thinker: draws thoughts from turns; the default is a small trained network.
-        judge: decides whether a doubted thought and the later words contradict each other; without
-            one the thought stays doubted.
+        judge: decides whether later words contradict a doubted thought; without one it stays so.
         settings: see `Settings`.
         privacy: what happens to secrets and personal data: "off", "flag" (the default: stored, and
             `Turn.flags` names their kinds), "redact", "block", or a `Privacy` for single kinds.
+        key: encrypts words and vectors: a passphrase, 32 random bytes or a `KeyStore`.
         clock: the time of turns without a time of their own.
 
     Raises:
+        WrongKey: the memory is encrypted, and `key` is missing or another one.
         EmbeddingMismatch: the memory was embedded with another model.
         StoreError: one of its kinds, if the file cannot be used.
     """
     resolved = embedders.resolve_embedder(embedder)
     return Memory(
-        open_store(url, resolved.fingerprint), resolved, summariser=summariser, thinker=thinker,
-        judge=judge, settings=settings, privacy=privacy, clock=clock,
+        open_store(url, resolved.fingerprint, key), resolved, summariser=summariser,
+        thinker=thinker, judge=judge, settings=settings, privacy=privacy, clock=clock,
     )  # fmt: skip
 
 
@@ -375,8 +378,7 @@ class Memory(Displayable):
             raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
         batch = ingest.build_write_batch(turns, self.embedder)
         vectors = embedders.embed_checked(self.embedder, [turns[0].text])
-        reflection = correction(old, turns[0], vectors, now)
-        batch = replace(batch, reflection=reflection)
+        batch = replace(batch, reflection=correction(old, turns[0], vectors, now))
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
         self._on_correction(user_id, old)
@@ -469,17 +471,15 @@ class Memory(Displayable):
         included; `query` means at most 50 turns that it recalls with a relevance of .5 or more;
         `where` compares metadata.
 
-        Chunks, vectors, summaries and thoughts go too. A thought with further sources is deleted as
-        well; its other turns are queued again. Open chats of this memory drop the words too.
-        `dry_run` only reports what would be deleted.
+        Chunks, vectors, summaries and thoughts go too; other turns of a deleted thought are queued
+        again. Open chats of this memory drop the words too. `dry_run` only reports what would go.
 
         `scan` then searches the files for pieces of what was deleted; if there are any, the files
         are written again. `receipt.purged` says whether nothing is left. It is False while another
         process reads an older state or blocks writing; the bytes leave the files after that.
         `probe` asks for deleted and kept turns before and after (`receipt.probes`, 40 recalls).
 
-        Cost: the deletion grows with the deleted words; the scan takes 2 ms or more per megabyte of
-        the memory.
+        Cost: the deletion grows with the deleted words; the scan takes 2 ms or more per megabyte.
         """
         selection = Selection(
             turn_ids=None if turn_ids is None else id_set(turn_ids, "turn_ids"),

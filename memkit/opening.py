@@ -4,12 +4,13 @@ from importlib.metadata import entry_points
 from os import PathLike, fspath
 
 from memkit.errors import InvalidInput, StoreError
+from memkit.govern.keys import Key
 from memkit.protocols import Backend, Fingerprint
 
 Location = str | PathLike[str]  # a path, ":memory:" or a store's URL
 
 
-def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
+def open_store(url: Location, fingerprint: Fingerprint | None, key: Key | None = None) -> Backend:
     """Open the store that the scheme of `url` names; a plain path is SQLite."""
     if isinstance(url, PathLike):
         url = fspath(url)
@@ -21,5 +22,6 @@ def open_store(url: Location, fingerprint: Fingerprint | None) -> Backend:
         raise StoreError(
             f"no store for {scheme}://; installed are {', '.join(sorted(installed.names))}"
         )
-    store: Backend = installed[scheme].load()(url, fingerprint)
+    options = {} if key is None else {"key": key}  # of stores that can encrypt
+    store: Backend = installed[scheme].load()(url, fingerprint, **options)
     return store

@@ -34,11 +34,16 @@ def sqlite_file(folder: Path) -> Open:
     return lambda fingerprint: SQLiteStore(str(folder / "ann.db"), fingerprint)
 
 
+def sqlite_encrypted(folder: Path) -> Open:
+    pytest.importorskip("cryptography")
+    return lambda fingerprint: SQLiteStore(str(folder / "ann.db"), fingerprint, key=bytes(32))
+
+
 def sqlite_in_ram(_: Path) -> Open:
     return lambda fingerprint: SQLiteStore(":memory:", fingerprint)
 
 
-ON_DISK: list[Callable[[Path], Open]] = [sqlite_file]
+ON_DISK: list[Callable[[Path], Open]] = [sqlite_file, sqlite_encrypted]
 STORES: list[Callable[[Path], Open]] = [*ON_DISK, sqlite_in_ram]
 
 every_store = pytest.fixture(params=STORES, ids=lambda make: make.__name__)

@@ -121,10 +121,10 @@ def test_after_a_thousand_changes_all_is_as_before(tmp_path: Path, seed: int) ->
     check_rollback(tmp_path, seed, 300, 1000)
 
 
-def check_rollback(folder: Path, seed: int, before: int, after: int) -> None:
+def check_rollback(folder: Path, seed: int, before: int, after: int, key: Any = None) -> None:
     """Compare a memory that was rolled back with a copy from before that got the same turns."""
     rng, numbers = random.Random(seed), count()
-    with opened(folder / "ann.db", Reader()) as memory:
+    with opened(folder / "ann.db", Reader(), key=key) as memory:
         memory.remember("I live in Ghent", user_id="ann")
         for _ in range(before):
             change(memory, rng, numbers, "ann")
@@ -142,7 +142,7 @@ def check_rollback(folder: Path, seed: int, before: int, after: int) -> None:
         last = memory.checkpoint()
 
         rolled_back = memory.rollback(user_id="ann", to=point)
-        with opened(folder / "copy.db", Reader()) as copy:
+        with opened(folder / "copy.db", Reader(), key=key) as copy:
             if new := since(memory, position):
                 copy.remember(new, user_id="ann")
             assert state(memory) == state(copy)
@@ -152,5 +152,5 @@ def check_rollback(folder: Path, seed: int, before: int, after: int) -> None:
             memory.rollback(user_id="ann", to=last)
             assert state(memory) == changed
             verify(memory)
-    with opened(folder / "ann.db", Reader()) as again:
+    with opened(folder / "ann.db", Reader(), key=key) as again:
         assert state(again) == changed

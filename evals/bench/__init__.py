@@ -26,6 +26,7 @@ BENCHMARKS = {  # name -> module here and its function
     "waiting": ("waiting", "run"),
     "undo": ("undo", "run"),
     "privacy": ("privacy", "run"),
+    "encryption": ("encryption", "run"),
 }
 
 

@@ -25,6 +25,7 @@ from memkit.cli.options import (
     open_memory,
     open_store,
     parse_time,
+    read_key,
 )
 from memkit.errors import InvalidInput
 from memkit.text.role_markers import escape_role_markers, known_markers
@@ -351,7 +352,8 @@ def reembed(
     check_exists(store)
     target = embedders.resolve_embedder(embedder)
     with output.progress_bar("embedding") as progress:
-        count = memkit.reembed(store, target, progress, settings=Settings(gate=gate))
+        settings = Settings(gate=gate)
+        count = memkit.reembed(store, target, progress, settings=settings, key=read_key())
     data = {"chunks": count, "embedder": str(target.fingerprint)}
     text = f"{count} chunks are now embedded with {target.fingerprint}"
     output.print_result(data, text, as_json=json_)

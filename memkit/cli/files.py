@@ -12,7 +12,8 @@ import typer
 
 from memkit.errors import InvalidInput
 
-_COMPANIONS = ("", "-wal", "-shm", "-journal")  # SQLite's files beside a store's own
+# SQLite's files beside a store's own, and the key that signs receipts
+_COMPANIONS = ("", "-wal", "-shm", "-journal", ".key")
 _OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd", "/proc")
 _SQLITE = b"SQLite format 3\0"  # how a memory begins
 
@@ -41,9 +42,9 @@ def open_target(path: Path | None, *, store: Path | None = None) -> Iterator[Bin
 
 def _refuse_databases(path: Path, target: Path, store: Path | None) -> None:
     if store is not None:
-        folder = f"{os.path.realpath(store)}.index"
+        folders = [f"{os.path.realpath(store)}{suffix}" for suffix in (".index", ".keys")]
         own = {Path(f"{os.path.realpath(store)}{suffix}") for suffix in _COMPANIONS}
-        if target in own or target.is_relative_to(folder):
+        if target in own or any(map(target.is_relative_to, folders)):
             raise InvalidInput(f"{path} belongs to the memory that is exported; give another path")
     if target.is_file():
         with target.open("rb") as file:

@@ -93,6 +93,17 @@ def disable_progress_bars(*models: str | None) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
+def read_key() -> str | None:
+    """Return the passphrase in the file that MEMKIT_KEY_FILE names; None: no encryption."""
+    path = os.environ.get("MEMKIT_KEY_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"MEMKIT_KEY_FILE {path} cannot be read: {error}") from error
+
+
 @contextmanager
 def open_memory(
     url: str,
@@ -111,7 +122,7 @@ def open_memory(
         check_exists(url)
     settings = Settings(background=background)
     with memory.open(
-        url, embedder=embedder, settings=settings, privacy=privacy, clock=_local_now
+        url, embedder=embedder, settings=settings, privacy=privacy, key=read_key(), clock=_local_now
     ) as opened:
         yield opened
 
@@ -122,7 +133,7 @@ def open_store(url: str) -> Iterator["Backend"]:
     from memkit import opening
 
     check_exists(url)
-    store = opening.open_store(url, None)
+    store = opening.open_store(url, None, read_key())
     try:
         yield store
     finally:

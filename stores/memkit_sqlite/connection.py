@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
-from memkit_sqlite import backup, schema
+from memkit.govern.keys import KeyStore
+from memkit_sqlite import backup, cipher, schema
 from memkit_sqlite.fair_lock import FairLock
 
 LACKS_LOG = (
@@ -40,6 +41,7 @@ class Connection:
         self._busy_s = busy_s
         self._process = os.getpid()
         self._lock = FairLock()
+        self._keys: KeyStore | None = None
         self._writer: int | None = None  # the thread that has begun a transaction
         if self.path is not None:
             _refuse_other_files(self.path)
@@ -59,7 +61,7 @@ class Connection:
         )
 
     def _open(self) -> None:
-        self._raw.row_factory = sqlite3.Row
+        cipher.install(self._raw, None)
         with translate_errors(self.url):
             self._raw.execute("PRAGMA foreign_keys = ON")
             self._raw.execute("PRAGMA secure_delete = ON")  # deleted data is overwritten
@@ -76,6 +78,11 @@ class Connection:
         self.was_in_use = marked
         if self.path is not None and not marked:
             _mark(self.path, _IN_USE)
+
+    def use_keys(self, keys: KeyStore | None) -> None:
+        """Encrypt what is written from here on, and open what is read."""
+        self._keys = keys
+        cipher.install(self._raw, keys)
 
     def _use_wal(self) -> None:
         """Switch to WAL mode; retry while the file is locked, because SQLite does not wait here."""
@@ -191,7 +198,7 @@ class Connection:
             translate_errors(self.url),
             closing(sqlite3.connect(self.path, isolation_level=None)) as db,
         ):
-            db.row_factory = sqlite3.Row
+            cipher.install(db, self._keys)
             db.execute("BEGIN")
             yield db
 

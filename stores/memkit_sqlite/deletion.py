@@ -11,7 +11,7 @@ from datetime import datetime
 from memkit.govern.residue import find
 from memkit.protocols import Deletion
 from memkit.records import Summary
-from memkit_sqlite import postings, summaries
+from memkit_sqlite import cipher, postings, summaries
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import change_layout, to_turn
@@ -19,19 +19,20 @@ from memkit_sqlite.turns import change_layout, to_turn
 # every column with words
 _TEXTS = (
     "SELECT text FROM turns",
-    "SELECT id || char(10) || coalesce(name, '') || char(10) || coalesce(session_id, '')"
-    " || char(10) || coalesce(agent_id, '') || char(10) || coalesce(metadata, '') FROM turns",
+    "SELECT id || char(10) || coalesce(unseal(name), '') || char(10) || coalesce(session_id, '')"
+    " || char(10) || coalesce(agent_id, '')"
+    " || char(10) || coalesce(unseal(metadata), '') FROM turns",
     "SELECT text FROM chunks",
-    "SELECT text || char(10) || coalesce(head, '') || char(10) || coalesce(relation, '')"
-    " || char(10) || coalesce(tail, '') FROM thoughts",
+    "SELECT unseal(text) || char(10) || coalesce(unseal(head), '')"
+    " || char(10) || coalesce(unseal(relation), '')"
+    " || char(10) || coalesce(unseal(tail), '') FROM thoughts",
     "SELECT text FROM summaries",
-    "SELECT image FROM undo WHERE image IS NOT NULL",
+    "SELECT unseal_image(image) FROM undo WHERE image IS NOT NULL",
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
 )
-_VECTORS = (
-    "SELECT EXISTS (SELECT 1 FROM vectors WHERE instr(vector, ?))",
-    "SELECT EXISTS (SELECT 1 FROM thought_vectors WHERE instr(vector, ?))",
-    "SELECT EXISTS (SELECT 1 FROM undo WHERE instr(data, ?))",
+_VECTORS = tuple(
+    f"SELECT EXISTS (SELECT 1 FROM {table} WHERE instr({cipher.unsealed(column)}, ?))"
+    for table, column in (("vectors", "vector"), ("thought_vectors", "vector"), ("undo", "data"))
 )
 _PAGE = 1000  # texts read at a time
 _BETWEEN = b"\xff"  # is in no UTF-8

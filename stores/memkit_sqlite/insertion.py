@@ -35,7 +35,7 @@ def insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> 
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
         " said_at, said_us, stored_at, metadata, flags, origin)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14)",
         [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))
@@ -63,15 +63,16 @@ def insert_chunks(
     db.executemany(
         "INSERT INTO chunks (seq, user_id, id, turn_seq, start, \"end\", text, terms,"
         " tokens) VALUES"
-        " (?, ?, ?, (SELECT seq FROM turns WHERE user_id = ? AND id = ?), ?, ?, ?, ?, ?)",
+        " (?1, ?2, ?3, (SELECT seq FROM turns WHERE user_id = ?2 AND id = ?4), ?5, ?6,"
+        " seal(?2, ?7), ?8, ?9)",
         [
-            (seq, user_id, chunks[n].id, user_id, chunks[n].turn_id, chunks[n].start,
+            (seq, user_id, chunks[n].id, chunks[n].turn_id, chunks[n].start,
              chunks[n].end, chunks[n].text, postings.pack(term_keys), max(chunks[n].tokens, 1))
             for (seq, n), (_, term_keys) in zip(numbered, terms, strict=True)
         ],
     )  # fmt: skip
     db.executemany(
-        "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, ?)",
-        [(seq, embedder, vectors[n].tobytes()) for seq, n in numbered],
+        "INSERT INTO vectors (chunk_seq, embedder, vector) VALUES (?, ?, seal(?, ?))",
+        [(seq, embedder, user_id, vectors[n].tobytes()) for seq, n in numbered],
     )
     postings.insert(db, terms)

@@ -7,8 +7,9 @@ from memkit.policy import RetentionRule, from_json, to_json
 from memkit_sqlite import ledger
 
 _READ = "SELECT value FROM meta WHERE key = 'retention'"
-_WRITE = """INSERT INTO meta VALUES ('retention', ?1)
-    ON CONFLICT DO UPDATE SET value = ?1"""
+# rules have values of metadata; they are of no user, and "" is no user's id
+_WRITE = """INSERT INTO meta VALUES ('retention', seal('', ?1))
+    ON CONFLICT DO UPDATE SET value = excluded.value"""
 _NEXT_VERSION = """INSERT INTO meta VALUES ('policy_version', 1)
     ON CONFLICT DO UPDATE SET value = value + 1"""
 

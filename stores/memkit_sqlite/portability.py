@@ -56,7 +56,6 @@ def dump(db: sqlite3.Connection, user_id: str | None) -> Iterator[tuple[str, Sto
     A user's state comes first, then turns, thoughts and summaries. They are read lazily, inside the
     caller's snapshot.
     """
-    db.row_factory = sqlite3.Row
     for row in db.execute(_USERS, (user_id,)).fetchall():
         user = row["user_id"]
         yield user, UserState(
@@ -128,7 +127,8 @@ def load(
         write(WriteBatch(summaries=user.summaries, source=user.source))
     state = user.state
     db.execute(
-        "UPDATE users SET turns = ?, summarised = ?, rejected = ?, failure = ? WHERE user_id = ?",
+        "UPDATE users SET turns = ?, summarised = ?, rejected = ?, failure = seal(user_id, ?)"
+        " WHERE user_id = ?",
         (state.turns, state.summarised, state.rejected, state.failure, user.user_id),
     )
     ids = [item.thought.id for item in user.thoughts]
@@ -150,7 +150,7 @@ def _restore_turns(db: sqlite3.Connection, user: UserImport) -> None:
     db.execute("DELETE FROM thinking WHERE user_id = ?", (user_id,))
     db.executemany(
         "INSERT INTO thinking (turn_seq, user_id, attempts, again_us, failure)"
-        " SELECT seq, user_id, ?, ?, ? FROM turns WHERE user_id = ? AND id = ?",
+        " SELECT seq, user_id, ?, ?, seal(user_id, ?) FROM turns WHERE user_id = ? AND id = ?",
         [(*_from_queue(item.queue), user_id, item.turn.id) for item in user.turns if item.queue],
     )
 

@@ -62,8 +62,10 @@ def _beginning(character: str) -> str:
 
 
 def term_keys(db: sqlite3.Connection, user_id: str) -> TermKeys:
-    """Return the maker of a user's keys, which depend on the memory's id."""
-    row = db.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
+    """Return the maker of a user's keys, which depend on the user's secret, or the memory's id."""
+    row = db.execute(
+        "SELECT coalesce(user_secret(?), value) FROM meta WHERE key = 'store_id'", (user_id,)
+    ).fetchone()
     return TermKeys(str(row[0]).encode(), user_id)
 
 

@@ -82,7 +82,7 @@ def _embed(
         with transaction() as db:
             db.executemany(
                 f"INSERT OR IGNORE INTO {vectors_of} ({key}, embedder, vector)"
-                f" SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM {names[0]} WHERE seq = ?1)",
+                f" SELECT ?1, ?2, seal(user_id, ?3) FROM {names[0]} WHERE seq = ?1",
                 [(row["seq"], number, vectors[n].tobytes()) for n, row in enumerate(batch)],
             )
         last = batch[-1]["seq"]

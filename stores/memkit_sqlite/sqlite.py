@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
+from memkit.govern.keys import Key, KeyStore
 from memkit.policy import RetentionRule
 from memkit.portable import StoredItem, UserImport
 from memkit.protocols import (
@@ -28,6 +29,7 @@ from memkit.protocols import (
 from memkit.records import Event, Rollback, Scope, Summary, Thought, Turn
 from memkit.thoughts.merging import ThoughtTransaction
 from memkit_sqlite import (
+    cipher,
     deletion,
     health,
     insertion,
@@ -66,7 +68,8 @@ class SQLiteStore:
 
     The URL is a path, ":memory:" or "sqlite:///PATH". `fingerprint` is that of the embedder that
     will be used; None skips the check (for repairs). `busy_s` is how long to wait for another
-    process that has locked the file, in seconds.
+    process that has locked the file, in seconds. `key` encrypts words and vectors: see
+    `memkit.govern.keys`.
 
     Raises:
         EmbeddingMismatch: the file was embedded with another model.
@@ -74,7 +77,12 @@ class SQLiteStore:
     """
 
     def __init__(
-        self, url: str, fingerprint: Fingerprint | None = None, *, busy_s: float = 30
+        self,
+        url: str,
+        fingerprint: Fingerprint | None = None,
+        *,
+        busy_s: float = 30,
+        key: Key | None = None,
     ) -> None:
         self.url = url.removeprefix("sqlite:///")
         self._connection = Connection(self.url, busy_s)
@@ -82,16 +90,37 @@ class SQLiteStore:
         self._closed = False
         with ExitStack() as undo:
             undo.callback(self._connection.close)
+            self._keys = self._open_keys(key)
             self.fingerprint = self._register_embedder(fingerprint)
             if self._connection.lacks_log:
                 warnings.warn(LACKS_LOG.format(url=self.url), IncompleteCopyWarning, stacklevel=4)
             row = self._connection.fetch("SELECT value FROM meta WHERE key = 'store_id'")[0]
             undo.pop_all()  # no error: the connection stays open
-        folder = None if self.path is None else Path(f"{self.path}.index")
+        # an index file has vectors as they are; of an encrypted memory there is none
+        in_ram = self.path is None or self._keys is not None
+        folder = None if in_ram else Path(f"{self.path}.index")
         self.secret = str(row[0]).encode()
         self._cache = IndexCache(folder, store_id=row[0])
         self._is_purge_due = False  # whether bytes of deleted rows could not be removed yet
         self._finish_purges()
+
+    def _open_keys(self, key: Key | None) -> KeyStore | None:
+        with self._connection.snapshot() as db:
+            keys, is_new = cipher.open_keys(db, self.path, key)
+        if is_new:
+            with self._connection.transaction() as db:
+                cipher.mark(db)
+        self._connection.use_keys(keys)
+        return keys
+
+    def _destroy_key(self, user_id: str) -> None:
+        """Destroy the key of a user without turns: copies of the memory are then unreadable too."""
+        if self._keys is None or self._connection.is_writing:  # a branch may be rolled back
+            return
+        with self._connection.transaction() as db:  # nobody writes for the user meanwhile
+            known = db.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone()
+            if known is None and self._keys.destroy(user_id):
+                ledger.append(db, "destroy key", user_id=user_id, counts={"keys": 1})
 
     def _finish_purges(self) -> None:
         """Do what a process that was killed left undone of its deletions."""
@@ -137,6 +166,8 @@ class SQLiteStore:
             count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
         if (batch.forget or self._is_purge_due) and not self._connection.is_writing:
             self.purge()
+        if batch.forget:
+            self._destroy_key(user_id)
         return count
 
     @contextmanager
@@ -168,7 +199,7 @@ class SQLiteStore:
         with suppress(_TakenBack), self._connection.transaction() as db:
             deleted = deletion.read_deletion(db, user_id, turn_ids)
             if not deleted.turns:
-                return deleted
+                raise _TakenBack
             batch = WriteBatch(forget=[turn.id or "" for turn in deleted.turns], source=source)
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             _, event = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
@@ -176,7 +207,9 @@ class SQLiteStore:
             if dry_run:
                 raise _TakenBack
         if not dry_run:
-            self.purge()
+            if deleted.turns:
+                self.purge()
+            self._destroy_key(user_id)
         return deleted
 
     def rollback(
@@ -517,7 +550,8 @@ def _write_batch(
         deletion.delete_turns(db, user_id, batch.forget)
         undo.erase(db, user_id, forgotten, [thought for thought, _ in thoughts.deleted])
     if (batch.failure or batch.summaries) and not is_outdated:
-        db.execute("UPDATE users SET failure = ? WHERE user_id = ?", (batch.failure, user_id))
+        failure = "UPDATE users SET failure = seal(user_id, ?) WHERE user_id = ?"
+        db.execute(failure, (batch.failure, user_id))
     if batch.refused:
         db.execute("UPDATE users SET refused = refused + 1 WHERE user_id = ?", (user_id,))
     ids = [*new, *batch.forget, *thoughts.changed]

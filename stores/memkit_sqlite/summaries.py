@@ -43,7 +43,7 @@ def insert(db: sqlite3.Connection, user_id: str, summary: Summary) -> None:
     db.execute("DELETE FROM summaries WHERE user_id = ? AND id = ?", (user_id, summary.id))
     row = db.execute(
         "INSERT INTO summaries (user_id, id, level, through, tokens, text, created_at)"
-        " VALUES (?,?,?,?,?,?,?) RETURNING seq",
+        " VALUES (?1,?2,?3,?4,?5,seal(?1, ?6),?7) RETURNING seq",
         (user_id, summary.id, summary.level, summary.through, summary.tokens, summary.text,
          summary.created_at.isoformat()),
     ).fetchone()  # fmt: skip

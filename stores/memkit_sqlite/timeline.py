@@ -14,6 +14,7 @@ import numpy as np
 
 from memkit.protocols import Integers, Timeline
 from memkit.records import Scope
+from memkit_sqlite import cipher
 from memkit_sqlite.turns import microseconds, parse_integers, read_seqs, read_version
 
 # A table is one array, so that its columns are cut and joined together: the first axis is what is
@@ -26,7 +27,7 @@ _INTEGERS = {
 _NAMES = {
     _SESSION: "coalesce(t.session_id, '')",
     _AGENT: "coalesce(t.agent_id, '')",
-    _SPEAKER: "coalesce(t.name, t.role)",
+    _SPEAKER: f"coalesce({cipher.unsealed('t.name')}, t.role)",
 }
 # Each column comes as one string, which is faster than many rows. Names never contain NUL.
 _NEW = (

@@ -17,7 +17,8 @@ from memkit.errors import InvalidInput
 from memkit.govern.residue import text_pieces
 from memkit.records import Rollback, Thought
 from memkit_sqlite import ledger, summaries
-from memkit_sqlite.thoughts import rows as thought_rows
+from memkit_sqlite.cipher import parse_image
+from memkit_sqlite.thoughts import bands
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import change_layout
 
@@ -47,8 +48,10 @@ _OLDEST = """SELECT u.event, l.at FROM undo u JOIN ledger l ON l.seq = u.event
 _OTHER_TEXTS = f"""SELECT key, concat AS text FROM (SELECT key, image ->> 'text' AS words,
     (image ->> 'text') || char(10) || coalesce(image ->> 'head', '') || char(10)
     || coalesce(image ->> 'relation', '') || char(10) || coalesce(image ->> 'tail', '') AS concat
-    FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item = 'thought')
-    WHERE words IS NOT NULL AND words NOT IN (SELECT text FROM thoughts t WHERE t.seq = key)"""
+    FROM (SELECT key, unseal_image(image) AS image
+          FROM {_IMAGES_ONLY} WHERE {_OF_USER} AND item = 'thought'))
+    WHERE words IS NOT NULL
+    AND words NOT IN (SELECT unseal(text) FROM thoughts t WHERE t.seq = key)"""
 
 
 def rollback(
@@ -137,17 +140,17 @@ def _restore_thoughts(db: sqlite3.Connection, user_id: str, images: Sequence[_Im
         [(row.key,) for row in images if row.image in (None, "false")],
     )
     for row in stored:
-        columns = json.loads(row.image or "") | {"seq": row.key, "user_id": user_id}
+        columns = parse_image(row.image or "") | {"seq": row.key, "user_id": user_id}
         ids[columns["id"]] = None
         names = ", ".join(columns)
         marks = ", ".join(f":{name}" for name in columns)
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
-        db.execute(
+        restored = db.execute(
             f"INSERT INTO thoughts ({names}) VALUES ({marks})"
-            f" ON CONFLICT (seq) DO UPDATE SET {changes}",
+            f" ON CONFLICT (seq) DO UPDATE SET {changes} RETURNING text",
             columns,
-        )
-        thought_rows.replace_bands(db, user_id, row.key, columns["text"])
+        ).fetchone()
+        bands.replace(db, user_id, row.key, restored["text"])
     return list(ids)
 
 
@@ -173,8 +176,8 @@ def _restore_links(db: sqlite3.Connection, images: _Images) -> None:
     )
     db.executemany(
         "INSERT INTO thought_vectors (thought_seq, embedder, vector)"
-        " SELECT seq, ?2, ?3 FROM thoughts WHERE seq = ?1"
-        " ON CONFLICT DO UPDATE SET vector = ?3, groups = NULL",
+        " SELECT seq, ?2, seal(user_id, ?3) FROM thoughts WHERE seq = ?1"
+        " ON CONFLICT DO UPDATE SET vector = excluded.vector, groups = NULL",
         [(*row[:2], row.data) for row in images["vector"]],
     )
 
@@ -186,9 +189,12 @@ def _restore_hash(
     for row in images:
         db.execute("DELETE FROM hashes WHERE user_id = ?", (user_id,))
         if row.image:
-            columns = json.loads(row.image) | {"user_id": user_id, "centre": row.data}
+            columns = json.loads(row.image) | {"user_id": user_id}
             names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
-            db.execute(f"INSERT INTO hashes ({names}) VALUES ({marks})", columns)
+            db.execute(
+                f"INSERT INTO hashes ({names}, centre) VALUES ({marks}, seal(:user_id, :centre))",
+                columns | {"centre": row.data},
+            )
         db.execute(
             "UPDATE thought_vectors SET groups = NULL WHERE thought_seq IN"
             " (SELECT seq FROM thoughts WHERE user_id = ?)",
@@ -212,7 +218,7 @@ def _reopen(db: sqlite3.Connection, user_id: str) -> list[int]:
 def _restore_summaries(db: sqlite3.Connection, user_id: str, images: Sequence[_Image]) -> None:
     db.executemany("DELETE FROM summaries WHERE seq = ?", [(row.key,) for row in images])
     for row in images:
-        columns = json.loads(row.image or "false")
+        columns = parse_image(row.image or "false")
         if not columns:
             continue
         sources = columns.pop("sources")

@@ -112,11 +112,11 @@ class LSHIndex:
         hash = Hash.fitted(self._to_vectors(rows), seed=zlib.crc32(user_id.encode()))
         db.execute(
             "INSERT OR REPLACE INTO hashes (user_id, embedder, seed, groups, tables, probes,"
-            " centre) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " centre) VALUES (?1, ?2, ?3, ?4, ?5, ?6, seal(?1, ?7))",
             (user_id, self.embedder, hash.seed, hash.groups, hash.tables, hash.probes,
              hash.centre.tobytes()),
         )  # fmt: skip
-        self._write_groups(db, rows, hash)
+        self._write_groups(db, user_id, rows, hash)
 
     def regroup(self, db: sqlite3.Connection, user_id: str) -> None:
         """Compute the groups of the user's thoughts that have none, by the stored hash."""
@@ -125,17 +125,19 @@ class LSHIndex:
         if rows and stored is None:
             self.grow(db, user_id)
         elif rows and stored is not None:
-            self._write_groups(db, rows, self._to_hash(stored))
+            self._write_groups(db, user_id, rows, self._to_hash(stored))
 
     def _read_vectors(self, db: sqlite3.Connection, user_id: str) -> list[sqlite3.Row]:
         return db.execute(_NEW_THOUGHTS, (user_id, 0, self.embedder)).fetchall()
 
-    def _write_groups(self, db: sqlite3.Connection, rows: list[sqlite3.Row], hash: Hash) -> None:
+    def _write_groups(
+        self, db: sqlite3.Connection, user_id: str, rows: list[sqlite3.Row], hash: Hash
+    ) -> None:
         groups = hash.groups_of(self._to_vectors(rows))
         db.executemany(
-            "UPDATE thought_vectors SET groups = ? WHERE thought_seq = ? AND embedder = ?",
+            "UPDATE thought_vectors SET groups = seal(?, ?) WHERE thought_seq = ? AND embedder = ?",
             [
-                (_to_bytes(its_groups), row[0], self.embedder)
+                (user_id, _to_bytes(its_groups), row[0], self.embedder)
                 for row, its_groups in zip(rows, groups, strict=True)
             ],
         )

@@ -12,9 +12,9 @@ import numpy as np
 
 from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
 from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
-from memkit.thoughts.lsh import minhash_bands, minhash_scheme
 from memkit.thoughts.merging import close
 from memkit_sqlite.ledger import kind_of_change
+from memkit_sqlite.thoughts import bands
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
     Fetch,
@@ -41,7 +41,7 @@ _COLUMNS = """SELECT t.*, {sources} AS sources,
          WHERE c.newer_seq = t.seq)
     ) AS conflicts,
     (SELECT json_group_array(json_array(id, start, said_at, text)) FROM
-        (SELECT DISTINCT turns.id, s.start, turns.said_at, o.text FROM conflicts c
+        (SELECT DISTINCT turns.id, s.start, turns.said_at, unseal(o.text) AS text FROM conflicts c
          CROSS JOIN thoughts o ON o.seq = c.newer_seq AND o.retracted_at IS NULL
          CROSS JOIN thought_sources s ON s.thought_seq = o.seq
          CROSS JOIN turns ON turns.seq = s.turn_seq
@@ -86,7 +86,8 @@ def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionR
         return
     again_us = None if reflection.again_at is None else microseconds(reflection.again_at)
     db.executemany(
-        "UPDATE thinking SET attempts = attempts + 1, again_us = ?, failure = ? WHERE turn_seq ="
+        "UPDATE thinking SET attempts = attempts + 1, again_us = ?,"
+        " failure = seal(user_id, ?) WHERE turn_seq ="
         " (SELECT seq FROM turns WHERE user_id = ? AND id = ?)",
         [(again_us, reflection.failure, user_id, turn_id) for turn_id in reflection.turns],
     )
@@ -95,7 +96,7 @@ def record_failure(db: sqlite3.Connection, user_id: str, reflection: ReflectionR
 def erase_failures(db: sqlite3.Connection, user_id: str) -> None:
     """Delete the reasons of failed work: they may quote any turn that was read for it."""
     db.execute(
-        "UPDATE thinking SET failure = ? WHERE user_id = ? AND failure IS NOT NULL",
+        "UPDATE thinking SET failure = seal(user_id, ?) WHERE user_id = ? AND failure IS NOT NULL",
         ("the reason was deleted with a forgotten turn", user_id),
     )
     db.execute("UPDATE users SET failure = NULL WHERE user_id = ?", (user_id,))
@@ -381,10 +382,10 @@ class SQLiteThoughtRows:
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts and their cosines, nearest first."""
-        _refresh_bands(self._db)
+        bands.refresh(self._db)
         cosines = dict(self._index.nearest(vector, k))
         sql = "SELECT thought_seq FROM thought_bands WHERE user_id = ? AND band = ?"
-        keys = [(self._user_id, band) for band in minhash_bands(text)]
+        keys = [(self._user_id, band) for band in bands.bands_of(self._db, self._user_id, text)]
         sharing_a_band = {row[0] for key in keys for row in self._db.execute(sql, key)}
         seqs = np.array(sorted(sharing_a_band), dtype=np.int64)
         cosines |= self._index.cosines(seqs, vector)
@@ -434,17 +435,23 @@ class SQLiteThoughtRows:
         self.counts["inserted"] += 1
         self.changed[thought.id] = None
         columns = _to_columns(self._user_id, thought)
-        names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+        names, marks = ", ".join(columns), ", ".join(map(_parameter, columns))
         row = self._db.execute(
             f"INSERT INTO thoughts ({names}) VALUES ({marks}) RETURNING seq", columns
         ).fetchone()
         seq = int(row[0])
         self._db.execute(
             "INSERT INTO thought_vectors (thought_seq, embedder, vector, groups)"
-            " VALUES (?, ?, ?, ?)",
-            (seq, self._index.embedder, vector.tobytes(), self._index.groups_of(vector)),
+            " VALUES (?1, ?2, seal(?3, ?4), seal(?3, ?5))",
+            (
+                seq,
+                self._index.embedder,
+                self._user_id,
+                vector.tobytes(),
+                self._index.groups_of(vector),
+            ),
         )
-        _insert_bands(self._db, self._user_id, seq, thought.text)
+        bands.insert(self._db, self._user_id, seq, thought.text)
         self._insert_sources(seq, thought.sources, verbatim=True)
         self._insert_conflicts(seq, thought, thought.conflicts)
         self._inserted.append((seq, vector))
@@ -461,9 +468,9 @@ class SQLiteThoughtRows:
         old, new = (_to_columns(self._user_id, thought) for thought in (before, after))
         changed = [name for name in new if new[name] != old[name]]
         if changed:
+            assignments = ", ".join(f"{name} = {_parameter(name)}" for name in changed)
             self._db.execute(
-                f"UPDATE thoughts SET {', '.join(f'{name} = :{name}' for name in changed)}"
-                " WHERE user_id = :user_id AND id = :id",
+                f"UPDATE thoughts SET {assignments} WHERE user_id = :user_id AND id = :id",
                 new,
             )
         self.counts[kind_of_change(before, after)] += 1
@@ -533,14 +540,14 @@ class SQLiteThoughtRows:
         """Replace a thought's vector, groups and bands by those of its new text."""
         key = (seq, self._index.embedder)
         self._db.execute(
-            "UPDATE thought_vectors SET vector = ?, groups = ? WHERE thought_seq = ?"
-            " AND embedder = ?",
-            (vector.tobytes(), self._index.groups_of(vector), *key),
+            "UPDATE thought_vectors SET vector = seal(?1, ?2), groups = seal(?1, ?3)"
+            " WHERE thought_seq = ?4 AND embedder = ?5",
+            (self._user_id, vector.tobytes(), self._index.groups_of(vector), *key),
         )
         # those of another embedder are of the old text; they are computed again
         self._db.execute("DELETE FROM thought_vectors WHERE thought_seq = ? AND embedder != ?", key)
         self._db.execute("UPDATE thought_sources SET worded = 0 WHERE thought_seq = ?", (seq,))
-        replace_bands(self._db, self._user_id, seq, thought.text)
+        bands.replace(self._db, self._user_id, seq, thought.text)
         change_layout(self._db, self._user_id)
 
     def _insert_sources(self, seq: int, sources: Iterable[Source], *, verbatim: bool) -> None:
@@ -563,29 +570,9 @@ class SQLiteThoughtRows:
         )
 
 
-# ---- MinHash bands
+_SEALED = frozenset(("text", "head", "relation", "tail", "slot", "said_by"))  # columns with words
 
 
-def _insert_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO thought_bands VALUES (?, ?, ?)",
-        [(user_id, band, seq) for band in minhash_bands(text)],
-    )
-
-
-def replace_bands(db: sqlite3.Connection, user_id: str, seq: int, text: str) -> None:
-    """Store the bands of a thought's new text in place of its old ones."""
-    db.execute("DELETE FROM thought_bands WHERE thought_seq = ?", (seq,))
-    _insert_bands(db, user_id, seq, text)
-
-
-def _refresh_bands(db: sqlite3.Connection) -> None:
-    """Compute all bands again if the stored ones are of another scheme."""
-    scheme = minhash_scheme()
-    stored = db.execute("SELECT value FROM meta WHERE key = 'minhash_scheme'").fetchone()
-    if stored is not None and stored[0] == scheme:
-        return
-    db.execute("DELETE FROM thought_bands")
-    for row in db.execute("SELECT user_id, seq, text FROM thoughts"):
-        _insert_bands(db, *row)
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('minhash_scheme', ?)", (scheme,))
+def _parameter(column: str) -> str:
+    """Return the SQL of a column's new value."""
+    return f"seal(:user_id, :{column})" if column in _SEALED else f":{column}"
