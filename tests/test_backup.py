@@ -14,6 +14,7 @@ from memkit_sqlite.sqlite import SQLiteStore
 from on_disk import memory
 
 from memkit.errors import InvalidInput, StoreClosed, StoreReadOnly
+from memkit.govern.keys import KeyStore
 from memkit.protocols import Backend, Window, WriteBatch
 
 # another process that writes turns until it is killed; it says when the first one is stored
@@ -41,7 +42,9 @@ def test_a_backup_has_exactly_what_was_committed(
             (first, *_) = store.turns(ANN, Window())
             store.write(ANN, WriteBatch(forget=[first.id or ""]))
     store.backup(str(copy))
-    again = SQLiteStore(str(copy), EMBEDDER.fingerprint)
+    keys = Path(f"{store.path}.keys")  # of an encrypted memory
+    key = KeyStore(keys, bytes(32)) if keys.exists() else None
+    again = SQLiteStore(str(copy), EMBEDDER.fingerprint, key=key)
     assert (texts(again), again.check()) == (texts(store), [])
     assert sorted(nearest(again, "tea", k=50)) == sorted(texts(store)[:50])
     again.close()
