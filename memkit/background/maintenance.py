@@ -31,14 +31,14 @@ from memkit.protocols import (
     Window,
     WriteBatch,
 )
-from memkit.records import Scope
+from memkit.records import Scope, check_count
 
 _MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of a memory's background work.
+    """The options of a memory: of its background work, and of what it takes.
 
     Nothing is pruned by default: `evals/LOG.md` has the costs and savings of HEMA's forgetting.
     """
@@ -51,6 +51,7 @@ class Settings:
     undo_days: float | None = 30  # for `rollback`, how long changes are undoable; None: for ever
     gate: bool = True  # False: no change of derived data is probed and none is refused
     policy: str | PathLike[str] | None = None  # a TOML file of the gate's thresholds, or memkit's
+    max_turn_characters: int | None = None  # longer messages are rejected; None: no limit
 
     def __post_init__(self) -> None:
         if self.undo_days is not None and not 0 <= self.undo_days <= _MOST_DAYS:
@@ -58,6 +59,8 @@ class Settings:
                 f"undo_days must be from 0 to {_MOST_DAYS:,}, or None for ever; it is "
                 f"{self.undo_days}"
             )
+        if self.max_turn_characters is not None:
+            check_count(self.max_turn_characters, "max_turn_characters")
 
     def load_policy(self) -> Policy:
         """Return the thresholds of the gate. Raises InvalidInput if the file is wrong."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from memkit.errors import DamagedRow, InvalidInput
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
-from memkit.records import Hit, Receipt, Scope, Thought, Turn, zoned
+from memkit.records import Hit, Receipt, Scope, Thought, Turn, check_id, shorten, zoned
 
 _ALL = 2**62
 _MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names, and their relevance
@@ -145,6 +145,10 @@ class Selection:
                 "say what to forget in one way: turn_ids, thought_id, everything=True, or any of "
                 "session_id, agent_id, since, until, query and where"
             )
+        if self.where is not None and not isinstance(self.where, Mapping):
+            raise InvalidInput(f"where must be a dict of metadata, got {shorten(self.where)}")
+        if self.thought_id is not None:
+            check_id(self.thought_id, "thought_id")
         for name in ("since", "until"):
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
