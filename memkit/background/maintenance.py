@@ -256,7 +256,8 @@ class Maintenance:
             self._store.write(scope, WriteBatch(retrieved=retrieved))
         source = type(self._summariser).__name__
         batch = WriteBatch(summaries=update.summaries, generation=generation, source=source)
-        self._store.write(scope, batch)
+        write = self._gate.write_summaries if self._gate else self._store.write
+        write(scope, batch)
         if forgetting is not None and update.through // interval > update.since // interval:
             self._prune(scope, update.through, forgetting)
         return True

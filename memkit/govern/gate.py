@@ -1,7 +1,7 @@
 """The gate: a change of derived data is tried on a branch, probed, and kept if it does no harm.
 
-What users write is never gated. A reflection that closes nothing is not probed, nor is a summary:
-no hit loses its place by them.
+What users write is never gated. A reflection that closes nothing is not probed: no hit loses its
+place by it. Nor does one by a summary, of which only the words are measured.
 """
 
 import threading
@@ -12,7 +12,7 @@ import numpy as np
 
 from memkit.embedders import embed_checked
 from memkit.errors import StepRefused
-from memkit.govern import probes
+from memkit.govern import probes, summary_scores
 from memkit.govern.policy import Policy, Score, Scores, to_counts
 from memkit.govern.probes import Answers, Probe, Suite
 from memkit.protocols import (
@@ -82,6 +82,22 @@ class Gate:
                 except StepRefused:
                     continue
             return self._write(scope, attempts[-1], changes)
+
+    def write_summaries(self, scope: Scope, batch: WriteBatch) -> int:
+        """Write summaries if they say nothing that no longer holds, and are not too long.
+
+        Raises:
+            StepRefused: they do harm by the policy. Nothing was written.
+        """
+        scores: Scores = {}
+        try:
+            with self._store.branch(scope):
+                scores = summary_scores.score_summaries(self._store, scope, batch.summaries)
+                self._check({}, scores)
+                return self._store.write(scope, replace(batch, scores=to_counts({}, scores)))
+        except StepRefused:
+            self._record(scope, batch, {}, scores, refused=True)
+            raise
 
     def drop(self, user_id: str) -> None:
         """Drop the probes of a user: they have words of turns."""

@@ -332,6 +332,10 @@ class SQLiteStore:
         """Return open thoughts that may contradict each other, the older one first."""
         return thought_rows.read_conflicts(self._connection.fetch, scope)
 
+    def ended(self, scope: Scope, limit: int) -> list[tuple[str, str]]:
+        """Return the texts of the last thoughts that ended, with those that closed them."""
+        return thought_rows.read_ended(self._connection.fetch, scope, limit)
+
     def superseded(self, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
         """Return the last superseded thoughts, each with the one that holds in its place."""
         return thought_rows.read_superseded(self._connection.fetch, scope, limit)

@@ -202,6 +202,17 @@ def read_superseded(fetch: Fetch, scope: Scope, limit: int) -> list[tuple[Though
     ]
 
 
+def read_ended(fetch: Fetch, scope: Scope, limit: int) -> list[tuple[str, str]]:
+    """Return the texts of the last thoughts that do not hold, with those that closed them."""
+    rows = fetch(
+        "SELECT o.text, n.text FROM thoughts o LEFT JOIN thoughts n ON n.user_id = o.user_id"
+        " AND n.id = o.closed_by WHERE o.user_id = ?"
+        " AND (o.closed_by IS NOT NULL OR o.retracted_at IS NOT NULL) ORDER BY o.seq DESC LIMIT ?",
+        (scope.user_id, limit),
+    )
+    return [(older, newer or "") for older, newer in rows]
+
+
 def count_derived(fetch: Fetch, scope: Scope, turn_ids: Sequence[str]) -> int:
     """Return how many thoughts come from any of these turns."""
     sql = (
