@@ -22,6 +22,7 @@ from memkit.govern.keys import Key
 from memkit.govern.listeners import Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
+from memkit.govern.trust import check_sources, label
 from memkit.opening import Location, check_clock, check_path, open_store, utc_now
 from memkit.policy import RetentionRule, check_rules
 from memkit.protocols import (
@@ -131,10 +132,11 @@ class Memory(Displayable):
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
         self._screen = ingest.limit_size(self.privacy.apply, settings.max_turn_characters)
+        self._untrusted = check_sources(settings.untrusted)
         gate = Gate(store, embedder, settings.load_policy()) if settings.gate else None
         reflection = PostThinking(
             store=store, embedder=embedder, thinker=thinker or LearnedThinker(), judge=judge,
-            clock=clock, seconds=settings.thinker_seconds, gate=gate,
+            clock=clock, seconds=settings.thinker_seconds, gate=gate, untrusted=self._untrusted,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
         self._listeners = Listeners()
@@ -235,7 +237,7 @@ class Memory(Displayable):
         return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
-        result = self._search(scope, query)
+        result = label(self._search(scope, query), self._untrusted)
         self._maintenance.record_retrieval(scope, result.chunk_ids)
         return result
 
@@ -276,7 +278,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
         )
-        result = self._search(scope, recall_query)
+        result = label(self._search(scope, recall_query), self._untrusted)
         whole_user = as_of is None and session_id is None and agent_id is None
         summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(

@@ -392,6 +392,7 @@ class Hit(Displayable):
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
     thought_id: str | None = None  # of a thought
     origin: Origin | None = None  # of a turn: see `Turn.source`
+    trusted: bool = True  # False: its source is in `Settings.untrusted`
     # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 

@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
 from memkit.govern.policy import FILE, Policy
 from memkit.govern.retention import Expiry, expire
+from memkit.govern.trust import check_sources
 from memkit.policy import Forgetting, RetentionRule
 from memkit.protocols import (
     Backend,
@@ -51,6 +52,8 @@ class Settings:
     undo_days: float | None = 30  # for `rollback`, how long changes are undoable; None: for ever
     gate: bool = True  # False: no change of derived data is probed and none is refused
     policy: str | PathLike[str] | None = None  # a TOML file of the gate's thresholds, or memkit's
+    # sources (`Turn.source`) whose words may not close or replace what others say, only doubt it
+    untrusted: Collection[str] = ()
     max_turn_characters: int | None = None  # longer messages are rejected; None: no limit
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class Settings:
                 f"undo_days must be from 0 to {_MOST_DAYS:,}, or None for ever; it is "
                 f"{self.undo_days}"
             )
+        check_sources(self.untrusted)
         if self.max_turn_characters is not None:
             check_count(self.max_turn_characters, "max_turn_characters")
 

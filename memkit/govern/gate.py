@@ -31,8 +31,8 @@ from memkit.thoughts.merging import normalise
 _MOST_USERS = 32  # whose probes stay in memory
 _LEAST_READ = 100  # characters of turns, because a short answer can be a long thought
 _LEAST_PROBES = 8  # with which changes are compared
-# what a verdict becomes if the gate refuses it
-_MILDER: Mapping[str, Relation] = {"closes": "doubts", "same": "keeps"}
+# what a verdict becomes if the gate refuses it, or if the newer words are not trusted
+MILDER: Mapping[str, Relation] = {"closes": "doubts", "same": "keeps"}
 
 
 @dataclass(slots=True)
@@ -233,7 +233,7 @@ def _without(batch: WriteBatch, wrong: Collection[Verdict]) -> WriteBatch:
     reflection = batch.reflection
     assert reflection is not None
     verdicts = [
-        replace(verdict, relation=_MILDER[verdict.relation]) if verdict in wrong else verdict
+        replace(verdict, relation=MILDER[verdict.relation]) if verdict in wrong else verdict
         for verdict in reflection.verdicts
     ]
     return replace(batch, reflection=replace(reflection, verdicts=verdicts))
@@ -242,7 +242,7 @@ def _without(batch: WriteBatch, wrong: Collection[Verdict]) -> WriteBatch:
 def _changing(reflection: ReflectionResult | None) -> list[Verdict]:
     """Return the verdicts by which a thought is closed or merged."""
     verdicts = reflection.verdicts if reflection else ()
-    return [verdict for verdict in verdicts if verdict.relation in _MILDER]
+    return [verdict for verdict in verdicts if verdict.relation in MILDER]
 
 
 def _differ(verdict: Verdict, texts: Mapping[str, str]) -> bool:
