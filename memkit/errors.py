@@ -13,6 +13,7 @@ MemkitError
 │   └── BudgetExceeded    the least a prompt needs does not fit into the token budget
 ├── StoreError            the store could not read or write
 │   ├── NotAMemory        the file is not a memkit memory, or it is damaged
+│   ├── DamagedRow        a row that cannot be read: a damaged time, text or metadata
 │   ├── NewerSchema       the file was written by a newer memkit
 │   ├── EmbeddingMismatch the memory was embedded with another model
 │   ├── WrongKey          an encrypted memory without its key, or with another one
@@ -154,6 +155,20 @@ class StoreError(MemkitError):
 
 class NotAMemory(StoreError):
     """The file is not a memkit memory, or it is damaged."""
+
+
+class DamagedRow(StoreError):
+    """A row that cannot be read; the other rows can. `memkit doctor` lists all of them.
+
+    `item` names the row, such as "turn 'D1:3' of 'ann'"; `remedy` says what to do.
+    """
+
+    def __init__(self, item: str, reason: str, remedy: str) -> None:
+        super().__init__(item, reason, remedy)
+        self.item, self.reason, self.remedy = item, reason, remedy
+
+    def __str__(self) -> str:
+        return f"{self.item} is damaged: {self.reason}; {self.remedy}"
 
 
 class NewerSchema(StoreError):

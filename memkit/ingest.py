@@ -18,7 +18,7 @@ from memkit.errors import (
 )
 from memkit.prompt import BlockSigner, strip_memory_block
 from memkit.protocols import Embedder, WriteBatch
-from memkit.records import Chunk, Role, Scope, Turn, TurnIds
+from memkit.records import Chunk, Role, Scope, Turn, TurnIds, shorten
 from memkit.text.content import message_text
 
 Message = str | Mapping[str, Any] | Turn
@@ -85,7 +85,7 @@ def check_messages(
     if isinstance(messages, (str, Mapping, Turn)):
         messages = [messages]
     if not isinstance(messages, Iterable):
-        raise InvalidTurn(f"cannot remember {messages!r}; pass {_KINDS}, or many of them")
+        raise InvalidTurn(f"cannot remember {shorten(messages)}; pass {_KINDS}, or many of them")
     turns: list[tuple[int, Turn]] = []
     skipped: list[int] = []
     errors: dict[int, InvalidInput] = {}
@@ -106,6 +106,20 @@ def check_messages(
     return CheckedMessages(turns=turns, skipped=tuple(skipped), errors=errors)
 
 
+def limit_size(screen: Callable[[Turn], Turn], most: int | None) -> Callable[[Turn], Turn]:
+    """Return `screen` for turns of at most `most` characters; None is no limit."""
+
+    def screen_short(turn: Turn) -> Turn:
+        if most is not None and len(turn.text) > most:
+            raise InvalidTurn(
+                f"a turn's text has {len(turn.text):,} characters, {most:,} are allowed; "
+                "cut it, or open the memory with another Settings(max_turn_characters=…)"
+            )
+        return screen(turn)
+
+    return screen_short
+
+
 def to_turn(message: object, signer: BlockSigner | None = None) -> Turn | None:
     """Return a message as a turn without the blocks that `signer` signed, None if nothing remains.
 
@@ -121,7 +135,7 @@ def to_turn(message: object, signer: BlockSigner | None = None) -> Turn | None:
 
 def _from_dict(message: object) -> Turn | None:
     if not isinstance(message, Mapping):
-        raise InvalidTurn(f"cannot remember {message!r}; pass {_KINDS}")
+        raise InvalidTurn(f"cannot remember {shorten(message)}; pass {_KINDS}")
     if unknown := sorted(map(str, set(message) - _KEYS - _API_KEYS)):
         raise InvalidTurn(
             f"unknown key {', '.join(unknown)}; a message dict has {', '.join(sorted(_KEYS))}"
@@ -169,10 +183,10 @@ def parse_time(value: object) -> datetime | None:
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, tz=UTC)
-        return datetime.fromisoformat(str(value))
-    except (ValueError, OverflowError, OSError) as error:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError) as error:
         raise NaiveDatetime(
-            f"timestamp {value!r} is neither ISO-8601 with a timezone nor seconds since 1970"
+            f"timestamp {shorten(value)} is neither ISO-8601 with a timezone nor seconds since 1970"
         ) from error
 
 

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from memkit import embedders, ingest, prompt
@@ -22,8 +22,9 @@ from memkit.govern.keys import Key
 from memkit.govern.listeners import Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
-from memkit.opening import Location, open_store
-from memkit.policy import RetentionRule
+from memkit.govern.trust import check_sources, label
+from memkit.opening import Location, check_clock, check_path, open_store, utc_now
+from memkit.policy import RetentionRule, check_rules
 from memkit.protocols import (
     Backend,
     Counter,
@@ -47,7 +48,10 @@ from memkit.records import (
     Thoughts,
     Turn,
     TurnIds,
+    check_count,
+    check_id,
     id_set,
+    shorten,
     zoned,
 )
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
@@ -60,11 +64,6 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET = 3500  # tokens, HEMA's cap
 _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
-
-
-def utc_now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(UTC)
 
 
 def open(
@@ -122,7 +121,8 @@ class Memory(Displayable):
         clock: Callable[[], datetime] = utc_now,
     ) -> None:  # fmt: skip
         self.privacy = resolve_privacy(privacy)
-        self.store, self.embedder, self.clock = store, embedder, clock
+        self.store, self.embedder = store, embedder
+        self.clock = clock = check_clock(clock)
         # replaced by `memkit.govern.rollout`, which tries other ones and counts
         self._search: Callable[[Scope, RecallQuery], RecallResult] = partial(
             recall, store, embedder
@@ -131,10 +131,12 @@ class Memory(Displayable):
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
+        self._screen = ingest.limit_size(self.privacy.apply, settings.max_turn_characters)
+        self._untrusted = check_sources(settings.untrusted)
         gate = Gate(store, embedder, settings.load_policy()) if settings.gate else None
         reflection = PostThinking(
             store=store, embedder=embedder, thinker=thinker or LearnedThinker(), judge=judge,
-            clock=clock, seconds=settings.thinker_seconds, gate=gate,
+            clock=clock, seconds=settings.thinker_seconds, gate=gate, untrusted=self._untrusted,
         )  # fmt: skip
         summariser = summariser or ExtractiveSummariser(embedder.count)
         self._listeners = Listeners()
@@ -176,8 +178,7 @@ class Memory(Displayable):
             InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        screen = self.privacy.apply
-        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, screen)
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self._screen)
         return (self._store(scope, checked) if checked.turns else checked).stored_ids()
 
     def _store(self, scope: Scope, checked: ingest.CheckedMessages) -> ingest.CheckedMessages:
@@ -220,7 +221,7 @@ class Memory(Displayable):
         believed to be valid at `as_of`.
         """
         if kind not in ("turn", "thought"):
-            raise InvalidInput(f'kind must be "turn" or "thought", got {kind!r}')
+            raise InvalidInput(f'kind must be "turn" or "thought", got {shorten(kind)}')
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         recall_query = RecallQuery(
             text=query,
@@ -236,7 +237,7 @@ class Memory(Displayable):
         return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
-        result = self._search(scope, query)
+        result = label(self._search(scope, query), self._untrusted)
         self._maintenance.record_retrieval(scope, result.chunk_ids)
         return result
 
@@ -268,8 +269,7 @@ class Memory(Displayable):
         were said later. Summaries are left out with `as_of`, because they have no versions by time,
         and with `session_id` or `agent_id`, because they are of the whole user.
         """
-        if budget_tokens < 1:
-            raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
+        check_count(budget_tokens, "budget_tokens")
         count = count or self.embedder.count
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
         recall_query = RecallQuery(
@@ -278,7 +278,7 @@ class Memory(Displayable):
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
         )
-        result = self._search(scope, recall_query)
+        result = label(self._search(scope, recall_query), self._untrusted)
         whole_user = as_of is None and session_id is None and agent_id is None
         summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
@@ -348,7 +348,7 @@ class Memory(Displayable):
 
     def history(self, thought_id: str, *, user_id: str) -> list[Thought]:
         """Return a thought with all that it replaced and that replaced it, oldest first."""
-        thoughts = self.store.history(Scope(user_id=user_id), thought_id)
+        thoughts = self.store.history(Scope(user_id=user_id), check_id(thought_id, "thought_id"))
         if not thoughts:
             raise InvalidInput(f"{user_id!r} has no thought {thought_id!r}; see thoughts()")
         return Thoughts(thoughts)
@@ -370,7 +370,7 @@ class Memory(Displayable):
         now = self.clock()
         said_at = max(now, old.repeated_at)  # the old one may be dated in the future
         message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy.apply)
+        checked = ingest.check_messages(message, scope, now, self.signer, self._screen)
         turns = [turn for _, turn in checked.turns]
         for error in checked.errors.values():
             raise error
@@ -511,7 +511,7 @@ class Memory(Displayable):
         They replace earlier rules. Background work, `think` and `flush` of every process apply
         them. A `dry_run` changes nothing and returns what would be deleted now, by user.
         """
-        rules = list(rules)
+        rules = check_rules(rules)
         if not dry_run:
             self.store.set_retention(rules)
         return self._maintenance.expire_all(rules, dry_run=dry_run)
@@ -554,7 +554,7 @@ class Memory(Displayable):
             InvalidInput: there is something at `path`; nothing is ever replaced.
             StoreError: the file cannot be written.
         """
-        self.store.backup(fspath(path))
+        self.store.backup(check_path(path))
 
     def export(
         self, target: "File", *, user_id: str | None = None, passphrase: str | None = None

@@ -1,13 +1,13 @@
 """The policies of a memory: how long what is stored, and which old chunks search leaves out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 from memkit.errors import InvalidInput
-from memkit.records import ROLES, Role, Scope
+from memkit.records import ROLES, Role, Scope, shorten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,15 @@ class RetentionRule:
             json.dumps(dict(self.where))
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"where must be JSON data: {error}") from error
+
+
+def check_rules(rules: Iterable[RetentionRule]) -> list[RetentionRule]:
+    """Return rules as a list; raise InvalidInput if these are none."""
+    checked = list(rules) if isinstance(rules, Iterable) else [rules]
+    for rule in checked:
+        if not isinstance(rule, RetentionRule):
+            raise InvalidInput(f"rules must be a list of RetentionRule, got {shorten(rule)}")
+    return checked
 
 
 class PolicyStore(Protocol):

@@ -120,10 +120,13 @@ def quote(text: str, label: str = "") -> str:
 def format_hit(hit: Hit, *, dated: bool = True) -> str:
     """Return a hit as its quote in the memory block: date, speaker, text.
 
-    Words that the speaker pasted are not shown as the speaker's: "Ann (pasted): …".
+    Words that the speaker pasted are not shown as the speaker's: "Ann (pasted): …". Words that are
+    not trusted say so: "Ann (imported, not verified): …".
     """
     date = f"[{day(hit.said_at)}] " if dated else ""
     origin = " (pasted)" if hit.origin == "pasted" else ""
+    if not hit.trusted:
+        origin = f" ({hit.origin}, not verified)" if hit.origin else " (not verified)"
     return quote(hit.text, date + speaker_label(hit.name, hit.role) + origin)
 
 

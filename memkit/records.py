@@ -25,6 +25,8 @@ ROLES: tuple[str, ...] = get_args(Role)
 Origin = Literal["imported", "pasted"]
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
+_MOST_COUNTED, _MOST_SHOWN, _MOST_LEVELS = 2**31, 80, 100
+
 _Item = TypeVar("_Item")
 MONTHS = ("January", "February", "March", "April", "May", "June",
           "July", "August", "September", "October", "November", "December")  # fmt: skip
@@ -33,7 +35,7 @@ MONTHS = ("January", "February", "March", "April", "May", "June",
 def zoned(time: datetime, name: str) -> datetime:
     """Return `time` if it has a timezone; raise NaiveDatetime if it has none."""
     if not isinstance(time, datetime):
-        raise NaiveDatetime(f"{name} must be a datetime with a timezone, got {time!r}")
+        raise NaiveDatetime(f"{name} must be a datetime with a timezone, got {shorten(time)}")
     if time.utcoffset() is None:
         raise NaiveDatetime(
             f"{name} {time.isoformat()} has no timezone; pass e.g. time.replace(tzinfo=UTC)"
@@ -43,9 +45,32 @@ def zoned(time: datetime, name: str) -> datetime:
 
 def id_set(ids: Iterable[str], argument: str) -> frozenset[str]:
     """Return ids as a set; reject a single string, which is an iterable of letters."""
-    if isinstance(ids, str):
-        raise InvalidInput(f"{argument} must be a list of ids, got the string {ids!r}")
-    return frozenset(ids)
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        raise InvalidInput(f"{argument} must be a list of ids, got {shorten(ids)}")
+    return frozenset(check_id(item, argument) for item in ids)
+
+
+def check_id(value: object, name: str) -> str:
+    """Return an id of a turn or a thought; raise InvalidInput if it can be none."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name}: an id is a string, got {shorten(value)}")
+    return check_utf8(value, name)
+
+
+def check_count(value: object, name: str) -> int:
+    """Return a number of things; raise InvalidInput if it is not a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_COUNTED:
+        raise InvalidInput(f"{name} must be a whole number of at least 1, got {shorten(value)}")
+    return value
+
+
+def shorten(value: object) -> str:
+    """Return a wrong value for an error message, or only its type if the value is long or deep."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # an integer of thousands of digits
+        text = ""
+    return text if 0 < len(text) <= _MOST_SHOWN else f"a {type(value).__name__}"
 
 
 def day(time: datetime) -> str:
@@ -82,6 +107,31 @@ def _check_metadata(metadata: object) -> None:
         raise InvalidTurn(
             f"a turn's metadata must be JSON data ({error}); convert other values to text"
         ) from error
+    except RecursionError:
+        levels = _MOST_LEVELS + 1
+    else:
+        levels = _count_levels(metadata)
+    if levels > _MOST_LEVELS:
+        raise InvalidTurn(
+            f"a turn's metadata is nested more than {_MOST_LEVELS} levels deep; flatten it, or "
+            "store it elsewhere and its address here"
+        )
+
+
+def _count_levels(value: object) -> int:
+    """Return how deep JSON data is nested, as far as it counts."""
+    level, depth = [value], 0
+    while depth <= _MOST_LEVELS and (
+        level := [child for item in level for child in _children(item)]
+    ):
+        depth += 1
+    return depth
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _display() -> ModuleType:
@@ -130,13 +180,15 @@ class Scope:
     def __post_init__(self) -> None:
         if not isinstance(self.user_id, str) or not self.user_id:
             raise ScopeRequired(
-                f"user_id must be a non-empty string, got {self.user_id!r}; pass the owner of the "
-                'memory, e.g. user_id="ann"'
+                f"user_id must be a non-empty string, got {shorten(self.user_id)}; pass the owner "
+                'of the memory, e.g. user_id="ann"'
             )
         for name in ("agent_id", "session_id"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
-                raise ScopeRequired(f"{name} must be a non-empty string or None, got {value!r}")
+                raise ScopeRequired(
+                    f"{name} must be a non-empty string or None, got {shorten(value)}"
+                )
         for name in ("user_id", "agent_id", "session_id"):
             _check_key(getattr(self, name) or "", name)
 
@@ -170,11 +222,13 @@ class Turn:
         if not self.text.strip():
             raise InvalidTurn("a turn's text is empty; leave such messages out")
         if self.role not in ROLES:
-            raise InvalidTurn(f"unknown role {self.role!r}; roles are {', '.join(ROLES)}")
+            raise InvalidTurn(f"unknown role {shorten(self.role)}; roles are {', '.join(ROLES)}")
         for name in ("id", "name", "session_id", "agent_id"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
-                raise InvalidTurn(f"a turn's {name} must be a non-empty string, got {value!r}")
+                raise InvalidTurn(
+                    f"a turn's {name} must be a non-empty string, got {shorten(value)}"
+                )
         check_utf8(self.text, "a turn's text")
         for name in ("id", "name", "session_id", "agent_id"):
             _check_key(getattr(self, name) or "", f"a turn's {name}")
@@ -183,7 +237,9 @@ class Turn:
                 zoned(getattr(self, name), name)
         _check_metadata(self.metadata)
         if self.origin not in (None, *ORIGINS):
-            raise InvalidTurn(f"unknown origin {self.origin!r}; origins are {', '.join(ORIGINS)}")
+            raise InvalidTurn(
+                f"unknown origin {shorten(self.origin)}; origins are {', '.join(ORIGINS)}"
+            )
 
     @property
     def speaker(self) -> str:
@@ -336,6 +392,7 @@ class Hit(Displayable):
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
     thought_id: str | None = None  # of a thought
     origin: Origin | None = None  # of a turn: see `Turn.source`
+    trusted: bool = True  # False: its source is in `Settings.untrusted`
     # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 

@@ -25,6 +25,12 @@ class TrialStore(Protocol):
         As long as no turn is added or deleted, it returns the same ones.
         """
 
+    def ended(self, scope: Scope, limit: int) -> list[tuple[str, str]]:
+        """Return the texts of the last thoughts that no longer hold, the newest first.
+
+        Each comes with the text of the thought that closed it, "" if it was retracted.
+        """
+
     def superseded(self, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
         """Return the last superseded thoughts, each with the one that holds in its place.
 

@@ -9,6 +9,7 @@ from memkit import errors
 from memkit.errors import (
     AmbiguousId,
     BudgetExceeded,
+    DamagedRow,
     EmbeddingMismatch,
     InvalidInput,
     MemkitError,
@@ -34,6 +35,7 @@ _OWN: list[MemkitError] = [  # errors with arguments of their own
     BudgetExceeded(120, 100),
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     NewerExport(3, 2),
+    DamagedRow("turn 'D1:3' of 'ann'", "no ISO time", "forget it"),
     StepRefused(["kept 1.000 → 0.500"]),
 ]
 MADE = [*_OWN, *(kind("what happened") for kind in KINDS if kind not in set(map(type, _OWN)))]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Run, run  # noqa: F401 - fixtures
-from thinkers import Reader, says, tell
+from thinkers import Reader, lives, says, tell
 
 import memkit
 from memkit import Forgetting, Hit, Memory, Settings
@@ -204,6 +204,76 @@ def test_without_the_gate_everything_is_admitted() -> None:
         assert steps(memory) == []
 
 
+# ---- summaries
+
+
+class Writes:
+    """A summariser that writes what a test says."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def summarise(self, previous: str, new: Sequence[str], *, max_tokens: int) -> str:  # noqa: ARG002
+        return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+
+
+def moved(summariser: Writes, **rest: Any) -> Memory:
+    """Return a memory with a summary, and with a fact that was replaced after it."""
+    memory = opened(summariser=summariser, thinker=Reader(), **rest)
+    tell(memory, lives("Oslo", 1))
+    tell(memory, lives("Lima", 2))
+    return memory
+
+
+def test_a_summary_that_says_what_no_longer_holds_is_refused_and_the_old_one_stays() -> None:
+    with opened(summariser=Writes("Ann lives in Oslo."), thinker=Reader()) as memory:
+        tell(memory, lives("Oslo", 1))
+        with pytest.raises(StepRefused, match=r"current is 0\.000 \(at least 1\)"):
+            tell(memory, lives("Lima", 2))
+        assert memory.summary(user_id="ann") is not None
+        assert steps(memory)[-1] == "refused"
+        assert memory.stats()["refused_steps"] == 1
+        assert any("current is 0.000" in fault for fault in memory.doctor())
+
+
+def test_a_summary_that_tells_of_the_change_or_of_the_new_fact_is_admitted() -> None:
+    for text in ("Ann moved from Oslo to Lima.", "Ann lives in Lima."):
+        with moved(Writes("Ann lives in Oslo.", text)) as memory:
+            summary = memory.summary(user_id="ann")
+            assert summary is not None
+            assert summary.text == text
+            (*_, event) = (event for event in memory.store.events() if event.kind == "summary")
+            assert event.counts["current after"] == 1000
+
+
+def test_a_summary_that_says_what_was_retracted_is_refused() -> None:
+    with opened(summariser=Writes("Ann owns a red boat."), thinker=Reader()) as memory:
+        tell(memory, says("I own a red boat", 1))
+        (thought,) = memory.thoughts(user_id="ann")
+        memory.retract(thought.id, user_id="ann")
+        with pytest.raises(StepRefused, match="current"):
+            tell(memory, says("My tea is green", 2))
+
+
+def test_a_summary_longer_than_the_policy_allows_is_refused(tmp_path: Path) -> None:
+    short = tmp_path / "policy.toml"
+    short.write_text(FILE.read_text().replace("most = 60", "most = 3"))
+    with opened(summariser=Writes("one two three four"), settings={"policy": short}) as memory:
+        with pytest.raises(StepRefused, match=r"tokens is 4 \(at most 3\)"):
+            tell(memory, says("tea", 1))
+        assert memory.summary(user_id="ann") is None
+
+
+def test_without_the_gate_any_summary_is_written() -> None:
+    with moved(Writes("Ann lives in Oslo."), settings={"gate": False}) as memory:
+        summary = memory.summary(user_id="ann")
+        assert summary is not None
+        assert (summary.text, summary.through) == ("Ann lives in Oslo.", 2)
+
+
 # ---- what users write
 
 
@@ -339,7 +409,7 @@ def test_a_policy_of_ones_own_replaces_the_thresholds(tmp_path: Path) -> None:
     lenient = tmp_path / "policy.toml"
     text = FILE.read_text().replace("least = 0.85", "least = 0").replace("fall = 0.05", "fall = 1")
     text = text.replace("least = 0.80\nfall = 0.125", "least = 0\nfall = 1")
-    lenient.write_text(text.replace("version = 1", "version = 7"))
+    lenient.write_text(text.replace("version = 2", "version = 7"))
     with told(settings={"forgetting": HALF, "policy": lenient}) as memory:
         assert memory.stats()["hidden_chunks"] == 8
         (event,) = [event for event in memory.store.events() if event.kind == "admitted"]
@@ -349,11 +419,11 @@ def test_a_policy_of_ones_own_replaces_the_thresholds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("version = 1", "", "lacks version"),
+        ("version = 2", "", "lacks version"),
         ("[kept]", "[keep]", "lacks kept"),
         ("least = 0.85", "lest = 0.85", "lacks kept.least"),
         ("least = 0.85", "least = 'much'", "kept.least must be a number"),
-        ("version = 1", "version = ", "cannot be read"),
+        ("version = 2", "version = ", "cannot be read"),
     ],
 )
 def test_a_wrong_policy_says_what_is_wrong(

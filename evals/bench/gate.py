@@ -30,10 +30,16 @@ from memkit.testing import ClauseThinker, HashEmbedder
 from memkit.thoughts.learned import LearnedThinker
 
 _SCOPE = Scope(user_id=USER)
-_COLUMNS = (
-    "step", "probed", "admitted", "refused", "kept before", "after", "worst before", "after",
-    "likeness", "changes per thought",
+_SCORES = (
+    "kept before", "kept after", "worst before", "worst after", "fresh before", "fresh after",
+    "superseded before", "superseded after", "likeness after", "changes after",
 )  # fmt: skip
+_SCORE_COLUMNS = (
+    "kept before", "after", "worst before", "after", "fresh before", "after", "superseded before",
+    "after", "likeness", "changes per thought",
+)  # fmt: skip
+_COLUMNS = ("step", "probed", "admitted", "refused", *_SCORE_COLUMNS)
+_STEP_COLUMNS = ("step", "number", "decision", *_SCORE_COLUMNS)
 
 
 class _Decides(ClauseThinker):
@@ -79,7 +85,9 @@ def run(setup: Setup) -> Result:
     sizes = setup.choose((1_000, 10_000), (128,))
     claims = [_time_thinking(setup, embedder, first)]
     claims += [_time_prune(setup, embedder, size) for size in sizes]
-    tables = [_table(title, turns, embedder) for title, turns in dialogues.items()]
+    tables = [
+        table for title, turns in dialogues.items() for table in _tables(title, turns, embedder)
+    ]
     return Result(
         name="gate", about="the gate: cost of a step, and steps admitted and refused",
         settings={"embedder": embedder.fingerprint.model}, claims=claims, tables=tables,
@@ -158,10 +166,25 @@ def _time_prune(setup: Setup, embedder: Embedder, size: int) -> Claim:
 # ---- what is admitted
 
 
-def _table(title: str, dialogues: Sequence[Sequence[Turn]], embedder: Embedder) -> Table:
-    rows = [_row(case.name, _run_case(case, dialogues, embedder)) for case in CASES]
-    note = f"{len(dialogues)} dialogues, {sum(map(len, dialogues))} turns; means over probed steps"
-    return Table(title=title, columns=_COLUMNS, rows=rows, note=note)
+def _tables(title: str, dialogues: Sequence[Sequence[Turn]], embedder: Embedder) -> list[Table]:
+    """Return the means of each way to maintain a memory, and every step with its scores."""
+    events = {case.name: _run_case(case, dialogues, embedder) for case in CASES}
+    note = f"{len(dialogues)} dialogues, {sum(map(len, dialogues))} turns"
+    return [
+        Table(
+            title=title, columns=_COLUMNS, note=f"{note}; means over probed steps",
+            rows=[_row(name, steps) for name, steps in events.items()],
+        ),
+        Table(
+            title=f"{title}, step by step", columns=_STEP_COLUMNS,
+            note=f"{note}; a refused step is tried again in a milder form",
+            rows=[
+                [name, n, event.kind, *_scores([event])]
+                for name, steps in events.items()
+                for n, event in enumerate(steps, start=1)
+            ],
+        ),
+    ]  # fmt: skip
 
 
 def _run_case(case: _Case, dialogues: Sequence[Sequence[Turn]], embedder: Embedder) -> list[Event]:
@@ -183,13 +206,15 @@ def _run_case(case: _Case, dialogues: Sequence[Sequence[Turn]], embedder: Embedd
 
 def _row(name: str, events: Sequence[Event]) -> list[Cell]:
     refused = sum(event.kind == "refused" for event in events)
-    scores = (
-        "kept before", "kept after", "worst before", "worst after", "likeness after",
-        "changes after",
-    )  # fmt: skip
-    cells: list[Cell] = [name, len(events), len(events) - refused, refused]
-    return cells + [_mean([event.counts[score] for event in events if score in event.counts])
-                    for score in scores]  # fmt: skip
+    return [name, len(events), len(events) - refused, refused, *_scores(events)]
+
+
+def _scores(events: Sequence[Event]) -> list[Cell]:
+    """Return the mean of each score over the events that have it."""
+    return [
+        _mean([event.counts[score] for event in events if score in event.counts])
+        for score in _SCORES
+    ]
 
 
 def _mean(thousandths: Sequence[int]) -> float | None:

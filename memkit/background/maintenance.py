@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from memkit.govern.gate import Gate
 from memkit.govern.listeners import Listeners
 from memkit.govern.policy import FILE, Policy
 from memkit.govern.retention import Expiry, expire
+from memkit.govern.trust import check_sources
 from memkit.policy import Forgetting, RetentionRule
 from memkit.protocols import (
     Backend,
@@ -31,14 +32,14 @@ from memkit.protocols import (
     Window,
     WriteBatch,
 )
-from memkit.records import Scope
+from memkit.records import Scope, check_count
 
 _MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of a memory's background work.
+    """The options of a memory: of its background work, and of what it takes.
 
     Nothing is pruned by default: `evals/LOG.md` has the costs and savings of HEMA's forgetting.
     """
@@ -51,6 +52,9 @@ class Settings:
     undo_days: float | None = 30  # for `rollback`, how long changes are undoable; None: for ever
     gate: bool = True  # False: no change of derived data is probed and none is refused
     policy: str | PathLike[str] | None = None  # a TOML file of the gate's thresholds, or memkit's
+    # sources (`Turn.source`) whose words may not close or replace what others say, only doubt it
+    untrusted: Collection[str] = ()
+    max_turn_characters: int | None = None  # longer messages are rejected; None: no limit
 
     def __post_init__(self) -> None:
         if self.undo_days is not None and not 0 <= self.undo_days <= _MOST_DAYS:
@@ -58,6 +62,9 @@ class Settings:
                 f"undo_days must be from 0 to {_MOST_DAYS:,}, or None for ever; it is "
                 f"{self.undo_days}"
             )
+        check_sources(self.untrusted)
+        if self.max_turn_characters is not None:
+            check_count(self.max_turn_characters, "max_turn_characters")
 
     def load_policy(self) -> Policy:
         """Return the thresholds of the gate. Raises InvalidInput if the file is wrong."""
@@ -253,7 +260,8 @@ class Maintenance:
             self._store.write(scope, WriteBatch(retrieved=retrieved))
         source = type(self._summariser).__name__
         batch = WriteBatch(summaries=update.summaries, generation=generation, source=source)
-        self._store.write(scope, batch)
+        write = self._gate.write_summaries if self._gate else self._store.write
+        write(scope, batch)
         if forgetting is not None and update.through // interval > update.since // interval:
             self._prune(scope, update.through, forgetting)
         return True

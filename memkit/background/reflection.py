@@ -17,7 +17,8 @@ from memkit.background.people import drop_strangers
 from memkit.background.worker import result_or_error, run_with_timeout
 from memkit.embedders import embed_checked
 from memkit.errors import StepRefused
-from memkit.govern.gate import Gate
+from memkit.govern.gate import MILDER, Gate
+from memkit.govern.trust import Sources, is_trusted
 from memkit.protocols import (
     Comparer,
     Embedder,
@@ -69,6 +70,7 @@ class PostThinking:
     # another thinker for the turns of a session, by its id
     thinker_of: Callable[[str | None], Thinker | None] = lambda _: None
     gate: Gate | None = None
+    untrusted: Sources = frozenset()  # whose words close and merge nobody else's
     # pairs of ids that the gate did not let the judge decide about; they stay in doubt
     refused: set[tuple[str, str]] = field(default_factory=set)
 
@@ -131,7 +133,7 @@ class PostThinking:
             return vectors
         comparer = thinker if isinstance(thinker, Comparer) else None
         pairs = self._find_pairs(scope, thoughts, vectors, drawn) if comparer else []
-        compare = partial(_compare, comparer, pairs)
+        compare = partial(_compare, comparer, pairs, self.untrusted)
         verdicts = run_with_timeout(self.seconds, compare, stopped) if pairs else []
         if verdicts is None or isinstance(verdicts, Exception):
             return verdicts
@@ -204,7 +206,7 @@ class PostThinking:
             return None
         error: Exception | None = None
         for older, newer in self.store.conflicts(scope):
-            if (older.id, newer.id) in self.refused:
+            if (older.id, newer.id) in self.refused or self._is_outranked(scope, older, newer):
                 continue
             ask = partial(self.judge.contradict, older.text, newer.text)
             verdict = run_with_timeout(self.seconds, ask, stopped)
@@ -221,6 +223,15 @@ class PostThinking:
                     self.refused.add((older.id, newer.id))
                     error = outcome
         return error
+
+    def _is_outranked(self, scope: Scope, older: Thought, newer: Thought) -> bool:
+        """Return whether only the older thought is drawn from words that are trusted."""
+        if not self.untrusted:
+            return False
+        ids = [_first_turn(older), _first_turn(newer)]
+        turns = {turn.id: turn for turn in self.store.turns(scope, Window(ids=ids))}
+        first, second = (is_trusted(turns[id], self.untrusted) for id in ids)
+        return first and not second
 
 
 def _think(
@@ -291,14 +302,23 @@ def _first_turn(thought: Thought) -> str:
     return thought.sources[0].turn_id
 
 
-def _compare(comparer: Comparer | None, pairs: Sequence[ThoughtPair]) -> list[Verdict]:
-    """Return the verdicts on pairs, without those that change nothing."""
+def _compare(
+    comparer: Comparer | None, pairs: Sequence[ThoughtPair], untrusted: Sources
+) -> list[Verdict]:
+    """Return the verdicts on pairs, without those that change nothing.
+
+    Words that are not trusted only put those in doubt that are.
+    """
     relations = comparer.compare(pairs) if comparer else []
-    return [
-        Verdict(older_id=pair.older.id, newer_id=pair.newer.id, relation=relation)
-        for pair, relation in zip(pairs, relations, strict=True)
-        if relation != "keeps"
-    ]
+    verdicts = []
+    for pair, relation in zip(pairs, relations, strict=True):
+        if is_trusted(pair.older_turn, untrusted) and not is_trusted(pair.turn, untrusted):
+            relation = MILDER.get(relation, relation)  # noqa: PLW2901 - the milder one
+        if relation != "keeps":
+            verdicts.append(
+                Verdict(older_id=pair.older.id, newer_id=pair.newer.id, relation=relation)
+            )
+    return verdicts
 
 
 def _cut_to_size(turns: Sequence[Turn]) -> list[Turn]:

@@ -96,15 +96,16 @@ def _to_row(event: "Event", names: dict[str, Any]) -> list[str]:
 
 def _show_counts(event: "Event") -> str:
     """Return what an event counts; of a step that was probed, its scores before and after."""
-    if event.kind not in ("admitted", "refused"):
-        return ", ".join(f"{count:,} {name}" for name, count in event.counts.items())
-    names = dict.fromkeys(name.rpartition(" ")[0] for name in event.counts)
-    before = {name: event.counts.get(f"{name} before") for name in names}
-    return ", ".join(
-        f"{name} {'' if before[name] is None else f'{(before[name] or 0) / 1000:.3f} → '}"
-        f"{event.counts.get(f'{name} after', 0) / 1000:.3f}"
-        for name in names
-    )
+    shown = {}
+    for name, count in event.counts.items():
+        score, _, when = name.rpartition(" ")
+        if when not in ("before", "after"):
+            shown[name] = f"{count:,} {name}"
+        elif score in shown:
+            shown[score] += f" → {count / 1000:.3f}"
+        else:
+            shown[score] = f"{score} {count / 1000:.3f}"
+    return ", ".join(shown.values())
 
 
 @audit.command()

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from memkit.errors import InvalidInput
+from memkit.errors import DamagedRow, InvalidInput
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
-from memkit.records import Hit, Receipt, Scope, Thought, Turn, zoned
+from memkit.records import Hit, Receipt, Scope, Thought, Turn, check_id, shorten, zoned
 
+_ALL = 2**62
 _MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names, and their relevance
 
 
@@ -21,7 +22,8 @@ class Residue:
 
     searched: int  # pieces
     in_files: int  # pieces in the files that are in nothing that is stored
-    recalled: int  # pieces in thoughts and summaries that are in no turn
+    # pieces in thoughts and summaries that are in no turn; None: a row of these is damaged
+    recalled: int | None
 
 
 def forget(
@@ -95,8 +97,16 @@ def search(store: Backend, scope: Scope, deletion: Deletion) -> Residue:
     if present:
         present -= store.retained(present)
     return Residue(
-        searched=len(pieces), in_files=len(present), recalled=len(_recalled(store, scope, said))
+        searched=len(pieces), in_files=len(present), recalled=_count_recalled(store, scope, said)
     )
+
+
+def _count_recalled(store: Backend, scope: Scope, said: set[bytes]) -> int | None:
+    """Return how many deleted pieces are in what is derived; None if a row cannot be read."""
+    try:
+        return len(_recalled(store, scope, said))
+    except DamagedRow:
+        return None
 
 
 def _recalled(store: Backend, scope: Scope, said: set[bytes]) -> set[bytes]:
@@ -135,6 +145,10 @@ class Selection:
                 "say what to forget in one way: turn_ids, thought_id, everything=True, or any of "
                 "session_id, agent_id, since, until, query and where"
             )
+        if self.where is not None and not isinstance(self.where, Mapping):
+            raise InvalidInput(f"where must be a dict of metadata, got {shorten(self.where)}")
+        if self.thought_id is not None:
+            check_id(self.thought_id, "thought_id")
         for name in ("since", "until"):
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
@@ -183,6 +197,8 @@ def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[s
     scope = Scope(user_id=user_id, session_id=selection.session_id, agent_id=selection.agent_id)
     if selection.turn_ids is not None:
         return sorted(selection.turn_ids)
+    if selection.everything:  # no row is read, so that a damaged one can go too
+        return memory.store.match_ids(scope, "turn", "", _ALL)
     if selection.thought_id is not None:
         versions = memory.history(selection.thought_id, user_id=user_id)
         thought = next(item for item in versions if item.id == selection.thought_id)

@@ -1,7 +1,7 @@
 """The gate: a change of derived data is tried on a branch, probed, and kept if it does no harm.
 
-What users write is never gated. A reflection that closes nothing is not probed, nor is a summary:
-no hit loses its place by them.
+What users write is never gated. A reflection that closes nothing is not probed: no hit loses its
+place by it. Nor does one by a summary, of which only the words are measured.
 """
 
 import threading
@@ -12,7 +12,7 @@ import numpy as np
 
 from memkit.embedders import embed_checked
 from memkit.errors import StepRefused
-from memkit.govern import probes
+from memkit.govern import probes, summary_scores
 from memkit.govern.policy import Policy, Score, Scores, to_counts
 from memkit.govern.probes import Answers, Probe, Suite
 from memkit.protocols import (
@@ -31,8 +31,8 @@ from memkit.thoughts.merging import normalise
 _MOST_USERS = 32  # whose probes stay in memory
 _LEAST_READ = 100  # characters of turns, because a short answer can be a long thought
 _LEAST_PROBES = 8  # with which changes are compared
-# what a verdict becomes if the gate refuses it
-_MILDER: Mapping[str, Relation] = {"closes": "doubts", "same": "keeps"}
+# what a verdict becomes if the gate refuses it, or if the newer words are not trusted
+MILDER: Mapping[str, Relation] = {"closes": "doubts", "same": "keeps"}
 
 
 @dataclass(slots=True)
@@ -82,6 +82,22 @@ class Gate:
                 except StepRefused:
                     continue
             return self._write(scope, attempts[-1], changes)
+
+    def write_summaries(self, scope: Scope, batch: WriteBatch) -> int:
+        """Write summaries if they say nothing that no longer holds, and are not too long.
+
+        Raises:
+            StepRefused: they do harm by the policy. Nothing was written.
+        """
+        scores: Scores = {}
+        try:
+            with self._store.branch(scope):
+                scores = summary_scores.score_summaries(self._store, scope, batch.summaries)
+                self._check({}, scores)
+                return self._store.write(scope, replace(batch, scores=to_counts({}, scores)))
+        except StepRefused:
+            self._record(scope, batch, {}, scores, refused=True)
+            raise
 
     def drop(self, user_id: str) -> None:
         """Drop the probes of a user: they have words of turns."""
@@ -217,7 +233,7 @@ def _without(batch: WriteBatch, wrong: Collection[Verdict]) -> WriteBatch:
     reflection = batch.reflection
     assert reflection is not None
     verdicts = [
-        replace(verdict, relation=_MILDER[verdict.relation]) if verdict in wrong else verdict
+        replace(verdict, relation=MILDER[verdict.relation]) if verdict in wrong else verdict
         for verdict in reflection.verdicts
     ]
     return replace(batch, reflection=replace(reflection, verdicts=verdicts))
@@ -226,7 +242,7 @@ def _without(batch: WriteBatch, wrong: Collection[Verdict]) -> WriteBatch:
 def _changing(reflection: ReflectionResult | None) -> list[Verdict]:
     """Return the verdicts by which a thought is closed or merged."""
     verdicts = reflection.verdicts if reflection else ()
-    return [verdict for verdict in verdicts if verdict.relation in _MILDER]
+    return [verdict for verdict in verdicts if verdict.relation in MILDER]
 
 
 def _differ(verdict: Verdict, texts: Mapping[str, str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from memkit.errors import InvalidInput
 
@@ -95,6 +95,32 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Least:
+    """The least value of a share."""
+
+    least: float
+
+    def find_breach(self, _: Score | None, after: Score) -> str | None:
+        """Return what is wrong if the share is less."""
+        if after.value < self.least - _EXACT:
+            return f"is {after.value:.3f} (at least {self.least:g})"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The greatest value of a count."""
+
+    most: float
+
+    def find_breach(self, _: Score | None, after: Score) -> str | None:
+        """Return what is wrong if the count is greater."""
+        if after.value > self.most:
+            return f"is {after.value:g} (at most {self.most:g})"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """How many questions are asked before and after a step."""
 
@@ -102,6 +128,13 @@ class Sizes:
     near: int
     fresh: int
     superseded: int
+
+
+class Threshold(Protocol):
+    """Decides about one score."""
+
+    def find_breach(self, before: Score | None, after: Score, /) -> str | None:
+        """Return what is wrong with a step; None if the threshold holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +151,8 @@ class Policy:
     likeness: Likeness
     changes: Changes
     footprint: Footprint
+    current: Least
+    tokens: Most
 
     @classmethod
     def load(cls, path: str | PathLike[str] = FILE) -> "Policy":
@@ -143,7 +178,7 @@ class Policy:
     def find_breaches(self, before: Scores, after: Scores) -> Iterator[str]:
         """Yield one sentence per threshold that a step misses."""
         for name, score in after.items():
-            part: Limit | Likeness | Changes | Footprint = getattr(self, name)
+            part: Threshold = getattr(self, name)
             if breach := part.find_breach(before.get(name), score):
                 yield f"{name} {breach}"
 

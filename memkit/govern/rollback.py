@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from memkit.errors import AmbiguousId, InvalidInput
-from memkit.records import Event, zoned
+from memkit.records import Event, shorten, zoned
 
 _SHORTEST = 6  # characters of the beginning of a hash
 
@@ -28,7 +28,9 @@ def find_event(events: Iterable[Event], to: int | str | datetime) -> Event:
     else:
         matching = [event for event in events if event.seq == to]
     if not matching:
-        raise InvalidInput(f"the memory has no event {to}; `memkit audit log` lists its events")
+        raise InvalidInput(
+            f"the memory has no event {shorten(to)}; `memkit audit log` lists its events"
+        )
     if len(matching) > 1:
         raise AmbiguousId(str(to), tuple(event.hash for event in matching))
     return matching[0]

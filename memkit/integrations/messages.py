@@ -76,8 +76,23 @@ def to_turn(message: BaseMessage, signer: BlockSigner | None = None) -> Turn:
 
 
 def to_message(turn: Turn) -> BaseMessage:
-    """Convert a turn to the message it was made from, or to one with the same role and text."""
-    fields = deserialise(dict(turn.metadata.get(KEY, {})))
+    """Convert a turn to the message it was made from, or to one with the same role and text.
+
+    The latter also, with a warning, if its metadata under "langchain" is none of LangChain's: it
+    may come from an import.
+    """
+    try:
+        return _restore(turn, deserialise(dict(turn.metadata.get(KEY, {}))))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        warnings.warn(
+            f"turn {turn.id!r} comes back with its text only: its metadata under {KEY!r} is no "
+            f"message of LangChain's ({type(error).__name__})",
+            stacklevel=2,
+        )
+        return _restore(turn, {})
+
+
+def _restore(turn: Turn, fields: dict[str, Any]) -> BaseMessage:
     kind = fields.pop("type", _TYPES[turn.role])
     data = {"content": turn.text, "name": turn.name, "id": turn.id} | fields
     if kind == "tool":  # required, and a turn that LangChain did not make has none

@@ -19,7 +19,7 @@ from memkit.protocols import (
     Timeline,
     Vectors,
 )
-from memkit.records import ROLES, Hit, Scope, Thought, check_utf8
+from memkit.records import ROLES, Hit, Scope, Thought, check_utf8, shorten
 from memkit.retrieval import bm25, fusion, ties
 from memkit.retrieval.constraints import Constraints, is_within
 from memkit.retrieval.projection import QuestionVectors
@@ -140,13 +140,15 @@ def _least(query: RecallQuery, ranking: "_Ranking") -> float:
 
 def _check(query: RecallQuery) -> None:
     if not isinstance(query.text, str) or not query.text.strip():
-        raise InvalidInput(f"the query is empty: {query.text!r}; pass the text to look for")
+        raise InvalidInput(f"the query is empty: {shorten(query.text)}; pass the text to look for")
     check_utf8(query.text, "the query")
     if not isinstance(query.k, int) or query.k < 1:
-        raise InvalidInput(f"k must be a whole number, at least 1, got {query.k!r}")
+        raise InvalidInput(f"k must be a whole number, at least 1, got {shorten(query.k)}")
     least = query.min_relevance
     if least != "auto" and not (isinstance(least, (int, float)) and 0 <= least <= 1):
-        raise InvalidInput(f'min_relevance must be a number from 0 to 1 or "auto", got {least!r}')
+        raise InvalidInput(
+            f'min_relevance must be a number from 0 to 1 or "auto", got {shorten(least)}'
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit.errors import StoreError
+from memkit.errors import DamagedRow, StoreError
 from memkit.protocols import Fingerprint, Vectors
 from memkit_sqlite.deletion import index_name
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
@@ -63,6 +63,12 @@ class VectorRows:
         while page := cursor.fetchmany(_PAGE):
             ids = np.fromiter((row[0] for row in page), dtype=np.int64)
             data = b"".join(row[1] for row in page)
+            if len(data) != len(page) * 4 * self.fingerprint.dimension:
+                raise DamagedRow(
+                    f"a vector of {self.user_id!r} among the chunks {ids[0]} to {ids[-1]}",
+                    "its length is wrong",
+                    "move to another embedder and back with `memkit reembed`, or restore a backup",
+                )
             yield ids, np.frombuffer(data, dtype=np.float32).reshape(len(page), -1)
 
 

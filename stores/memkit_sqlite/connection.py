@@ -14,7 +14,15 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import NotAMemory, StoreClosed, StoreError, StoreFull, StoreLocked, StoreReadOnly
+from memkit.errors import (
+    DamagedRow,
+    NotAMemory,
+    StoreClosed,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+)
 from memkit.govern.keys import KeyStore
 from memkit_sqlite import backup, cipher, schema
 from memkit_sqlite.fair_lock import FairLock
@@ -410,6 +418,8 @@ def translate_errors(url: str) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None and "closed" in str(error):
             raise StoreClosed(f"{url} is closed; open it again with memkit.open") from error
+        if "UTF-8" in str(error):
+            raise DamagedRow(f"a row of {url}", str(error), "`memkit doctor` names it") from error
         unknown = (StoreError, "{url}: {error}")
         # an extended code means what its low byte means, except for those in the table
         kind, message = _MEANING.get(code or 0) or _MEANING.get((code or 0) & 0xFF, unknown)

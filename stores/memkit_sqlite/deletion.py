@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from memkit.govern.residue import find
 from memkit.protocols import Deletion
@@ -14,7 +14,7 @@ from memkit.records import Summary
 from memkit_sqlite import cipher, postings, summaries
 from memkit_sqlite.thoughts import rows as thought_rows
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
-from memkit_sqlite.turns import change_layout, to_turn
+from memkit_sqlite.turns import change_layout, to_turn_or_words
 
 # every column with words
 _TEXTS = (
@@ -34,6 +34,7 @@ _VECTORS = tuple(
     f"SELECT EXISTS (SELECT 1 FROM {table} WHERE instr({cipher.unsealed(column)}, ?))"
     for table, column in (("vectors", "vector"), ("thought_vectors", "vector"), ("undo", "data"))
 )
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # of a deleted summary; nobody asks for it
 _PAGE = 1000  # texts read at a time
 _BETWEEN = b"\xff"  # is in no UTF-8
 _SUMMARIES = "SELECT * FROM summaries WHERE user_id = ?"
@@ -66,7 +67,7 @@ def read_deletion(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str])
     ]
     summaries = [_to_summary(row) for row in db.execute(_SUMMARIES, (user_id,))]
     return Deletion(
-        turns=[to_turn(row) for row in turns], chunks=len(chunks), vectors=vectors,
+        turns=[to_turn_or_words(row) for row in turns], chunks=len(chunks), vectors=vectors,
         summaries=summaries,
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def complete(
 def _to_summary(row: sqlite3.Row) -> Summary:
     return Summary(
         id=row["id"], text=row["text"], level=row["level"], through=row["through"],
-        tokens=row["tokens"], sources=(), created_at=datetime.fromisoformat(row["created_at"]),
+        tokens=row["tokens"], sources=(), created_at=_ANY_TIME,
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def _stored_texts(db: sqlite3.Connection) -> Iterator[bytes]:
     for sql in _TEXTS:
         cursor = db.execute(sql)
         while rows := cursor.fetchmany(_PAGE):
-            texts = "\0".join(text for (text,) in rows)
+            texts = "\0".join(text for (text,) in rows if isinstance(text, str))
             for variant in {texts, texts.casefold()}:
                 yield variant.encode().replace(b"\0", _BETWEEN) + _BETWEEN
 

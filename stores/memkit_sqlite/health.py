@@ -10,6 +10,7 @@ import numpy as np
 from memkit_sqlite import postings
 from memkit_sqlite.cache import VectorRows
 from memkit_sqlite.faiss_index import VectorIndex
+from memkit_sqlite.thoughts import damage
 from memkit_sqlite.turns import Fetch
 
 _DAMAGED = "SQLite finds the file damaged"
@@ -56,6 +57,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         count = db.execute(sql).fetchone()[0]
         if count:
             faults.append(f"{count} {fault}")
+    faults += damage.find_damaged(db)
     return faults + postings.find_faults(db)
 
 

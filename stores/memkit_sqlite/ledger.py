@@ -20,9 +20,9 @@ _END = """SELECT m.value, coalesce((SELECT value FROM meta WHERE key = 'policy_v
     WHERE m.key = 'store_id'"""
 # what a batch changes, in the order in which it gives the event its kind
 _KINDS = (
-    ("refused", "refused"), ("scores", "admitted"), ("forget", "forget"), ("reflection", "think"),
-    ("turns", "remember"), ("retract", "retract"), ("resolved_conflicts", "judge"),
-    ("summaries", "summary"), ("hide", "prune"), ("show", "restore"),
+    ("refused", "refused"), ("summaries", "summary"), ("scores", "admitted"),
+    ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("retract", "retract"),
+    ("resolved_conflicts", "judge"), ("hide", "prune"), ("show", "restore"),
 )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from memkit.portable import (
 from memkit.protocols import WriteBatch
 from memkit.records import Source, Summary
 from memkit_sqlite import ledger
-from memkit_sqlite.thoughts.rows import SQLiteThoughtRows, to_thought
+from memkit_sqlite.thoughts.columns import to_thought
+from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import microseconds, to_turn
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
+from memkit.errors import DamagedRow, EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
 from memkit.govern.keys import Key, KeyStore
 from memkit.policy import RetentionRule
 from memkit.portable import StoredItem, UserImport
@@ -49,6 +49,7 @@ from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import (
     change_layout,
+    lenient_text,
     match_ids,
     read_sessions,
     read_turns,
@@ -196,7 +197,7 @@ class SQLiteStore:
         """Delete turns with all that is derived from them; return what was deleted."""
         user_id = scope.user_id
         deleted = Deletion()
-        with suppress(_TakenBack), self._connection.transaction() as db:
+        with suppress(_TakenBack), self._connection.transaction() as db, lenient_text(db):
             deleted = deletion.read_deletion(db, user_id, turn_ids)
             if not deleted.turns:
                 raise _TakenBack
@@ -331,6 +332,10 @@ class SQLiteStore:
         """Return open thoughts that may contradict each other, the older one first."""
         return thought_rows.read_conflicts(self._connection.fetch, scope)
 
+    def ended(self, scope: Scope, limit: int) -> list[tuple[str, str]]:
+        """Return the texts of the last thoughts that ended, with those that closed them."""
+        return thought_rows.read_ended(self._connection.fetch, scope, limit)
+
     def superseded(self, scope: Scope, limit: int) -> list[tuple[Thought, Thought]]:
         """Return the last superseded thoughts, each with the one that holds in its place."""
         return thought_rows.read_superseded(self._connection.fetch, scope, limit)
@@ -383,7 +388,10 @@ class SQLiteStore:
                 return faults
             for (user_id,) in db.execute("SELECT user_id FROM users").fetchall():
                 with self._vector_rows(user_id) as rows:
-                    faults += health.find_index_faults(rows, self._cache.fresh(rows))
+                    try:
+                        faults += health.find_index_faults(rows, self._cache.fresh(rows))
+                    except DamagedRow as error:
+                        faults.append(str(error))
             return faults
 
     def pending(self) -> list[str]:
@@ -406,7 +414,7 @@ class SQLiteStore:
 
     def retained(self, pieces: AbstractSet[bytes]) -> set[bytes]:
         """Return the pieces, in UTF-8, that are in a text or a vector that is stored."""
-        with self._connection.snapshot() as db:
+        with self._connection.snapshot() as db, lenient_text(db):
             return deletion.find_retained(db, pieces)
 
     def last_event(self) -> Event:

@@ -3,12 +3,14 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import numpy as np
 
+from memkit.errors import DamagedRow
 from memkit.protocols import Activity, Integers, ItemKind, Vectors, Window
 from memkit.records import Role, Scope, Turn
 
@@ -75,6 +77,16 @@ def read_seqs(db: sqlite3.Connection, user_id: str) -> Integers:
 # ---- turns
 
 
+@contextmanager
+def lenient_text(db: sqlite3.Connection, errors: str = "replace") -> Iterator[None]:
+    """Decode texts that are no UTF-8 too, as `bytes.decode` does with `errors`, in the block."""
+    db.text_factory = lambda data: data.decode("utf-8", errors)
+    try:
+        yield
+    finally:
+        db.text_factory = str
+
+
 def from_turn(user_id: str, position: int, turn: Turn) -> tuple[Any, ...]:
     """Return a complete turn as the values of a new row."""
     assert turn.said_at is not None
@@ -88,7 +100,28 @@ def from_turn(user_id: str, position: int, turn: Turn) -> tuple[Any, ...]:
 
 
 def to_turn(row: sqlite3.Row) -> Turn:
-    """Return the turn of a row."""
+    """Return the turn of a row. Raises DamagedRow."""
+    try:
+        return _parse_turn(row)
+    except (TypeError, ValueError) as error:
+        raise DamagedRow(
+            f"turn {row['id']!r} of {row['user_id']!r}", str(error),
+            "restore it from a backup, or delete it with `memkit forget`",
+        ) from error  # fmt: skip
+
+
+def to_turn_or_words(row: sqlite3.Row) -> Turn:
+    """Return the turn of a row; of a damaged one only its id, its time and its words."""
+    try:
+        return to_turn(row)
+    except DamagedRow:
+        text = row["text"]
+        words = text if isinstance(text, str) else bytes(text or b"").decode("utf-8", "replace")
+        said_at = _EPOCH + timedelta(microseconds=row["said_us"])
+        return Turn(id=row["id"], text=words if words.strip() else "?", said_at=said_at)
+
+
+def _parse_turn(row: sqlite3.Row) -> Turn:
     return Turn(
         id=row["id"], role=cast(Role, row["role"]), name=row["name"], text=row["text"],
         said_at=datetime.fromisoformat(row["said_at"]), session_id=row["session_id"],

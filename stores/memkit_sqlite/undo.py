@@ -276,7 +276,7 @@ def start_forgetting(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[st
     ).fetchall()
     return Forgotten(
         keys=[row[0] for row in rows],
-        texts=[row[1] for row in rows],
+        texts=[str(row[1]) for row in rows],  # bytes only in a damaged row
         first=min((row[2] for row in rows), default=2**62),
     )
 

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from memkit.protocols import QueuedTurn, ReflectionResult, Vectors, Window
-from memkit.records import ClaimKind, Quote, Role, Scope, Source, Thought, Turn
-from memkit.thoughts.merging import close
+from memkit.records import Scope, Source, Thought, Turn
 from memkit_sqlite.ledger import kind_of_change
 from memkit_sqlite.thoughts import bands
+from memkit_sqlite.thoughts.columns import to_columns, to_thought
+from memkit_sqlite.thoughts.damage import read_or_requeue
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.turns import (
     Fetch,
@@ -22,6 +23,7 @@ from memkit_sqlite.turns import (
     checked_vectors,
     microseconds,
     to_turn,
+    to_turn_or_words,
     turn_filter,
 )
 
@@ -200,6 +202,17 @@ def read_superseded(fetch: Fetch, scope: Scope, limit: int) -> list[tuple[Though
     ]
 
 
+def read_ended(fetch: Fetch, scope: Scope, limit: int) -> list[tuple[str, str]]:
+    """Return the texts of the last thoughts that do not hold, with those that closed them."""
+    rows = fetch(
+        "SELECT o.text, n.text FROM thoughts o LEFT JOIN thoughts n ON n.user_id = o.user_id"
+        " AND n.id = o.closed_by WHERE o.user_id = ?"
+        " AND (o.closed_by IS NOT NULL OR o.retracted_at IS NOT NULL) ORDER BY o.seq DESC LIMIT ?",
+        (scope.user_id, limit),
+    )
+    return [(older, newer or "") for older, newer in rows]
+
+
 def count_derived(fetch: Fetch, scope: Scope, turn_ids: Sequence[str]) -> int:
     """Return how many thoughts come from any of these turns."""
     sql = (
@@ -234,64 +247,6 @@ def _select_said_by(
         f"AND {column} IN (SELECT value FROM json_each(?)) AND t.said_us <= ? ORDER BY t.seq"
     )
     return _select(fetch, scope, condition, [json.dumps(keys), latest], until)
-
-
-# ---- rows and records
-
-
-def to_thought(row: sqlite3.Row, until: datetime | None = None) -> Thought:
-    """Return the thought of a row, as it was known at `until`."""
-    thought = Thought(
-        id=row["id"], text=row["text"], head=row["head"], relation=row["relation"],
-        tail=row["tail"], slot=row["slot"], kind=cast(ClaimKind, row["kind"]),
-        said_by=row["said_by"], role=cast(Role, row["role"]),
-        said_at=datetime.fromisoformat(row["said_at"]),
-        repeated_at=datetime.fromisoformat(row["repeated_at"]),
-        valid_from=datetime.fromisoformat(row["valid_from"]),
-        valid_to=_to_time(row["valid_to"]), closed_at=_to_time(row["closed_at"]),
-        closed_by=row["closed_by"], recorded_at=_to_time(row["recorded_at"]),
-        retracted_at=_to_time(row["retracted_at"]),
-        sources=tuple(
-            Source(turn_id=turn, start=start, end=end)
-            for turn, start, end in json.loads(row["sources"])
-        ),
-        conflicts=tuple(json.loads(row["conflicts"])),
-        later=tuple(
-            Quote(
-                turn_id=turn, start=start, said_at=datetime.fromisoformat(said_at), text=text
-            )
-            for turn, start, said_at, text in json.loads(row["later"])
-        ),
-    )  # fmt: skip
-    if until is None or thought.closed_at is None or thought.closed_at <= until:
-        return thought
-    return close(thought, None)
-
-
-def _to_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _to_columns(user_id: str, thought: Thought) -> dict[str, Any]:
-    """Return the values of a thought's row by column. A time has a text and an integer column."""
-    assert thought.recorded_at is not None
-    valid_to, closed_at, retracted_at = thought.valid_to, thought.closed_at, thought.retracted_at
-    return {
-        "user_id": user_id, "id": thought.id, "text": thought.text, "head": thought.head,
-        "relation": thought.relation, "tail": thought.tail, "slot": thought.slot,
-        "kind": thought.kind, "said_by": thought.said_by, "role": thought.role,
-        "said_at": thought.said_at.isoformat(), "said_us": microseconds(thought.said_at),
-        "repeated_at": thought.repeated_at.isoformat(),
-        "recorded_at": thought.recorded_at.isoformat(),
-        "retracted_at": retracted_at and retracted_at.isoformat(),
-        "valid_from": thought.valid_from.isoformat(),
-        "valid_from_us": microseconds(thought.valid_from),
-        "valid_to": valid_to and valid_to.isoformat(),
-        "valid_to_us": valid_to and microseconds(valid_to),
-        "closed_at": closed_at and closed_at.isoformat(),
-        "closed_us": closed_at and microseconds(closed_at),
-        "closed_by": thought.closed_by,
-    }  # fmt: skip
 
 
 # ---- the rows of a write transaction
@@ -360,7 +315,7 @@ class SQLiteThoughtRows:
             condition = f"t.user_id = ? AND {column} IN (SELECT value FROM json_each(?))"
             values = [self._user_id, json.dumps(list(keys))]
         rows = self._select(f"WHERE {condition} ORDER BY t.seq", values)
-        return [to_thought(row) for row in rows]
+        return list(read_or_requeue(self._db, rows))
 
     def carriers(self) -> list[Thought]:
         """Return the thoughts whose words no source has."""
@@ -369,7 +324,7 @@ class SQLiteThoughtRows:
             " WHERE s.thought_seq = t.seq AND s.worded = 1) ORDER BY t.seq",
             [self._user_id],
         )
-        return [to_thought(row) for row in rows]
+        return list(read_or_requeue(self._db, rows))
 
     def turns(self, ids: Sequence[str]) -> list[Turn]:
         """Return the stored turns with these ids, in any order."""
@@ -378,7 +333,7 @@ class SQLiteThoughtRows:
             " CROSS JOIN turns ON turns.user_id = ? AND turns.id = ids.value",
             (json.dumps(list(ids)), self._user_id),
         )
-        return [to_turn(row) for row in rows]
+        return [to_turn_or_words(row) for row in rows]
 
     def nearest(self, text: str, vector: Vectors, k: int) -> list[tuple[Thought, float]]:
         """Return at most `k` open thoughts and their cosines, nearest first."""
@@ -413,7 +368,7 @@ class SQLiteThoughtRows:
         sources: dict[str, list[tuple[Source, Turn]]] = {id: [] for id in ids}
         for row in rows:
             source = Source(turn_id=row["id"], start=row["start"], end=row["end"])
-            sources[row["thought_id"]].append((source, to_turn(row)))
+            sources[row["thought_id"]].append((source, to_turn_or_words(row)))
         return sources
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
@@ -434,7 +389,7 @@ class SQLiteThoughtRows:
         """Insert a thought with its sources and its conflicts."""
         self.counts["inserted"] += 1
         self.changed[thought.id] = None
-        columns = _to_columns(self._user_id, thought)
+        columns = to_columns(self._user_id, thought)
         names, marks = ", ".join(columns), ", ".join(map(_parameter, columns))
         row = self._db.execute(
             f"INSERT INTO thoughts ({names}) VALUES ({marks}) RETURNING seq", columns
@@ -465,7 +420,7 @@ class SQLiteThoughtRows:
         verbatim: bool = False,
     ) -> None:
         """Write the differences between two versions of one thought."""
-        old, new = (_to_columns(self._user_id, thought) for thought in (before, after))
+        old, new = (to_columns(self._user_id, thought) for thought in (before, after))
         changed = [name for name in new if new[name] != old[name]]
         if changed:
             assignments = ", ".join(f"{name} = {_parameter(name)}" for name in changed)
