@@ -22,7 +22,7 @@ BATCH = 256  # turns in one write transaction
 
 _KEYS = (
     "role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id", "metadata",
-    "origin",
+    "origin", "tags",
 )  # fmt: skip
 _SESSION = re.compile(r"session_(\d+)")  # the key of a session's turns in a LoCoMo file
 _SESSION_TIME = "%I:%M %p on %d %B, %Y"  # 1:56 pm on 8 May, 2023
@@ -205,6 +205,7 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     values = (
         turn.role, turn.text, turn.name, turn.said_at.isoformat(), turn.id, turn.session_id,
         turn.agent_id, user_id, dict(turn.metadata) or None, turn.origin,
+        list(turn.tags) or None,
     )  # fmt: skip
     return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 

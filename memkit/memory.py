@@ -1,28 +1,27 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from memkit import embedders, ingest, prompt
+from memkit import ingest, prompt, revision
 from memkit._moved import serve_old_names
 from memkit.background.maintenance import Maintenance, Settings
-from memkit.background.reflection import PostThinking, correction
+from memkit.background.reflection import PostThinking
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, TurnConflict
+from memkit.filters import Where, parse_filter
 from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
-from memkit.govern.keys import Key
 from memkit.govern.listeners import Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
-from memkit.opening import Location, open_store
 from memkit.policy import RetentionRule
 from memkit.protocols import (
     Backend,
@@ -65,45 +64,6 @@ _MAX_HITS = 400  # candidates for a memory block
 def utc_now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
-
-
-def open(
-    url: Location,
-    *,
-    embedder: str | Embedder | None = None,
-    summariser: Summariser | None = None,
-    thinker: Thinker | None = None,
-    judge: Judge | None = None,
-    settings: Settings | None = None,
-    privacy: Privacy | Action | None = None,
-    key: Key | None = None,
-    clock: Callable[[], datetime] = utc_now,
-) -> "Memory":
-    """Open a memory, or create a new one. Loads no model.
-
-    Args:
-        url: a path (`str` or `Path`), ":memory:", "sqlite:///PATH" or another store's URL.
-        embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
-            all-MiniLM-L6-v2. "static" is a table for very small machines, see `StaticEmbedder`.
-        summariser: writes the Compact Memory; the default is extractive and needs no model.
-        thinker: draws thoughts from turns; the default is a small trained network.
-        judge: decides whether later words contradict a doubted thought; without one it stays so.
-        settings: see `Settings`.
-        privacy: what happens to secrets and personal data: "off", "flag" (the default: stored, and
-            `Turn.flags` names their kinds), "redact", "block", or a `Privacy` for single kinds.
-        key: encrypts words and vectors: a passphrase, 32 random bytes or a `KeyStore`.
-        clock: the time of turns without a time of their own.
-
-    Raises:
-        WrongKey: the memory is encrypted, and `key` is missing or another one.
-        EmbeddingMismatch: the memory was embedded with another model.
-        StoreError: one of its kinds, if the file cannot be used.
-    """
-    resolved = embedders.resolve_embedder(embedder)
-    return Memory(
-        open_store(url, resolved.fingerprint, key), resolved, summariser=summariser,
-        thinker=thinker, judge=judge, settings=settings, privacy=privacy, clock=clock,
-    )  # fmt: skip
 
 
 class Memory(Displayable):
@@ -208,6 +168,7 @@ class Memory(Displayable):
         as_of: datetime | None = None,
         min_relevance: float | Literal["auto"] = 0.0,
         without: Sequence[str] = (),
+        where: Where | None = None,
         kind: Literal["turn", "thought"] = "turn",
     ) -> list[Hit]:
         """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
@@ -216,6 +177,8 @@ class Memory(Displayable):
         "Yesterday" in a question counts from `as_of`, or else from now, in its timezone.
         `as_of` leaves out turns that were said later, `without` turns with these ids, and
         `min_relevance` hits below it, 0 to 1; "auto" leaves out what is probably irrelevant.
+        `where` limits the search to turns with such metadata, tags, roles, names, sessions or
+        times, and to thoughts of which every source is such a turn (`memkit.filters`).
         `kind="thought"` returns thoughts instead of turns: the valid ones, or those that were
         believed to be valid at `as_of`.
         """
@@ -229,6 +192,7 @@ class Memory(Displayable):
             asked_at=self.clock(),
             min_relevance=min_relevance,
             without=id_set(without, "without"),
+            where=None if where is None else parse_filter(where),
         )
         if kind == "thought":
             recall_query = replace(recall_query, thoughts=k)
@@ -260,13 +224,15 @@ class Memory(Displayable):
         session_id: str | None = None,
         agent_id: str | None = None,
         as_of: datetime | None = None,
+        where: Where | None = None,
     ) -> Context:
         """Return the memory block for a prompt about `query`, in at most `budget_tokens` tokens.
 
         `count` counts a text's tokens; the default is the embedder's tokenizer. Pass the model's
         own counter where the budget is close to the model's limit. `as_of` leaves out turns that
-        were said later. Summaries are left out with `as_of`, because they have no versions by time,
-        and with `session_id` or `agent_id`, because they are of the whole user.
+        were said later, `where` all but certain turns. Summaries are left out with `as_of`, because
+        they have no versions by time, and with `session_id`, `agent_id` or `where`, because they
+        are of the whole user.
         """
         if budget_tokens < 1:
             raise InvalidInput(f"budget_tokens must be at least 1, got {budget_tokens}")
@@ -277,9 +243,10 @@ class Memory(Displayable):
             k=min(budget_tokens // _MIN_LINE + 1, _MAX_HITS),
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
+            where=None if where is None else parse_filter(where),
         )
         result = self._search(scope, recall_query)
-        whole_user = as_of is None and session_id is None and agent_id is None
+        whole_user = (as_of, session_id, agent_id, where) == (None,) * 4
         summaries = self.summaries(user_id=user_id) if whole_user else []
         derived, hits = prompt.select_within_budget(
             [*summaries, *result.thoughts], result.hits, budget_tokens, count, self.signer
@@ -300,15 +267,20 @@ class Memory(Displayable):
     def turns(
         self, *, user_id: str, session_id: str | None = None, agent_id: str | None = None,
         since: datetime | None = None, until: datetime | None = None, last: int | None = None,
+        where: Where | None = None,
     ) -> Iterator[Turn]:  # fmt: skip
-        """Return the verbatim turns in the order they were said, read lazily."""
+        """Return the verbatim turns in the order they were said, read lazily.
+
+        `last` is how many of the newest; with `where` (`memkit.filters`), of those that match.
+        """
         window = Window(
             since=None if since is None else zoned(since, "since"),
             until=None if until is None else zoned(until, "until"),
-            last=last,
+            last=last if where is None else None,
         )
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        return self.store.turns(scope, window)
+        turns = self.store.turns(scope, window)
+        return turns if where is None else parse_filter(where).select(turns, last)
 
     def users(self) -> list[str]:
         """Return the ids of all users with turns, the one who said something last first."""
@@ -360,30 +332,23 @@ class Memory(Displayable):
         thought is closed and stays in `history`. Cost: two embedding calls.
         """
         versions = self.history(thought_id, user_id=user_id)
-        old = next(thought for thought in versions if thought.id == thought_id)
-        if old.closed_by is not None:
-            raise InvalidInput(
-                f"thought {thought_id!r} no longer holds; correct {versions[-1].id!r}, which does"
-            )
-        name = old.said_by if old.role == "user" and old.said_by != "user" else None
-        scope = Scope(user_id=user_id)
-        now = self.clock()
-        said_at = max(now, old.repeated_at)  # the old one may be dated in the future
-        message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer, self.privacy.apply)
-        turns = [turn for _, turn in checked.turns]
-        for error in checked.errors.values():
-            raise error
-        if not turns:
-            raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
-        batch = ingest.build_write_batch(turns, self.embedder)
-        vectors = embedders.embed_checked(self.embedder, [turns[0].text])
-        batch = replace(batch, reflection=correction(old, turns[0], vectors, now))
+        old, now, scope = (
+            revision.find_open(versions, thought_id),
+            self.clock(),
+            Scope(user_id=user_id),
+        )
+        turn = self._check_turn(revision.correcting_turn(old, text, now), scope, now)
+        batch = revision.build_correction(old, turn, self.embedder, now)
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
         self._on_correction(user_id, old)
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
+
+    def _check_turn(self, turn: Turn, scope: Scope, now: datetime) -> Turn:
+        """Return a turn as it may be stored; raise what is wrong with it."""
+        screen = self.privacy.apply
+        return revision.only_turn(ingest.check_messages(turn, scope, now, self.signer, screen))
 
     def retract(self, thought_id: str, *, user_id: str) -> None:
         """Mark a thought as wrong; a thought that it replaced is valid again.
@@ -458,7 +423,7 @@ class Memory(Displayable):
         since: datetime | None = None,
         until: datetime | None = None,
         query: str | None = None,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         everything: bool = False,
         dry_run: bool = False,
         scan: bool = True,
@@ -469,7 +434,7 @@ class Memory(Displayable):
         Name them by `turn_ids`, by `thought_id` (the turns it was drawn from), by `everything`, or
         by other conditions, which must all be met: `since` and `until` are times said, both
         included; `query` means at most 50 turns that it recalls with a relevance of .5 or more;
-        `where` compares metadata.
+        `where` is a filter (`memkit.filters`).
 
         Chunks, vectors, summaries and thoughts go too; other turns of a deleted thought are queued
         again. Open chats of this memory drop the words too. `dry_run` only reports what would go.

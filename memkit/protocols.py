@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
+from memkit.filters import Filter
 from memkit.policy import PolicyStore
 from memkit.portable import Portable
 from memkit.records import (
@@ -33,6 +34,7 @@ from memkit.trials import TrialStore
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -223,12 +225,17 @@ class Snapshot(Protocol):
 
     @property
     def timeline(self) -> Timeline:
-        """Return all chunks of the scope in order."""
+        """Return all chunks of the scope in order, whether they match the filter or not."""
+
+    @property
+    def matching(self) -> Mask | None:
+        """Return which rows match the snapshot's filter, shape (n,); None: there is no filter."""
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+        """Return at most `k` matching rows and their cosines with `vector`, shape (d,).
 
-        Of equally near rows the newest comes first, and none is cut off for an older one.
+        The nearest comes first. Of equally near rows the newest comes first, and none is cut off
+        for an older one.
         """
 
     def postings(self, word: str) -> Integers:
@@ -245,16 +252,22 @@ class Snapshot(Protocol):
         """Return the chunks of these rows with their turns, in the same order."""
 
     def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
-        """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
+        """Return at most `k` thoughts near `vector`, nearest first, including closed ones.
+
+        With a filter these are the thoughts of which every source matches it.
+        """
 
 
 class Searchable(Protocol):
     """Opens snapshots of scopes."""
 
     def snapshot(
-        self, scope: Scope, until: datetime | None = None
+        self, scope: Scope, until: datetime | None = None, where: Filter | None = None
     ) -> AbstractContextManager["Snapshot"]:
-        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
+        """Open a snapshot of the scope's searchable chunks that were said by `until`.
+
+        `where` limits what `nearest` and `thoughts` return, and `matching` says which rows match.
+        """
 
 
 class Store(Searchable, Protocol):

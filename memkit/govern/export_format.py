@@ -35,7 +35,7 @@ from memkit.records import (
 )
 from memkit.text.sanitise import UNSAFE
 
-FORMAT, VERSION = "memkit export", 1
+FORMAT, VERSION = "memkit export", 2  # 2: tags and former wordings of turns
 _Value = TypeVar("_Value")
 _THOUGHT_TEXTS = ("id", "text", "said_by")
 _THOUGHT_LABELS = ("head", "relation", "tail", "slot", "closed_by")
@@ -89,7 +89,8 @@ def _from_turn(item: StoredTurn) -> dict[str, Any]:
         "id": turn.id, "position": turn.position, "role": turn.role, "name": turn.name,
         "content": turn.text, "timestamp": _iso(turn.said_at), "stored_at": _iso(turn.stored_at),
         "session_id": turn.session_id, "agent_id": turn.agent_id,
-        "metadata": dict(turn.metadata) or None, "flags": list(turn.flags) or None,
+        "metadata": dict(turn.metadata) or None, "tags": list(turn.tags) or None,
+        "flags": list(turn.flags) or None,
         "origin": turn.origin,
         "thinking": queue and _compact({
             "attempts": queue.attempts, "again_at": _iso(queue.again_at),
@@ -198,7 +199,8 @@ def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
         id=_get_text(record, "id"), text=_get_text(record, "content"),
         role=cast(Role, _get(record, "role", str)), position=_get_count(record, "position", 1),
         said_at=_get_time(record, "timestamp"), stored_at=_get_time(record, "stored_at"),
-        metadata=_get(record, "metadata", dict, {}), flags=_get_flags(record),
+        metadata=_get(record, "metadata", dict, {}), tags=_get_texts(record, "tags"),
+        flags=_get_flags(record),
         origin=cast(Origin | None, _maybe(record, "origin", _get_text)),
         **{name: _maybe(record, name, _get_text) for name in names},
     )  # fmt: skip

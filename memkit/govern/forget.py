@@ -2,12 +2,13 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from memkit.errors import InvalidInput
+from memkit.filters import Where, parse_filter
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
 from memkit.records import Hit, Receipt, Scope, Thought, Turn, zoned
@@ -125,7 +126,7 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     query: str | None = None
-    where: Mapping[str, Any] | None = None
+    where: Where | None = None
 
     def __post_init__(self) -> None:
         ways = (self.turn_ids is not None, self.thought_id is not None, self.everything,
@@ -148,13 +149,6 @@ class Selection:
     def window(self) -> Window:
         """Return the ends of the time in which the turns were said."""
         return Window(since=self.since, until=self.until)
-
-    def matches(self, turn: Turn) -> bool:
-        """Return whether a turn's metadata has all values of `where`."""
-        return all(
-            key in turn.metadata and turn.metadata[key] == value
-            for key, value in (self.where or {}).items()
-        )
 
 
 class Recaller(Protocol):
@@ -187,7 +181,7 @@ def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[s
         versions = memory.history(selection.thought_id, user_id=user_id)
         thought = next(item for item in versions if item.id == selection.thought_id)
         return list(thought.turn_ids)
-    window = selection.window()
+    window, where = selection.window(), selection.where
     if selection.query is not None:
         hits = memory.recall(
             selection.query, user_id=user_id, session_id=selection.session_id,
@@ -195,4 +189,5 @@ def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[s
         )  # fmt: skip
         window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
     turns = memory.store.turns(scope, window)
-    return [turn.id or "" for turn in turns if selection.matches(turn)]
+    matching = turns if where is None else parse_filter(where).select(turns)
+    return [turn.id or "" for turn in matching]

@@ -21,7 +21,8 @@ _TEXTS = (
     "SELECT text FROM turns",
     "SELECT id || char(10) || coalesce(unseal(name), '') || char(10) || coalesce(session_id, '')"
     " || char(10) || coalesce(agent_id, '')"
-    " || char(10) || coalesce(unseal(metadata), '') FROM turns",
+    " || char(10) || coalesce(unseal(metadata), '') || char(10) || coalesce(unseal(tags), '')"
+    " FROM turns",
     "SELECT text FROM chunks",
     "SELECT unseal(text) || char(10) || coalesce(unseal(head), '')"
     " || char(10) || coalesce(unseal(relation), '')"

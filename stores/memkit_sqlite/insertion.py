@@ -34,8 +34,9 @@ def insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> 
     count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
-        " said_at, said_us, stored_at, metadata, flags, origin)"
-        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14)",
+        " said_at, said_us, stored_at, metadata, flags, origin, tags)"
+        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14,"
+        " seal(?1, ?15))",
         [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))

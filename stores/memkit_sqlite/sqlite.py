@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from memkit.errors import EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
+from memkit.filters import Filter
 from memkit.govern.keys import Key, KeyStore
 from memkit.policy import RetentionRule
 from memkit.portable import StoredItem, UserImport
@@ -336,17 +337,19 @@ class SQLiteStore:
         return thought_rows.read_superseded(self._connection.fetch, scope, limit)
 
     @contextmanager
-    def snapshot(self, scope: Scope, until: datetime | None = None) -> Iterator[Snapshot]:
+    def snapshot(
+        self, scope: Scope, until: datetime | None = None, where: Filter | None = None
+    ) -> Iterator[Snapshot]:
         """Open a snapshot of the scope's searchable chunks that were said by `until`.
 
-        Other threads wait until the block ends. The block must not write.
+        `where` limits what is near. Other threads wait until the block ends; it must not write.
         """
         user_id = scope.user_id
         with self._connection.lock():
             with self._connection.snapshot() as db:
                 view = self._cache.timeline(db, user_id).view(scope, until)
                 snapshot = SQLiteSnapshot(
-                    db, scope, view, until=until, cache=self._cache,
+                    db, scope, view, until=until, where=where, cache=self._cache,
                     open_vectors=lambda: VectorRows(db, user_id, *self._embedder(db)),
                     open_lsh_index=lambda: self._lsh_index(db, user_id),
                 )  # fmt: skip
