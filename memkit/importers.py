@@ -158,6 +158,8 @@ def _import_batch(
         assert turn is not None
         if turn.text in (texts.get(turn.id), texts.get(located.former_id)):
             continue
+        if turn.id in texts and _was_said(memory, user_id, turn):
+            continue
         if turn.id in texts:
             if not new_versions:
                 problems.append(f"{located.location}: {TurnConflict(turn.id or '')}")
@@ -172,6 +174,12 @@ def _import_batch(
     except MessagesRejected as error:  # another process was first
         problems += [f"{new[n][0]}: {reason}" for n, reason in error.errors.items()]
     return problems
+
+
+def _was_said(memory: Memory, user_id: str, turn: Turn) -> bool:
+    """Return whether the stored turn of this id had these words before `Memory.update`."""
+    wordings = memory.store.wordings(Scope(user_id=user_id), turn.id or "")
+    return any(former.text == turn.text for former in wordings)
 
 
 def _possible_ids(located: LocatedTurn) -> list[str]:

@@ -1,12 +1,12 @@
 """The public face: open a memory, then remember, recall, context, think, history and forget."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from memkit import ingest, prompt, revision
 from memkit._moved import serve_old_names
@@ -154,6 +154,41 @@ class Memory(Displayable):
                 self._maintenance.wake([scope.user_id])
                 break
         return checked
+
+    def update(
+        self, turn_id: str, *, user_id: str, text: str | None = None,
+        metadata: Mapping[str, Any] | None = None, tags: Iterable[str] | None = None,
+    ) -> Turn:  # fmt: skip
+        """Replace a turn's text, metadata or tags by what is not None; return the turn.
+
+        The turn keeps its id, its place and when it was said. With another text, `wordings` still
+        has the former one, and nothing else: it is not recalled, its thoughts and summaries are
+        deleted, the turn is thought about anew, and open chats of this memory show the new text. A
+        `rollback` does not undo it, and `forget` removes all wordings. For what has changed in the
+        world, remember a new turn, or `correct` a thought.
+
+        Raises:
+            InvalidInput: there is no such turn, or nothing to update.
+            MessageBlocked: the privacy policy blocks it.
+        """
+        scope, (*_, old) = Scope(user_id=user_id), self.wordings(turn_id, user_id=user_id)
+        changed = revision.changed_turn(old, text, metadata, tags)
+        changed = self._check_turn(changed, scope, self.clock())
+        batch = revision.build_update(old, changed, self.embedder)
+        self.store.write(scope, batch)
+        (turn,) = batch.updates
+        if turn.text != old.text:
+            self._maintenance.drop_probes(user_id)
+            self._maintenance.wake([user_id])
+            self._listeners.notify_update(user_id, turn)
+        return turn
+
+    def wordings(self, turn_id: str, *, user_id: str) -> list[Turn]:
+        """Return a turn as it was before each `update` of its text, oldest first, and as it is."""
+        wordings = self.store.wordings(Scope(user_id=user_id), turn_id)
+        if not wordings:
+            raise InvalidInput(f"{user_id!r} has no turn {turn_id!r}; see turns()")
+        return wordings
 
     # ---- out
 

@@ -60,6 +60,9 @@ class WriteBatch:
     turns: Sequence[Turn] = ()
     chunks: Sequence[Chunk] = ()
     vectors: Vectors | None = None
+    # turns that replace the stored ones of these ids: text, metadata, tags, flags and `stored_at`.
+    # Of those with other words `chunks` and `vectors` have the new ones
+    updates: Sequence[Turn] = ()
     summaries: Sequence[Summary] = ()
     hide: Sequence[str] = ()  # ids of chunks to exclude from search
     show: Sequence[str] = ()  # ids of chunks to include in search again
@@ -86,6 +89,7 @@ class Deletion:
 
     turns: Sequence[Turn] = ()
     chunks: int = 0
+    wordings: Sequence[str] = ()  # former ones of the turns
     thoughts: Sequence[Thought] = ()  # without their sources
     summaries: Sequence[Summary] = ()
     vectors: Sequence[bytes] = ()  # of the chunks and thoughts
@@ -279,7 +283,8 @@ class Store(Searchable, Protocol):
         A turn that is already stored with the same text is skipped together with its chunks.
 
         Raises:
-            TurnConflict: a turn's id is already stored with another text.
+            TurnConflict: a turn's id is already stored with another text, which it never had.
+            InvalidInput: a turn that is to be updated is not stored.
         """
 
     def forget(
@@ -301,6 +306,9 @@ class Store(Searchable, Protocol):
 
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
+
+    def wordings(self, scope: Scope, turn_id: str) -> list[Turn]:
+        """Return a turn of the user before each change of its words, oldest first, and as it is."""
 
     def sessions(self, scope: Scope) -> list[Activity]:
         """Return the scope's sessions, the one with the latest turn first."""
@@ -494,6 +502,9 @@ class ForgetListener(Protocol):
 
     def on_forget(self, user_id: str, *, everything: bool) -> None:
         """Drop the copies of words of this user that the store no longer has."""
+
+    def on_update(self, user_id: str, turn: Turn) -> None:
+        """Replace the words of this turn by its new ones, and drop what was made of the former."""
 
 
 class Counter(Protocol):

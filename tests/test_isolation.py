@@ -268,6 +268,11 @@ def call(method: Callable[..., Any], **scope: Any) -> object:
     if thought_id is not None and thought_id.default is thought_id.empty:
         memory: Memory = method.__self__  # type: ignore[attr-defined]
         needed["thought_id"] = memory.thoughts(user_id="ann")[0].id
+    if "turn_id" in inspect.signature(method).parameters:
+        memory = method.__self__  # type: ignore[attr-defined]
+        needed["turn_id"] = next(memory.turns(user_id="ann")).id
+        if method.__name__ == "update":
+            needed["tags"] = ["a"]
     result = method(**needed, **scope)
     return list(result) if inspect.isgenerator(result) else result
 

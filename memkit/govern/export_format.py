@@ -7,6 +7,7 @@ off is recognised.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -92,6 +93,9 @@ def _from_turn(item: StoredTurn) -> dict[str, Any]:
         "metadata": dict(turn.metadata) or None, "tags": list(turn.tags) or None,
         "flags": list(turn.flags) or None,
         "origin": turn.origin,
+        "former": [
+            {"content": former.text, "stored_at": _iso(former.stored_at)} for former in item.former
+        ] or None,
         "thinking": queue and _compact({
             "attempts": queue.attempts, "again_at": _iso(queue.again_at),
             "parked": queue.parked or None, "failure": queue.failure,
@@ -209,7 +213,15 @@ def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
         turn=turn,
         queue=_to_queue(_get(record, "thinking", dict)) if "thinking" in record else None,
         chunks={chunk_id: _to_chunk_state(chunks, chunk_id) for chunk_id in chunks},
+        former=[_to_former(turn, former) for former in _get(record, "former", list, [])],
     )
+
+
+def _to_former(turn: Turn, record: object) -> Turn:
+    if not isinstance(record, dict):
+        raise InvalidInput(f"a former wording must be a JSON object, got {record!r}")
+    stored_at = _get_time(record, "stored_at")
+    return replace(turn, text=_get_text(record, "content"), stored_at=stored_at)
 
 
 def _get_flags(record: Mapping[str, Any]) -> tuple[str, ...]:

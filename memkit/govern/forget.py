@@ -88,7 +88,7 @@ def search(store: Backend, scope: Scope, deletion: Deletion) -> Residue:
 
     Pieces of 12 characters that are also in what is stored do not count.
     """
-    said = text_pieces(turn.text for turn in deletion.turns)
+    said = text_pieces([*(turn.text for turn in deletion.turns), *deletion.wordings])
     derived = [thought.text for thought in deletion.thoughts]
     derived += [summary.text for summary in deletion.summaries]
     pieces = said | text_pieces(derived) | vector_pieces(deletion.vectors)

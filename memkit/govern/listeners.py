@@ -4,6 +4,7 @@ import threading
 import weakref
 
 from memkit.protocols import ForgetListener
+from memkit.records import Turn
 
 
 class Listeners:
@@ -20,7 +21,14 @@ class Listeners:
 
     def notify(self, user_id: str, *, everything: bool = False) -> None:
         """Say that turns of a user were deleted."""
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
+        for listener in self._living():
             listener.on_forget(user_id, everything=everything)
+
+    def notify_update(self, user_id: str, turn: Turn) -> None:
+        """Say that a turn of a user has other words now."""
+        for listener in self._living():
+            listener.on_update(user_id, turn)
+
+    def _living(self) -> list[ForgetListener]:
+        with self._lock:
+            return list(self._listeners)

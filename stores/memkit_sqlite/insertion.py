@@ -20,9 +20,21 @@ def new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> di
         ).fetchone()
         if row is None and turn.id not in new:
             new[turn.id] = turn
-        elif turn.text != (row[0] if row else new[turn.id].text):
+        elif turn.text != (row[0] if row else new[turn.id].text) and not _was_said(
+            db, user_id, turn
+        ):
             raise TurnConflict(turn.id)
     return new
+
+
+def _was_said(db: sqlite3.Connection, user_id: str, turn: Turn) -> bool:
+    """Return whether the text is a former wording of the stored turn: an import may have it."""
+    former = db.execute(
+        "SELECT w.text FROM turns CROSS JOIN wordings w ON w.turn_seq = turns.seq"
+        " WHERE turns.user_id = ? AND turns.id = ?",
+        (user_id, turn.id),
+    )
+    return any(text == turn.text for (text,) in former)
 
 
 def insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> None:
