@@ -194,6 +194,7 @@ class Chat:
         """Show a turn in its new words; `Memory.update` calls this. Any thread may."""
         if user_id == self.scope.user_id:
             with self._lock:
+                self._forget_count += 1  # a reply of now may have the former words
                 self._history.reword(turn)
                 self._drop_traces()
 

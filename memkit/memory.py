@@ -71,8 +71,8 @@ class Memory(Displayable):
 
     Every method takes the `user_id` whose memory it means; no method ever reads another user's.
     `session_id` and `agent_id` limit it to one conversation and to one agent. Methods raise
-    `InvalidInput` for arguments and `StoreError` for files they cannot use. Async code calls a
-    method through `await asyncio.to_thread(memory.recall, …)`.
+    `InvalidInput` for arguments and `StoreError` for files they cannot use. For async code there
+    is `memkit.aio`.
     """
 
     def __init__(
