@@ -142,6 +142,7 @@ class AsyncMemory:
     forget = _call(Memory.forget)
     history = _call(Memory.history)
     import_ = _call(Memory.import_)
+    on = _call(Memory.on)
     recall = _call(Memory.recall)
     remember = _call(Memory.remember)
     restore = _call(Memory.restore)

@@ -19,7 +19,7 @@ from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
-from memkit.govern.listeners import Listeners
+from memkit.govern.listeners import Callback, Happening, Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
 from memkit.policy import RetentionRule
@@ -152,6 +152,9 @@ class Memory(Displayable):
             else:
                 self._maintenance.set_turn_count(scope.user_id, turn_count)
                 self._maintenance.wake([scope.user_id])
+                self._listeners.tell(
+                    "remembered", scope.user_id, [turn.id or "" for turn in batch.turns]
+                )
                 break
         return checked
 
@@ -181,6 +184,7 @@ class Memory(Displayable):
             self._maintenance.drop_probes(user_id)
             self._maintenance.wake([user_id])
             self._listeners.notify_update(user_id, turn)
+        self._listeners.tell("updated", user_id, [turn_id])
         return turn
 
     def wordings(self, turn_id: str, *, user_id: str) -> list[Turn]:
@@ -193,19 +197,11 @@ class Memory(Displayable):
     # ---- out
 
     def recall(
-        self,
-        query: str,
-        *,
-        user_id: str,
-        k: int = 10,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        as_of: datetime | None = None,
-        min_relevance: float | Literal["auto"] = 0.0,
-        without: Sequence[str] = (),
-        where: Where | None = None,
-        kind: Literal["turn", "thought"] = "turn",
-    ) -> list[Hit]:
+        self, query: str, *, user_id: str, k: int = 10,
+        session_id: str | None = None, agent_id: str | None = None, as_of: datetime | None = None,
+        min_relevance: float | Literal["auto"] = 0.0, without: Sequence[str] = (),
+        where: Where | None = None, kind: Literal["turn", "thought"] = "turn",
+    ) -> list[Hit]:  # fmt: skip
         """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
 
         A turn that states a current fact precedes the turn that states the fact it replaced.
@@ -232,7 +228,9 @@ class Memory(Displayable):
         if kind == "thought":
             recall_query = replace(recall_query, thoughts=k)
         result = self._recall(scope, recall_query)
-        return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
+        hits = result.hits if kind == "turn" else result.thought_hits(recall_query)
+        self._listeners.tell_recalled(user_id, hits)
+        return Hits(hits)
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
         result = self._search(scope, query)
@@ -243,11 +241,11 @@ class Memory(Displayable):
         self, query: str, *, user_id: str, k: int = 10, without: Sequence[str] = ()
     ) -> RecallResult:
         """Return hits and thoughts for one embedding call; for `Chat` and the integrations."""
-        scope = Scope(user_id=user_id)
-        return self._recall(
-            scope,
-            RecallQuery(text=query, k=k, asked_at=self.clock(), without=id_set(without, "without")),
-        )
+        left_out = id_set(without, "without")
+        recall_query = RecallQuery(text=query, k=k, asked_at=self.clock(), without=left_out)
+        result = self._recall(Scope(user_id=user_id), recall_query)
+        self._listeners.tell_recalled(user_id, result.hits)
+        return result
 
     def context(
         self,
@@ -283,21 +281,14 @@ class Memory(Displayable):
         result = self._search(scope, recall_query)
         whole_user = (as_of, session_id, agent_id, where) == (None,) * 4
         summaries = self.summaries(user_id=user_id) if whole_user else []
-        derived, hits = prompt.select_within_budget(
+        block = prompt.build_context(
             [*summaries, *result.thoughts], result.hits, budget_tokens, count, self.signer
         )
         # only chunks that the block shows count as retrieved
-        chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in hits]
+        chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in block.hits]
         self._maintenance.record_retrieval(scope, chunk_ids)
-        text = prompt.format_memory_block(derived, hits, self.signer)
-        return Context(
-            text=text,
-            tokens=count(text) if text else 0,
-            hits=tuple(hits),
-            thoughts=tuple(item for item in derived if isinstance(item, Thought)),
-            messages=({"role": "user", "content": text},) if text else (),
-            budget_tokens=budget_tokens,
-        )
+        self._listeners.tell_recalled(user_id, block.hits)
+        return block
 
     def turns(
         self, *, user_id: str, session_id: str | None = None, agent_id: str | None = None,
@@ -377,6 +368,9 @@ class Memory(Displayable):
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
         self._on_correction(user_id, old)
+        self._listeners.tell("remembered", user_id, [turn.id or ""])
+        if batch.reflection is not None:
+            self._maintenance.announce(scope, batch.reflection)
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
 
@@ -448,22 +442,11 @@ class Memory(Displayable):
             self._think_quietly(user_id)
 
     def forget(
-        self,
-        *,
-        user_id: str,
-        turn_ids: Iterable[str] | None = None,
-        thought_id: str | None = None,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        query: str | None = None,
-        where: Where | None = None,
-        everything: bool = False,
-        dry_run: bool = False,
-        scan: bool = True,
-        probe: bool = False,
-    ) -> Receipt:
+        self, *, user_id: str, turn_ids: Iterable[str] | None = None, thought_id: str | None = None,
+        session_id: str | None = None, agent_id: str | None = None, since: datetime | None = None,
+        until: datetime | None = None, query: str | None = None, where: Where | None = None,
+        everything: bool = False, dry_run: bool = False, scan: bool = True, probe: bool = False,
+    ) -> Receipt:  # fmt: skip
         """Delete turns with all that is derived from them, and their bytes from all files.
 
         Name them by `turn_ids`, by `thought_id` (the turns it was drawn from), by `everything`, or
@@ -501,7 +484,20 @@ class Memory(Displayable):
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
             self._listeners.notify(user_id, everything=everything)
+            self._listeners.tell("forgotten", user_id, receipt.turn_ids, receipt.thought_ids)
         return receipt
+
+    def on(self, happening: Happening, callback: Callback) -> Callable[[], None]:
+        """Call `callback` with a `Notice` whenever this has happened; return what ends that.
+
+        "remembered", "updated", "recalled", "believed", "doubted" and "forgotten" are told after
+        the commit, in the thread that did it: in the background one for most thoughts. A callback
+        that fails is logged and counted in `stats`. Other processes, and `import_`, tell nothing.
+
+        Raises:
+            InvalidInput: there is no such happening.
+        """
+        return self._listeners.on(happening, callback)
 
     def set_retention(
         self, rules: Iterable[RetentionRule], *, dry_run: bool = False
@@ -538,10 +534,13 @@ class Memory(Displayable):
         return receipts.sign(receipt, self.store)
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
-        """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""
+        """Count turns, chunks, summaries and bytes, of one user or of the whole memory.
+
+        `failed_callbacks` counts callbacks of `on` that failed since the memory was opened.
+        """
         if user_id is not None:
             Scope(user_id=user_id)  # checks it
-        return self.store.stats(user_id)
+        return self.store.stats(user_id) | {"failed_callbacks": self._listeners.failed}
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy of the whole memory, of all users, to the new file `path`.

@@ -242,6 +242,7 @@ OF_ALL_USERS = {
     "users": "names the users, for operators, with no text of anybody's",
     "checkpoint": "names an event of the ledger, which has no text of anybody's",
     "sign": "signs a receipt, which names its user and has no text of anybody's",
+    "on": "tells callbacks the ids of what has happened, with the user of each",
     "stats": "counts; of everybody if no user is named",
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
