@@ -432,3 +432,5 @@ def test_tags_and_filters_limit_what_is_recalled(oslo: Run) -> None:
     )
     assert "[shop, home]" in oslo("recall", "tea", "--user", "ann", "--where", "tag=shop").out
     assert oslo("recall", "tea", "--user", "ann", "--where", "tea").code == 2
+    (line,) = oslo("export", "--user", "ann", "--where", "tag=home").lines
+    assert (line["content"], line["tags"]) == ("green tea", ["shop", "home"])
