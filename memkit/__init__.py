@@ -12,8 +12,9 @@ from memkit import _moved
 if TYPE_CHECKING:
     from memkit.background.maintenance import Settings
     from memkit.chat import Chat
+    from memkit.entry import open
     from memkit.errors import MemkitError
-    from memkit.memory import Memory, open
+    from memkit.memory import Memory
     from memkit.policy import Forgetting
     from memkit.records import Context, Hit, Summary, Thought, Turn
     from memkit.reembedding import reembed
@@ -29,7 +30,7 @@ _HOME = {
     "Summary": "records",
     "Thought": "records",
     "Turn": "records",
-    "open": "memory",
+    "open": "entry",
     "reembed": "reembedding",
 }
 

@@ -24,7 +24,7 @@ from memkit.prompt import (
     strip_memory_block,
 )
 from memkit.protocols import CachingModel, Model, Window
-from memkit.records import Receipt, Scope, Usage
+from memkit.records import Receipt, Scope, Turn, Usage
 
 SYSTEM = (
     "You are a helpful assistant with a long-term memory. Quotes from earlier conversations may "
@@ -189,6 +189,14 @@ class Chat:
             # the derived lines of a memory block may have had the words, too
             self._history.drop_blocks()
             self._drop_traces()
+
+    def on_update(self, user_id: str, turn: Turn) -> None:
+        """Show a turn in its new words; `Memory.update` calls this. Any thread may."""
+        if user_id == self.scope.user_id:
+            with self._lock:
+                self._forget_count += 1  # a reply of now may have the former words
+                self._history.reword(turn)
+                self._drop_traces()
 
     def _drop_forgotten(self) -> None:
         """Drop messages that are no longer stored, and all memory blocks if one shows such words.

@@ -52,7 +52,8 @@ class InvalidTurn(InvalidInput):
 class MessageBlocked(InvalidTurn):
     """A message with something that the memory's privacy policy blocks; never has the words.
 
-    `field` is "text", "name" or "metadata"; `spans` are kind, first and last character of each.
+    `field` is "text", "name", "metadata" or "tags"; `spans` are kind, first and last character of
+    each.
     """
 
     def __init__(self, field: str, spans: tuple[tuple[str, int, int], ...]) -> None:

@@ -84,6 +84,15 @@ class History:
         self.entries = [self.entries[n] for n in indexes]
         self.drop_blocks()
 
+    def reword(self, turn: Turn) -> None:
+        """Show a turn in its new words, and no block."""
+        for message in history_messages([turn]):
+            self.entries = [
+                replace(entry, message=message) if entry.turn_id == turn.id else entry
+                for entry in self.entries
+            ]
+        self.drop_blocks()
+
     def drop_blocks(self) -> None:
         """Drop all blocks; what they show can be recalled again."""
         self.entries = [

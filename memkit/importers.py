@@ -22,7 +22,7 @@ BATCH = 256  # turns in one write transaction
 
 _KEYS = (
     "role", "content", "name", "timestamp", "id", "session_id", "agent_id", "user_id", "metadata",
-    "origin",
+    "origin", "tags",
 )  # fmt: skip
 _SESSION = re.compile(r"session_(\d+)")  # the key of a session's turns in a LoCoMo file
 _SESSION_TIME = "%I:%M %p on %d %B, %Y"  # 1:56 pm on 8 May, 2023
@@ -158,6 +158,8 @@ def _import_batch(
         assert turn is not None
         if turn.text in (texts.get(turn.id), texts.get(located.former_id)):
             continue
+        if turn.id in texts and _was_said(memory, user_id, turn):
+            continue
         if turn.id in texts:
             if not new_versions:
                 problems.append(f"{located.location}: {TurnConflict(turn.id or '')}")
@@ -172,6 +174,12 @@ def _import_batch(
     except MessagesRejected as error:  # another process was first
         problems += [f"{new[n][0]}: {reason}" for n, reason in error.errors.items()]
     return problems
+
+
+def _was_said(memory: Memory, user_id: str, turn: Turn) -> bool:
+    """Return whether the stored turn of this id had these words before `Memory.update`."""
+    wordings = memory.store.wordings(Scope(user_id=user_id), turn.id or "")
+    return any(former.text == turn.text for former in wordings)
 
 
 def _possible_ids(located: LocatedTurn) -> list[str]:
@@ -205,6 +213,7 @@ def to_line(turn: Turn, *, user_id: str) -> dict[str, Any]:
     values = (
         turn.role, turn.text, turn.name, turn.said_at.isoformat(), turn.id, turn.session_id,
         turn.agent_id, user_id, dict(turn.metadata) or None, turn.origin,
+        list(turn.tags) or None,
     )  # fmt: skip
     return {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
 

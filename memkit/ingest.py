@@ -23,8 +23,9 @@ from memkit.text.content import message_text
 
 Message = str | Mapping[str, Any] | Turn
 _KEYS = frozenset(
-    ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "metadata", "origin")
-)
+    ("role", "content", "name", "timestamp", "id", "session_id", "agent_id", "metadata", "tags",
+     "origin")
+)  # fmt: skip
 # what chat APIs add to a message: OpenAI, Anthropic, Ollama, and servers that speak as they do
 _API_KEYS = frozenset(
     ("tool_calls", "tool_call_id", "tool_name", "function_call", "refusal", "annotations", "audio",
@@ -156,6 +157,7 @@ def _from_dict(message: object) -> Turn | None:
         role=cast(Role, _ROLES.get(role, role) if isinstance(role, str) else role),
         said_at=parse_time(message.get("timestamp")),
         metadata=_default(message.get("metadata"), {}),
+        tags=_default(message.get("tags"), ()),
         **fields,
     )
     return turn if text.strip() else None

@@ -8,22 +8,22 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from memkit import embedders, ingest, prompt
+from memkit import ingest, prompt, revision
 from memkit._moved import serve_old_names
 from memkit.background.maintenance import Maintenance, Settings
-from memkit.background.reflection import PostThinking, correction
+from memkit.background.reflection import PostThinking
 from memkit.background.summary import ExtractiveSummariser
 from memkit.errors import InvalidInput, TurnConflict
+from memkit.filters import Where, parse_filter
 from memkit.govern import deletion_probes
 from memkit.govern import forget as govern
 from memkit.govern.forget import Selection
 from memkit.govern.gate import Gate
-from memkit.govern.keys import Key
-from memkit.govern.listeners import Listeners
+from memkit.govern.listeners import Callback, Happening, Listeners
 from memkit.govern.privacy import Action, Privacy, resolve_privacy
 from memkit.govern.rollback import find_event
 from memkit.govern.trust import check_sources, label
-from memkit.opening import Location, check_clock, check_path, open_store, utc_now
+from memkit.opening import check_clock, check_path, utc_now
 from memkit.policy import RetentionRule, check_rules
 from memkit.protocols import (
     Backend,
@@ -66,52 +66,13 @@ _MIN_LINE = 20  # tokens; most lines of a memory block are longer
 _MAX_HITS = 400  # candidates for a memory block
 
 
-def open(
-    url: Location,
-    *,
-    embedder: str | Embedder | None = None,
-    summariser: Summariser | None = None,
-    thinker: Thinker | None = None,
-    judge: Judge | None = None,
-    settings: Settings | None = None,
-    privacy: Privacy | Action | None = None,
-    key: Key | None = None,
-    clock: Callable[[], datetime] = utc_now,
-) -> "Memory":
-    """Open a memory, or create a new one. Loads no model.
-
-    Args:
-        url: a path (`str` or `Path`), ":memory:", "sqlite:///PATH" or another store's URL.
-        embedder: a sentence-transformers id or path, or any `Embedder`; the default is the bundled
-            all-MiniLM-L6-v2. "static" is a table for very small machines, see `StaticEmbedder`.
-        summariser: writes the Compact Memory; the default is extractive and needs no model.
-        thinker: draws thoughts from turns; the default is a small trained network.
-        judge: decides whether later words contradict a doubted thought; without one it stays so.
-        settings: see `Settings`.
-        privacy: what happens to secrets and personal data: "off", "flag" (the default: stored, and
-            `Turn.flags` names their kinds), "redact", "block", or a `Privacy` for single kinds.
-        key: encrypts words and vectors: a passphrase, 32 random bytes or a `KeyStore`.
-        clock: the time of turns without a time of their own.
-
-    Raises:
-        WrongKey: the memory is encrypted, and `key` is missing or another one.
-        EmbeddingMismatch: the memory was embedded with another model.
-        StoreError: one of its kinds, if the file cannot be used.
-    """
-    resolved = embedders.resolve_embedder(embedder)
-    return Memory(
-        open_store(url, resolved.fingerprint, key), resolved, summariser=summariser,
-        thinker=thinker, judge=judge, settings=settings, privacy=privacy, clock=clock,
-    )  # fmt: skip
-
-
 class Memory(Displayable):
     """A long-term memory of many users' turns. Safe to share between threads.
 
     Every method takes the `user_id` whose memory it means; no method ever reads another user's.
     `session_id` and `agent_id` limit it to one conversation and to one agent. Methods raise
-    `InvalidInput` for arguments and `StoreError` for files they cannot use. Async code calls a
-    method through `await asyncio.to_thread(memory.recall, …)`.
+    `InvalidInput` for arguments and `StoreError` for files they cannot use. For async code there
+    is `memkit.aio`.
     """
 
     def __init__(
@@ -193,30 +154,64 @@ class Memory(Displayable):
             else:
                 self._maintenance.set_turn_count(scope.user_id, turn_count)
                 self._maintenance.wake([scope.user_id])
+                self._listeners.tell(
+                    "remembered", scope.user_id, [turn.id or "" for turn in batch.turns]
+                )
                 break
         return checked
+
+    def update(
+        self, turn_id: str, *, user_id: str, text: str | None = None,
+        metadata: Mapping[str, Any] | None = None, tags: Iterable[str] | None = None,
+    ) -> Turn:  # fmt: skip
+        """Replace a turn's text, metadata or tags by what is not None; return the turn.
+
+        The turn keeps its id, its place and when it was said. With another text, `wordings` still
+        has the former one, and nothing else: it is not recalled, its thoughts and summaries are
+        deleted, the turn is thought about anew, and open chats of this memory show the new text. A
+        `rollback` does not undo it, and `forget` removes all wordings. For what has changed in the
+        world, remember a new turn, or `correct` a thought.
+
+        Raises:
+            InvalidInput: there is no such turn, or nothing to update.
+            MessageBlocked: the privacy policy blocks it.
+        """
+        scope, (*_, old) = Scope(user_id=user_id), self.wordings(turn_id, user_id=user_id)
+        changed = revision.changed_turn(old, text, metadata, tags)
+        changed = self._check_turn(changed, scope, self.clock())
+        batch = revision.build_update(old, changed, self.embedder)
+        self.store.write(scope, batch)
+        (turn,) = batch.updates
+        if turn.text != old.text:
+            self._maintenance.drop_probes(user_id)
+            self._maintenance.wake([user_id])
+            self._listeners.notify_update(user_id, turn)
+        self._listeners.tell("updated", user_id, [turn_id])
+        return turn
+
+    def wordings(self, turn_id: str, *, user_id: str) -> list[Turn]:
+        """Return a turn as it was before each `update` of its text, oldest first, and as it is."""
+        wordings = self.store.wordings(Scope(user_id=user_id), turn_id)
+        if not wordings:
+            raise InvalidInput(f"{user_id!r} has no turn {turn_id!r}; see turns()")
+        return wordings
 
     # ---- out
 
     def recall(
-        self,
-        query: str,
-        *,
-        user_id: str,
-        k: int = 10,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        as_of: datetime | None = None,
-        min_relevance: float | Literal["auto"] = 0.0,
-        without: Sequence[str] = (),
-        kind: Literal["turn", "thought"] = "turn",
-    ) -> list[Hit]:
+        self, query: str, *, user_id: str, k: int = 10,
+        session_id: str | None = None, agent_id: str | None = None, as_of: datetime | None = None,
+        min_relevance: float | Literal["auto"] = 0.0, without: Sequence[str] = (),
+        where: Where | None = None, kind: Literal["turn", "thought"] = "turn",
+    ) -> list[Hit]:  # fmt: skip
         """Return the turns most relevant to `query`, at most `k`, best first; may be empty.
 
         A turn that states a current fact precedes the turn that states the fact it replaced.
         "Yesterday" in a question counts from `as_of`, or else from now, in its timezone.
         `as_of` leaves out turns that were said later, `without` turns with these ids, and
         `min_relevance` hits below it, 0 to 1; "auto" leaves out what is probably irrelevant.
+        `where` limits the search to turns with such metadata, tags, roles, names, sessions or
+        times, and to thoughts of which every source is such a turn (`memkit.filters`).
         `kind="thought"` returns thoughts instead of turns: the valid ones, or those that were
         believed to be valid at `as_of`.
         """
@@ -230,11 +225,14 @@ class Memory(Displayable):
             asked_at=self.clock(),
             min_relevance=min_relevance,
             without=id_set(without, "without"),
+            where=None if where is None else parse_filter(where),
         )
         if kind == "thought":
             recall_query = replace(recall_query, thoughts=k)
         result = self._recall(scope, recall_query)
-        return Hits(result.hits if kind == "turn" else result.thought_hits(recall_query))
+        hits = result.hits if kind == "turn" else result.thought_hits(recall_query)
+        self._listeners.tell_recalled(user_id, hits)
+        return Hits(hits)
 
     def _recall(self, scope: Scope, query: RecallQuery) -> RecallResult:
         result = label(self._search(scope, query), self._untrusted)
@@ -245,11 +243,11 @@ class Memory(Displayable):
         self, query: str, *, user_id: str, k: int = 10, without: Sequence[str] = ()
     ) -> RecallResult:
         """Return hits and thoughts for one embedding call; for `Chat` and the integrations."""
-        scope = Scope(user_id=user_id)
-        return self._recall(
-            scope,
-            RecallQuery(text=query, k=k, asked_at=self.clock(), without=id_set(without, "without")),
-        )
+        left_out = id_set(without, "without")
+        recall_query = RecallQuery(text=query, k=k, asked_at=self.clock(), without=left_out)
+        result = self._recall(Scope(user_id=user_id), recall_query)
+        self._listeners.tell_recalled(user_id, result.hits)
+        return result
 
     def context(
         self,
@@ -261,13 +259,15 @@ class Memory(Displayable):
         session_id: str | None = None,
         agent_id: str | None = None,
         as_of: datetime | None = None,
+        where: Where | None = None,
     ) -> Context:
         """Return the memory block for a prompt about `query`, in at most `budget_tokens` tokens.
 
         `count` counts a text's tokens; the default is the embedder's tokenizer. Pass the model's
         own counter where the budget is close to the model's limit. `as_of` leaves out turns that
-        were said later. Summaries are left out with `as_of`, because they have no versions by time,
-        and with `session_id` or `agent_id`, because they are of the whole user.
+        were said later, `where` all but certain turns. Summaries are left out with `as_of`, because
+        they have no versions by time, and with `session_id`, `agent_id` or `where`, because they
+        are of the whole user.
         """
         check_count(budget_tokens, "budget_tokens")
         count = count or self.embedder.count
@@ -277,38 +277,37 @@ class Memory(Displayable):
             k=min(budget_tokens // _MIN_LINE + 1, _MAX_HITS),
             until=None if as_of is None else zoned(as_of, "as_of"),
             asked_at=self.clock(),
+            where=None if where is None else parse_filter(where),
         )
         result = label(self._search(scope, recall_query), self._untrusted)
-        whole_user = as_of is None and session_id is None and agent_id is None
+        whole_user = (as_of, session_id, agent_id, where) == (None,) * 4
         summaries = self.summaries(user_id=user_id) if whole_user else []
-        derived, hits = prompt.select_within_budget(
+        block = prompt.build_context(
             [*summaries, *result.thoughts], result.hits, budget_tokens, count, self.signer
         )
         # only chunks that the block shows count as retrieved
-        chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in hits]
+        chunk_ids = [chunk_id for chunk_id, hit in result.chunk_hits if hit in block.hits]
         self._maintenance.record_retrieval(scope, chunk_ids)
-        text = prompt.format_memory_block(derived, hits, self.signer)
-        return Context(
-            text=text,
-            tokens=count(text) if text else 0,
-            hits=tuple(hits),
-            thoughts=tuple(item for item in derived if isinstance(item, Thought)),
-            messages=({"role": "user", "content": text},) if text else (),
-            budget_tokens=budget_tokens,
-        )
+        self._listeners.tell_recalled(user_id, block.hits)
+        return block
 
     def turns(
         self, *, user_id: str, session_id: str | None = None, agent_id: str | None = None,
         since: datetime | None = None, until: datetime | None = None, last: int | None = None,
+        where: Where | None = None,
     ) -> Iterator[Turn]:  # fmt: skip
-        """Return the verbatim turns in the order they were said, read lazily."""
+        """Return the verbatim turns in the order they were said, read lazily.
+
+        `last` is how many of the newest; with `where` (`memkit.filters`), of those that match.
+        """
         window = Window(
             since=None if since is None else zoned(since, "since"),
             until=None if until is None else zoned(until, "until"),
-            last=last,
+            last=last if where is None else None,
         )
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        return self.store.turns(scope, window)
+        turns = self.store.turns(scope, window)
+        return turns if where is None else parse_filter(where).select(turns, last)
 
     def users(self) -> list[str]:
         """Return the ids of all users with turns, the one who said something last first."""
@@ -360,30 +359,23 @@ class Memory(Displayable):
         thought is closed and stays in `history`. Cost: two embedding calls.
         """
         versions = self.history(thought_id, user_id=user_id)
-        old = next(thought for thought in versions if thought.id == thought_id)
-        if old.closed_by is not None:
-            raise InvalidInput(
-                f"thought {thought_id!r} no longer holds; correct {versions[-1].id!r}, which does"
-            )
-        name = old.said_by if old.role == "user" and old.said_by != "user" else None
-        scope = Scope(user_id=user_id)
-        now = self.clock()
-        said_at = max(now, old.repeated_at)  # the old one may be dated in the future
-        message = Turn(text=text, name=name, said_at=said_at)
-        checked = ingest.check_messages(message, scope, now, self.signer, self._screen)
-        turns = [turn for _, turn in checked.turns]
-        for error in checked.errors.values():
-            raise error
-        if not turns:
-            raise InvalidInput("the text is a memory block; pass what holds, in a sentence")
-        batch = ingest.build_write_batch(turns, self.embedder)
-        vectors = embedders.embed_checked(self.embedder, [turns[0].text])
-        batch = replace(batch, reflection=correction(old, turns[0], vectors, now))
+        old = revision.find_open(versions, thought_id)
+        now, scope = self.clock(), Scope(user_id=user_id)
+        turn = self._check_turn(revision.correcting_turn(old, text, now), scope, now)
+        batch = revision.build_correction(old, turn, self.embedder, now)
         self._maintenance.set_turn_count(user_id, self.store.write(scope, batch))
         self._maintenance.wake([user_id])
         self._on_correction(user_id, old)
+        self._listeners.tell("remembered", user_id, [turn.id or ""])
+        if batch.reflection is not None:
+            self._maintenance.announce(scope, batch.reflection)
         by_id = {thought.id: thought for thought in self.history(thought_id, user_id=user_id)}
         return by_id[by_id[thought_id].closed_by or thought_id]
+
+    def _check_turn(self, turn: Turn, scope: Scope, now: datetime) -> Turn:
+        """Return a turn as it may be stored; raise what is wrong with it."""
+        checked = ingest.check_messages(turn, scope, now, self.signer, self._screen)
+        return revision.only_turn(checked)
 
     def retract(self, thought_id: str, *, user_id: str) -> None:
         """Mark a thought as wrong; a thought that it replaced is valid again.
@@ -448,28 +440,17 @@ class Memory(Displayable):
             self._think_quietly(user_id)
 
     def forget(
-        self,
-        *,
-        user_id: str,
-        turn_ids: Iterable[str] | None = None,
-        thought_id: str | None = None,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        query: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        everything: bool = False,
-        dry_run: bool = False,
-        scan: bool = True,
-        probe: bool = False,
-    ) -> Receipt:
+        self, *, user_id: str, turn_ids: Iterable[str] | None = None, thought_id: str | None = None,
+        session_id: str | None = None, agent_id: str | None = None, since: datetime | None = None,
+        until: datetime | None = None, query: str | None = None, where: Where | None = None,
+        everything: bool = False, dry_run: bool = False, scan: bool = True, probe: bool = False,
+    ) -> Receipt:  # fmt: skip
         """Delete turns with all that is derived from them, and their bytes from all files.
 
         Name them by `turn_ids`, by `thought_id` (the turns it was drawn from), by `everything`, or
         by other conditions, which must all be met: `since` and `until` are times said, both
         included; `query` means at most 50 turns that it recalls with a relevance of .5 or more;
-        `where` compares metadata.
+        `where` is a filter (`memkit.filters`).
 
         Chunks, vectors, summaries and thoughts go too; other turns of a deleted thought are queued
         again. Open chats of this memory drop the words too. `dry_run` only reports what would go.
@@ -501,7 +482,20 @@ class Memory(Displayable):
             if receipt.turn_ids:
                 self._maintenance.wake([user_id])
             self._listeners.notify(user_id, everything=everything)
+            self._listeners.tell("forgotten", user_id, receipt.turn_ids, receipt.thought_ids)
         return receipt
+
+    def on(self, happening: Happening, callback: Callback) -> Callable[[], None]:
+        """Call `callback` with a `Notice` whenever this has happened; return what ends that.
+
+        "remembered", "updated", "recalled", "believed", "doubted" and "forgotten" are told after
+        the commit, in the thread that did it: in the background one for most thoughts. A callback
+        that fails is logged and counted in `stats`. Other processes, and `import_`, tell nothing.
+
+        Raises:
+            InvalidInput: there is no such happening.
+        """
+        return self._listeners.on(happening, callback)
 
     def set_retention(
         self, rules: Iterable[RetentionRule], *, dry_run: bool = False
@@ -538,10 +532,13 @@ class Memory(Displayable):
         return receipts.sign(receipt, self.store)
 
     def stats(self, *, user_id: str | None = None) -> dict[str, int]:
-        """Count turns, chunks, summaries and bytes, of one user or of the whole memory."""
+        """Count turns, chunks, summaries and bytes, of one user or of the whole memory.
+
+        `failed_callbacks` counts callbacks of `on` that failed since the memory was opened.
+        """
         if user_id is not None:
             Scope(user_id=user_id)  # checks it
-        return self.store.stats(user_id)
+        return self.store.stats(user_id) | {"failed_callbacks": self._listeners.failed}
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy of the whole memory, of all users, to the new file `path`.

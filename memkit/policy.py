@@ -1,12 +1,13 @@
 """The policies of a memory: how long what is stored, and which old chunks search leaves out."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 from memkit.errors import InvalidInput
+from memkit.filters import Where, equal_to, parse_filter
 from memkit.records import ROLES, Role, Scope, shorten
 
 
@@ -39,8 +40,8 @@ class RetentionRule:
     was stored if it is dated in the future. A thought goes with those that it had replaced.
 
     Raises:
-        InvalidInput: `ttl` is not positive, or a rule for thoughts names a session, an agent or
-            metadata, which belong to turns.
+        InvalidInput: `ttl` is not positive, `where` is no filter, or a rule for thoughts names a
+            session, an agent or a filter, which are about turns.
     """
 
     ttl: timedelta
@@ -49,7 +50,7 @@ class RetentionRule:
     session_id: str | None = None
     agent_id: str | None = None
     role: Role | None = None  # of the speaker
-    where: Mapping[str, Any] = field(default_factory=dict, hash=False)  # equal metadata
+    where: Where = field(default_factory=dict, hash=False)  # of `memkit.filters`, as JSON data
 
     def __post_init__(self) -> None:
         if not isinstance(self.ttl, timedelta) or self.ttl <= timedelta(0):
@@ -72,6 +73,8 @@ class RetentionRule:
             json.dumps(dict(self.where))
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"where must be JSON data: {error}") from error
+        if self.where:
+            parse_filter(self.where)
 
 
 def check_rules(rules: Iterable[RetentionRule]) -> list[RetentionRule]:
@@ -94,15 +97,24 @@ class PolicyStore(Protocol):
 
 
 def to_json(rules: Sequence[RetentionRule]) -> str:
-    """Return rules as JSON, with times in seconds."""
-    return json.dumps([rule_to_dict(rule) for rule in rules])
+    """Return rules as JSON, with times in seconds, to be stored."""
+    records = map(rule_to_dict, rules)
+    # "where" is what rules had until 0.11: values that the metadata must equal
+    return json.dumps([record | {"filter": record.pop("where", {})} for record in records])
 
 
 def from_json(text: str) -> tuple[RetentionRule, ...]:
-    """Read the rules that `to_json` wrote."""
-    return tuple(
-        RetentionRule(ttl=timedelta(seconds=record.pop("ttl_s")), **record)
-        for record in json.loads(text)
+    """Read the rules that `to_json` wrote, now or before there were filters."""
+    return tuple(map(_to_rule, json.loads(text)))
+
+
+def _to_rule(record: dict[str, Any]) -> RetentionRule:
+    where = record.pop("filter", None)
+    equal = equal_to(record.pop("where", {}))
+    return RetentionRule(
+        ttl=timedelta(seconds=record.pop("ttl_s")),
+        where=equal if where is None else where,
+        **record,
     )
 
 

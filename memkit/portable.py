@@ -51,6 +51,7 @@ class StoredTurn:
     turn: Turn
     queue: QueueState | None = None  # None: it was thought about
     chunks: Mapping[str, ChunkState] = field(default_factory=dict)  # by id; others are as new
+    former: Sequence[Turn] = ()  # the turn before each change of its words, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.protocols import Messages, Model
-from memkit.records import Hit, Summary, Thought, Turn, day
+from memkit.records import Context, Hit, Summary, Thought, Turn, day
 from memkit.text.instructions import reads_like_instruction
 from memkit.text.role_markers import escape_role_markers, known_markers, speaker_label
 
@@ -171,6 +171,22 @@ def format_memory_block(
     content = "\n".join([_INTRODUCTION, *map(_format_derived, derived), *hit_lines])
     opening = f"{_OPEN[:-1]} {signer.sign(content)}>" if signer else _OPEN
     return f"{opening}\n{content}\n{_CLOSE}"
+
+
+def build_context(
+    derived: Sequence[Derived], hits: Sequence[Hit], budget: int, count: Count, signer: BlockSigner
+) -> Context:
+    """Return the memory block of what fits into `budget` tokens."""
+    selected, selected_hits = select_within_budget(derived, hits, budget, count, signer)
+    text = format_memory_block(selected, selected_hits, signer)
+    return Context(
+        text=text,
+        tokens=count(text) if text else 0,
+        hits=tuple(selected_hits),
+        thoughts=tuple(item for item in selected if isinstance(item, Thought)),
+        messages=({"role": "user", "content": text},) if text else (),
+        budget_tokens=budget,
+    )
 
 
 def select_within_budget(

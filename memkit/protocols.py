@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit._moved import serve_old_names
+from memkit.filters import Filter
 from memkit.policy import PolicyStore
 from memkit.portable import Portable
 from memkit.records import (
@@ -33,6 +34,7 @@ from memkit.trials import TrialStore
 
 Vectors = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -58,6 +60,9 @@ class WriteBatch:
     turns: Sequence[Turn] = ()
     chunks: Sequence[Chunk] = ()
     vectors: Vectors | None = None
+    # turns that replace the stored ones of these ids: text, metadata, tags, flags and `stored_at`.
+    # Of those with other words `chunks` and `vectors` have the new ones
+    updates: Sequence[Turn] = ()
     summaries: Sequence[Summary] = ()
     hide: Sequence[str] = ()  # ids of chunks to exclude from search
     show: Sequence[str] = ()  # ids of chunks to include in search again
@@ -84,6 +89,7 @@ class Deletion:
 
     turns: Sequence[Turn] = ()
     chunks: int = 0
+    wordings: Sequence[str] = ()  # former ones of the turns
     thoughts: Sequence[Thought] = ()  # without their sources
     summaries: Sequence[Summary] = ()
     vectors: Sequence[bytes] = ()  # of the chunks and thoughts
@@ -223,12 +229,17 @@ class Snapshot(Protocol):
 
     @property
     def timeline(self) -> Timeline:
-        """Return all chunks of the scope in order."""
+        """Return all chunks of the scope in order, whether they match the filter or not."""
+
+    @property
+    def matching(self) -> Mask | None:
+        """Return which rows match the snapshot's filter, shape (n,); None: there is no filter."""
 
     def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+        """Return at most `k` matching rows and their cosines with `vector`, shape (d,).
 
-        Of equally near rows the newest comes first, and none is cut off for an older one.
+        The nearest comes first. Of equally near rows the newest comes first, and none is cut off
+        for an older one.
         """
 
     def postings(self, word: str) -> Integers:
@@ -245,16 +256,22 @@ class Snapshot(Protocol):
         """Return the chunks of these rows with their turns, in the same order."""
 
     def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
-        """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
+        """Return at most `k` thoughts near `vector`, nearest first, including closed ones.
+
+        With a filter these are the thoughts of which every source matches it.
+        """
 
 
 class Searchable(Protocol):
     """Opens snapshots of scopes."""
 
     def snapshot(
-        self, scope: Scope, until: datetime | None = None
+        self, scope: Scope, until: datetime | None = None, where: Filter | None = None
     ) -> AbstractContextManager["Snapshot"]:
-        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
+        """Open a snapshot of the scope's searchable chunks that were said by `until`.
+
+        `where` limits what `nearest` and `thoughts` return, and `matching` says which rows match.
+        """
 
 
 class Store(Searchable, Protocol):
@@ -266,7 +283,8 @@ class Store(Searchable, Protocol):
         A turn that is already stored with the same text is skipped together with its chunks.
 
         Raises:
-            TurnConflict: a turn's id is already stored with another text.
+            TurnConflict: a turn's id is already stored with another text, which it never had.
+            InvalidInput: a turn that is to be updated is not stored.
         """
 
     def forget(
@@ -288,6 +306,9 @@ class Store(Searchable, Protocol):
 
     def turns(self, scope: Scope, window: Window) -> Iterator[Turn]:
         """Yield the scope's turns in the order they were said, read lazily."""
+
+    def wordings(self, scope: Scope, turn_id: str) -> list[Turn]:
+        """Return a turn of the user before each change of its words, oldest first, and as it is."""
 
     def sessions(self, scope: Scope) -> list[Activity]:
         """Return the scope's sessions, the one with the latest turn first."""
@@ -481,6 +502,9 @@ class ForgetListener(Protocol):
 
     def on_forget(self, user_id: str, *, everything: bool) -> None:
         """Drop the copies of words of this user that the store no longer has."""
+
+    def on_update(self, user_id: str, turn: Turn) -> None:
+        """Replace the words of this turn by its new ones, and drop what was made of the former."""
 
 
 class Counter(Protocol):

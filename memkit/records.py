@@ -26,6 +26,7 @@ Origin = Literal["imported", "pasted"]
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
 _MOST_COUNTED, _MOST_SHOWN, _MOST_LEVELS = 2**31, 80, 100
+MOST_TAGS, MOST_TAG_CHARACTERS = 32, 100
 
 _Item = TypeVar("_Item")
 MONTHS = ("January", "February", "March", "April", "May", "June",
@@ -96,6 +97,23 @@ def _check_key(text: str, name: str) -> None:
             f"{name} holds a NUL character, at which stores cut keys off: {text!r}; remove it"
         )
     check_utf8(text, name)
+
+
+def checked_tags(tags: object) -> tuple[str, ...]:
+    """Return tags, each once, in their order; raise InvalidTurn for what is no list of tags."""
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise InvalidTurn(f"a turn's tags must be a list of strings, got {tags!r:.200}")
+    tags = tuple(tags)
+    for tag in tags:
+        if not isinstance(tag, str) or not tag.strip() or len(tag) > MOST_TAG_CHARACTERS:
+            raise InvalidTurn(
+                f"a tag must be a string of 1 to {MOST_TAG_CHARACTERS} characters, got {tag!r:.200}"
+            )
+        _check_key(tag, "a tag")
+    distinct = tuple(dict.fromkeys(tags))
+    if len(distinct) > MOST_TAGS:
+        raise InvalidTurn(f"a turn has at most {MOST_TAGS} tags, got {len(distinct)}")
+    return distinct
 
 
 def _check_metadata(metadata: object) -> None:
@@ -208,6 +226,7 @@ class Turn:
     position: int | None = None  # its number among the user's turns, from 1, in the order stored
     # JSON data that comes back with the turn; never searched, never in a prompt
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    tags: tuple[str, ...] = ()  # short labels for filters, each once; never in a prompt
     # kinds of secrets and personal data found in it: memkit.govern.privacy
     flags: tuple[str, ...] = ()
     # whose words they are, where the role does not say it: see `Turn.source`
@@ -236,6 +255,7 @@ class Turn:
             if getattr(self, name) is not None:
                 zoned(getattr(self, name), name)
         _check_metadata(self.metadata)
+        object.__setattr__(self, "tags", checked_tags(self.tags))
         if self.origin not in (None, *ORIGINS):
             raise InvalidTurn(
                 f"unknown origin {shorten(self.origin)}; origins are {', '.join(ORIGINS)}"
@@ -393,6 +413,7 @@ class Hit(Displayable):
     thought_id: str | None = None  # of a thought
     origin: Origin | None = None  # of a turn: see `Turn.source`
     trusted: bool = True  # False: its source is in `Settings.untrusted`
+    tags: tuple[str, ...] = ()  # of a turn
     # each signal's share of the relevance
     explain: Mapping[str, float] = field(default_factory=dict, hash=False)
 

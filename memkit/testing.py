@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from memkit.background.maintenance import Settings
-from memkit.memory import Memory, open
+from memkit.entry import open
+from memkit.memory import Memory
 from memkit.prompt import BlockSigner
 from memkit.protocols import Embedder, Fingerprint, Messages, Vectors
 from memkit.records import Claim, Source, Turn, Usage

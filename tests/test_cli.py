@@ -419,3 +419,18 @@ def test_the_bundled_embedder_finds_what_shares_no_word(
         main(["recall", "Which pets live here?", "--user", "ann", "--store", store, "--json"])
     assert not end.value.code
     assert json.loads(capsys.readouterr().out.splitlines()[0])["text"] == said[0]
+
+
+def test_tags_and_filters_limit_what_is_recalled(oslo: Run) -> None:
+    oslo("add", "green tea", "--user", "ann", "--tag", "shop", "--tag", "home")
+    oslo("add", "black tea", "--user", "ann", "--session", "s9")
+    (hit,) = [oslo("recall", "tea", "--user", "ann", "--tag", "shop", "--json").json]
+    assert (hit["text"], hit["tags"]) == ("green tea", ["shop", "home"])
+    where = '{"OR": [{"session_id": "s9"}, {"tag": "nothing"}]}'
+    assert oslo("recall", "tea", "--user", "ann", "--where", where, "--json").json["text"] == (
+        "black tea"
+    )
+    assert "[shop, home]" in oslo("recall", "tea", "--user", "ann", "--where", "tag=shop").out
+    assert oslo("recall", "tea", "--user", "ann", "--where", "tea").code == 2
+    (line,) = oslo("export", "--user", "ann", "--where", "tag=home").lines
+    assert (line["content"], line["tags"]) == ("green tea", ["shop", "home"])

@@ -84,6 +84,7 @@ IN_CLEAR = {
     "users": {"user_id"}, "embedders": {"model", "revision"}, "meta": {"key", "value"},
     "turns": {"user_id", "id", "session_id", "agent_id", "role", "said_at", "stored_at", "flags",
               "origin"},
+    "wordings": {"user_id", "stored_at"},
     "chunks": {"user_id", "id", "terms"}, "summaries": {"user_id", "id", "created_at"},
     "summary_sources": {"source_id"}, "thinking": {"user_id"}, "hashes": {"user_id"},
     "thoughts": {"user_id", "id", "role", "said_at", "repeated_at", "valid_from", "valid_to",

@@ -242,6 +242,7 @@ OF_ALL_USERS = {
     "users": "names the users, for operators, with no text of anybody's",
     "checkpoint": "names an event of the ledger, which has no text of anybody's",
     "sign": "signs a receipt, which names its user and has no text of anybody's",
+    "on": "tells callbacks the ids of what has happened, with the user of each",
     "stats": "counts; of everybody if no user is named",
     "_think_quietly": "the background worker's; fails quietly like a failing model",
 }
@@ -268,6 +269,11 @@ def call(method: Callable[..., Any], **scope: Any) -> object:
     if thought_id is not None and thought_id.default is thought_id.empty:
         memory: Memory = method.__self__  # type: ignore[attr-defined]
         needed["thought_id"] = memory.thoughts(user_id="ann")[0].id
+    if "turn_id" in inspect.signature(method).parameters:
+        memory = method.__self__  # type: ignore[attr-defined]
+        needed["turn_id"] = next(memory.turns(user_id="ann")).id
+        if method.__name__ == "update":
+            needed["tags"] = ["a"]
     result = method(**needed, **scope)
     return list(result) if inspect.isgenerator(result) else result
 

@@ -329,8 +329,8 @@ def test_lines_that_were_removed_are_noticed(lived: Memory) -> None:
 def test_a_newer_format_is_refused_by_name(lived: Memory) -> None:
     header, *others = lines(exported(lived))
     with open_memory() as copy:
-        with pytest.raises(NewerExport, match=r"version 2 .* reads up to 1; nothing was imported"):
-            imported(joined({**header, "version": 2}, *others), copy)
+        with pytest.raises(NewerExport, match=r"version 3 .* reads up to 2; nothing was imported"):
+            imported(joined({**header, "version": 3}, *others), copy)
         assert copy.users() == []
 
 

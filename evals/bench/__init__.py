@@ -15,6 +15,7 @@ BENCHMARKS = {  # name -> module here and its function
     "imports": ("process", "measure_imports"),
     "prefix": ("prefix", "run"),
     "footprint": ("process", "measure_footprint"),
+    "filters": ("filters", "run"),
     "index": ("index", "run"),
     "forgetting": ("forgetting", "run"),
     "deletion": ("deletion", "run"),

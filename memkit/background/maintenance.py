@@ -26,13 +26,14 @@ from memkit.govern.trust import check_sources
 from memkit.policy import Forgetting, RetentionRule
 from memkit.protocols import (
     Backend,
+    ReflectionResult,
     Summariser,
     Thinker,
     ThoughtSummariser,
     Window,
     WriteBatch,
 )
-from memkit.records import Scope, check_count
+from memkit.records import Scope, Thought, check_count
 
 _MOST_DAYS = 36_500
 
@@ -159,6 +160,8 @@ class Maintenance:
             expiry = expire(self._store, user_id, rules, now=self._clock(), dry_run=dry_run)
         if expiry.receipt and not dry_run:
             self._listeners.notify(user_id)
+            receipt = expiry.receipt
+            self._listeners.tell("forgotten", user_id, receipt.turn_ids, receipt.thought_ids)
         if expiry.retracted and not dry_run:
             self._changed.add(user_id)
         return expiry
@@ -214,9 +217,33 @@ class Maintenance:
         """Turn the next batch of queued turns into thoughts; False if there is none."""
         with self._thought_lock:
             outcome = self._reflection.step(scope, patient=patient, stopped=self._is_stopped)
+            written = list(self._reflection.written)
+            self._reflection.written.clear()
         if outcome is True:
             self._changed.add(scope.user_id)
+        for reflection in written:
+            self.announce(scope, reflection)
         return outcome
+
+    def announce(self, scope: Scope, reflection: ReflectionResult) -> None:
+        """Tell callbacks which thoughts a reflection made believed or doubted, if any listens."""
+        if not self._listeners.has("believed", "doubted"):
+            return
+        user_id = scope.user_id
+        for thought in self._find_open(scope, [thought.id for thought in reflection.thoughts]):
+            self._listeners.tell("believed", user_id, thought.turn_ids, [thought.id])
+        for thought in self._find_open(scope, [pair.older_id for pair in reflection.verdicts]):
+            if thought.doubt:
+                self._listeners.tell("doubted", user_id, thought.doubt, [thought.id])
+
+    def _find_open(self, scope: Scope, ids: Iterable[str]) -> list[Thought]:
+        """Return the thoughts with these ids that hold; some were merged into others."""
+        return [
+            thought
+            for id in dict.fromkeys(ids)
+            for thought in self._store.history(scope, id)
+            if thought.id == id and thought.closed_by is None and thought.kind != "denial"
+        ]
 
     def _resolve_conflicts(self, scope: Scope) -> Exception | None:
         self._generations[scope.user_id] = self._store.generation(scope)

@@ -73,6 +73,8 @@ class PostThinking:
     untrusted: Sources = frozenset()  # whose words close and merge nobody else's
     # pairs of ids that the gate did not let the judge decide about; they stay in doubt
     refused: set[tuple[str, str]] = field(default_factory=set)
+    # what was written and is not announced yet
+    written: list[ReflectionResult] = field(default_factory=list)
 
     def step(self, scope: Scope, *, patient: bool, stopped: Callable[[], bool]) -> bool | Exception:
         """Think about the next batch; return False if the queue is empty, or the thinker's error.
@@ -108,6 +110,8 @@ class PostThinking:
             reflection = completed
         source = type(thinker).__name__
         outcome = self._write(scope, WriteBatch(reflection=reflection, source=source))
+        if outcome is True:
+            self.written.append(reflection)
         if isinstance(outcome, StepRefused):  # another attempt would be refused too
             self._record_failure(scope, reflection, outcome, None)
         return outcome

@@ -19,12 +19,15 @@ from memkit.cli.options import (
     Privacy,
     Session,
     StorePath,
+    Tag,
     User,
+    Where,
     check_exists,
     disable_progress_bars,
     open_memory,
     open_store,
     parse_time,
+    parse_where,
     read_key,
 )
 from memkit.errors import InvalidInput
@@ -65,6 +68,9 @@ def add(
     ] = None,
     role: Annotated[str, typer.Option(help="user, assistant, system or tool.")] = "user",
     name: Annotated[str | None, typer.Option(help="Who said it.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A label for filters; may be repeated.")
+    ] = None,
     at: Annotated[
         str | None, typer.Option(help="When it was said, in ISO-8601. Default: now.")
     ] = None,
@@ -84,6 +90,7 @@ def add(
             "name": name,
             "id": id_,
             "origin": origin,
+            "tags": tag,
         }
         | ({} if time is None else {"timestamp": time})
         for text in texts
@@ -124,6 +131,8 @@ def recall(
     k: Annotated[int, typer.Option("-k", help="Most hits to print.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each signal's share.")] = False,
     as_of: AsOf = None,
+    where: Where = None,
+    tag: Tag = None,
     min_relevance: Annotated[
         str, typer.Option(help='Leave out hits below it: 0 to 1, or "auto".')
     ] = "0",
@@ -139,6 +148,7 @@ def recall(
         hits = memory.recall(
             question, user_id=user, k=k, session_id=session, agent_id=agent, as_of=time,
             min_relevance=threshold, kind="thought" if kind is Kind.thought else "turn",
+            where=parse_where(where, tag),
         )  # fmt: skip
     if json_:
         for hit in hits:
@@ -165,6 +175,8 @@ def context(
     agent: Agent = None,
     budget: Annotated[int, typer.Option(help="Most tokens of the block.")] = 3500,
     as_of: AsOf = None,
+    where: Where = None,
+    tag: Tag = None,
     embedder: Embedder = None,
     json_: AsJson = False,
 ) -> None:
@@ -176,7 +188,7 @@ def context(
     with output.spinner("recalling"), open_memory(store, embedder) as memory:
         block = memory.context(
             question, user_id=user, budget_tokens=budget, session_id=session, agent_id=agent,
-            as_of=time,
+            as_of=time, where=parse_where(where, tag),
         )  # fmt: skip
     if not block.text:
         output.end_with_nothing("nothing found that fits into the budget")

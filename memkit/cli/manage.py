@@ -1,6 +1,5 @@
 """users, sessions, show, forget, backup: commands with which people look after their memory."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,10 +25,12 @@ from memkit.cli.options import (
     Session,
     StorePath,
     User,
+    Where,
     Yes,
     open_memory,
     open_store,
     parse_time,
+    parse_where,
 )
 from memkit.errors import InvalidInput
 from memkit.text.sanitise import one_line
@@ -217,10 +218,7 @@ def forget(
     query: Annotated[
         str | None, typer.Option(help="Only what this question recalls with relevance .5 or more.")
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only turns with this metadata."),
-    ] = None,
+    where: Where = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="All that the user ever said.")
     ] = False,
@@ -242,7 +240,7 @@ def forget(
     conditions: dict[str, Any] = {
         "session_id": session, "agent_id": agent, "query": query,
         "since": parse_time(since, "--since"), "until": parse_time(until, "--until"),
-        "where": dict(map(parse_pair, where)) if where else None,
+        "where": parse_where(where),
     }  # fmt: skip
     limited = any(value is not None for value in conditions.values())
     if [bool(ids), limited, everything].count(True) != 1:
@@ -270,17 +268,6 @@ def forget(
     verb = "would delete" if dry_run else "deleted"
     text = f"{verb} {count_parts(receipt)}{'' if dry_run else describe_purge(receipt)}"
     output.print_result(receipt_to_dict(receipt), text, as_json=json_)
-
-
-def parse_pair(text: str) -> tuple[str, object]:
-    """Return KEY and VALUE of "KEY=VALUE"; a value that is JSON is read as such."""
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InvalidInput(f"--where {text!r} must be KEY=VALUE")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 # ---- backup

@@ -1,7 +1,8 @@
 """Options that several commands share, and what the commands do with their values."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,20 @@ Session = Annotated[
 ]
 Agent = Annotated[
     str | None, typer.Option("--agent", help="Only this agent's part.", show_default=False)
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="KEY=VALUE|JSON",
+        help="Only turns that match: a field or a key of the metadata and its value, or a filter "
+        'as JSON, such as \'{"said_at": {"gte": "2027-01-01T00:00:00Z"}}\'.',
+        show_default=False,
+    ),
+]
+Tag = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only turns with this tag, or one of these.", show_default=False),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Embedder = Annotated[
@@ -114,17 +129,46 @@ def open_memory(
     privacy: PrivacyAction = "flag",
 ) -> Iterator["Memory"]:
     """Open a memory for the block; `create` it if it does not exist."""
-    from memkit import memory
+    from memkit import entry
     from memkit.background.maintenance import Settings
 
     disable_progress_bars(embedder)
     if not create:
         check_exists(url)
     settings = Settings(background=background)
-    with memory.open(
+    with entry.open(
         url, embedder=embedder, settings=settings, privacy=privacy, key=read_key(), clock=_local_now
     ) as opened:
         yield opened
+
+
+def parse_where(
+    where: Sequence[str] | None, tags: Sequence[str] | None = None
+) -> dict[str, object] | None:
+    """Return the filter of the options --where and --tag; None if there are none."""
+    parts = list(map(_parse_filter, where or ()))
+    if tags:
+        parts.append({"tag": list(tags)})
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else {"AND": parts}
+
+
+def _parse_filter(text: str) -> dict[str, object]:
+    """Return the filter of KEY=VALUE or of a JSON object; a value that is JSON is read as such."""
+    if text.lstrip().startswith("{"):
+        try:
+            where: dict[str, object] = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"--where {text:.200} is not JSON: {error}") from error
+        return where
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InvalidInput(f"--where {text!r:.200} must be KEY=VALUE or a JSON object")
+    try:
+        return {key: json.loads(value)}
+    except (ValueError, RecursionError):
+        return {key: value}
 
 
 @contextmanager

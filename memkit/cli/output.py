@@ -130,7 +130,7 @@ def print_result(data: object, text: str, *, as_json: bool) -> None:
 
 _HIT_FIELDS = (
     "text", "relevance", "kind", "said_at", "turn_ids", "role", "name", "session_id", "thought_id",
-    "source", "explain",
+    "source", "tags", "explain",
 )  # fmt: skip
 _THOUGHT_FIELDS = (
     "id", "text", "head", "relation", "tail", "slot", "said_by", "role", "sources", "support",
@@ -154,6 +154,8 @@ def thought_to_dict(thought: "Thought") -> dict[str, object]:
 def _to_json_value(name: str, value: Any) -> object:
     if name in _RECALLED and value is not None:  # the reader may put it into a prompt
         return escape_role_markers(value)
+    if name == "tags":
+        return list(map(escape_role_markers, value))
     if isinstance(value, tuple):  # of ids, or of sources
         return [item if isinstance(item, str) else asdict(item) for item in value]
     if isinstance(value, Mapping):
@@ -168,6 +170,8 @@ def print_hits(hits: "Sequence[Hit]", *, explain: bool = False) -> None:
         largest_first = sorted(hit.explain.items(), key=lambda share: -share[1])
         shares = (f"{share:.3f} {signal}" for signal, share in largest_first if share >= 0.0005)
         text = f"{hit.text}\n({' + '.join(shares)}; {hit.source})" if explain else hit.text
+        if hit.tags:
+            text += f"\n[{', '.join(hit.tags)}]"
         item_id = shorten_id(hit.thought_id or ", ".join(hit.turn_ids))
         date = f"{hit.said_at:%Y-%m-%d}"
         rows.append(

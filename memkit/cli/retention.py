@@ -1,13 +1,13 @@
 """retention: how long turns and thoughts are kept."""
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from memkit.cli import output
-from memkit.cli.manage import parse_pair
 from memkit.cli.options import (
     DEFAULT_STORE,
     Agent,
@@ -15,8 +15,10 @@ from memkit.cli.options import (
     MaybeUser,
     Session,
     StorePath,
+    Where,
     open_memory,
     open_store,
+    parse_where,
 )
 from memkit.errors import InvalidInput
 
@@ -43,10 +45,7 @@ def add(
     session: Session = None,
     agent: Agent = None,
     role: Annotated[str | None, typer.Option(help="Only what this role said.")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only turns with this metadata."),
-    ] = None,
+    where: Where = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what all rules would delete now.")
     ] = False,
@@ -66,7 +65,7 @@ def add(
     rule = RetentionRule(
         ttl=ttl, kind="thought" if kind is Kind.thought else "turn", user_id=user,
         session_id=session, agent_id=agent, role=cast("Role | None", role),
-        where=dict(map(parse_pair, where or [])),
+        where=parse_where(where) or {},
     )  # fmt: skip
     if dry_run:
         with open_memory(store, None) as memory:
@@ -142,6 +141,15 @@ def _print_expiries(expiries: "Sequence[Expiry]", *, dry_run: bool, as_json: boo
         output.end_with_nothing("nothing is too old")
 
 
+def _describe_filter(where: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield ("tag =", "work") for a bare value, and ("n", "gt 3") for each operator."""
+    for key, value in where.items():
+        if isinstance(value, Mapping):
+            yield from ((key, f"{operator} {operand}") for operator, operand in value.items())
+        else:
+            yield f"{key} =", value
+
+
 def _describe(rule: "RetentionRule") -> str:
     """Return "delete turns of user ann after 30 days"."""
     verb = "delete turns" if rule.kind == "turn" else "retract thoughts"
@@ -149,7 +157,7 @@ def _describe(rule: "RetentionRule") -> str:
         f"{name} {value}"
         for name, value in (
             ("user", rule.user_id), ("session", rule.session_id), ("agent", rule.agent_id),
-            ("role", rule.role), *((f"{key} =", value) for key, value in rule.where.items()),
+            ("role", rule.role), *_describe_filter(rule.where),
         )
         if value is not None
     ]  # fmt: skip

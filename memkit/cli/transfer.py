@@ -21,14 +21,17 @@ from memkit.cli.options import (
     PrivacyAction,
     Session,
     StorePath,
+    Where,
     open_memory,
     open_store,
+    parse_where,
 )
 from memkit.errors import InvalidInput, ScopeRequired
 from memkit.text.sanitise import one_line
 
 if TYPE_CHECKING:
     from memkit.importers import TurnSource
+    from memkit.records import Scope
 
 Format = StrEnum("Format", ["auto", "export", "jsonl", "locomo"])
 PassphraseFile = Annotated[
@@ -192,6 +195,7 @@ def export(
     ] = False,
     session: Session = None,
     agent: Agent = None,
+    where: Where = None,
     path: Annotated[
         Path | None,
         typer.Option(
@@ -206,14 +210,17 @@ def export(
 ) -> None:
     """Write a memory, or one user's part of it, as JSON lines that `memkit import` restores.
 
-    --messages writes only the verbatim turns, in the order they were said; --session and --agent
-    are about messages. Exit with 1 if there are none.
+    --messages writes only the verbatim turns, in the order they were said; --session, --agent and
+    --where are about messages. Exit with 1 if there are none.
     """
-    if messages or session or agent:
+    if messages or session or agent or where:
         if encrypt:
-            raise InvalidInput("--encrypt is for whole exports: leave out --messages, --session "
-                               "and --agent")  # fmt: skip
-        count = _export_messages(_require(user), store, session, agent, path)
+            raise InvalidInput("--encrypt is for whole exports: leave out --messages, --session, "
+                               "--agent and --where")  # fmt: skip
+        from memkit.records import Scope
+
+        scope = Scope(user_id=_require(user), session_id=session, agent_id=agent)
+        count = _export_messages(scope, store, parse_where(where), path)
         counts = {"turns": count}
     else:
         from memkit.govern.portability import export_to
@@ -232,21 +239,22 @@ def export(
 
 
 def _export_messages(
-    user: str, store: str, session: str | None, agent: str | None, path: Path | None
+    scope: "Scope", store: str, where: dict[str, object] | None, path: Path | None
 ) -> int:
     """Write turns as messages, and return how many."""
+    from memkit.filters import parse_filter
     from memkit.importers import to_line
     from memkit.protocols import Window
-    from memkit.records import Scope
 
-    scope = Scope(user_id=user, session_id=session, agent_id=agent)
     count = 0
     with (
         open_store(store) as backend,
         open_target(path, store=getattr(backend, "path", None)) as target,
     ):
-        for turn in backend.turns(scope, Window()):
-            target.write(output.to_json(to_line(turn, user_id=user)).encode() + b"\n")
+        turns = backend.turns(scope, Window())
+        for turn in turns if where is None else parse_filter(where).select(turns):
+            line = output.to_json(to_line(turn, user_id=scope.user_id))
+            target.write(line.encode() + b"\n")
             count += 1
     return count
 

@@ -17,9 +17,9 @@ from memkit import prompt
 from memkit.demo import report
 from memkit.demo.dialogue import Dialogue, Question, from_locomo, synthetic
 from memkit.demo.report import SYSTEMS, VECTOR, WINDOW, Answer
+from memkit.entry import open as open_memory
 from memkit.errors import ModelError
 from memkit.memory import Memory
-from memkit.memory import open as open_memory
 from memkit.models.available import BUNDLED, choose_model
 from memkit.protocols import Model
 

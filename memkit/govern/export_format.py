@@ -7,6 +7,7 @@ off is recognised.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -35,7 +36,7 @@ from memkit.records import (
 )
 from memkit.text.sanitise import UNSAFE
 
-FORMAT, VERSION = "memkit export", 1
+FORMAT, VERSION = "memkit export", 2  # 2: tags and former wordings of turns
 _Value = TypeVar("_Value")
 _THOUGHT_TEXTS = ("id", "text", "said_by")
 _THOUGHT_LABELS = ("head", "relation", "tail", "slot", "closed_by")
@@ -89,8 +90,12 @@ def _from_turn(item: StoredTurn) -> dict[str, Any]:
         "id": turn.id, "position": turn.position, "role": turn.role, "name": turn.name,
         "content": turn.text, "timestamp": _iso(turn.said_at), "stored_at": _iso(turn.stored_at),
         "session_id": turn.session_id, "agent_id": turn.agent_id,
-        "metadata": dict(turn.metadata) or None, "flags": list(turn.flags) or None,
+        "metadata": dict(turn.metadata) or None, "tags": list(turn.tags) or None,
+        "flags": list(turn.flags) or None,
         "origin": turn.origin,
+        "former": [
+            {"content": former.text, "stored_at": _iso(former.stored_at)} for former in item.former
+        ] or None,
         "thinking": queue and _compact({
             "attempts": queue.attempts, "again_at": _iso(queue.again_at),
             "parked": queue.parked or None, "failure": queue.failure,
@@ -198,7 +203,8 @@ def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
         id=_get_text(record, "id"), text=_get_text(record, "content"),
         role=cast(Role, _get(record, "role", str)), position=_get_count(record, "position", 1),
         said_at=_get_time(record, "timestamp"), stored_at=_get_time(record, "stored_at"),
-        metadata=_get(record, "metadata", dict, {}), flags=_get_flags(record),
+        metadata=_get(record, "metadata", dict, {}), tags=_get_texts(record, "tags"),
+        flags=_get_flags(record),
         origin=cast(Origin | None, _maybe(record, "origin", _get_text)),
         **{name: _maybe(record, name, _get_text) for name in names},
     )  # fmt: skip
@@ -207,7 +213,15 @@ def _to_turn(record: Mapping[str, Any]) -> StoredTurn:
         turn=turn,
         queue=_to_queue(_get(record, "thinking", dict)) if "thinking" in record else None,
         chunks={chunk_id: _to_chunk_state(chunks, chunk_id) for chunk_id in chunks},
+        former=[_to_former(turn, former) for former in _get(record, "former", list, [])],
     )
+
+
+def _to_former(turn: Turn, record: object) -> Turn:
+    if not isinstance(record, dict):
+        raise InvalidInput(f"a former wording must be a JSON object, got {record!r}")
+    stored_at = _get_time(record, "stored_at")
+    return replace(turn, text=_get_text(record, "content"), stored_at=stored_at)
 
 
 def _get_flags(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from memkit.errors import DamagedRow, InvalidInput
+from memkit.filters import Where, parse_filter
 from memkit.govern.residue import find, read_files, text_pieces, vector_pieces
 from memkit.protocols import Backend, Deletion, Window
-from memkit.records import Hit, Receipt, Scope, Thought, Turn, check_id, shorten, zoned
+from memkit.records import Hit, Receipt, Scope, Thought, Turn, check_id, zoned
 
 _ALL = 2**62
 _MOST_FORGOTTEN, _FORGOTTEN = 50, 0.5  # turns that a question names, and their relevance
@@ -89,7 +90,7 @@ def search(store: Backend, scope: Scope, deletion: Deletion) -> Residue:
 
     Pieces of 12 characters that are also in what is stored do not count.
     """
-    said = text_pieces(turn.text for turn in deletion.turns)
+    said = text_pieces([*(turn.text for turn in deletion.turns), *deletion.wordings])
     derived = [thought.text for thought in deletion.thoughts]
     derived += [summary.text for summary in deletion.summaries]
     pieces = said | text_pieces(derived) | vector_pieces(deletion.vectors)
@@ -135,7 +136,7 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     query: str | None = None
-    where: Mapping[str, Any] | None = None
+    where: Where | None = None
 
     def __post_init__(self) -> None:
         ways = (self.turn_ids is not None, self.thought_id is not None, self.everything,
@@ -145,8 +146,8 @@ class Selection:
                 "say what to forget in one way: turn_ids, thought_id, everything=True, or any of "
                 "session_id, agent_id, since, until, query and where"
             )
-        if self.where is not None and not isinstance(self.where, Mapping):
-            raise InvalidInput(f"where must be a dict of metadata, got {shorten(self.where)}")
+        if self.where is not None:
+            parse_filter(self.where)
         if self.thought_id is not None:
             check_id(self.thought_id, "thought_id")
         for name in ("since", "until"):
@@ -162,13 +163,6 @@ class Selection:
     def window(self) -> Window:
         """Return the ends of the time in which the turns were said."""
         return Window(since=self.since, until=self.until)
-
-    def matches(self, turn: Turn) -> bool:
-        """Return whether a turn's metadata has all values of `where`."""
-        return all(
-            key in turn.metadata and turn.metadata[key] == value
-            for key, value in (self.where or {}).items()
-        )
 
 
 class Recaller(Protocol):
@@ -203,7 +197,7 @@ def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[s
         versions = memory.history(selection.thought_id, user_id=user_id)
         thought = next(item for item in versions if item.id == selection.thought_id)
         return list(thought.turn_ids)
-    window = selection.window()
+    window, where = selection.window(), selection.where
     if selection.query is not None:
         hits = memory.recall(
             selection.query, user_id=user_id, session_id=selection.session_id,
@@ -211,4 +205,5 @@ def select_turns(memory: Recaller, user_id: str, selection: Selection) -> list[s
         )  # fmt: skip
         window = replace(window, ids=[turn_id for hit in hits for turn_id in hit.turn_ids])
     turns = memory.store.turns(scope, window)
-    return [turn.id or "" for turn in turns if selection.matches(turn)]
+    matching = turns if where is None else parse_filter(where).select(turns)
+    return [turn.id or "" for turn in matching]

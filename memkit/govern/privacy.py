@@ -26,7 +26,7 @@ class Privacy:
     rejected. `actions` are those of single kinds, `default` that of all others:
     `Privacy(default="flag", actions={"secret": "block", "email_address": "off"})`.
 
-    A turn's text, name and metadata are searched, and its ids are not.
+    A turn's text, name, metadata and tags are searched, and its ids are not.
 
     Raises:
         InvalidInput: an action is unknown, or a kind that no detector finds.
@@ -61,9 +61,12 @@ class Privacy:
         text = self._apply(turn.text, "text", found)
         name = self._apply(turn.name, "name", found) if turn.name else turn.name
         metadata = self._apply_to_json(turn.metadata, found) if turn.metadata else turn.metadata
+        tags = tuple(self._apply(tag, "tags", found) for tag in turn.tags)
         if not found:
             return turn
-        return replace(turn, text=text, name=name, metadata=metadata, flags=tuple(sorted(found)))
+        return replace(
+            turn, text=text, name=name, metadata=metadata, tags=tags, flags=tuple(sorted(found))
+        )
 
     def find(self, text: str) -> list[Span]:
         """Return the spans of a text that the policy does not leave alone, in order.

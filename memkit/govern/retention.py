@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
+from memkit.filters import parse_filter
 from memkit.govern.forget import forget
 from memkit.policy import RetentionRule
 from memkit.protocols import Backend, Window, WriteBatch
@@ -57,11 +59,12 @@ def _expired_turns(
         if rule.kind == "turn":
             scope = Scope(user_id=user_id, session_id=rule.session_id, agent_id=rule.agent_id)
             windows = (Window(until=now - rule.ttl), Window(since=now))
-            turns = (turn for window in windows for turn in store.turns(scope, window))
+            turns = chain.from_iterable(store.turns(scope, window) for window in windows)
+            matching = parse_filter(rule.where).select(turns) if rule.where else turns
             yield from (
                 turn.id or ""
-                for turn in turns
-                if _birth(turn, now) <= now - rule.ttl and _matches(rule, turn)
+                for turn in matching
+                if _birth(turn, now) <= now - rule.ttl and rule.role in (None, turn.role)
             )
 
 
@@ -70,12 +73,6 @@ def _birth(turn: Turn, now: datetime) -> datetime:
     assert turn.said_at is not None
     assert turn.stored_at is not None
     return turn.said_at if turn.said_at <= now else turn.stored_at
-
-
-def _matches(rule: RetentionRule, turn: Turn) -> bool:
-    return rule.role in (None, turn.role) and all(
-        key in turn.metadata and turn.metadata[key] == value for key, value in rule.where.items()
-    )
 
 
 def _expired_thoughts(

@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from memkit.protocols import Integers, Timeline
+from memkit.protocols import Integers, Mask, Timeline
 from memkit.retrieval.windows import Floats
 from memkit.text.questions import Order
-
-Mask = NDArray[np.bool_]
 
 # How far below the best score a row may be and still answer about as well. The turn about an event
 # often answers a question about it; "first" and "last" are often part of the topic
@@ -36,18 +33,23 @@ class Constraints:
     codes: Integers  # how many spellings of its exact things each row has, shape (n,)
     is_lookup: bool = False  # whether it asks for nothing else: only rows with them answer it
 
-    def candidates(self, timeline: Timeline, lexical: Floats, k: int) -> Integers:
-        """Return at most `k` rows that the time makes likely answers, ascending.
+    def candidates(
+        self, timeline: Timeline, lexical: Floats, k: int, matching: Mask | None = None
+    ) -> Integers:
+        """Return at most `k` of the `matching` rows that the time makes likely answers, ascending.
 
         The searches do not know it: of a thousand lunches they may not find yesterday's.
         """
         if self.in_time is None and self.order is None:
             return np.empty(0, dtype=np.int64)
-        eligible = np.ones(len(timeline), dtype=bool) if self.said_by is None else self.said_by
+        eligible = np.ones(len(timeline), dtype=bool) if matching is None else matching
+        lexical = np.where(eligible, lexical, 0)
+        if self.said_by is not None:
+            eligible = eligible & self.said_by
         if self.in_time is not None:
             eligible = eligible & self.in_time
         elif self.said_by is None:
-            eligible = lexical >= _OF_BEST * (lexical.max(initial=0) or np.inf)
+            eligible = eligible & (lexical >= _OF_BEST * (lexical.max(initial=0) or np.inf))
         rows = np.flatnonzero(eligible)
         age = self._age(timeline, rows)
         keys = (age, -lexical[rows]) if self.order is None else (-lexical[rows], age)

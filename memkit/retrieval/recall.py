@@ -9,9 +9,11 @@ import numpy as np
 
 from memkit.embedders import embed_checked
 from memkit.errors import InvalidInput
+from memkit.filters import Filter
 from memkit.protocols import (
     Embedder,
     Integers,
+    Mask,
     RecalledThought,
     RetrievedChunk,
     Searchable,
@@ -56,6 +58,7 @@ class RecallQuery:
     asked_at: datetime | None = None  # "yesterday" counts from here, or from `until` if that is set
     min_relevance: float | Literal["auto"] = 0.0
     without: Collection[str] = ()  # ids of turns that the caller has already
+    where: Filter | None = None  # which turns may answer, and the sources of which thoughts
     thoughts: int = _THOUGHTS  # how many of the nearest thoughts to read
     ranker: Ranker | None = None  # None: the bundled one
 
@@ -102,6 +105,9 @@ def recall(store: Searchable, embedder: Embedder, scope: Scope, query: RecallQue
     Three searches find candidates: nearest vectors, BM25 over the question's words, and nearest
     thoughts. All signals score these and their neighbours. Age decides only between turns that are
     alike, but a current fact ranks above the fact it replaced.
+
+    With a filter all candidates are matching turns, so that rare ones are found too. Frequencies of
+    words, and the talk around a turn, are still those of the scope.
     """
     _check(query)
     query = replace(query, text=main_question(query.text))
@@ -114,7 +120,7 @@ def search(
 ) -> RecallResult:
     """Recall for a question that is embedded and checked already."""
     vector = vectors.plain
-    with store.snapshot(scope, query.until) as snapshot:
+    with store.snapshot(scope, query.until, query.where) as snapshot:
         thoughts = snapshot.thoughts(vector, query.thoughts)
         ranking = _rank(snapshot, vectors, query, thoughts)
         relevant = int((ranking.relevance >= _least(query, ranking)).sum())  # these come first
@@ -182,8 +188,11 @@ def find_candidates(
     snapshot: Snapshot, question: QuestionVectors, query: RecallQuery,
     thoughts: Sequence[RecalledThought],
 ) -> Candidates:  # fmt: skip
-    """Return the rows that the searches find, with their neighbours, and score them."""
-    timeline = snapshot.timeline
+    """Return the rows that the searches find, with their neighbours, and score them.
+
+    Of the neighbours only those are candidates that match the filter of the snapshot.
+    """
+    timeline, matching = snapshot.timeline, snapshot.matching
     windows = Windows.of(timeline)
     postings = _postings(snapshot, query.text)
     lexical = bm25.score(timeline, windows, postings)
@@ -192,7 +201,7 @@ def find_candidates(
     least_turns = query.k + len(query.without)
     rows = distinct(np.concatenate((
         _candidates(snapshot, windows, lexical, question.plain, least_turns),
-        constraints.candidates(timeline, lexical.window, max(_DEPTH, least_turns)),
+        constraints.candidates(timeline, lexical.window, max(_DEPTH, least_turns), matching),
         fusion.current_rows(thoughts),
     )))  # fmt: skip
     vectors = snapshot.vectors(rows)
@@ -220,6 +229,10 @@ def find_candidates(
     }
     if asks_for_list(query.text):  # the talk around one of many says nothing about the others
         signals |= {"dense window": cosines, "lexical window": np.zeros(len(rows))}
+    if matching is not None:
+        keep = matching[rows]
+        rows, vectors = rows[keep], vectors[keep]
+        signals = {name: signal[keep] for name, signal in signals.items()}
     own = timeline.speakers[rows], timeline.tokens[rows], lexical.chunk[rows] > 0
     texts = ties.group_texts(vectors, *own)
     return Candidates(rows=rows, texts=texts, signals=signals, constraints=constraints)
@@ -294,20 +307,22 @@ def _candidates(
     least_turns: int,
 ) -> Integers:
     """Return the best rows of both searches and their neighbours, of enough different turns."""
-    depth = max(_DEPTH, least_turns)
+    depth, timeline, matching = max(_DEPTH, least_turns), snapshot.timeline, snapshot.matching
     while True:
         nearest, _ = snapshot.nearest(vector, depth)
-        by_words = _top(lexical.window, snapshot.timeline, depth)
+        by_words = _top(lexical.window, timeline, depth, matching)
         rows = windows.expand(distinct(np.concatenate((nearest, by_words))))
-        turns = len(distinct(snapshot.timeline.turns[rows]))
-        if turns >= least_turns or depth >= len(snapshot.timeline):
+        answers = rows if matching is None else rows[matching[rows]]
+        turns = len(distinct(timeline.turns[answers]))
+        most = len(timeline) if matching is None else int(matching.sum())
+        if turns >= least_turns or depth >= most:
             return rows
         depth *= 4  # many rows belong to a few long turns: search deeper
 
 
-def _top(scores: Floats, timeline: Timeline, k: int) -> Integers:
-    """Return the rows of the `k` greatest scores above 0, of equal ones the newest."""
-    rows = np.flatnonzero(scores)
+def _top(scores: Floats, timeline: Timeline, k: int, matching: Mask | None) -> Integers:
+    """Return the matching rows of the `k` greatest scores above 0, of equal ones the newest."""
+    rows = np.flatnonzero(scores if matching is None else matching & (scores > 0))
     if len(rows) <= k:
         return rows
     scores = scores[rows]
@@ -435,5 +450,6 @@ def _hit(match: RetrievedChunk, relevance: float, explain: dict[str, float]) -> 
         session_id=turn.session_id,
         position=turn.position,
         origin=turn.origin,
+        tags=turn.tags,
         explain=explain,
     )

@@ -4,16 +4,18 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memkit.errors import DamagedRow, StoreError
-from memkit.protocols import Fingerprint, Vectors
+from memkit.filters import Filter
+from memkit.protocols import Fingerprint, Integers, Vectors
 from memkit_sqlite.deletion import index_name
 from memkit_sqlite.faiss_index import DamagedIndex, State, VectorIndex
+from memkit_sqlite.matching import MatchingTurns
 from memkit_sqlite.thoughts.lsh_index import LSHIndex
 from memkit_sqlite.timeline import UserTimeline
 from memkit_sqlite.turns import read_layout, read_version
@@ -21,6 +23,7 @@ from memkit_sqlite.turns import read_layout, read_version
 Ids = NDArray[np.int64]
 _PAGE = 4096  # vectors read from SQLite at a time
 _SAVE_AFTER = 0.25  # share of an index that may be unsaved; missing vectors are appended at load
+_MOST_FILTERS = 16  # of one user, cached
 _MOST_BYTES = 512 * 2**20  # cached for users other than the one in use
 
 
@@ -83,6 +86,7 @@ class UserCache:
     timeline: UserTimeline | None = None
     index: VectorIndex | None = None
     thoughts: LSHIndex | None = None
+    matching: dict[Filter, MatchingTurns] = field(default_factory=dict)  # by last use
 
     def fresh_timeline(self, db: sqlite3.Connection, user_id: str) -> UserTimeline:
         """Return the user's timeline with every committed chunk."""
@@ -90,10 +94,19 @@ class UserCache:
         self.timeline.refresh(db, user_id)
         return self.timeline
 
+    def fresh_matching(self, db: sqlite3.Connection, user_id: str, where: Filter) -> MatchingTurns:
+        """Return the user's turns that match a filter, with every committed one."""
+        matching = self.matching.pop(where, None) or MatchingTurns(where)
+        matching.refresh(db, user_id)
+        self.matching[where] = matching
+        if len(self.matching) > _MOST_FILTERS:
+            del self.matching[next(iter(self.matching))]
+        return matching
+
     @property
     def size(self) -> int:
         """Return the approximate size in bytes."""
-        parts = (self.timeline, self.index, self.thoughts)
+        parts = (self.timeline, self.index, self.thoughts, *self.matching.values())
         return sum(part.size for part in parts if part is not None)
 
 
@@ -120,6 +133,11 @@ class IndexCache:
         """Return the user's timeline with every committed chunk, including other processes'."""
         with self._using(user_id) as cache:
             return cache.fresh_timeline(db, user_id)
+
+    def matching(self, db: sqlite3.Connection, user_id: str, where: Filter) -> Integers:
+        """Return the positions of the user's turns that match a filter, ascending."""
+        with self._using(user_id) as cache:
+            return cache.fresh_matching(db, user_id, where).positions
 
     def thoughts(
         self, db: sqlite3.Connection, user_id: str, embedder: int, dimension: int
@@ -180,6 +198,7 @@ class IndexCache:
         if (cache := self._users.get(user_id)) is None:
             return
         cache.thoughts = None
+        cache.matching.clear()
         if cache.timeline is not None and cache.timeline.newest > newest:
             cache.timeline = None
         if cache.index is not None and cache.index.state.newest > newest:

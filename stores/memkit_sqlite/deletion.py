@@ -21,7 +21,9 @@ _TEXTS = (
     "SELECT text FROM turns",
     "SELECT id || char(10) || coalesce(unseal(name), '') || char(10) || coalesce(session_id, '')"
     " || char(10) || coalesce(agent_id, '')"
-    " || char(10) || coalesce(unseal(metadata), '') FROM turns",
+    " || char(10) || coalesce(unseal(metadata), '') || char(10) || coalesce(unseal(tags), '')"
+    " FROM turns",
+    "SELECT text FROM wordings",
     "SELECT text FROM chunks",
     "SELECT unseal(text) || char(10) || coalesce(unseal(head), '')"
     " || char(10) || coalesce(unseal(relation), '')"
@@ -38,6 +40,9 @@ _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # of a deleted summary; nobody ask
 _PAGE = 1000  # texts read at a time
 _BETWEEN = b"\xff"  # is in no UTF-8
 _SUMMARIES = "SELECT * FROM summaries WHERE user_id = ?"
+_WORDINGS = """SELECT w.text FROM json_each(?2) AS ids
+    CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value
+    CROSS JOIN wordings w ON w.turn_seq = turns.seq"""
 _CHUNKS = """SELECT c.seq FROM json_each(?2) AS ids
     CROSS JOIN turns ON turns.user_id = ?1 AND turns.id = ids.value
     CROSS JOIN chunks c ON c.turn_seq = turns.seq"""
@@ -65,10 +70,11 @@ def read_deletion(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str])
         for (seq,) in chunks
         for row in db.execute("SELECT vector FROM vectors WHERE chunk_seq = ?", (seq,))
     ]
+    wordings = db.execute(_WORDINGS, (user_id, ids)).fetchall()
     summaries = [_to_summary(row) for row in db.execute(_SUMMARIES, (user_id,))]
     return Deletion(
         turns=[to_turn_or_words(row) for row in turns], chunks=len(chunks), vectors=vectors,
-        summaries=summaries,
+        wordings=[text for (text,) in wordings], summaries=summaries,
     )  # fmt: skip
 
 
@@ -108,18 +114,22 @@ def delete_turns(db: sqlite3.Connection, user_id: str, turn_ids: Sequence[str]) 
     chunks = db.execute(_CHUNKS, (user_id, json.dumps(list(turn_ids)))).fetchall()
     postings.delete(db, [seq for (seq,) in chunks])
     db.executemany("DELETE FROM turns WHERE user_id = ? AND id = ?", keys)
-    first = min(row["position"] for row in rows)
-    db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
-    summaries.set_summarised(db, user_id)
-    change_layout(db, user_id)
-    db.execute("UPDATE users SET generation = random() WHERE user_id = ?", (user_id,))
-    db.execute("INSERT INTO purges (index_name) VALUES (?)", (index_name(user_id),))
+    invalidate(db, user_id, min(row["position"] for row in rows))
     for table in ("users", "hashes"):
         db.execute(
             f"DELETE FROM {table} WHERE user_id = ?1"
             " AND NOT EXISTS (SELECT 1 FROM turns WHERE user_id = ?1)",
             (user_id,),
         )
+
+
+def invalidate(db: sqlite3.Connection, user_id: str, first: int) -> None:
+    """Delete summaries that include turns from a position on, and outdate all work and caches."""
+    db.execute("DELETE FROM summaries WHERE user_id = ? AND through >= ?", (user_id, first))
+    summaries.set_summarised(db, user_id)
+    change_layout(db, user_id)
+    db.execute("UPDATE users SET generation = random() WHERE user_id = ?", (user_id,))
+    db.execute("INSERT INTO purges (index_name) VALUES (?)", (index_name(user_id),))
 
 
 def read_generation(db: sqlite3.Connection, user_id: str) -> int:

@@ -20,9 +20,21 @@ def new_turns(db: sqlite3.Connection, user_id: str, turns: Sequence[Turn]) -> di
         ).fetchone()
         if row is None and turn.id not in new:
             new[turn.id] = turn
-        elif turn.text != (row[0] if row else new[turn.id].text):
+        elif turn.text != (row[0] if row else new[turn.id].text) and not _was_said(
+            db, user_id, turn
+        ):
             raise TurnConflict(turn.id)
     return new
+
+
+def _was_said(db: sqlite3.Connection, user_id: str, turn: Turn) -> bool:
+    """Return whether the text is a former wording of the stored turn: an import may have it."""
+    former = db.execute(
+        "SELECT w.text FROM turns CROSS JOIN wordings w ON w.turn_seq = turns.seq"
+        " WHERE turns.user_id = ? AND turns.id = ?",
+        (user_id, turn.id),
+    )
+    return any(text == turn.text for (text,) in former)
 
 
 def insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> None:
@@ -34,8 +46,9 @@ def insert_turns(db: sqlite3.Connection, user_id: str, new: dict[str, Turn]) -> 
     count = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()[0]
     db.executemany(
         "INSERT INTO turns (user_id, id, position, session_id, agent_id, role, name, text,"
-        " said_at, said_us, stored_at, metadata, flags, origin)"
-        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14)",
+        " said_at, said_us, stored_at, metadata, flags, origin, tags)"
+        " VALUES (?1,?2,?3,?4,?5,?6,seal(?1, ?7),seal(?1, ?8),?9,?10,?11,seal(?1, ?12),?13,?14,"
+        " seal(?1, ?15))",
         [from_turn(user_id, count + n, turn) for n, turn in enumerate(new.values(), start=1)],
     )
     db.execute("UPDATE users SET turns = turns + ? WHERE user_id = ?", (len(new), user_id))

@@ -21,8 +21,9 @@ _END = """SELECT m.value, coalesce((SELECT value FROM meta WHERE key = 'policy_v
 # what a batch changes, in the order in which it gives the event its kind
 _KINDS = (
     ("refused", "refused"), ("summaries", "summary"), ("scores", "admitted"),
-    ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("retract", "retract"),
-    ("resolved_conflicts", "judge"), ("hide", "prune"), ("show", "restore"),
+    ("forget", "forget"), ("reflection", "think"), ("turns", "remember"), ("updates", "update"),
+    ("retract", "retract"), ("resolved_conflicts", "judge"), ("hide", "prune"),
+    ("show", "restore"),
 )  # fmt: skip
 
 

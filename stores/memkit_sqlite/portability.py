@@ -18,7 +18,7 @@ from memkit.portable import (
 )
 from memkit.protocols import WriteBatch
 from memkit.records import Source, Summary
-from memkit_sqlite import ledger
+from memkit_sqlite import ledger, wordings
 from memkit_sqlite.thoughts.columns import to_thought
 from memkit_sqlite.thoughts.rows import SQLiteThoughtRows
 from memkit_sqlite.turns import microseconds, to_turn
@@ -29,7 +29,9 @@ _USERS = "SELECT * FROM users WHERE user_id = coalesce(?, user_id) ORDER BY user
 _TURNS = """SELECT turns.*, q.turn_seq AS queued, q.attempts, q.again_us, q.failure,
     (SELECT json_group_array(json_array(id, hidden, retrieved)) FROM
         (SELECT id, hidden, retrieved FROM chunks WHERE turn_seq = turns.seq
-         AND (hidden OR retrieved IS NOT NULL) ORDER BY seq)) AS chunk_states
+         AND (hidden OR retrieved IS NOT NULL) ORDER BY seq)) AS chunk_states,
+    (SELECT json_group_array(json_array(unseal(text), stored_at)) FROM
+        (SELECT text, stored_at FROM wordings WHERE turn_seq = turns.seq ORDER BY n)) AS former
     FROM turns LEFT JOIN thinking q ON q.turn_seq = turns.seq
     WHERE turns.user_id = ? ORDER BY turns.position"""
 _THOUGHTS = """SELECT t.*, '[]' AS conflicts, '[]' AS later,
@@ -80,7 +82,9 @@ def _to_stored_turn(row: sqlite3.Row) -> StoredTurn:
         chunk_id: ChunkState(hidden=bool(hidden), retrieved=retrieved)
         for chunk_id, hidden, retrieved in json.loads(row["chunk_states"])
     }
-    return StoredTurn(turn=to_turn(row), queue=queue, chunks=chunks)
+    turn = to_turn(row)
+    former = wordings.parse_former(turn, row["former"])
+    return StoredTurn(turn=turn, queue=queue, chunks=chunks, former=former)
 
 
 def _to_stored_thought(row: sqlite3.Row) -> StoredThought:
@@ -148,6 +152,8 @@ def _restore_turns(db: sqlite3.Connection, user: UserImport) -> None:
         "UPDATE turns SET position = ? WHERE user_id = ? AND id = ?",
         [(item.turn.position, user_id, item.turn.id) for item in reversed(user.turns)],
     )
+    for item in user.turns:
+        wordings.insert(db, user_id, item.former)
     db.execute("DELETE FROM thinking WHERE user_id = ?", (user_id,))
     db.executemany(
         "INSERT INTO thinking (turn_seq, user_id, attempts, again_us, failure)"

@@ -166,6 +166,11 @@ def _privacy(db: "Database") -> None:
     db.execute("ALTER TABLE turns ADD COLUMN origin TEXT")  # NULL: the role says it
 
 
+@_migration(name="0015_tags_wordings")
+def _tags_wordings(db: "Database") -> None:
+    _execute(db, "tags")
+
+
 def is_current(connection: sqlite3.Connection, url: str) -> bool:
     """Return whether every migration has been applied. Reads only; raises for files of others."""
     tables = {name for (name,) in connection.execute(_TABLES)}

@@ -9,7 +9,16 @@ from functools import cached_property
 import numpy as np
 
 from memkit.errors import StoreClosed
-from memkit.protocols import Integers, RecalledThought, RetrievedChunk, Timeline, Vectors, Window
+from memkit.filters import Filter
+from memkit.protocols import (
+    Integers,
+    Mask,
+    RecalledThought,
+    RetrievedChunk,
+    Timeline,
+    Vectors,
+    Window,
+)
 from memkit.records import Scope, Thought
 from memkit.retrieval.ties import best_first
 from memkit_sqlite import postings
@@ -24,16 +33,18 @@ from memkit_sqlite.turns import to_turn, turn_filter
 class SQLiteSnapshot:
     """A `memkit.protocols.Snapshot` over one open read transaction.
 
-    `view` has the scope's chunks; thoughts are as they were known at `until`. The user's vectors
-    and LSH index are opened only if needed: it checks that the memory still has its embedder.
+    `view` has the scope's chunks; thoughts are as they were known at `until`; `where` limits what
+    is near. The user's vectors and LSH index are opened only if needed: it checks that the memory
+    still has its embedder.
     """
 
     def __init__(
         self, db: sqlite3.Connection, scope: Scope, view: ScopeView, *, until: datetime | None,
-        cache: IndexCache, open_vectors: Callable[[], VectorRows],
+        where: Filter | None, cache: IndexCache, open_vectors: Callable[[], VectorRows],
         open_lsh_index: Callable[[], LSHIndex],
     ) -> None:  # fmt: skip
         self._db, self._scope, self._until, self._cache = db, scope, until, cache
+        self._where = where
         self._view: ScopeView | None = view
         self._open_vectors, self._open_lsh_index = open_vectors, open_lsh_index
 
@@ -62,15 +73,31 @@ class SQLiteSnapshot:
         """Return all chunks of the scope in order; the arrays are shared and read-only."""
         return self._open_view.timeline
 
-    def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
-        """Return at most `k` rows and their cosines with `vector`, shape (d,), nearest first.
+    @cached_property
+    def _positions(self) -> Integers | None:
+        """The positions of the user's turns that match `where`, ascending."""
+        if self._where is None:
+            return None
+        return self._cache.matching(self._db, self._scope.user_id, self._where)
 
-        Of equally near rows the newest comes first.
+    @cached_property
+    def matching(self) -> Mask | None:
+        """Return which rows match the snapshot's filter, shape (n,); None: there is no filter."""
+        if self._positions is None:
+            return None
+        return np.isin(self._open_view.timeline.turns, self._positions, kind="table")
+
+    def nearest(self, vector: Vectors, k: int) -> tuple[Integers, Vectors]:
+        """Return at most `k` matching rows and their cosines with `vector`, shape (d,).
+
+        The nearest comes first; of equally near rows the newest.
         """
         view = self._open_view
         hits: list[tuple[int, float]] = []
-        if k > 0 and len(view.seqs):
-            hits = self._index.search(vector, k, None if view.whole else view.seqs)
+        seqs = view.seqs if self.matching is None else view.seqs[self.matching]
+        if k > 0 and len(seqs):
+            is_whole = view.whole and len(seqs) == len(view.seqs)
+            hits = self._index.search(vector, k, None if is_whole else seqs)
         rows = view.rows_of(np.array([seq for seq, _ in hits], dtype=np.int64))
         cosines = np.array([cosine for _, cosine in hits], dtype=np.float32)
         rows, cosines = rows[rows >= 0], cosines[rows >= 0]
@@ -105,12 +132,15 @@ class SQLiteSnapshot:
         return [by_seq[seq] for seq in seqs]
 
     def thoughts(self, vector: Vectors, k: int) -> list[RecalledThought]:
-        """Return at most `k` thoughts near `vector`, nearest first, including closed ones."""
+        """Return at most `k` thoughts near `vector`, nearest first, including closed ones.
+
+        With a filter these are the thoughts of which every source matches it.
+        """
         index = self._open_lsh_index()
         depth = k
         while True:
             hits = index.nearest(vector, depth)
-            seqs = [seq for seq, _ in hits]
+            seqs = self._only_matching([seq for seq, _ in hits])
             visible = thought_rows.read_by_seq(self._fetch, self._scope, seqs, self._until)
             if len(visible) >= k or len(hits) < depth:
                 break
@@ -135,10 +165,30 @@ class SQLiteSnapshot:
             closer = thought_rows.read_by_id(
                 self._fetch, self._scope, thought.closed_by, self._until
             )
-            if closer is None:
+            if closer is None or not self._matches(closer):
                 return None
             thought = closer
         return thought
+
+    def _matches(self, thought: Thought) -> bool:
+        sql = "SELECT seq FROM thoughts WHERE user_id = ? AND id = ?"
+        seqs = [row[0] for row in self._fetch(sql, (self._scope.user_id, thought.id))]
+        return bool(self._only_matching(seqs))
+
+    def _only_matching(self, seqs: list[int]) -> list[int]:
+        """Return the keys of the thoughts of which every source matches the filter."""
+        if self._positions is None:
+            return seqs
+        sources = self._fetch(
+            "SELECT s.thought_seq, turns.position FROM json_each(?) AS seqs"
+            " CROSS JOIN thought_sources s ON s.thought_seq = seqs.value"
+            " CROSS JOIN turns ON turns.seq = s.turn_seq",
+            (json.dumps(seqs),),
+        )
+        positions = np.array([row[1] for row in sources], dtype=np.int64)
+        matches = np.isin(positions, self._positions)
+        others = {row[0] for row, match in zip(sources, matches, strict=True) if not match}
+        return [seq for seq in seqs if seq not in others]
 
     def _rows_of_sources(self, thoughts: Sequence[Thought]) -> dict[str, Integers]:
         """Return the timeline rows of the chunks each thought was drawn from, by its id."""

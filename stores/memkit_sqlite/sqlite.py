@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from memkit.errors import DamagedRow, EmbeddingMismatch, IncompleteCopyWarning, StoreLocked
+from memkit.filters import Filter
 from memkit.govern.keys import Key, KeyStore
 from memkit.policy import RetentionRule
 from memkit.portable import StoredItem, UserImport
@@ -39,6 +40,7 @@ from memkit_sqlite import (
     reembed,
     summaries,
     undo,
+    wordings,
 )
 from memkit_sqlite.cache import IndexCache, VectorRows
 from memkit_sqlite.connection import LACKS_LOG, Connection
@@ -165,7 +167,9 @@ class SQLiteStore:
         with self._connection.transaction() as db:
             thoughts = SQLiteThoughtRows(db, user_id, lambda: self._lsh_index(db, user_id))
             count, _ = _write_batch(db, user_id, batch, lambda: self._embedder(db), thoughts)
-        if (batch.forget or self._is_purge_due) and not self._connection.is_writing:
+        if (
+            batch.forget or batch.updates or self._is_purge_due
+        ) and not self._connection.is_writing:
             self.purge()
         if batch.forget:
             self._destroy_key(user_id)
@@ -278,6 +282,11 @@ class SQLiteStore:
         """Yield the scope's turns in the order they were said, read lazily."""
         return read_turns(self._connection.fetch, scope, window)
 
+    def wordings(self, scope: Scope, turn_id: str) -> list[Turn]:
+        """Return a turn of the user before each change of its words, oldest first, and as it is."""
+        with self._connection.snapshot() as db:
+            return wordings.read(db, scope.user_id, turn_id)
+
     def sessions(self, scope: Scope) -> list[Activity]:
         """Return the scope's sessions, the one with the latest turn first."""
         return read_sessions(self._connection.fetch, scope)
@@ -341,17 +350,19 @@ class SQLiteStore:
         return thought_rows.read_superseded(self._connection.fetch, scope, limit)
 
     @contextmanager
-    def snapshot(self, scope: Scope, until: datetime | None = None) -> Iterator[Snapshot]:
+    def snapshot(
+        self, scope: Scope, until: datetime | None = None, where: Filter | None = None
+    ) -> Iterator[Snapshot]:
         """Open a snapshot of the scope's searchable chunks that were said by `until`.
 
-        Other threads wait until the block ends. The block must not write.
+        `where` limits what is near. Other threads wait until the block ends; it must not write.
         """
         user_id = scope.user_id
         with self._connection.lock():
             with self._connection.snapshot() as db:
                 view = self._cache.timeline(db, user_id).view(scope, until)
                 snapshot = SQLiteSnapshot(
-                    db, scope, view, until=until, cache=self._cache,
+                    db, scope, view, until=until, where=where, cache=self._cache,
                     open_vectors=lambda: VectorRows(db, user_id, *self._embedder(db)),
                     open_lsh_index=lambda: self._lsh_index(db, user_id),
                 )  # fmt: skip
@@ -526,7 +537,9 @@ def _write_batch(
     thoughts: SQLiteThoughtRows,
 ) -> tuple[int, str | None]:
     """Write a batch; return how many turns were ever stored, 0 if none is left, and its event."""
-    forgotten = undo.start_forgetting(db, user_id, batch.forget) if batch.forget else None
+    reworded = wordings.find_reworded(db, user_id, batch.updates)
+    gone = [*batch.forget, *reworded]  # turns whose words, or former words, leave all thoughts
+    forgotten = undo.start_forgetting(db, user_id, gone) if gone else None
     generation = deletion.read_generation(db, user_id)
     is_outdated = batch.generation not in (None, generation)  # turns were deleted since
     new = insertion.new_turns(db, user_id, batch.turns)
@@ -537,7 +550,7 @@ def _write_batch(
     for summary in () if is_outdated else batch.summaries:
         summaries.insert(db, user_id, summary)
     counts = {
-        "turns": len(new) + len(batch.forget),
+        "turns": len(new) + len(batch.forget) + len(batch.updates),
         "summaries": 0 if is_outdated else len(batch.summaries),
         "hidden": _set_hidden(db, user_id, batch.hide, 1),
         "shown": _set_hidden(db, user_id, batch.show, 0),
@@ -550,10 +563,12 @@ def _write_batch(
         thought_rows.unpark(db, user_id)
     if batch.reflection is not None and batch.reflection.failure is not None:
         thought_rows.record_failure(db, user_id, batch.reflection)
-    ThoughtTransaction(thoughts).write(batch)
+    ThoughtTransaction(thoughts).write(replace(batch, forget=gone))
     thoughts.grow_index()
-    if batch.reflection or batch.retract or batch.resolved_conflicts or batch.forget:
+    if batch.reflection or batch.retract or batch.resolved_conflicts or gone:
         summaries.delete_outdated(db, user_id)
+    if batch.updates:
+        wordings.update(db, user_id, batch, reworded, embedder)
     if forgotten is not None:
         deletion.delete_turns(db, user_id, batch.forget)
         undo.erase(db, user_id, forgotten, [thought for thought, _ in thoughts.deleted])
@@ -562,7 +577,7 @@ def _write_batch(
         db.execute(failure, (batch.failure, user_id))
     if batch.refused:
         db.execute("UPDATE users SET refused = refused + 1 WHERE user_id = ?", (user_id,))
-    ids = [*new, *batch.forget, *thoughts.changed]
+    ids = [*new, *batch.forget, *(turn.id or "" for turn in batch.updates), *thoughts.changed]
     event = ledger.append_batch(db, user_id, batch, counts | thoughts.counts, ids)
     row = db.execute("SELECT turns FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0, event

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from memkit.filters import Filter
 from memkit.protocols import Embedder, Snapshot
 from memkit.records import Scope
 from memkit_sqlite import reembed
@@ -28,14 +29,19 @@ class StagedVectors:
         self._embed_missing()
 
     @contextmanager
-    def snapshot(self, scope: Scope, until: datetime | None = None) -> Iterator[Snapshot]:
-        """Open a snapshot of the scope's searchable chunks that were said by `until`."""
+    def snapshot(
+        self, scope: Scope, until: datetime | None = None, where: Filter | None = None
+    ) -> Iterator[Snapshot]:
+        """Open a snapshot of the scope's searchable chunks that were said by `until`.
+
+        `where` limits what is near.
+        """
         self._embed_missing()
         with self._connection.lock(), self._connection.snapshot() as db:
             self._cache.tidy(self._rows_of)
             view = self._cache.timeline(db, scope.user_id).view(scope, until)
             snapshot = SQLiteSnapshot(
-                db, scope, view, until=until, cache=self._cache,
+                db, scope, view, until=until, where=where, cache=self._cache,
                 open_vectors=lambda: self._rows(db, scope.user_id),
                 open_lsh_index=lambda: self._cache.thoughts(
                     db, scope.user_id, self._number, self._embedder.fingerprint.dimension

@@ -95,7 +95,7 @@ def from_turn(user_id: str, position: int, turn: Turn) -> tuple[Any, ...]:
         user_id, turn.id, position, turn.session_id, turn.agent_id, turn.role, turn.name, turn.text,
         turn.said_at.isoformat(), microseconds(turn.said_at), turn.stored_at.isoformat(),
         json.dumps(dict(turn.metadata)) if turn.metadata else None,
-        " ".join(turn.flags) or None, turn.origin,
+        " ".join(turn.flags) or None, turn.origin, dump_tags(turn.tags),
     )  # fmt: skip
 
 
@@ -128,7 +128,18 @@ def _parse_turn(row: sqlite3.Row) -> Turn:
         agent_id=row["agent_id"], stored_at=datetime.fromisoformat(row["stored_at"]),
         position=row["position"], metadata=json.loads(row["metadata"] or "{}"),
         flags=tuple((row["flags"] or "").split()), origin=row["origin"],
+        tags=load_tags(row["tags"]),
     )  # fmt: skip
+
+
+def dump_tags(tags: Sequence[str]) -> str | None:
+    """Return tags as the value of their column."""
+    return json.dumps(list(tags), ensure_ascii=False) if tags else None
+
+
+def load_tags(value: str | None) -> tuple[str, ...]:
+    """Return the tags of a column."""
+    return tuple(json.loads(value)) if value else ()
 
 
 def turn_filter(scope: Scope, window: Window) -> tuple[str, list[Any]]:
