@@ -19,6 +19,7 @@ from memkit.cli import (
     commands,
     govern,
     manage,
+    mcp,
     output,
     privacy,
     retention,
@@ -60,6 +61,7 @@ app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(transfer.export)
 app.command()(commands.reembed)
+app.command()(mcp.mcp)
 app.command()(commands.doctor)
 
 
