@@ -83,6 +83,19 @@ def test_every_tool_says_what_it_does_to_the_memory(process: Connect) -> None:
     process(use)
 
 
+def test_a_host_of_the_older_protocol_is_served_in_the_same_way(memory: memkit.Memory) -> None:
+    async def use() -> None:
+        async with Client(make_server(memory, "ann"), mode="legacy") as client:
+            assert "get_context" in (client.instructions or "")
+            await call(client, "add_memory", text="I live in Oslo.")
+            assert len((await call(client, "search_memories", query="Oslo"))["memories"]) == 1
+            assert "has no argument 'q'" in await fail(client, "search_memories", q="Oslo")
+            assert "no session" in await fail(client, "list_memories", session_id="null")
+            assert "not thought about yet: 1" in await read(client, "holds")
+
+    asyncio.run(use())
+
+
 def test_a_thought_is_corrected_and_its_history_kept(ask: Connect, memory: memkit.Memory) -> None:
     memory.remember("I live in Oslo.", user_id="ann")
     memory.flush()

@@ -1,7 +1,9 @@
-"""MCP over HTTP, and the command `memkit mcp`: who is let in, and how the server ends."""
+"""The command `memkit mcp`: who is let in over HTTP, and how a server ends."""
 
 import asyncio
 import json
+import signal
+import subprocess
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -10,7 +12,7 @@ from pathlib import Path
 import on_disk
 import pytest
 from command_line import Run, assert_error, run  # noqa: F401 - a fixture
-from mcp_hosts import INSTALL, Client, call, http, stdio, with_client
+from mcp_hosts import INSTALL, Client, call, command, http, stdio, with_client
 
 pytest.importorskip("mcp", reason=INSTALL)
 
@@ -98,6 +100,25 @@ def test_sigterm_closes_the_memory_and_ends_without_an_error(tmp_path: Path) -> 
         process.terminate()
         assert process.wait(timeout=60) == 0
     assert not (tmp_path / "ann.db-wal").exists()
+
+
+def test_sigint_ends_a_server_whose_host_is_still_connected(tmp_path: Path) -> None:
+    hello = {
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }  # fmt: skip
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(), cwd=tmp_path, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(hello) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "memkit"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == -signal.SIGINT
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])

@@ -1,6 +1,8 @@
 """mcp: give a memory to a host of the Model Context Protocol."""
 
 import os
+import signal
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +74,11 @@ def mcp(
     with open_memory(path, embedder, create=True, background=True, privacy=privacy) as memory:
         server = make_server(memory, user)
         if listener is None:
+            if sys.stdin.isatty():
+                output.print_note("waiting for an MCP host on stdin; Ctrl-C ends it")
+            # a thread that waits for stdin would otherwise hold the process; every call that was
+            # answered is stored
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             server.run("stdio")
         else:
             output.print_note(f"serving the memory of {user!r} at {listener.url}; Ctrl-C ends it")
