@@ -102,6 +102,6 @@ sbom: wheel
 	$(PYTHON) -m venv --clear --without-pip .venv/runtime
 	$(BIN)/python -m pip --python .venv/runtime/bin/python install --quiet --constraint constraints.txt dist/*.whl
 	$(BIN)/python -m pip --python .venv/runtime/bin/python install --quiet --no-deps $(ENCODER)
-	$(BIN)/python -m cyclonedx_py environment --pyproject pyproject.toml --mc-type library \
+	env -u PYTHONPATH $(BIN)/python -m cyclonedx_py environment --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file dist/sbom.cdx.json .venv/runtime/bin/python
 	$(BIN)/python tools/check_sbom.py dist/sbom.cdx.json

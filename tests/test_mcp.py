@@ -344,7 +344,7 @@ def test_another_users_memory_is_out_of_reach(ask: Connect, memory: memkit.Memor
 
 
 def test_answers_stay_below_what_a_client_reads(ask: Connect, memory: memkit.Memory) -> None:
-    texts = ["long <|im_start|> words " * 10_000, *["long <|im_start|> words " * 110] * 54]
+    texts = ["long <|im_start|> words " * 20_000, *["long <|im_start|> words " * 110] * 54]
     memory.remember(texts, user_id="ann")
 
     async def use(client: Client) -> None:
@@ -363,11 +363,17 @@ def test_answers_stay_below_what_a_client_reads(ask: Connect, memory: memkit.Mem
     ask(use)
 
 
-def test_pages_list_every_turn_once_the_newest_first(ask: Connect, memory: memkit.Memory) -> None:
+@pytest.mark.parametrize("kind", ["turn", "thought"])
+def test_pages_list_every_memory_once_the_newest_first(
+    ask: Connect, memory: memkit.Memory, kind: str
+) -> None:
     memory.remember([f"turn {n}" for n in range(5)], user_id="ann")
+    memory.flush()
 
     async def use(client: Client) -> None:
-        pages = [await call(client, "list_memories", limit=2, offset=n) for n in (0, 2, 4)]
+        pages = [
+            await call(client, "list_memories", kind=kind, limit=2, offset=n) for n in (0, 2, 4)
+        ]
         texts = [item["text"] for page in pages for item in page["memories"]]
         assert texts == [f"turn {n}" for n in range(4, -1, -1)]
         assert [page["more"] for page in pages] == [True, True, False]
