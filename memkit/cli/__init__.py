@@ -9,8 +9,8 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
-from typing import Any
+from importlib.metadata import version as package_version
+from typing import Annotated, Any
 
 import typer
 
@@ -19,13 +19,15 @@ from memkit.cli import (
     commands,
     govern,
     manage,
+    mcp,
     output,
     privacy,
     retention,
     rollback,
     transfer,
+    version,
 )
-from memkit.errors import IncompleteCopyWarning, MemkitError
+from memkit.errors import IncompleteCopyWarning, InvalidInput, MemkitError
 
 app = typer.Typer(
     name="memkit",
@@ -60,22 +62,36 @@ app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(transfer.export)
 app.command()(commands.reembed)
+app.command()(mcp.mcp)
 app.command()(commands.doctor)
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
-        typer.echo(f"memkit {version('memkit-llm')}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _main(
-    _: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
-    ),
+    context: typer.Context,
+    *,
+    print_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: of everything memkit runs on.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="With --version: print JSON.")] = False,
 ) -> None:
-    pass
+    if print_version:
+        _print_version(verbose=verbose, as_json=json_)
+        raise typer.Exit
+    if verbose or json_:
+        raise InvalidInput("--verbose and --json go with --version; --json also after a command")
+    if context.invoked_subcommand is None:
+        raise InvalidInput("name a command; `memkit --help` lists them")
+
+
+def _print_version(*, verbose: bool, as_json: bool) -> None:
+    if not verbose:
+        installed = package_version(version.DISTRIBUTION)
+        output.print_result({"memkit": installed}, f"memkit {installed}", as_json=as_json)
+        return
+    versions = version.collect_versions()
+    output.print_result(versions, version.format_versions(versions), as_json=as_json)
 
 
 def _show_warning(

@@ -1,0 +1,1 @@
+"""Servers that give a memory to programs in other processes."""
