@@ -244,6 +244,7 @@ def test_no_scope_reads_or_deletes_another(ours: Memory) -> None:
     assert texts(scopes[0]) == {"bees 0", "bees 4", "bees 5", "I like tea."}
     assert [texts(scope) for scope in scopes[1:4]] == [{"bees 1"}, {"bees 2"}, {"bees 3"}]
     assert texts(scopes[4]) == {"bees 4", "I like tea."}
+    assert texts(scopes[5]) == {"bees 5"}
     ours.delete_all(user_id="ann", run_id="r")
     assert texts(scopes[0]) == {"bees 0", "bees 5"}
     ours.delete_all(user_id="ann")
@@ -257,6 +258,15 @@ def test_an_id_that_two_users_have_is_refused(ours: Memory) -> None:
     for call in (ours.get, ours.history, ours.delete):
         with pytest.raises(InvalidInput, match="several users"):
             call("1")
+
+
+def test_the_former_text_of_an_updated_turn_is_nowhere(ours: Memory) -> None:
+    added = ours.add("My pin is 4711.", user_id="ann", infer=False)["results"][0]["id"]
+    for text in ("My pin is 1234.", "I have no pin."):
+        ours.update(added, text)
+        assert [turn.text for turn in ours.memory.turns(user_id="ann")] == [text]
+        (item,) = ours.get_all(filters=ANN)["results"]
+        assert (item["id"], item["memory"]) == (added, text)
 
 
 # ---- thoughts as memories

@@ -1,6 +1,7 @@
 """A memory as the memory service of Google's ADK."""
 
 import asyncio
+from threading import Event as Flag
 from typing import Any
 
 import pytest
@@ -89,6 +90,31 @@ def test_recalled_text_is_quoted_and_not_remembered_again(service: MemkitMemoryS
     (text,) = texts(service)
     assert text.startswith("> ")
     assert "<|im_start|>" not in text
+
+
+def test_a_cancelled_add_is_stored_as_a_whole_and_blocks_no_other_task(
+    service: MemkitMemoryService, memory: memkit.Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go, remember = Flag(), Flag(), memory.remember
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        started.set()
+        assert go.wait(30)
+        return remember(*args, **kwargs)
+
+    monkeypatch.setattr(memory, "remember", slow)
+
+    async def run() -> None:
+        task = asyncio.create_task(service.add_session_to_memory(make_session()))
+        while not started.is_set():  # the loop runs while the memory waits
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go.set()
+
+    asyncio.run(run())  # waits for the threads
+    assert service.events(**SCOPE) == EVENTS
 
 
 def test_metadata_that_would_be_lost_are_refused(service: MemkitMemoryService) -> None:
