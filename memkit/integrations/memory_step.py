@@ -22,6 +22,7 @@ from memkit.integrations.messages import (
     spoken_text,
     to_turn,
 )
+from memkit.integrations.recall_block import recall_block
 from memkit.memory import Memory
 
 # LangChain's models do not reveal their chat templates
@@ -130,14 +131,10 @@ class MemoryStep:
         return list(dropwhile(lambda turn: turn.role == "assistant", dialogue[first:]))
 
     def _block(self, question: str, user_id: str, without: Sequence[str], room: int) -> str:
-        if not question.strip():
-            return ""
-        recalled = self.memory._recollect(question, user_id=user_id, k=self.k, without=without)
-        summaries = self.memory.summaries(user_id=user_id)
-        fitted = prompt.select_within_budget(
-            [*summaries, *recalled.thoughts], recalled.hits, room, self._count, self.memory.signer
-        )
-        return prompt.format_memory_block(*fitted, self.memory.signer)
+        return recall_block(
+            self.memory, question, user_id=user_id, without=without, budget_tokens=room, k=self.k,
+            count=self._count,
+        )  # fmt: skip
 
     def _count(self, text: str) -> int:
         return (self.count or self.memory.embedder.count)(text)

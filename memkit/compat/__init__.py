@@ -1,0 +1,1 @@
+"""The calls of other memory libraries, answered by a memkit memory."""
