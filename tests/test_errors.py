@@ -7,7 +7,9 @@ import pytest
 
 from memkit import errors
 from memkit.errors import (
+    AmbiguousDates,
     AmbiguousId,
+    ArchiveTooLarge,
     BudgetExceeded,
     EmbeddingMismatch,
     InvalidInput,
@@ -19,6 +21,7 @@ from memkit.errors import (
     ScopeRequired,
     StepRefused,
     TurnConflict,
+    UnknownFormat,
 )
 
 KINDS = [
@@ -34,6 +37,9 @@ _OWN: list[MemkitError] = [  # errors with arguments of their own
     BudgetExceeded(120, 100),
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     NewerExport(3, 2),
+    UnknownFormat("chat.bin", ("jsonl", "locomo")),
+    AmbiguousDates("chat.txt", "3/4/20"),
+    ArchiveTooLarge("chat.zip", 2**33),
     StepRefused(["kept 1.000 → 0.500"]),
 ]
 MADE = [*_OWN, *(kind("what happened") for kind in KINDS if kind not in set(map(type, _OWN)))]
