@@ -155,8 +155,8 @@ class ArchiveTooLarge(InvalidInput):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} unpacks to more than {self.limit // 2**30} GiB; unpack it yourself if you "
-            "trust it, and import the file in it"
+            f"{self.path} unpacks to more than {self.limit // 2**30} GiB; unpack it yourself if "
+            "you trust it, and import the file in it"
         )
 
 

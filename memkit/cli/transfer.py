@@ -33,7 +33,9 @@ from memkit.text.sanitise import one_line, truncate
 if TYPE_CHECKING:
     from memkit.importers import ImportCounts, TurnSource
 
-Format = StrEnum("Format", ["auto", "export", "jsonl", "locomo"])  # and `FORMATS`, once each
+Format = StrEnum(  # besides the first two, the names in `memkit.importers.FORMATS`
+    "Format", ["auto", "export", "chatgpt", "claude", "jsonl", "locomo"]
+)
 DateOrder = Literal["dmy", "mdy", "ymd"]
 PassphraseFile = Annotated[
     Path | None,

@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, TypeVar
 from memkit.errors import ArchiveTooLarge, InvalidInput
 
 BOM = b"\xef\xbb\xbf"  # byte-order mark of UTF-8
-MOST_LINE = 64 * 2**20  # bytes of a line
+MOST_LINE = 32 * 2**20  # bytes of a line
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MOST_UNZIPPED = 8 * 2**30  # bytes of an archive's files together
 # the files of an archive that are read, wherever in it they are; all others are ignored

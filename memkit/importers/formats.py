@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from memkit.errors import InvalidInput, UnknownFormat
-from memkit.importers import jsonl, locomo
+from memkit.importers import chatgpt, claude, jsonl, locomo
 from memkit.importers.files import ExportFile, find_export
 from memkit.importers.sniff import Sample, take_sample
 from memkit.importers.source import LocatedTurn, ReadOptions, TurnSource
@@ -24,6 +24,8 @@ class Format:
 
 # in the order in which they are tried: the first that matches is taken
 FORMATS = (
+    Format(name="chatgpt", about="ChatGPT", matches=chatgpt.matches, read=chatgpt.read),
+    Format(name="claude", about="Claude", matches=claude.matches, read=claude.read),
     Format(name="locomo", about="a LoCoMo file", matches=locomo.matches, read=locomo.read),
     Format(name="jsonl", about="one message per line", matches=jsonl.matches, read=jsonl.read),
 )

@@ -73,7 +73,7 @@ class JsonStream:
         self._take("}")
 
     def value(self) -> Any:
-        """Return the next value. Raises `InvalidValue` if it is no JSON; what follows is readable."""
+        """Return the next value; raise `InvalidValue` if it alone cannot be read."""
         data = self._next_value(keep=True)
         try:
             return parse_json(data)
@@ -93,7 +93,7 @@ class JsonStream:
         return self._read_container(keep=keep)
 
     def _read_container(self, *, keep: bool) -> bytes:
-        """Return the bytes from a bracket to the one that closes it; if not kept, a part of them."""
+        """Return the bytes from a bracket to the one that closes it; a part if not kept."""
         at, depth = self._at, 0
         in_string = too_long = False
         while True:
