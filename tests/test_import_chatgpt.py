@@ -162,8 +162,8 @@ def test_custom_instructions_are_one_turn_of_the_user_however_often_they_come(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
     context = {"user_profile": "The user says:\n```I am a nurse.```", "user_instructions": ""}
-    about = [message(f"m{n}", "user", kind="user_editable_context", content=context, metadata=INVISIBLE)
-             for n in range(2)]  # fmt: skip
+    fields = {"kind": "user_editable_context", "content": context, "metadata": INVISIBLE}
+    about = [message(f"m{n}", "user", **fields) for n in range(2)]
     talks = [chain(entry, id=f"c{n}") for n, entry in enumerate(about)]
     path = write_json(tmp_path / "c.json", talks)
     fill(memory, path)

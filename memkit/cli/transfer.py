@@ -34,7 +34,24 @@ if TYPE_CHECKING:
     from memkit.importers import ImportCounts, TurnSource
 
 Format = StrEnum(  # besides the first two, the names in `memkit.importers.FORMATS`
-    "Format", ["auto", "export", "chatgpt", "claude", "jsonl", "locomo"]
+    "Format",
+    [
+        "auto",
+        "export",
+        "chatgpt",
+        "claude",
+        "whatsapp",
+        "telegram",
+        "letta",
+        "mem0",
+        "langchain",
+        "langchain-sqlite",
+        "openai-agents",
+        "openai",
+        "sillytavern",
+        "locomo",
+        "jsonl",
+    ],
 )
 DateOrder = Literal["dmy", "mdy", "ymd"]
 PassphraseFile = Annotated[
@@ -117,8 +134,10 @@ def import_(
     from memkit.govern.portability import is_export
 
     if format_ is Format.export or (format_ is Format.auto and is_export(file)):
-        options = (me, date_order, timezone, session, conversation, new_versions, dry_run, origin)
-        if any(options) or privacy != "flag":
+        if (
+            any((me, date_order, timezone, session, conversation, new_versions, dry_run, origin))
+            or privacy != "flag"
+        ):
             raise InvalidInput(
                 "an export is restored as it was: leave out --me, --date-order, --timezone, "
                 "--session, --conversation, --new-versions, --dry-run, --origin and --privacy"

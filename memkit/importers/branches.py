@@ -21,4 +21,4 @@ def find_branch(parents: Mapping[str, str | None], leaf: str | None) -> list[str
 def _find_last_leaf(parents: Mapping[str, str | None]) -> str | None:
     has_children = set(parents.values())
     leaves = [id for id in parents if id not in has_children]
-    return leaves[-1] if leaves else next(reversed(parents), None)
+    return next(reversed(leaves or list(parents)), None)

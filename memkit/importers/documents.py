@@ -8,18 +8,24 @@ from memkit.importers.files import BOM, ExportFile, parse_json, split_lines
 from memkit.importers.json_stream import InvalidValue, JsonStream
 
 
-def read_records(export: ExportFile, noun: str) -> Iterator[tuple[str, object]]:
+def read_records(
+    export: ExportFile, noun: str, within: tuple[str, ...] = ()
+) -> Iterator[tuple[str, object]]:
     """Yield the location of each record, and its value or the error in it.
 
-    `noun` is what a record of a list is, such as "conversation".
+    `noun` is what a record of a list is, such as "conversation". Of an object, `within` names the
+    lists whose elements are the records; without it the object is one record.
     """
     for location, file in export.files():
+        if within:
+            yield from _read_document(file, location, noun, within)
+            continue
         with export.peek() as start:
             is_lines = _has_lines(start)
         if is_lines:
             yield from _read_lines(file, location)
         else:
-            yield from _read_document(file, location, noun)
+            yield from _read_document(file, location, noun, ())
 
 
 def _has_lines(file: BinaryIO) -> bool:
@@ -52,11 +58,19 @@ def _read_lines(file: BinaryIO, location: str) -> Iterator[tuple[str, object]]:
             yield f"{location}, line {n}", error
 
 
-def _read_document(file: BinaryIO, location: str, noun: str) -> Iterator[tuple[str, object]]:
+def _read_document(
+    file: BinaryIO, location: str, noun: str, within: tuple[str, ...]
+) -> Iterator[tuple[str, object]]:
     stream = JsonStream(file)
     try:
         if stream.peek() == "[":
             yield from _read_list(stream, location, noun)
+        elif within and stream.peek() == "{":
+            for key in stream.members():
+                if key in within and stream.peek() == "[":
+                    yield from _read_list(stream, location, noun)
+                else:
+                    stream.skip()
         else:
             yield location, stream.value()
     except InvalidInput as error:

@@ -74,8 +74,11 @@ def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:
 
 
 def _hash_file(path: Path) -> str:
+    whole = hashlib.sha256()
     with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        while data := file.read(2**20):
+            whole.update(data)
+    return whole.hexdigest()[:16]
 
 
 def _parse_line(line: bytes, options: ReadOptions) -> Turn | None:

@@ -4,8 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from memkit.errors import InvalidInput
+from memkit.importers.files import ExportFile
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -36,6 +38,7 @@ def open_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _connect(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True)
+    connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")  # views and triggers call no functions
     connection.execute("SELECT count(*) FROM sqlite_master")
@@ -47,3 +50,16 @@ def list_tables(path: Path) -> frozenset[str]:
     with open_sqlite(path) as connection:
         rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return frozenset(str(name) for (name,) in rows)
+
+
+def read_rows(export: ExportFile, query: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query; the position of the export goes up with them.
+
+    Raises:
+        InvalidInput: the file is damaged, or has other tables.
+    """
+    with open_sqlite(export.path) as connection:
+        (total,) = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
+        for n, row in enumerate(connection.execute(query), start=1):
+            export.position = export.size * n // max(total, n)
+            yield row
