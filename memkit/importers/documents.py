@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from memkit.errors import InvalidInput
-from memkit.importers.files import BOM, ExportFile, parse_json, split_lines
+from memkit.importers.files import BOM, MOST_LINE, ExportFile, parse_json, split_lines
 from memkit.importers.json_stream import InvalidValue, JsonStream
+
+_START = 2**16  # bytes
 
 
 def read_records(
@@ -30,13 +32,13 @@ def read_records(
 
 def _has_lines(file: BinaryIO) -> bool:
     """Return whether the first line is an object by itself."""
-    if JsonStream(file).peek() != "{":  # the first line of a list may be the whole file
-        return False
-    file.seek(0)
-    for line in split_lines(file):
-        text = line.removeprefix(BOM).strip()
-        if text:
-            return text.startswith(b"{") and text.endswith(b"}") and _is_json(text)
+    while start := file.readline(_START):
+        text = start.removeprefix(BOM).strip()
+        if text.startswith(b"{"):
+            end = b"" if start.endswith(b"\n") else file.readline(MOST_LINE)
+            return _is_json(text + end)
+        if text:  # the first line of a list may be the whole file
+            return False
     return False
 
 
