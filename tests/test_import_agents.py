@@ -98,7 +98,7 @@ ITEMS: list[Any] = [
 
 def write_sessions(path: Path, session_id: str, items: list[Any]) -> None:
     session = pytest.importorskip(
-        "agents", reason="pip install -c constraints.txt openai-agents"
+        "agents", reason="pip install --no-deps openai-agents==0.24.0"
     ).SQLiteSession(session_id, path)
     asyncio.run(session.add_items(items))
     session.close()
@@ -125,7 +125,7 @@ def test_sessions_of_the_real_agents_sdk_are_read(memory: memkit.Memory, tmp_pat
 def test_sessions_that_are_still_open_in_the_agents_sdk_are_read(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    agents = pytest.importorskip("agents", reason="pip install -c constraints.txt openai-agents")
+    agents = pytest.importorskip("agents", reason="pip install --no-deps openai-agents==0.24.0")
     session = agents.SQLiteSession("monday", tmp_path / "s.db")
     asyncio.run(session.add_items(ITEMS[:1]))
     assert fill(memory, tmp_path / "s.db").new == 1
@@ -351,8 +351,11 @@ def test_every_way_of_sillytavern_to_write_a_time_is_read(
 
 # ---- any of them
 
-KEYS = """messages results memory agents blocks core_memory type data content role mes swipes name
-    swipe_id send_date tool_calls function text id is_user metadata created_at""".split()
+KEYS = [
+    "messages", "results", "memory", "agents", "blocks", "core_memory", "type", "data", "content",
+    "role", "mes", "swipes", "name", "swipe_id", "send_date", "tool_calls", "function", "text",
+    "id", "is_user", "metadata", "created_at",
+]  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(

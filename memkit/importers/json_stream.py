@@ -20,6 +20,7 @@ _STRING = re.compile(rb'"' + _IN_STRING + rb'"', re.DOTALL)
 _TO_QUOTE = re.compile(_IN_STRING, re.DOTALL)
 # up to the next bracket that is in no string, or to a string that has no end in the buffer
 _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"' + _IN_STRING + rb'")*+', re.DOTALL)
+_OPENING, _CLOSING = re.compile(rb"[{\[]++"), re.compile(rb"[}\]]++")
 _SCALAR = re.compile(rb"[^\s,:\[\]{}\"]++(?=[\s,\]}])")  # a number, true, false or null
 
 
@@ -100,24 +101,27 @@ class JsonStream:
             match = (_TO_QUOTE if in_string else _TO_BRACKET).match(self._buffer, at)
             assert match is not None
             at = match.end()
-            character = self._buffer[at : at + 1]
-            if character == b'"':
+            if run := _OPENING.match(self._buffer, at):
+                depth += run.end() - at
+                at = run.end()
+            elif run := _CLOSING.match(self._buffer, at):
+                at += min(depth, run.end() - at)
+                depth -= at - run.start()
+                if not depth:
+                    return self._take_value(at, too_long=too_long)
+            elif self._buffer.startswith(b'"', at):
                 in_string = not in_string
-            elif character and character in b"{[":
-                depth += 1
-            elif character and character in b"]}":
-                depth -= 1
+                at += 1
             else:  # the end of the buffer, or the backslash that is its last character
                 too_long = too_long or (keep and at - self._at > MOST_VALUE)
                 at = self._read_more(at, drop=too_long or not keep)
-                continue
-            at += 1
-            if not depth and not in_string:
-                value = self._buffer[self._at : at]
-                self._at = at
-                if too_long:
-                    raise InvalidValue(f"longer than {MOST_VALUE // 2**20} MiB")
-                return value
+
+    def _take_value(self, end: int, *, too_long: bool) -> bytes:
+        value = self._buffer[self._at : end]
+        self._at = end
+        if too_long:
+            raise InvalidValue(f"longer than {MOST_VALUE // 2**20} MiB")
+        return value
 
     def _read(self, pattern: re.Pattern[bytes]) -> bytes:
         """Return what a pattern matches here, however much of the file that needs."""
