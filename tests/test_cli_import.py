@@ -51,7 +51,9 @@ def test_a_dry_run_reports_and_stores_nothing(run: Run, tmp_path: Path) -> None:
     assert run(*arguments, "--dry-run").out == "read 2 turns, 2 would be new\n"
     assert not (tmp_path / "memkit.db").exists()
     assert run(*arguments).out == "read 2 turns, 2 new\n"
-    assert run(*arguments, "--dry-run").out == "read 2 turns, 0 would be new\n"
+    (tmp_path / "chat.txt").write_text(f"{CHAT}4/4/20, 9:00 - Ann: Thanks!\n", encoding="utf-8")
+    for _ in range(2):
+        assert run(*arguments, "--dry-run").out == "read 3 turns, 1 would be new\n"
 
 
 def test_a_file_in_no_known_format_is_refused_with_the_formats(run: Run, tmp_path: Path) -> None:  # noqa: F811

@@ -98,7 +98,7 @@ ITEMS: list[Any] = [
 
 def write_sessions(path: Path, session_id: str, items: list[Any]) -> None:
     session = pytest.importorskip(
-        "agents", reason="pip install --no-deps openai-agents==0.24.0"
+        "agents", reason="pip install openai-agents==0.24.0; make test-agents"
     ).SQLiteSession(session_id, path)
     asyncio.run(session.add_items(items))
     session.close()
@@ -125,7 +125,9 @@ def test_sessions_of_the_real_agents_sdk_are_read(memory: memkit.Memory, tmp_pat
 def test_sessions_that_are_still_open_in_the_agents_sdk_are_read(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:
-    agents = pytest.importorskip("agents", reason="pip install --no-deps openai-agents==0.24.0")
+    agents = pytest.importorskip(
+        "agents", reason="pip install openai-agents==0.24.0; make test-agents"
+    )
     session = agents.SQLiteSession("monday", tmp_path / "s.db")
     asyncio.run(session.add_items(ITEMS[:1]))
     assert fill(memory, tmp_path / "s.db").new == 1

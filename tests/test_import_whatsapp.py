@@ -98,6 +98,14 @@ def test_a_message_may_have_many_lines(memory: memkit.Memory, tmp_path: Path, en
     assert texts_of(memory) == ["milk\n\n  eggs: 6\n31.12.20 or later", "ok"]
 
 
+def test_a_chat_that_was_pasted_into_a_message_stays_in_it(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "[31.12.20, 21:15:03] Ann: look:", "31.12.20, 21:10 - Eve: hello")
+    fill(memory, path)
+    assert texts_of(memory) == ["look:\n31.12.20, 21:10 - Eve: hello"]
+
+
 LEFT = {
     "Messages are end-to-end encrypted. Tap to learn more.": "system message",
     "Ann changed the subject to “Trip: Rome”": "system message",

@@ -95,7 +95,7 @@ def test_a_value_that_is_too_long_costs_itself_only(monkeypatch: pytest.MonkeyPa
 
 def test_nesting_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "MOST_VALUE", 2**20)
-    stream = JsonStream(BytesIO(b"[" * 2_000_000 + b"1" + b"{" * 2_000_000))
+    stream = JsonStream(BytesIO(b"[" * 8_000_000 + b"1" + b"{" * 8_000_000))
     tracemalloc.start()
     with pytest.raises(InvalidInput, match="ends in the middle"):
         stream.value()

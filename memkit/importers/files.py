@@ -28,7 +28,7 @@ Kind = TypeVar("Kind")
 
 
 class _CountedFile(io.RawIOBase):
-    """A file, or a file in an archive, that counts the bytes read from it up to a limit."""
+    """A file, or a file in an archive, that counts the bytes read from it."""
 
     def __init__(self, file: IO[bytes], export: "ExportFile") -> None:
         self._file, self._export = file, export
@@ -48,8 +48,6 @@ class _CountedFile(io.RawIOBase):
             ) from error
         buffer[: len(data)] = data
         export.position += len(data)
-        if export.members and export.position > MOST_UNZIPPED:
-            raise ArchiveTooLarge(str(export.path), MOST_UNZIPPED)
         return len(data)
 
 
@@ -67,9 +65,7 @@ class ExportFile:
     def open(self, member: str | None = None) -> Iterator[BinaryIO]:
         """Open the file, or a member of the archive, for the block.
 
-        Raises:
-            ArchiveTooLarge: the archive has more than `MOST_UNZIPPED` bytes.
-            InvalidInput: it cannot be read.
+        Raises InvalidInput if it cannot be read.
         """
         with open_file(self.path) as file:
             if member is None:
@@ -127,6 +123,7 @@ def find_export(path: Path) -> ExportFile:
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> ExportFile:
+    # `zipfile` unpacks no more of a member than the size that the archive states for it
     size = sum(info.file_size for info in members)
     if size > MOST_UNZIPPED:
         raise ArchiveTooLarge(str(path), MOST_UNZIPPED)
