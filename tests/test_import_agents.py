@@ -205,6 +205,41 @@ def test_a_bad_row_costs_itself_only(memory: memkit.Memory, tmp_path: Path) -> N
     assert left_of(counts) == {"message that removes another": 1}
 
 
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_reading_leaves_the_file_and_its_folder_as_they_are(
+    memory: memkit.Memory, tmp_path: Path, journal: str
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    path = make_table(folder / "s.db", f"""
+        PRAGMA journal_mode = {journal};
+        CREATE TABLE agent_messages (id INTEGER PRIMARY KEY, session_id, message_data, created_at);
+        INSERT INTO agent_messages VALUES
+          (1, 's', '{{"role": "user", "content": "hello"}}', '2024-05-01 12:00:00')
+    """)  # fmt: skip
+    before = path.read_bytes()
+    fill(memory, path)
+    assert texts_of(memory) == ["hello"]
+    assert turns_of(memory)[0].said_at == datetime(2024, 5, 1, 12, tzinfo=UTC)
+    assert [file.name for file in folder.iterdir()] == ["s.db"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_what_another_process_has_just_written_is_read(
+    memory: memkit.Memory, tmp_path: Path, journal: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+        connection.execute(
+            "CREATE TABLE message_store (id INTEGER PRIMARY KEY, session_id, message)"
+        )
+        message = '{"type": "human", "data": {"content": "hello"}}'
+        connection.execute("INSERT INTO message_store VALUES (1, 's', ?)", [message])
+        connection.commit()
+        assert fill(memory, tmp_path / "s.db").new == 1
+
+
 def test_tables_with_other_columns_and_damaged_files_are_refused_in_our_words(
     memory: memkit.Memory, tmp_path: Path
 ) -> None:

@@ -7,42 +7,39 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import InvalidInput
-from memkit.importers.files import ExportFile
+from memkit.importers.files import ExportFile, open_file
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 @contextmanager
 def open_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file for reading, for the block.
+    """Open a file for reading, for the block; no file appears beside it.
 
-    A program that has the file open may write meanwhile. If nobody has, and the folder cannot be
-    written, SQLite needs `immutable` for a file in WAL mode.
+    Another program may have it open and write meanwhile.
 
     Raises:
         InvalidInput: it is damaged, or cannot be opened.
     """
-    uri = path.absolute().as_uri()
+    # Without a log, nobody has a file in WAL mode open. `mode=ro` would make an empty log then,
+    # and could not delete it.
+    is_closed = _is_in_wal_mode(path) and not Path(f"{path}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?{'immutable=1' if is_closed else 'mode=ro'}"
     try:
-        try:
-            connection = _connect(f"{uri}?mode=ro")
-        except sqlite3.OperationalError:
-            if Path(f"{path}-wal").exists():
-                raise
-            connection = _connect(f"{uri}?immutable=1")
-        with closing(connection):
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.text_factory = lambda data: data.decode("utf-8", "replace")
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute(
+                "PRAGMA trusted_schema = OFF"
+            )  # views and triggers call no functions
             yield connection
     except sqlite3.Error as error:
         raise InvalidInput(f"{path} cannot be read as an SQLite file: {error}") from error
 
 
-def _connect(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True)
-    connection.text_factory = lambda data: data.decode("utf-8", "replace")
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA trusted_schema = OFF")  # views and triggers call no functions
-    connection.execute("SELECT count(*) FROM sqlite_master")
-    return connection
+def _is_in_wal_mode(path: Path) -> bool:
+    with open_file(path) as file:
+        return file.read(20)[18:] == b"\x02\x02"  # the versions of the format
 
 
 def list_tables(path: Path) -> frozenset[str]:
