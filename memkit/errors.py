@@ -10,6 +10,9 @@ MemkitError
 │   ├── TurnConflict      a turn id that is already taken by another text
 │   ├── AmbiguousId       the beginning of several ids
 │   ├── NewerExport       an export that was written by a newer memkit
+│   ├── UnknownFormat     a file of conversations whose format memkit cannot tell
+│   ├── AmbiguousDates    a file whose dates can be read in two ways
+│   ├── ArchiveTooLarge   an archive that unpacks to more than memkit reads
 │   └── BudgetExceeded    the least a prompt needs does not fit into the token budget
 ├── StoreError            the store could not read or write
 │   ├── NotAMemory        the file is not a memkit memory, or it is damaged
@@ -114,6 +117,48 @@ class NewerExport(InvalidInput):
         return (
             f"the export has version {self.version} of the format and this memkit reads up to "
             f"{self.newest}; nothing was imported, upgrade memkit"
+        )
+
+
+class UnknownFormat(InvalidInput):
+    """A file of conversations whose format memkit cannot tell from its content."""
+
+    def __init__(self, path: str, formats: tuple[str, ...]) -> None:
+        super().__init__(path, formats)
+        self.path, self.formats = path, formats
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is in no format that memkit knows; if it is, name it with --format: "
+            f"{', '.join(self.formats)}"
+        )
+
+
+class AmbiguousDates(InvalidInput):
+    """A file in which every date can be read as day and month, or as month and day."""
+
+    def __init__(self, path: str, example: str) -> None:
+        super().__init__(path, example)
+        self.path, self.example = path, example
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} does not tell whether {self.example} begins with the day or the month; "
+            "pass --date-order dmy or --date-order mdy"
+        )
+
+
+class ArchiveTooLarge(InvalidInput):
+    """An archive that unpacks to more bytes than memkit reads."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        super().__init__(path, limit)
+        self.path, self.limit = path, limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} unpacks to more than {self.limit // 2**30} GiB; unpack it yourself if "
+            "you trust it, and import the file in it"
         )
 
 

@@ -212,7 +212,8 @@ def test_exported_messages_import_as_messages(run: Run, tmp_path: Path) -> None:
     exported = run("export", "--messages", "--user", "ann").out
     (tmp_path / "turns.jsonl").write_bytes(exported.encode())
     result = run("import", "turns.jsonl", "--user", "ann", "--store", "two.db", "--json")
-    assert result.json == {"read": 2, "new": 2, "empty": 0, "problems": []}
+    counts = {"read": 2, "new": 2, "empty": 0, "problems": [], "failed": 0, "left": [], "notes": []}
+    assert result.json == counts | {"format": "jsonl"}
     assert run("export", "--messages", "--user", "ann", "--store", "two.db").out == exported
     assert json.loads(exported.split("\n")[0])["content"] == NASTY
     assert run("import", "turns.jsonl", "--user", "ann").out == "read 2 turns, 0 new\n"

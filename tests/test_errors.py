@@ -7,7 +7,9 @@ import pytest
 
 from memkit import errors
 from memkit.errors import (
+    AmbiguousDates,
     AmbiguousId,
+    ArchiveTooLarge,
     BudgetExceeded,
     DamagedRow,
     EmbeddingMismatch,
@@ -20,6 +22,7 @@ from memkit.errors import (
     ScopeRequired,
     StepRefused,
     TurnConflict,
+    UnknownFormat,
 )
 
 KINDS = [
@@ -36,6 +39,9 @@ _OWN: list[MemkitError] = [  # errors with arguments of their own
     EmbeddingMismatch("mini (1)", "large (2)", "ann.db"),
     NewerExport(3, 2),
     DamagedRow("turn 'D1:3' of 'ann'", "no ISO time", "forget it"),
+    UnknownFormat("chat.bin", ("jsonl", "locomo")),
+    AmbiguousDates("chat.txt", "3/4/20"),
+    ArchiveTooLarge("chat.zip", 2**33),
     StepRefused(["kept 1.000 → 0.500"]),
 ]
 MADE = [*_OWN, *(kind("what happened") for kind in KINDS if kind not in set(map(type, _OWN)))]

@@ -28,6 +28,7 @@ BENCHMARKS = {  # name -> module here and its function
     "undo": ("undo", "run"),
     "privacy": ("privacy", "run"),
     "encryption": ("encryption", "run"),
+    "import": ("importing", "run"),
 }
 
 

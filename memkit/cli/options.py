@@ -184,11 +184,16 @@ def open_store(url: str) -> Iterator["Backend"]:
         store.close()
 
 
+def memory_exists(url: str) -> bool:
+    """Return whether there is a file of a memory; a database server is taken to have one."""
+    path = url.removeprefix("sqlite:///")
+    return not path or "://" in path or path == ":memory:" or Path(path).exists()
+
+
 def check_exists(url: str) -> None:
     """Raise StoreError if there is no file of a memory."""
-    path = url.removeprefix("sqlite:///")
-    if path and "://" not in path and path != ":memory:" and not Path(path).exists():
+    if not memory_exists(url):
         raise StoreError(
-            f"there is no memory at {path}; pass its file as --store, or create one with `memkit "
-            "add`"
+            f"there is no memory at {url.removeprefix('sqlite:///')}; pass its file as --store, or "
+            "create one with `memkit add`"
         )

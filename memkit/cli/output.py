@@ -243,13 +243,14 @@ def spinner(label: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on stderr, if it is a terminal; yield `update(done, total)`."""
     from rich import progress
 
     console = _console(stderr=True)
     columns = (
-        progress.TextColumn(label), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TextColumn(label), progress.BarColumn(),
+        progress.DownloadColumn() if in_bytes else progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )  # fmt: skip
     with progress.Progress(*columns, console=console, disable=not console.is_terminal) as bar:

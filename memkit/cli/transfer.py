@@ -2,9 +2,11 @@
 
 import sys
 from dataclasses import asdict
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -22,18 +24,39 @@ from memkit.cli.options import (
     Session,
     StorePath,
     Where,
+    memory_exists,
     open_memory,
     open_store,
     parse_where,
 )
 from memkit.errors import InvalidInput, ScopeRequired
-from memkit.text.sanitise import one_line
+from memkit.text.sanitise import one_line, truncate
 
 if TYPE_CHECKING:
-    from memkit.importers import TurnSource
+    from memkit.importers import ImportCounts, TurnSource
     from memkit.records import Scope
 
-Format = StrEnum("Format", ["auto", "export", "jsonl", "locomo"])
+Format = StrEnum(  # besides the first two, the names in `memkit.importers.FORMATS`
+    "Format",
+    [
+        "auto",
+        "export",
+        "chatgpt",
+        "claude",
+        "whatsapp",
+        "telegram",
+        "letta",
+        "mem0",
+        "langchain",
+        "langchain-sqlite",
+        "openai-agents",
+        "openai",
+        "sillytavern",
+        "locomo",
+        "jsonl",
+    ],
+)
+DateOrder = Literal["dmy", "mdy", "ymd"]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
@@ -41,7 +64,8 @@ PassphraseFile = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
-_SHOWN_PROBLEMS = 20  # of an import; --json has all of them
+_SHOWN_PROBLEMS = 20  # of an import; --json has more
+_SHOWN_LOCATIONS = 200  # characters
 
 
 def import_(
@@ -53,11 +77,34 @@ def import_(
         Format,
         typer.Option(
             "--format",
-            help="export: of `memkit export`. jsonl: one message per line. locomo: a LoCoMo file.",
+            help="Whose file it is. auto: decided by its content. export: of `memkit export`. "
+            "jsonl: one message per line.",
         ),
     ] = Format.auto,
+    me: Annotated[
+        str | None,
+        typer.Option(
+            "--me", help="Your name in the file, in a chat of several people.", show_default=False
+        ),
+    ] = None,
+    date_order: Annotated[
+        DateOrder | None,
+        typer.Option(
+            "--date-order",
+            help="Day, month and year in a WhatsApp file. Default: decided from the whole file.",
+            show_default=False,
+        ),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone",
+            help="Of times without one, such as Europe/Oslo. Default: this machine's.",
+            show_default=False,
+        ),
+    ] = None,
     session: Annotated[
-        str | None, typer.Option(help="The conversation of lines that do not name one (jsonl).")
+        str | None, typer.Option(help="The conversation of messages that do not name one.")
     ] = None,
     conversation: Annotated[
         str | None,
@@ -72,6 +119,9 @@ def import_(
             help="Store a turn whose text was edited as a new one; the old one stays.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Store nothing; report what would be stored.")
+    ] = False,
     passphrase_file: PassphraseFile = None,
     origin: Origin = None,
     privacy: Privacy = "flag",
@@ -80,23 +130,34 @@ def import_(
 ) -> None:
     """Read an export, or remember a file of conversations; --user is required for the latter.
 
-    Importing a file again, also after it has grown, adds only the missing turns. Lines that cannot
-    be read, and turns whose text was edited, are named on stderr; the others are stored, and the
-    exit code is 1.
+    Importing a file again, also after it has grown, adds only the missing turns. Messages that
+    cannot be read, and turns whose text was edited, are named on stderr; the others are stored, and
+    the exit code is 1.
     """
     from memkit.govern.portability import is_export
 
     if format_ is Format.export or (format_ is Format.auto and is_export(file)):
-        if session or conversation or new_versions or origin or privacy != "flag":
+        if (
+            any((me, date_order, timezone, session, conversation, new_versions, dry_run, origin))
+            or privacy != "flag"
+        ):
             raise InvalidInput(
-                "an export is restored as it was: leave out --session, --conversation, "
-                "--new-versions, --origin and --privacy"
+                "an export is restored as it was: leave out --me, --date-order, --timezone, "
+                "--session, --conversation, --new-versions, --dry-run, --origin and --privacy"
             )
         _import_export(file, user, store, embedder, passphrase_file, as_json=json_)
         return
+    from memkit import importers
+
+    options = importers.ReadOptions(
+        user_id=_require(user), me=me, date_order=date_order, timezone=_find_timezone(timezone),
+        session_id=session, conversation=conversation,
+    )  # fmt: skip
+    format_name = None if format_ is Format.auto else format_.value
+    source = importers.read_file(file, options, format=format_name)
     _import_messages(
-        store, user, embedder, _source(file, format_, conversation, user, session),
-        new_versions=new_versions, origin=origin, privacy=privacy, as_json=json_,
+        store, options.user_id, embedder, source,
+        new_versions=new_versions, dry_run=dry_run, origin=origin, privacy=privacy, as_json=json_,
     )  # fmt: skip
 
 
@@ -124,43 +185,65 @@ def _import_export(
     thoughts = output.count_noun(report.thoughts, "thought")
     text = f"{report.turns} turns are new; restored {restored} with {thoughts}"
     output.print_result(asdict(report), text, as_json=as_json)
-    _end_with_problems(report.problems, "line")
+    _end_with_problems(report.problems, "line", len(report.problems))
 
 
 def _import_messages(
     store: str,
-    user: str | None,
+    user: str,
     embedder: str | None,
     source: "TurnSource",
     *,
     new_versions: bool,
+    dry_run: bool,
     origin: Literal["imported", "pasted"] | None,
     privacy: PrivacyAction,
     as_json: bool,
 ) -> None:
     from memkit import importers
 
-    user = _require(user)
-    with open_memory(store, embedder, create=True, privacy=privacy) as memory:
-        with output.progress_bar("importing") as progress:
+    url = ":memory:" if dry_run and not memory_exists(store) else store
+    with open_memory(url, embedder, create=True, privacy=privacy) as memory:
+        with output.progress_bar("importing", in_bytes=source.position is not None) as progress:
             result = importers.import_turns(
                 memory, source, user_id=user, progress=progress, new_versions=new_versions,
-                origin=origin,
+                origin=origin, dry_run=dry_run,
             )  # fmt: skip
-        with output.spinner("summarising"):
-            memory._think_quietly(user)
-    text = f"read {result.read} turns, {result.new} new"
+        if not dry_run:
+            with output.spinner("summarising"):
+                memory._think_quietly(user)
+    text = f"read {result.read} turns, {result.new} {'would be new' if dry_run else 'new'}"
     if result.empty:
         text += f"; left out {output.count_noun(result.empty, 'empty message')}"
-    output.print_result(asdict(result), text, as_json=as_json)
-    _end_with_problems(result.problems, "turn")
+    output.print_result(asdict(result) | {"format": source.format}, text, as_json=as_json)
+    if not as_json:
+        _print_left(result)
+    _end_with_problems(result.problems, "turn", result.failed)
 
 
-def _end_with_problems(problems: tuple[str, ...], noun: str) -> None:
+def _print_left(result: "ImportCounts") -> None:
+    """Print on stderr what an import left out and why, and its remarks."""
+    for left in result.left:
+        first = truncate(one_line("; ".join(left.first)), _SHOWN_LOCATIONS)
+        output.print_note(f"left out {left.count:,}: {left.reason} ({first})")
+    for note in result.notes:
+        output.print_note(one_line(note))
+
+
+def _find_timezone(name: str | None) -> tzinfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(f"no timezone {name!r}; name one such as Europe/Oslo or UTC") from error
+
+
+def _end_with_problems(problems: tuple[str, ...], noun: str, count: int) -> None:
     if problems:
         for problem in problems[:_SHOWN_PROBLEMS]:
             output.print_note(one_line(problem))
-        output.print_note(f"{output.count_noun(len(problems), noun)} not stored")
+        output.print_note(f"{output.count_noun(count, noun)} not stored")
         raise typer.Exit(1)
 
 
@@ -168,22 +251,6 @@ def _require(user: str | None) -> str:
     if not user:
         raise ScopeRequired("messages belong to a user, for example --user ann")
     return user
-
-
-def _source(
-    file: Path, format_: Format, conversation: str | None, user: str | None, session: str | None
-) -> "TurnSource":
-    from memkit import importers
-
-    kind = importers.guess_format(file) if format_ is Format.auto else format_
-    if kind == "locomo":
-        conversations = importers.read_locomo(file)
-        return importers.locomo_source(importers.select_conversation(conversations, conversation))
-    if conversation is not None:
-        raise InvalidInput(
-            f"--conversation {conversation} needs a LoCoMo file, and {file} is read as {kind}"
-        )
-    return importers.read_lines(file, user_id=_require(user), session_id=session)
 
 
 def export(
