@@ -23,6 +23,7 @@ from memkit.cli import (
     privacy,
     retention,
     rollback,
+    serve,
     transfer,
 )
 from memkit.errors import IncompleteCopyWarning, MemkitError
@@ -61,6 +62,8 @@ app.command()(commands.stats)
 app.command()(transfer.export)
 app.command()(commands.reembed)
 app.command()(commands.doctor)
+app.command()(serve.serve)
+app.add_typer(serve.keys, name="keys")
 
 
 def _print_version(requested: bool) -> None:
