@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
+from starlette.convertors import Convertor, register_url_convertor
 
 from memkit.errors import MessagesRejected
 from memkit.memory import Memory
@@ -26,6 +27,20 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Json = dict[str, Any]
 
+
+class _AnyText(Convertor[str]):
+    """An id in a path: it may have slashes and, unlike in Starlette's `path`, line breaks."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _AnyText())
 
 # ---- many memories
 
@@ -109,7 +124,7 @@ def search_memories(body: SearchRequest, caller: CallerOf, services: ServicesOf)
 # ---- one memory. An id may have slashes, so "/history" is matched first
 
 
-@router.get("/memories/{memory_id:path}/history")
+@router.get("/memories/{memory_id:anything}/history")
 def read_history(
     memory_id: str, caller: CallerOf, services: ServicesOf, user_id: User = None
 ) -> list[Json]:
@@ -129,7 +144,7 @@ def read_history(
     ]
 
 
-@router.get("/memories/{memory_id:path}")
+@router.get("/memories/{memory_id:anything}")
 def read_memory(
     memory_id: str, caller: CallerOf, services: ServicesOf, user_id: User = None
 ) -> Json:
@@ -139,7 +154,7 @@ def read_memory(
     return turn_to_json(item, user) if isinstance(item, Turn) else thought_to_json(item, user)
 
 
-@router.put("/memories/{memory_id:path}")
+@router.put("/memories/{memory_id:anything}")
 def update_memory(
     memory_id: str, body: UpdateRequest, caller: CallerOf, services: ServicesOf,
     user_id: User = None,
@@ -163,7 +178,7 @@ def update_memory(
     return turn_to_json(turn, user)
 
 
-@router.delete("/memories/{memory_id:path}")
+@router.delete("/memories/{memory_id:anything}")
 def delete_memory(
     memory_id: str, caller: CallerOf, services: ServicesOf, user_id: User = None
 ) -> Json:
