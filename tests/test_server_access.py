@@ -37,8 +37,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/context": {"query": "secret"},
     "/forget": {"everything": True},
 }
-WRITES = {("POST", "/memories"), ("DELETE", "/memories"), ("POST", "/forget"),
-          ("PUT", "/memories/{memory_id:anything}"), ("DELETE", "/memories/{memory_id:anything}")}  # fmt: skip
+ONE = "/memories/{memory_id:anything}"
+WRITES = {
+    ("POST", "/memories"), ("DELETE", "/memories"), ("POST", "/forget"), ("PUT", ONE),
+    ("DELETE", ONE),
+}  # fmt: skip
 # routes that are of no user
 NOBODYS = {"/metrics", "/v1/models", "/v1/embeddings"}
 

@@ -98,7 +98,7 @@ def test_earlier_messages_are_remembered_only_on_request(server: Running) -> Non
     ask(server, *messages, user="first")
     ask(server, *messages, user="second", memory={"history": True})
 
-    assert [text for _, text in server.texts("first")][0] == "How old is he?"
+    assert server.texts("first")[0] == ("user", "How old is he?")
     assert [text for _, text in server.texts("second")][:3] == [
         "My cat is Tom.", "A fine name.", "How old is he?",
     ]  # fmt: skip

