@@ -1,6 +1,7 @@
 """REST for the memory: mem0's shapes, bounds, pages, and strings of people who mean harm."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.testclient import TestClient
 import memkit
 from memkit.server.app import create_app
 from memkit.server.settings import ServerSettings
-from memkit.testing import HashEmbedder, open_memory
+from memkit.testing import ClauseThinker, HashEmbedder, open_memory
 
 
 @pytest.fixture
@@ -199,6 +200,31 @@ def test_the_memory_is_closed_and_thoughts_are_drawn_when_the_server_stops(tmp_p
         memory.remember("x", user_id="ann")
     with open_memory(path, embedder=HashEmbedder()) as again:
         assert [thought.text for thought in again.thoughts(user_id="ann")] == ["I live in Oslo."]
+
+
+def test_a_long_queue_does_not_keep_the_server_from_stopping(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memkit.server.app._FLUSH_S", 0.1)
+    path = str(tmp_path / "ann.db")
+    thinker = SlowThinker()
+    with running(open_memory(path, thinker=thinker)) as client:
+        for user in "abcdefghij":
+            add(client, *(f"I live in house {n}." for n in range(40)), user_id=user)
+    assert 1 <= thinker.calls < 10  # of more than ten batches
+    with open_memory(path) as again:
+        assert again.stats()["waiting_turns"] > 0
+        assert again.doctor() == []
+
+
+class SlowThinker(ClauseThinker):
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def think(self, *arguments: Any) -> Any:
+        self.calls += 1
+        time.sleep(0.2)
+        return super().think(*arguments)
 
 
 def test_the_api_is_described_with_examples(client: TestClient) -> None:

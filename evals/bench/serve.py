@@ -198,5 +198,5 @@ def _process(
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait(timeout=90)
+        process.kill()  # its memory is removed with the folder
+        process.wait()

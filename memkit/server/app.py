@@ -1,8 +1,8 @@
 """The application: routes, limits, metrics, and what happens when it starts and stops."""
 
-import time
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, StoreError
 from memkit.memory import Memory
 from memkit.server import chat, responses, rest, rest_derived
 from memkit.server.access import Access, Caller
@@ -82,14 +82,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _stop(memory: Memory) -> None:
     """Do waiting work for a while, then close the memory; what is left waits in its queue."""
-    end = time.monotonic() + _FLUSH_S
-    try:
+    stopping = threading.Event()
+    thread = threading.Thread(target=_think, args=(memory, stopping), name="memkit-flush")
+    thread.start()
+    thread.join(_FLUSH_S)
+    stopping.set()
+    memory._maintenance.stop()  # after the batch of turns that is being thought about
+    thread.join()
+    memory.close()
+
+
+def _think(memory: Memory, stopping: threading.Event) -> None:
+    with suppress(StoreError):  # the next start finds the same queue
         for user_id in memory.store.pending():
-            if time.monotonic() > end:
-                break
+            if stopping.is_set():
+                return
             memory._think_quietly(user_id)
-    finally:
-        memory.close()
 
 
 @probes.get("/healthz")
