@@ -262,6 +262,14 @@ def test_a_damaged_file_of_keys_lets_nobody_in(content: str, tmp_path: Path) -> 
     assert path.read_text() == content
 
 
+def test_if_the_file_of_keys_goes_nobody_is_let_in(client: TestClient, keys: Keys) -> None:
+    keys.path.unlink()
+    answer = client.get("/memories", headers={"Authorization": f"Bearer {keys.ann}"})
+    assert answer.status_code == 503
+    assert "keys.json" not in answer.text
+    assert client.get("/memories").status_code == 401
+
+
 def test_two_processes_do_not_change_keys_at_once(keys: Keys) -> None:
     keys.path.with_name("keys.json.new").touch()
     with pytest.raises(StoreReadOnly, match=r"keys\.json\.new"):

@@ -4,9 +4,11 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -255,3 +257,35 @@ def test_the_bundled_model_answers_from_memory(tmp_path: Path) -> None:
             )
         assert refused.status_code == 400
         assert "vLLM" in refused.json()["error"]["message"]
+
+
+class _Collector(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        traces.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+traces: list[tuple[str, bytes]] = []
+
+
+def test_traces_are_sent_only_on_request(tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="pip install '.[otel]'")
+    traces.clear()
+    with HTTPServer(("127.0.0.1", 0), _Collector) as collector:
+        thread = threading.Thread(target=collector.serve_forever, daemon=True)
+        thread.start()
+        where = f"http://127.0.0.1:{collector.server_port}"
+        for arguments in ((), ("--otel",)):
+            assert traces == []
+            with serving(
+                tmp_path, "--user", "ann", *arguments, OTEL_EXPORTER_OTLP_ENDPOINT=where
+            ) as server:
+                assert server.texts("ann") == []
+        collector.shutdown()
+        thread.join()
+    assert {path for path, _ in traces} == {"/v1/traces"}
+    assert any(b"GET /memories" in data for _, data in traces)

@@ -21,7 +21,7 @@ import numpy as np
 
 from evals.bench import Setup, measure
 from evals.data.synthetic.talk import small_talk
-from evals.tables import Claim, Result, Table, Target
+from evals.tables import Cell, Claim, Result, Table, Target
 
 CLIENTS, USERS, SECONDS = 32, 8, 60.0
 _MODEL = "tokens-48-60"  # 48 words, one every 60 ms: about three seconds
@@ -53,17 +53,29 @@ class _Load:
     end: float  # by the monotonic clock
 
 
+@dataclass(frozen=True)
+class _Usage:
+    """What the server's process has used."""
+
+    mb: float  # resident
+    cpu_s: float
+
+
 def run(setup: Setup) -> Result:
     """Let clients talk, and compare their replies' times."""
     clients, users, seconds = (4, 2, 2.0) if setup.quick else (CLIENTS, USERS, SECONDS)
     model = "tokens-4-5" if setup.quick else _MODEL
     with _endpoint() as upstream, _server(setup.folder, upstream) as server:
-        times, before = _Times(), _resident_mb(server)
+        times, start = _Times(), _usage(server)
         load = _Load(server, upstream, model, users, time.monotonic() + seconds)
         with ThreadPoolExecutor(clients) as pool:
-            for talking in [pool.submit(_talk, times, load, n) for n in range(clients)]:
+            work = [pool.submit(_talk, times, load, n) for n in range(clients)]
+            time.sleep(seconds / 2)
+            halfway = _usage(server)
+            for talking in work:
                 talking.result()
-        after = _resident_mb(server)
+        end = _usage(server)
+        replies = max(len(times.served), 1)
         foreign = sum(_count_foreign(server, f"user{n}", users) for n in range(users))
     return Result(
         name="serve",
@@ -74,7 +86,10 @@ def run(setup: Setup) -> Result:
         tables=[_table(times)],
         notes=[
             f"errors: {times.errors}; turns of another user in a memory: {foreign}",
-            f"resident memory of the server: {before:.0f} MB at the start, {after:.0f} MB after",
+            f"resident memory of the server: {start.mb:.0f} MB at the start, {halfway.mb:.0f} MB "
+            f"halfway, {end.mb:.0f} MB at the end",
+            f"processor time of the server: {1000 * (end.cpu_s - start.cpu_s) / replies:.0f} ms a "
+            "reply, with the thinking in the background",
         ],
     )  # fmt: skip
 
@@ -94,7 +109,7 @@ def _table(times: _Times) -> Table:
         "memory": times.memory, "model": times.model, "whole reply": times.served,
         "whole reply without memkit": times.direct,
     }  # fmt: skip
-    rows = [
+    rows: list[list[Cell]] = [
         [name, len(samples), *(measure.milliseconds(np.array(samples), p) for p in (50, 95))]
         for name, samples in parts.items()
         if samples
@@ -146,10 +161,13 @@ def _count_foreign(server: str, user: str, users: int) -> int:
     return sum(any(other in text for other in others) for text in texts)
 
 
-def _resident_mb(server: str) -> float:
-    text = httpx2.get(f"{server}/metrics", trust_env=False).text
-    found = re.search(r"^process_resident_memory_bytes (\S+)", text, re.MULTILINE)
-    return float(found[1]) / 1e6 if found else float("nan")
+def _usage(server: str) -> _Usage:
+    text = httpx2.get(f"{server}/metrics", trust_env=False, timeout=60).text
+    values = dict(re.findall(r"^(process_\w+) (\S+)", text, re.MULTILINE))
+    return _Usage(
+        mb=float(values["process_resident_memory_bytes"]) / 1e6,
+        cpu_s=float(values["process_cpu_seconds_total"]),
+    )
 
 
 # ---- processes

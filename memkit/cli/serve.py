@@ -38,7 +38,7 @@ def serve(
         str | None, typer.Option(help="Whose memory requests without a user mean; no keys.")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, help="Most bytes of a request.")] = 4_000_000,
-    max_running: Annotated[int, typer.Option(min=1, help="Most requests of a key at once.")] = 16,
+    max_running: Annotated[int, typer.Option(min=1, help="Most requests of a key at once.")] = 64,
     shutdown: Annotated[
         float, typer.Option(min=0, help="Seconds that running replies get when it stops.")
     ] = 30.0,

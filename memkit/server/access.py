@@ -4,6 +4,7 @@ Every router but the one for probes has `Access.admit` as a dependency. What a k
 answered in the same way whether it exists or not.
 """
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
+from memkit.errors import InvalidInput
 from memkit.server.keys import KeyFile
 from memkit.server.metrics import Metrics
 from memkit.server.settings import ServerSettings, is_loopback
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_log = logging.getLogger("memkit.server")
 _ANYBODY = "local"  # the id of callers of a server without keys
 
 
@@ -68,7 +71,11 @@ class Access:
             _refuse_web_pages(request)
             return Caller(id=_ANYBODY, user=self._settings.user, prefix="")
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        key = self._keys.find(token.strip()) if kind.lower() == "bearer" and token else None
+        try:
+            key = self._keys.find(token.strip()) if kind.lower() == "bearer" and token else None
+        except InvalidInput as error:  # the file is gone, damaged, or others may read it
+            _log.error("no key is accepted: %s", error)
+            raise HTTPException(503, "keys cannot be checked now; see the server's log") from error
         if key is None:
             raise HTTPException(
                 401, "send a valid key: Authorization: Bearer mk_…",

@@ -57,6 +57,7 @@ def create_app(
         memory=memory, backend=backend, settings=settings, metrics=metrics, access=access
     )
     app.state.ready = False
+    app.state.at_stop = []  # functions that are called when the server has answered everything
     for router in (chat.router, responses.router, rest.router, rest_derived.router, probes):
         app.include_router(router)
     for page_routes in PAGES:
@@ -78,6 +79,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services.backend is not None:
             await services.backend.close()
         await run_in_threadpool(_stop, services.memory)
+        for call in app.state.at_stop:
+            await run_in_threadpool(call)
 
 
 def _stop(memory: Memory) -> None:

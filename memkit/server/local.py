@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from anyio import CancelScope
-from starlette.concurrency import run_in_threadpool
+from anyio import CancelScope, CapacityLimiter
+from anyio.to_thread import run_sync
 
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.models.available import ChatModel
@@ -25,13 +25,15 @@ _READ = frozenset(
      "max_completion_tokens", "stop", "metadata", "safety_identifier", "prompt_cache_key")
 )  # fmt: skip
 _END = object()
+_MAX_WAITING = 64  # threads that wait for the model; apart from those of the memory
 
 
 class LocalModel:
     """Answers by a memkit model, one reply at a time for a Hugging Face model."""
 
     def __init__(self, chosen: ChatModel) -> None:
-        self._chosen, self._model = chosen, chosen.model
+        self._chosen = chosen
+        self._limiter = CapacityLimiter(_MAX_WAITING)
 
     async def chat(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> ModelAnswer:  # noqa: ARG002 - interface
         """Answer a chat completion.
@@ -42,7 +44,7 @@ class LocalModel:
             ModelError: the model failed.
         """
         _check_supported(body)
-        reply = await run_in_threadpool(_LocalReply, self._chosen, body)
+        reply = await run_sync(_LocalReply, self._chosen, body, self._limiter)
         ignored = sorted(set(body) - _READ - set(_UNSUPPORTED))
         warnings = (f"this model ignores: {', '.join(ignored)}",) if ignored else ()
         if body.get("stream"):
@@ -62,8 +64,10 @@ class LocalModel:
 
 
 class _LocalReply:
-    def __init__(self, chosen: ChatModel, body: Mapping[str, Any]) -> None:
-        self._chosen, self._model = chosen, chosen.model
+    def __init__(
+        self, chosen: ChatModel, body: Mapping[str, Any], limiter: CapacityLimiter
+    ) -> None:
+        self._chosen, self._model, self._limiter = chosen, chosen.model, limiter
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         self._max_tokens = int(limit or chosen.max_new_tokens)
         stop = body.get("stop") or chosen.stop
@@ -117,11 +121,14 @@ class _LocalReply:
         """Yield the reply's pieces; closing stops the model."""
         generation = self._generate()
         try:
-            while (piece := await run_in_threadpool(next, generation, _END)) is not _END:
+            while True:
+                piece = await run_sync(next, generation, _END, limiter=self._limiter)
+                if piece is _END:
+                    return
                 yield str(piece)
         finally:
             with CancelScope(shield=True):  # the client may have gone
-                await run_in_threadpool(generation.close)
+                await run_sync(generation.close, limiter=self._limiter)
 
     def _generate(self) -> Generator[str]:
         pieces = self._model.stream(self._prompt, max_new_tokens=self._max_tokens)

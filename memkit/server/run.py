@@ -79,16 +79,16 @@ def instrument(app: FastAPI) -> None:
     They have routes and times, and nothing of the query: it may name users.
     """
     try:
-        from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
         raise MissingExtra(f"traces need {error.name}: pip install 'memkit-llm[otel]'") from error
-    provider = TracerProvider()
+    provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+    # at the end uvicorn raises the signal that stopped it, so functions of `atexit` never run
+    app.state.at_stop.append(provider.shutdown)
     FastAPIInstrumentor.instrument_app(
         app, tracer_provider=provider, excluded_urls="healthz,readyz,metrics",
         exclude_spans=["receive", "send"],

@@ -12,7 +12,7 @@ class ServerSettings:
 
     user: str | None = None  # whose memory requests without keys mean if they name no user
     max_body_bytes: int = 4_000_000
-    max_running: int = 16  # requests of one key at a time
+    max_running: int = 64  # requests of one key at a time
     upload_s: float = 30.0  # for a request's body
     recall_s: float = 10.0  # after this a prompt goes to the model without memory
     model_s: float = 300.0  # of silence from the model
