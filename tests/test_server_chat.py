@@ -80,6 +80,13 @@ def test_a_resent_history_is_stored_once(server: Running) -> None:
     assert roles == ["user", "assistant"] * 3
 
 
+def test_white_space_that_a_client_changes_makes_no_other_message(server: Running) -> None:
+    for text in ("I live in Oslo.", " I live  in Oslo.\n"):
+        answer = ask(server, said(text), user="spaces", model="tokens-3-0")
+        assert "x-memkit-warning" not in answer.headers
+    assert len(server.texts("spaces")) == 2
+
+
 def test_a_forgotten_message_does_not_come_back_with_the_history(server: Running) -> None:
     first = said("My password hint is marmalade.")
     reply = ask(server, first, user="forgets").json()["choices"][0]["message"]["content"]
@@ -110,6 +117,9 @@ def test_the_memory_block_in_an_echoed_reply_is_not_remembered(server: Running) 
 
     assert "<memkit-memory" in reply["choices"][0]["message"]["content"]
     assert not any("memkit-memory" in text for _, text in server.texts("echoes"))
+
+    ask(server, said("And Rex?"), user="echoes", model="parrots", memory={"session_id": "3"})
+    assert not any("Quotes from earlier" in text for _, text in server.texts("echoes"))
 
 
 def test_tools_and_unknown_fields_go_through_as_they_are(

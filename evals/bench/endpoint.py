@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint as a process, for tests and benchmarks of the server.
 
 `python -m evals.bench.endpoint` prints its port. The requested model says how it answers: "echo"
-repeats the question, "tools" calls a tool once, "status-N" answers N, "breaks" breaks off within a
+repeats the question, "parrots" repeats it without its first line, "tools" calls a tool once, "status-N" answers N, "breaks" breaks off within a
 reply, "filtered" is ended by a content filter, "slow" takes two seconds, and "tokens-N-MS" writes N
 words, one every MS milliseconds. `GET /asked` returns the requests so far.
 """
@@ -128,6 +128,8 @@ def _answer(model: str, body: Json) -> tuple[Json, str]:
     else:
         asked = [m.get("content") for m in messages if m.get("role") == "user"]
         text = f"You said: {asked[-1] if asked else 'nothing'}"
+        if model == "parrots":
+            text = text.partition("\n")[2]
     reason = "content_filter" if model == "filtered" else "stop"
     return {"role": "assistant", "content": text}, reason
 

@@ -32,12 +32,6 @@ class ApiKey:
     read_only: bool = False
     created_at: str = ""
 
-    def allows(self, user_id: str) -> bool:
-        """Return whether the key may name this user."""
-        if self.user is not None:
-            return user_id == self.user
-        return self.prefix is not None and user_id.startswith(self.prefix)
-
 
 class KeyFile:
     """The keys in a file, read again whenever the file changes. Any thread may use it.
