@@ -170,8 +170,10 @@ def test_no_route_shows_a_user_to_the_key_of_another(
     for method, path in closed(app):
         if path in NOBODYS:
             continue
-        for key, user in ((keys.bob, "ann"), (keys.shop, "ann"), (keys.shop, "shop"), (keys.shop, "a shop:x"),
-                          (keys.ann, "shop:x"), (keys.ann, "Ann"), (keys.ann, "ann ")):  # fmt: skip
+        for key, user in (
+            (keys.bob, "ann"), (keys.shop, "ann"), (keys.shop, "shop"), (keys.shop, "a shop:x"),
+            (keys.ann, "shop:x"), (keys.ann, "Ann"), (keys.ann, "ann "),
+        ):  # fmt: skip
             answer = call(client, method, path, key, user)
             assert answer.status_code == 403, (method, path, user, answer.text)
             assert "secret" not in answer.text

@@ -1,9 +1,10 @@
 """An OpenAI-compatible endpoint as a process, for tests and benchmarks of the server.
 
 `python -m evals.bench.endpoint` prints its port. The requested model says how it answers: "echo"
-repeats the question, "parrots" repeats it without its first line, "tools" calls a tool once, "status-N" answers N, "breaks" breaks off within a
-reply, "filtered" is ended by a content filter, "slow" takes two seconds, and "tokens-N-MS" writes N
-words, one every MS milliseconds. `GET /asked` returns the requests so far.
+repeats the question, "parrots" repeats it without its first line, "tools" calls a tool once,
+"status-N" answers N, "breaks" breaks off within a reply, "filtered" is ended by a content filter,
+"slow" takes two seconds, and "tokens-N-MS" writes N words, one every MS milliseconds. `GET /asked`
+returns the requests so far.
 """
 
 import json
