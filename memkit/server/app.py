@@ -1,7 +1,7 @@
 """The application: routes, limits, metrics, and what happens when it starts and stops."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Annotated
@@ -25,10 +25,10 @@ from memkit.server.routing import admit, find_services
 from memkit.server.settings import ServerSettings
 
 UserOf = Callable[[Request], str]
-# routers of pages: each is called with the memory and with what returns the user of a request,
-# and checks every route that shows a memory by the latter
+# makes the router of a page from the memory and from what returns the user of a request, by which
+# every route that shows a memory is checked
 PageRoutes = Callable[[Memory, UserOf], APIRouter]
-PAGES: Sequence[PageRoutes] = ()
+PAGES: Mapping[str, PageRoutes] = {}  # by the path below which a page is served: "/memory"
 
 _FLUSH_S = 10.0  # of thinking when the server stops; the rest waits for the next start
 
@@ -60,8 +60,8 @@ def create_app(
     app.state.at_stop = []  # functions that are called when the server has answered everything
     for router in (chat.router, responses.router, rest.router, rest_derived.router, probes):
         app.include_router(router)
-    for page_routes in PAGES:
-        app.include_router(page_routes(memory, access.user_of))
+    for path, page_routes in PAGES.items():
+        app.include_router(page_routes(memory, access.user_of), prefix=path)
     add_handlers(app)
     app.add_middleware(RequestLimits, settings=settings, metrics=metrics)
     app.add_middleware(RequestMetrics, metrics=metrics)
