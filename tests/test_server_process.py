@@ -289,3 +289,4 @@ def test_traces_are_sent_only_on_request(tmp_path: Path) -> None:
         thread.join()
     assert {path for path, _ in traces} == {"/v1/traces"}
     assert any(b"GET /memories" in data for _, data in traces)
+    assert not any(b"user_id" in data for _, data in traces)

@@ -36,12 +36,12 @@ async def create_chat_completion(
     if answer.lines is not None:
         return StreamingResponse(
             exchange.events(answer, reader), status_code=answer.status,
-            headers={**answer.headers, **exchange.headers}, media_type=answer.media_type,
+            headers={**answer.headers, **exchange.headers()}, media_type=answer.media_type,
         )  # fmt: skip
     if answer.status < 300:
         reader.read_body(answer.body)
     await exchange.finish(reader)
-    return _whole(answer, exchange.headers)
+    return _whole(answer, exchange.headers())
 
 
 @router.get("/v1/models", response_model=None)

@@ -36,15 +36,16 @@ async def create_response(
     if answer.lines is not None:
         events = response.events(exchange.events(answer, reader), reader)
         return StreamingResponse(
-            events, headers=exchange.headers, media_type="text/event-stream"
+            events, headers=exchange.headers(), media_type="text/event-stream"
         )  # fmt: skip
+    if answer.status < 300:
+        reader.read_body(answer.body)
+    await exchange.finish(reader)
     if answer.status >= 300:
         return Response(answer.body, status_code=answer.status, media_type=answer.media_type)
-    reader.read_body(answer.body)
-    await exchange.finish(reader)
     if reader.message is None:
         raise HTTPException(502, "the model sent no complete reply")
-    return JSONResponse(response.completed(reader), headers=exchange.headers)
+    return JSONResponse(response.completed(reader), headers=exchange.headers())
 
 
 def _to_chat(body: ResponsesRequest) -> dict[str, Any]:

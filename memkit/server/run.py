@@ -1,6 +1,7 @@
 """Run the server with uvicorn, on one address, until it is told to stop."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +16,9 @@ from memkit.server.keys import KeyFile
 from memkit.server.local import LocalModel
 from memkit.server.settings import ServerSettings, check_exposure
 from memkit.server.upstream import Upstream
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 UPSTREAM_KEY = "MEMKIT_UPSTREAM_KEY"  # the environment variable with the endpoint's key
 _CONNECTIONS = 1000  # at most; more are answered with 503
@@ -76,7 +80,7 @@ def serve(
 def instrument(app: FastAPI) -> None:
     """Send traces of requests to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 
-    They have routes and times, and nothing of the query: it may name users.
+    They have paths and times, and nothing of a query, which may name users.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -91,5 +95,15 @@ def instrument(app: FastAPI) -> None:
     app.state.at_stop.append(provider.shutdown)
     FastAPIInstrumentor.instrument_app(
         app, tracer_provider=provider, excluded_urls="healthz,readyz,metrics",
-        exclude_spans=["receive", "send"],
+        exclude_spans=["receive", "send"], server_request_hook=_drop_query,
     )  # fmt: skip
+
+
+def _drop_query(span: "Span", _: dict[str, Any]) -> None:
+    """Keep the query of a request, which may name a user or what is looked for, out of its span."""
+    attributes = getattr(span, "attributes", None) or {}  # a span that is not recorded has none
+    for name, value in list(attributes.items()):
+        if name == "url.query":
+            span.set_attribute(name, "")
+        elif isinstance(value, str) and value.startswith(("http", "/")):
+            span.set_attribute(name, value.partition("?")[0])
