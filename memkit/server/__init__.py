@@ -1,1 +1,1 @@
-"""Servers that give a memory to programs in other processes."""
+"""Servers that give a memory to other programs: `memkit serve` (OpenAI and REST), `memkit mcp`."""
