@@ -231,8 +231,7 @@ def moved(summariser: Writes, **rest: Any) -> Memory:
 def test_a_summary_that_says_what_no_longer_holds_is_refused_and_the_old_one_stays() -> None:
     with opened(summariser=Writes("Ann lives in Oslo."), thinker=Reader()) as memory:
         tell(memory, lives("Oslo", 1))
-        with pytest.raises(StepRefused, match=r"current is 0\.000 \(at least 1\)"):
-            tell(memory, lives("Lima", 2))
+        tell(memory, lives("Lima", 2))
         assert memory.summary(user_id="ann") is not None
         assert steps(memory)[-1] == "refused"
         assert memory.stats()["refused_steps"] == 1
@@ -254,17 +253,18 @@ def test_a_summary_that_says_what_was_retracted_is_refused() -> None:
         tell(memory, says("I own a red boat", 1))
         (thought,) = memory.thoughts(user_id="ann")
         memory.retract(thought.id, user_id="ann")
-        with pytest.raises(StepRefused, match="current"):
-            tell(memory, says("My tea is green", 2))
+        tell(memory, says("My tea is green", 2))
+        assert steps(memory)[-1] == "refused"
+        assert any("current is 0.000" in fault for fault in memory.doctor())
 
 
 def test_a_summary_longer_than_the_policy_allows_is_refused(tmp_path: Path) -> None:
     short = tmp_path / "policy.toml"
     short.write_text(FILE.read_text().replace("most = 60", "most = 3"))
     with opened(summariser=Writes("one two three four"), settings={"policy": short}) as memory:
-        with pytest.raises(StepRefused, match=r"tokens is 4 \(at most 3\)"):
-            tell(memory, says("tea", 1))
+        tell(memory, says("tea", 1))
         assert memory.summary(user_id="ann") is None
+        assert any("tokens is 4 (at most 3)" in fault for fault in memory.doctor())
 
 
 def test_without_the_gate_any_summary_is_written() -> None:

@@ -118,14 +118,15 @@ def test_a_thought_is_corrected_and_its_history_shows_both(client: TestClient) -
     assert client.put(f"/memories/{thought['id']}", json={"text": "x"}).status_code == 400
 
 
-def test_a_turn_with_a_new_text_takes_the_place_of_the_old_one(client: TestClient) -> None:
-    (old,) = add(client, {"content": "My PIN is 1234.", "name": "Ann"}, run_id="s", infer=True)
-    new = client.put(f"/memories/{old}", json={"text": "My PIN is secret."}).json()
-    assert [item["id"] for item in listed(client)] == [new["id"]]
-    assert (new["actor_id"], new["run_id"]) == ("Ann", "s")
-    assert "1234" not in client.get("/export").text
-    assert client.get(f"/memories/{old}/history").status_code == 404
-    assert client.get(f"/memories/{new['id']}/history").json()[0]["event"] == "ADD"
+def test_a_turn_with_a_new_text_keeps_its_id_and_is_found_by_the_new_words(
+    client: TestClient,
+) -> None:
+    (id,) = add(client, {"content": "My PIN is 1234.", "name": "Ann"}, run_id="s", infer=True)
+    new = client.put(f"/memories/{id}", json={"text": "My PIN is secret."}).json()
+    assert [(item["id"], item["memory"]) for item in listed(client)] == [(id, "My PIN is secret.")]
+    assert (new["id"], new["actor_id"], new["run_id"]) == (id, "Ann", "s")
+    found = client.post("/search", json={"query": "PIN 1234"}).json()["results"]
+    assert [item["memory"] for item in found] == ["My PIN is secret."]
 
 
 def test_forget_shows_first_what_would_go(client: TestClient) -> None:

@@ -287,8 +287,11 @@ class Maintenance:
             self._store.write(scope, WriteBatch(retrieved=retrieved))
         source = type(self._summariser).__name__
         batch = WriteBatch(summaries=update.summaries, generation=generation, source=source)
-        write = self._gate.write_summaries if self._gate else self._store.write
-        write(scope, batch)
+        try:
+            (self._gate.write_summaries if self._gate else self._store.write)(scope, batch)
+        except StepRefused as refusal:  # the old summary stays; due again with the next turn
+            self._record_failure(scope.user_id, refusal)
+            return False
         if forgetting is not None and update.through // interval > update.since // interval:
             self._prune(scope, update.through, forgetting)
         return True

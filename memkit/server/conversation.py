@@ -13,7 +13,7 @@ from typing import Any
 from memkit import prompt
 from memkit.memory import Memory
 from memkit.protocols import Window
-from memkit.records import Scope
+from memkit.records import Scope, Turn
 from memkit.server.schemas import MemoryOptions
 from memkit.text.content import message_text
 
@@ -41,6 +41,9 @@ class Conversation:
     def on_forget(self, user_id: str, *, everything: bool) -> None:  # noqa: ARG002 - protocol
         """Note a deletion during the reply, which may have the deleted words: it is not stored."""
         self._forgotten = self._forgotten or user_id == self._user_id
+
+    def on_update(self, user_id: str, turn: Turn) -> None:
+        """Do nothing: former words of a turn are kept, so a reply may have them."""
 
     def recall(self) -> list[ChatMessage]:
         """Return the messages with a memory block in front of the newest question."""

@@ -1,7 +1,7 @@
 """REST for the memory, in mem0's shapes: add, list, get, change, delete, search."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -159,23 +159,16 @@ def update_memory(
     memory_id: str, body: UpdateRequest, caller: CallerOf, services: ServicesOf,
     user_id: User = None,
 ) -> Json:  # fmt: skip
-    """Replace the text of a memory; the answer has the new id.
+    """Replace the text of a memory.
 
-    A thought is corrected, and its old version stays in its history. A turn is remembered with the
-    new text, and then the old one is deleted with all that was derived from it.
+    A thought is corrected: the answer is the new one, and the old one stays in its history. A turn
+    keeps its id, and all that was derived from its former words is derived anew.
     """
     caller.require_write()
     user, memory = caller.resolve(user_id), services.memory
-    item = find_memory(memory, user, memory_id)
-    if isinstance(item, Thought):
+    if isinstance(find_memory(memory, user, memory_id), Thought):
         return thought_to_json(memory.correct(memory_id, body.text, user_id=user), user)
-    (new_id,) = memory.remember(
-        replace(item, id=None, text=body.text, stored_at=None, position=None, flags=()),
-        user_id=user,
-    )
-    memory.forget(user_id=user, turn_ids=[memory_id])
-    (turn,) = _turns(memory, user, [new_id])
-    return turn_to_json(turn, user)
+    return turn_to_json(memory.update(memory_id, text=body.text, user_id=user), user)
 
 
 @router.delete("/memories/{memory_id:anything}")
