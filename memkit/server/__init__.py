@@ -1,0 +1,1 @@
+"""memkit over HTTP; needs the extra `[server]`."""
