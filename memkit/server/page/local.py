@@ -48,6 +48,7 @@ def serve(memory: Memory, user_id: str, *, port: int, ready: Callable[[str], obj
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
+            listener.listen()  # before `ready`: a browser may be faster than uvicorn
         except OSError as error:
             raise InvalidInput(
                 f"port {port} cannot be used: {error.strerror}; pass another"

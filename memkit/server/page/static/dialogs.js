@@ -62,6 +62,6 @@ export async function show(box, make) {
   }
   clearTimeout(waiting);
   if (box.dataset.turn !== turn) return; // a newer one is on its way
-  box.replaceChildren(...[content].flat().filter(Boolean));
+  box.replaceChildren(...[content].flat(3).filter(Boolean));
   box.removeAttribute("aria-busy");
 }
