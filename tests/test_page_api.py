@@ -275,6 +275,17 @@ def test_what_the_preview_shows_is_what_goes(
     assert len(list(stored.turns(user_id="bob"))) == 4
 
 
+def test_the_preview_shows_thoughts_that_no_longer_hold_too(
+    client: TestClient, stored: Memory
+) -> None:
+    old = next(item for item in stored.thoughts(user_id="ann") if "hens" in item.text)
+    stored.correct(old.id, "Ann keeps cats.", user_id="ann")
+    shown = client.post("/api/forget", json={"turn_ids": ["a1"]}).json()
+
+    assert [thought["text"] for thought in shown["thoughts"]] == ["ann keeps hens."]
+    assert shown["receipt"]["thoughts"] == 1
+
+
 def test_the_receipt_is_signed_and_has_no_words(client: TestClient) -> None:
     answer = client.post("/api/forget", json={"turn_ids": ["a1"], "dry_run": False}).json()
 

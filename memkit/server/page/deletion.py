@@ -8,6 +8,7 @@ from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Receipt, Scope
 from memkit.server.page import views
+from memkit.server.page.beliefs import read_all_thoughts
 from memkit.server.page.views import Json
 
 _SHOWN = 200  # turns and thoughts of a preview with their words; the others are counted
@@ -21,7 +22,7 @@ def preview(memory: Memory, user_id: str, selection: dict[str, Any]) -> Json:
     window = Window(ids=receipt.turn_ids[:_SHOWN])
     turns = memory.store.turns(Scope(user_id=user_id), window)
     gone = set(receipt.thought_ids)
-    thoughts = [item for item in memory.thoughts(user_id=user_id) if item.id in gone]
+    thoughts = [item for item in read_all_thoughts(memory, user_id) if item.id in gone]
     return {
         "receipt": views.receipt_to_json(receipt),
         "turns": list(map(views.turn_to_json, turns)),

@@ -16,9 +16,10 @@ from memkit.embedders import embed_checked
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.protocols import Window
-from memkit.records import Scope, Thought
+from memkit.records import Scope
 from memkit.retrieval.chunk_attention import attend_to_dialogue
 from memkit.server.page import forms, views
+from memkit.server.page.beliefs import believed_before
 from memkit.server.page.deletion import forget, preview
 from memkit.server.page.health import examine
 from memkit.server.page.responses import PageRoute, static_file, static_files
@@ -154,7 +155,7 @@ def thoughts(
     doubted = [thought for thought in current if thought.doubt]
     groups = {"holds": [thought for thought in current if not thought.doubt], "doubted": doubted}
     if state == "before":
-        groups["before"] = _believed_before(person)
+        groups["before"] = believed_before(person.memory, person.user_id)
     words = text.casefold()
     selected = [thought for thought in groups[state] if words in thought.text.casefold()]
     selected.sort(key=lambda thought: thought.valid_from, reverse=True)
@@ -163,19 +164,6 @@ def thoughts(
         "total": len(selected),
         "counts": {name: len(group) for name, group in groups.items()},
     }
-
-
-def _believed_before(person: _Person) -> list[Thought]:
-    """Return the thoughts that were closed or retracted. Cost: reads all rows of the user."""
-    with person.memory.store.dump(person.user_id) as items:
-        stored = [getattr(item, "thought", None) for _, item in items]
-    return [
-        thought
-        for thought in stored
-        if isinstance(thought, Thought)
-        and thought.kind != "denial"
-        and (thought.closed_by or thought.retracted_at)
-    ]
 
 
 @_api.get("/thought")

@@ -5,6 +5,11 @@ import { bar, clock, count, day, h, percent, svg, time, words } from "./dom.js";
 const NAMES = ["A", "B", "C"];
 const [HEIGHT, MARGIN] = [130, 22];
 
+// beside its circle, because another stem may be above it
+const label = (name, x, y) => svg("text", {
+  x: (x < 2 * MARGIN ? x + 8 : x - 8).toFixed(1), y: (y + 4).toFixed(1), "text-anchor": x < 2 * MARGIN ? "start" : "end",
+}, name);
+
 /** Return the picture of the opened chunks over time, and the turns inside the best. */
 export function attentionPicture({ chunks, opened, best }, width) {
   const w = Math.max(260, width || 600);
@@ -20,7 +25,7 @@ export function attentionPicture({ chunks, opened, best }, width) {
     return svg("g", { class: rank < NAMES.length ? "best" : "other" },
       svg("line", { x1: at, x2: at, y1: HEIGHT - MARGIN, y2: y(chunk.weight).toFixed(1) }),
       svg("circle", { cx: at, cy: y(chunk.weight).toFixed(1), r: 4 }),
-      rank < NAMES.length && svg("text", { x: at, y: (y(chunk.weight) - 9).toFixed(1), "text-anchor": "middle" }, NAMES[rank]));
+      rank < NAMES.length && label(NAMES[rank], x(times[n]), y(chunk.weight)));
   };
   const picture = svg("svg", {
     class: "attention", viewBox: `0 0 ${w} ${HEIGHT}`, role: "img",

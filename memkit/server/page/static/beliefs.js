@@ -6,7 +6,7 @@ import { empty, show } from "./dialogs.js";
 import { button, endOfDay, field, h, number, rove, words } from "./dom.js";
 
 const PAGE = 100;
-const STATES = { holds: "Believed now", doubted: "In doubt", before: "Believed before" };
+const STATES = { holds: "Now", doubted: "In doubt", before: "Before" };
 const NOTHING = {
   holds: ["Nothing is believed", "Thoughts are drawn from turns in the background, a little after they are remembered."],
   doubted: ["Nothing is in doubt", "Where later words may have changed a thought, it is listed here with these words."],

@@ -5,7 +5,7 @@ import { openDialog, show, showError, toast } from "./dialogs.js";
 import { button, day, field, h, moment, plain, time, words } from "./dom.js";
 import { forget } from "./forget.js";
 
-const fact = (label, value) => value && [h("dt", null, label), h("dd", { dir: "auto" }, value)];
+const fact = (label, value) => (value ? [h("dt", null, label), h("dd", { dir: "auto" }, value)] : null);
 const KINDS = { fact: "a lasting fact", plan: "a plan", state: "a passing state" };
 
 export function openTurn(id, changed) {
@@ -15,7 +15,7 @@ export function openTurn(id, changed) {
   ]);
   show(box, async () => {
     const { turn, thoughts } = await get("turn", { id });
-    const metadata = Object.keys(turn.metadata).length && JSON.stringify(turn.metadata, null, 1);
+    const metadata = Object.keys(turn.metadata).length ? JSON.stringify(turn.metadata, null, 1) : null;
     return [
       h("p", { class: "meta" }, time(turn.said_at, moment(turn.said_at)), ` · ${turn.speaker}`),
       words(turn.text),
@@ -57,8 +57,9 @@ export function openThought(id, changed) {
 
 export const validity = (thought) => {
   if (thought.retracted_at) return `taken back on ${day(thought.retracted_at)}`;
-  const since = day(thought.valid_from);
-  return thought.valid_to ? `${since} to ${day(thought.valid_to)}` : `since ${since}`;
+  const start = day(thought.valid_from);
+  if (thought.valid_to) return `${start} to ${day(thought.valid_to)}`;
+  return `${new Date(thought.valid_from) > new Date() ? "from" : "since"} ${start}`;
 };
 
 export const saidBy = (thought) =>
@@ -66,7 +67,7 @@ export const saidBy = (thought) =>
 
 /** The later words that may have changed a thought. */
 export const doubts = (thought) => thought.later.length > 0 && h("div", { class: "doubts" },
-  h("p", { class: "label" }, "In doubt: later words may have changed it"),
+  h("p", { class: "label" }, "Later words may have changed it"),
   thought.later.map((quote) => h("blockquote", { dir: "auto" }, quote.text,
     h("footer", null, time(quote.said_at, day(quote.said_at))))));
 

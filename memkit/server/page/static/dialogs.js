@@ -1,6 +1,6 @@
 // Dialogs, short messages, and the three states of a view: loading, empty, error.
 
-import { button, h } from "./dom.js";
+import { button, h, prose } from "./dom.js";
 
 let dialogs = 0;
 
@@ -28,7 +28,7 @@ export function openDialog(title, body, actions = [], { wide = false, alert = fa
 
 /** Show a short message; one with an action stays until it is used or dismissed. */
 export function toast(message, action) {
-  const box = h("div", { class: "toast" }, h("p", null, message));
+  const box = h("div", { class: "toast" }, h("p", null, prose(message)));
   if (action) {
     box.append(button(action.label, () => { box.remove(); action.run(); }));
     box.append(button("Dismiss", () => box.remove(), { class: "quiet" }));
@@ -41,11 +41,11 @@ export const showError = (error) => toast(error.message);
 export const loading = () => h("p", { class: "loading", role: "status" }, "Loading");
 
 export const empty = (title, ...sentences) =>
-  h("div", { class: "empty" }, h("h2", null, title), sentences.map((text) => h("p", null, text)));
+  h("div", { class: "empty" }, h("h2", null, title), sentences.map((text) => h("p", null, prose(text))));
 
 export const failure = (error, retry) =>
   h("div", { class: "failure", role: "alert" },
-    h("h2", null, "That did not work"), h("p", null, error.message),
+    h("h2", null, "That did not work"), h("p", null, prose(error.message)),
     retry ? button("Try again", retry) : null);
 
 /** Show what `make` returns in `box`: loading first, an error with its sentence and a retry. */

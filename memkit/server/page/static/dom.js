@@ -42,6 +42,9 @@ export const field = (label, input) => h("label", { class: "field" }, h("span", 
 /** A person's words, verbatim: serif, and isolated from the text around them. */
 export const words = (text, properties) => h("p", { class: "words", dir: "auto", ...properties }, text);
 
+/** Our own sentences: what is between backticks is code. */
+export const prose = (text) => text.split("`").map((part, n) => (n % 2 ? h("code", null, part) : part));
+
 /** A bar that is `share` (0 to 1) full. */
 export function bar(share, properties) {
   const width = Math.max(0, Math.min(1, share)) * 100;

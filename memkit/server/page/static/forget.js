@@ -2,7 +2,7 @@
 
 import { post, save } from "./api.js";
 import { openDialog, showError } from "./dialogs.js";
-import { button, count, day, h, number, time, words } from "./dom.js";
+import { button, count, day, h, number, prose, time, words } from "./dom.js";
 
 const MOST_IDS = 10_000; // that one request may name: memkit/server/page/forms.py
 
@@ -48,16 +48,14 @@ function describe({ receipt, turns, thoughts }) {
     receipt.thoughts > 0 && [
       h("h3", null, `${count(receipt.thoughts, "thought")} drawn from ${receipt.turn_ids.length === 1 ? "it" : "them"}`),
       h("ul", { class: "going" }, thoughts.map((thought) => h("li", null, words(thought.text)))),
-      more(receipt.thoughts - thoughts.length, "thought that no longer holds, or more than fit here",
-        "thoughts that no longer hold, or more than fit here"),
+      more(receipt.thoughts - thoughts.length, "thought"),
     ],
     receipt.summaries > 0 && h("p", null,
       `${count(receipt.summaries, "summary", "summaries")} with these words ${receipt.summaries === 1 ? "goes" : "go"} too; what stays is summarised anew.`),
   ];
 }
 
-const more = (rest, noun, nouns) =>
-  rest > 0 && h("p", { class: "meta" }, `and ${count(rest, noun, nouns)}`);
+const more = (rest, noun) => rest > 0 && h("p", { class: "meta" }, `and ${count(rest, noun)} more`);
 
 function showReceipt({ receipt, document: text, signed }) {
   const name = `receipt-${receipt.at.slice(0, 19).replaceAll(":", "")}.json`;
@@ -76,9 +74,9 @@ function showReceipt({ receipt, document: text, signed }) {
       fact("Pieces left in files", receipt.residue === null ? "not searched" : number(receipt.residue)),
       fact("Pieces left in thoughts", receipt.recalled === null ? "not searched" : number(receipt.recalled)),
       fact("Event", h("code", null, receipt.event))),
-    h("p", { class: "meta" }, signed
+    h("p", { class: "meta" }, prose(signed
       ? "The receipt is signed with the key of this memory; `memkit verify-receipt` checks it. It has no words."
-      : "The receipt is not signed: that needs a memory in a file and the extra [govern]. It has no words."),
+      : "The receipt is not signed: that needs a memory in a file and the extra [govern]. It has no words.")),
   ];
   const close = button("Close", () => dialog.close(), { autofocus: true });
   const dialog = openDialog("Forgotten", body, [button("Download receipt", download), close]);

@@ -8,6 +8,7 @@ const COUNTS = {
   turns: "turns", thoughts: "thoughts", summaries: "summaries", waiting_turns: "turns to think about",
   parked_turns: "turns that failed", hidden_chunks: "hidden by pruning",
 };
+const ONE = { turns: "turn", thoughts: "thought", summaries: "summary", chunks: "chunk" };
 const UNITS = ["bytes", "kB", "MB", "GB"];
 
 export function health(main) {
@@ -39,7 +40,8 @@ const check = (title, faults, sentence) => h("section", { class: faults.length ?
 // what the gate measured is in thousandths and belongs to `memkit audit log`
 const amounts = ({ kind, counts }) => (["admitted", "refused"].includes(kind)
   ? "measured by the gate"
-  : Object.entries(counts).filter(([, value]) => value).map(([name, value]) => `${number(value)} ${name.replaceAll("_", " ")}`).join(", ") || "–");
+  : Object.entries(counts).filter(([, value]) => value).map(([name, value]) =>
+    `${number(value)} ${(value === 1 && ONE[name]) || name.replaceAll("_", " ")}`).join(", ") || "–");
 
 function size(bytes) {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

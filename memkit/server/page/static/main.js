@@ -3,7 +3,7 @@
 import { get, useToken } from "./api.js";
 import { beliefs } from "./beliefs.js";
 import { failure, openDialog } from "./dialogs.js";
-import { button, count, field, h, number } from "./dom.js";
+import { count, field, h, number, prose } from "./dom.js";
 import { health } from "./health.js";
 import { search } from "./search.js";
 import { summary } from "./summary.js";
@@ -67,7 +67,7 @@ function askForToken(error) {
   const open = (event) => { event.preventDefault(); useToken(input.value.trim()); start(); };
   byId("views").replaceChildren();
   main.replaceChildren(h("form", { class: "locked", onsubmit: open },
-    h("h1", null, "This memory is locked"), h("p", { role: "alert" }, error.message),
+    h("h1", null, "This memory is locked"), h("p", { role: "alert" }, prose(error.message)),
     field("Token or key", input), h("button", { type: "submit", class: "primary" }, "Open")));
   input.focus();
 }

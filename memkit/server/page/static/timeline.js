@@ -26,6 +26,7 @@ export function timeline(main, refresh) {
     return show(list, () => turnList(state, page, changed));
   };
   const load = () => show(list, async () => {
+    state.selected.clear();
     const overview = await get("overview");
     ({ times: state.times } = await get("times", { session_id: state.session }));
     tools.replaceChildren(...toolbar(state, overview.sessions, load, page, changed));

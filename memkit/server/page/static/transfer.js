@@ -2,7 +2,7 @@
 
 import { getFile, post, save } from "./api.js";
 import { failure, showError } from "./dialogs.js";
-import { button, count, h, number } from "./dom.js";
+import { button, count, h, number, prose } from "./dom.js";
 import { forget } from "./forget.js";
 
 export function transfer(main, refresh) {
@@ -25,7 +25,7 @@ export function transfer(main, refresh) {
     h("h1", null, "Your data"),
     h("section", null, h("h2", null, "Import"), zone, report),
     h("section", null, h("h2", null, "Export"),
-      h("p", null, "All turns, thoughts with their history and summaries, as JSON lines. `memkit import` restores them."),
+      h("p", null, prose("All turns, thoughts with their history and summaries, as JSON lines. `memkit import` restores them.")),
       exportButton()),
     h("section", { class: "final" }, h("h2", null, "Forget everything"),
       h("p", null, "Deletes all turns and all that was drawn from them. You see what goes before anything is deleted."),
