@@ -38,7 +38,7 @@ export function attentionPicture({ chunks, opened, best }, width) {
     picture,
     h("p", { class: "meta" }, `${count(opened.length, "chunk")} of ${count(chunks, "chunk")} opened.`),
     best.map((chunk, n) => [
-      h("h3", null, `${NAMES[n]} · ${day(chunk.turns[0].said_at)} · ${percent(chunk.weight)} of the attention`),
+      h("h2", null, `${NAMES[n]} · ${day(chunk.turns[0].said_at)} · ${percent(chunk.weight)} of the attention`),
       h("ul", { class: "inside" }, chunk.turns.map((turn) => h("li", null,
         h("p", { class: "relevance" }, h("span", { class: "figure" }, `${(turn.share * 100).toFixed(1)} %`), bar(turn.share / chunk.weight)),
         h("div", null, h("p", { class: "meta" }, h("strong", { dir: "auto" }, turn.speaker), " ", time(turn.said_at, clock(turn.said_at))), words(turn.text))))),
