@@ -127,8 +127,9 @@ def test_a_long_timeline_is_paged_and_jumps_to_a_day(page: Page, memory: Memory)
         )
     page.open("timeline")
     newest = page.text(".pager")
-    page.click("Older")
+    page.button("Older").send_keys("\ue007")  # Enter
     page.wait(lambda: "1,906–1,955 of 2,005" in page.text(".pager"))
+    page.wait(lambda: page.focused() == "Older")
     page.run(
         "const day = document.querySelector('input[type=date]'); day.value = arguments[0];"
         "day.dispatchEvent(new Event('change'))",

@@ -289,10 +289,21 @@ def test_the_preview_shows_thoughts_that_no_longer_hold_too(
 def test_the_receipt_is_signed_and_has_no_words(client: TestClient) -> None:
     answer = client.post("/api/forget", json={"turn_ids": ["a1"], "dry_run": False}).json()
 
-    assert answer["signed"]
+    assert answer["unsigned"] is None
     assert answer["receipt"]["purged"]
     assert json.loads(answer["document"])["turn_ids"] == ["a1"]
     assert "hens" not in answer["document"]
+
+
+def test_a_receipt_that_cannot_be_signed_says_why(stored: Memory) -> None:
+    Path(f"{stored.store.path}.key").write_bytes(b"no key")
+    client = TestClient(local_app(stored, "ann", "right"), base_url="http://127.0.0.1")
+    form = {"turn_ids": ["a1"], "dry_run": False}
+    answer = client.post("/api/forget", json=form, headers=TOKEN).json()
+
+    assert "is no key of a memory" in answer["unsigned"]
+    assert json.loads(answer["document"])["turn_ids"] == ["a1"]
+    assert "a1" not in [turn.id for turn in stored.turns(user_id="ann")]
 
 
 def test_forgetting_names_turns_in_one_way_only(client: TestClient, stored: Memory) -> None:

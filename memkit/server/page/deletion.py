@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from memkit.errors import InvalidInput, MissingExtra
+from memkit.errors import InvalidInput, MemkitError
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Receipt, Scope
@@ -31,15 +31,19 @@ def preview(memory: Memory, user_id: str, selection: dict[str, Any]) -> Json:
 
 
 def forget(memory: Memory, user_id: str, selection: dict[str, Any]) -> Json:
-    """Delete, and return the receipt with the document to keep."""
+    """Delete; return the receipt, the document to keep, and why it is not signed, if so."""
     receipt = memory.forget(user_id=user_id, **selection)
-    document, signed = _document(memory, receipt)
-    return {"receipt": views.receipt_to_json(receipt), "document": document, "signed": signed}
+    document, unsigned = _document(memory, receipt)
+    return {"receipt": views.receipt_to_json(receipt), "document": document, "unsigned": unsigned}
 
 
-def _document(memory: Memory, receipt: Receipt) -> tuple[str, bool]:
-    """Return the receipt as JSON, and whether it is signed: not in RAM or without `[govern]`."""
+def _document(memory: Memory, receipt: Receipt) -> tuple[str, str | None]:
+    """Return a receipt as JSON, signed if that is possible, and else why it is not.
+
+    The words are deleted by now, so no error may hide that.
+    """
     try:
-        return memory.sign(receipt), True
-    except (InvalidInput, MissingExtra):
-        return json.dumps(views.receipt_to_json(receipt), ensure_ascii=False, indent=1), False
+        return memory.sign(receipt), None
+    except (MemkitError, OSError) as error:
+        content = views.receipt_to_json(receipt)
+        return json.dumps(content, ensure_ascii=False, indent=1), str(error)

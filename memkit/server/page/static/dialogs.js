@@ -50,6 +50,7 @@ export const failure = (error, retry) =>
 
 /** Show what `make` returns in `box`: loading first, an error with its sentence and a retry. */
 export async function show(box, make) {
+  const focus = rememberFocus(box);
   const turn = (box.dataset.turn = String(Number(box.dataset.turn ?? 0) + 1));
   box.setAttribute("aria-busy", "true");
   const waiting = setTimeout(() => box.dataset.turn === turn && box.replaceChildren(loading()), 150);
@@ -64,4 +65,19 @@ export async function show(box, make) {
   if (box.dataset.turn !== turn) return; // a newer one is on its way
   box.replaceChildren(...[content].flat(3).filter(Boolean));
   box.removeAttribute("aria-busy");
+  focus();
+}
+
+/** Return what gives the focus back to the same item or button of a box that is filled anew. */
+function rememberFocus(box) {
+  const active = document.activeElement;
+  if (!box.contains(active)) return () => {};
+  const items = () => [...box.querySelectorAll("[data-item]")];
+  const [n, label] = [items().indexOf(active.closest("[data-item]")), active.textContent];
+  return () => {
+    if (document.activeElement !== document.body) return;
+    const button = [...box.querySelectorAll("button")].find((item) => item.textContent === label && !item.disabled);
+    const item = items()[Math.max(0, Math.min(n, items().length - 1))];
+    ((n < 0 && button) || item || document.getElementById("main")).focus();
+  };
 }

@@ -57,7 +57,7 @@ function describe({ receipt, turns, thoughts }) {
 
 const more = (rest, noun) => rest > 0 && h("p", { class: "meta" }, `and ${count(rest, noun)} more`);
 
-function showReceipt({ receipt, document: text, signed }) {
+function showReceipt({ receipt, document: text, unsigned }) {
   const name = `receipt-${receipt.at.slice(0, 19).replaceAll(":", "")}.json`;
   const download = () => save(new Blob([text], { type: "application/json" }), name);
   const state = receipt.purged
@@ -74,9 +74,9 @@ function showReceipt({ receipt, document: text, signed }) {
       fact("Pieces left in files", receipt.residue === null ? "not searched" : number(receipt.residue)),
       fact("Pieces left in thoughts", receipt.recalled === null ? "not searched" : number(receipt.recalled)),
       fact("Event", h("code", null, receipt.event))),
-    h("p", { class: "meta" }, prose(signed
+    h("p", { class: "meta" }, prose(unsigned === null
       ? "The receipt is signed with the key of this memory; `memkit verify-receipt` checks it. It has no words."
-      : "The receipt is not signed: that needs a memory in a file and the extra [govern]. It has no words.")),
+      : `The receipt is not signed: ${unsigned}. It has no words.`)),
   ];
   const close = button("Close", () => dialog.close(), { autofocus: true });
   const dialog = openDialog("Forgotten", body, [button("Download receipt", download), close]);
