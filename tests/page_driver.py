@@ -43,6 +43,7 @@ def served(memory: Memory, user_id: str = "ann") -> Iterator[str]:
     token = "test-token"
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         config = uvicorn.Config(local_app(memory, user_id, token), log_level="error")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
