@@ -84,7 +84,11 @@ class Page:
         """Open a view afresh, at a width and in a theme."""
         size = {"width": width, "height": SIZES[width], "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        media = [{"name": "prefers-color-scheme", "value": theme}]
+        media = [
+            {"name": "prefers-color-scheme", "value": theme},
+            # Selenium reads no text of what is still transparent
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
         self.driver.get("about:blank")
         self.driver.get(self.address)
@@ -140,7 +144,7 @@ class Page:
 
     def focused(self) -> str:
         """Return the text of the element that has the focus."""
-        return str(self.driver.switch_to.active_element.text)
+        return str(self.run("return document.activeElement.textContent")).strip()
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script in the page; return its result."""
