@@ -41,7 +41,7 @@ async function send(path, { method = "GET", query = {}, body, signal } = {}) {
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  const sentence = answer.error ?? answer.detail;
+  const sentence = answer.error?.message ?? answer.error ?? answer.detail; // of an app around the page
   throw new ApiError(sentence ?? `the server answered with status ${response.status}`, response.status);
 }
 
