@@ -332,14 +332,6 @@ def test_an_import_says_which_lines_are_wrong_by_the_name_of_the_file(client: Te
     assert answer["problems"][0].startswith("<b>talk</b>.jsonl, line 2:")
 
 
-def test_imported_turns_are_marked_as_imported(client: TestClient) -> None:
-    line = b'{"role": "user", "content": "Ann keeps a cat."}\n'
-    client.post("/api/import", params={"name": "talk.jsonl"}, content=line)
-    (turn,) = client.get("/api/turns", params={"from_end": 1}).json()["turns"]
-
-    assert turn["source"] == "imported"
-
-
 def test_an_upload_beyond_the_limit_is_refused(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,7 @@ def _import(memory: Memory, user_id: str, path: Path) -> Json:
     else:
         source = importers.read_lines(path, user_id=user_id)
     counts = importers.import_turns(
-        memory, source, user_id=user_id, progress=lambda _done, _total: None, origin="imported"
+        memory, source, user_id=user_id, progress=lambda _done, _total: None
     )
     return {"format": kind, **asdict(counts)}
 
