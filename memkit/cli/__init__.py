@@ -21,6 +21,7 @@ from memkit.cli import (
     manage,
     mcp,
     output,
+    page,
     privacy,
     retention,
     rollback,
@@ -59,6 +60,7 @@ app.command("verify-receipt")(govern.verify_receipt)
 app.add_typer(govern.audit, name="audit")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(privacy.privacy, name="privacy")
+app.command()(page.page)
 app.command()(manage.backup)
 app.command()(commands.stats)
 app.command()(transfer.export)

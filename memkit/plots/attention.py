@@ -3,41 +3,20 @@
 HCAM compares a question with the keys of all chunks, opens the best chunks and attends inside them.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import NDArray
 
 from memkit.embedders import embed_checked
 from memkit.errors import InvalidInput
 from memkit.memory import Memory
 from memkit.plots import picture
-from memkit.protocols import RetrievedChunk, Snapshot, Vectors
 from memkit.records import Scope, day, zoned
-from memkit.retrieval import fusion
-from memkit.retrieval.windows import Floats, Windows
+from memkit.retrieval.chunk_attention import ChunkAttention, attend_to_dialogue
 
-_OPENED = 3  # chunks whose turns are drawn
 _TITLE_LENGTH = 80  # characters
 _MARKERS = "osD"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunk:
-    weight: float  # share of all attention
-    matches: list[RetrievedChunk]  # its turns, in the order they were said
-    shares: Floats  # each turn's share of all attention, shape (turns,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attention:
-    times: NDArray[np.datetime64]  # when each chunk was said, in UTC; shape (chunks,)
-    weights: Floats  # each chunk's share of all attention
-    best: list[int]  # indices of the opened chunks, most attention first
-    opened: list[_Chunk]  # the same chunks
 
 
 def attention(
@@ -62,7 +41,7 @@ def attention(
     with memory.store.snapshot(scope, None if as_of is None else zoned(as_of, "as_of")) as snapshot:
         if not len(snapshot.timeline):
             raise InvalidInput(f"{user_id!r} has no turns to attend to; call remember() first")
-        attended = _attend(snapshot, vector)
+        attended = attend_to_dialogue(snapshot, vector)
     rows = _rows(attended)
     height = 1.0 + picture.ROW_INCHES * len(rows)
     figure = picture.Picture(9, 2.8 + height)
@@ -73,25 +52,7 @@ def attention(
     return figure
 
 
-def _attend(snapshot: Snapshot, vector: Vectors) -> _Attention:
-    """Attend to all chunks of a scope, as recall does to those around its candidates."""
-    positions = np.arange(len(snapshot.timeline))
-    numbers = Windows.of(snapshot.timeline).chunks(positions)
-    shares = fusion.attention_scores(numbers, (snapshot.vectors(positions) @ vector).astype(float))
-    shares /= shares.sum()
-    _, first, chunks = np.unique(numbers, return_index=True, return_inverse=True)
-    weights = np.bincount(chunks, shares).astype(float)
-    best = np.argsort(-weights, kind="stable")[:_OPENED].tolist()
-    rows = [np.flatnonzero(chunks == chunk) for chunk in best]
-    opened = [
-        _Chunk(weight=weights[chunk], matches=snapshot.chunks(inside), shares=shares[inside])
-        for chunk, inside in zip(best, rows, strict=True)
-    ]
-    times = snapshot.timeline.said_us[first].astype("datetime64[us]")
-    return _Attention(times=times, weights=weights, best=best, opened=opened)
-
-
-def _draw_chunks(axes: Axes, attended: _Attention) -> None:
+def _draw_chunks(axes: Axes, attended: ChunkAttention) -> None:
     times, weights = attended.times, attended.weights
     axes.vlines(times, 0, weights, color="grey", alpha=picture.FAINT)
     axes.plot(times, weights, ".", color="grey", alpha=picture.FAINT, clip_on=False)
@@ -109,7 +70,7 @@ def _draw_chunks(axes: Axes, attended: _Attention) -> None:
 _Row = tuple[str, float | None, str]  # text, share (None: the row is a chunk's title), colour
 
 
-def _rows(attended: _Attention) -> list[_Row]:
+def _rows(attended: ChunkAttention) -> list[_Row]:
     """Return a row for each opened chunk, followed by a row for each of its turns."""
     rows: list[_Row] = []
     for n, chunk in enumerate(attended.opened):

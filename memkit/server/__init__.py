@@ -1,1 +1,1 @@
-"""Servers that give a memory to other programs: `memkit serve` (OpenAI and REST), `memkit mcp`."""
+"""Servers that give a memory to others: `memkit serve` (OpenAI, REST), `memkit mcp`, `memkit page`."""
