@@ -328,7 +328,7 @@ def test_an_import_says_which_lines_are_wrong_by_the_name_of_the_file(client: Te
     lines = b'{"role": "user", "content": "Ann keeps a cat."}\n{"role": "king"}\n'
     answer = client.post("/api/import", params={"name": "<b>talk</b>.jsonl"}, content=lines).json()
 
-    assert (answer["read"], answer["new"], answer["left_out"]) == (1, 1, 1)
+    assert (answer["read"], answer["new"], answer["failed"]) == (1, 1, 1)
     assert answer["problems"][0].startswith("<b>talk</b>.jsonl, line 2:")
 
 

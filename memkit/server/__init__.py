@@ -1,1 +1,1 @@
-"""Servers that give a memory to others: `memkit serve` (OpenAI, REST), `memkit mcp`, `memkit page`."""
+"""Servers that give a memory to others: `memkit serve` (OpenAI, REST), `mcp` and `page`."""

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from memkit.errors import MemkitError, StoreError
 from memkit.memory import Memory
-from memkit.server import chat, responses, rest, rest_derived
+from memkit.server import chat, page, responses, rest, rest_derived
 from memkit.server.access import Access, Caller
 from memkit.server.backend import ChatBackend
 from memkit.server.errors import add_handlers
@@ -28,7 +28,7 @@ UserOf = Callable[[Request], str]
 # makes the router of a page from the memory and from what returns the user of a request, by which
 # every route that shows a memory is checked
 PageRoutes = Callable[[Memory, UserOf], APIRouter]
-PAGES: Mapping[str, PageRoutes] = {}  # by the path below which a page is served: "/memory"
+PAGES: Mapping[str, PageRoutes] = {"/memory": page.routes}  # by the path below which it is served
 
 _FLUSH_S = 10.0  # of thinking when the server stops; the rest waits for the next start
 

@@ -43,11 +43,8 @@ async def import_body(memory: Memory, user_id: str, request: Request, name: str)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace(str(path), name)) from error
     problems = [text.replace(str(path), name) for text in report.pop("problems")]
-    return report | {
-        "name": name,
-        "problems": problems[:_MOST_PROBLEMS],
-        "left_out": len(problems),
-    }
+    failed = report.get("failed", len(problems))
+    return report | {"name": name, "problems": problems[:_MOST_PROBLEMS], "failed": failed}
 
 
 def _import(memory: Memory, user_id: str, path: Path) -> Json:
@@ -55,16 +52,11 @@ def _import(memory: Memory, user_id: str, path: Path) -> Json:
         raise InvalidInput("the export is encrypted; read it with `memkit import`")
     if is_export(path):
         return {"format": "export", **asdict(memory.import_(path, user_id=user_id))}
-    kind = importers.guess_format(path)
-    if kind == "locomo":
-        conversation = importers.select_conversation(importers.read_locomo(path), None)
-        source = importers.locomo_source(conversation)
-    else:
-        source = importers.read_lines(path, user_id=user_id)
+    source = importers.read_file(path, importers.ReadOptions(user_id=user_id))
     counts = importers.import_turns(
         memory, source, user_id=user_id, progress=lambda _done, _total: None
     )
-    return {"format": kind, **asdict(counts)}
+    return {"format": source.format, **asdict(counts)}
 
 
 def export_response(memory: Memory, user_id: str) -> Response:

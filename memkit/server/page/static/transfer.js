@@ -10,7 +10,7 @@ export function transfer(main, refresh) {
   const choose = h("input", { type: "file", class: "unseen", tabindex: "-1", "aria-label": "File to import", onchange: () => bring(choose.files) });
   const zone = h("div", { class: "drop" },
     h("p", null, "Drop a file here, or ", button("choose a file", () => choose.click(), { class: "link" }), choose),
-    h("p", { class: "meta" }, "An export of memkit, messages as JSON lines, or a LoCoMo conversation. Importing a file again adds only what is new."));
+    h("p", { class: "meta" }, "An export of memkit, of ChatGPT, Claude, WhatsApp, Telegram and others, or messages as JSON lines. Importing a file again adds only what is new."));
   const over = (is) => (event) => { event.preventDefault(); zone.classList.toggle("over", is); };
   zone.addEventListener("dragover", over(true));
   zone.addEventListener("dragleave", over(false));
@@ -64,9 +64,11 @@ function describe(report) {
   return [
     h("h3", null, h("bdi", null, report.name)),
     h("p", null, text),
-    report.left_out > 0 && [
-      h("p", { class: "doubt" }, `${count(report.left_out, "line")} could not be used:`),
+    report.failed > 0 && [
+      h("p", { class: "doubt" }, `${count(report.failed, "message")} could not be used:`),
       h("ul", { class: "problems" }, report.problems.map((problem) => h("li", { dir: "auto" }, problem))),
     ],
+    (report.left ?? []).map(({ count: n, reason }) => h("p", { class: "meta", dir: "auto" }, `Left out: ${number(n)} × ${reason}`)),
+    (report.notes ?? []).map((note) => h("p", { class: "meta", dir: "auto" }, note)),
   ].flat();
 }
