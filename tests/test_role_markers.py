@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 import memkit
 from memkit import Turn
-from memkit import memory as memory_module
 from memkit.cli import app
+from memkit.memory import Memory
 from memkit.models.template import Template
+from memkit.opening import open_store
 from memkit.testing import NOON, ClauseThinker, HashEmbedder, open_memory
 from memkit.text.role_markers import escape_role_markers, table
 
@@ -216,9 +217,9 @@ def test_no_marker_survives_on_the_command_line(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, command: list[str], as_json: list[str]
 ) -> None:
     monkeypatch.setattr(
-        "memkit.memory.open",
-        lambda url, **options: memory_module.Memory(
-            memory_module.open_store(url, None), HashEmbedder(), settings=options["settings"],
+        "memkit.entry.open",
+        lambda url, **options: Memory(
+            open_store(url, None), HashEmbedder(), settings=options["settings"],
             thinker=ClauseThinker(), clock=lambda: NOON,
         ),
     )  # fmt: skip
