@@ -129,7 +129,7 @@ class UnknownFormat(InvalidInput):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is in no format that memkit knows; if it is, name it with --format: "
+            f"{self.path} is in no format that memkit knows; if it is, name it: memkit import --format "
             f"{', '.join(self.formats)}"
         )
 
