@@ -129,8 +129,8 @@ class UnknownFormat(InvalidInput):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is in no format that memkit knows; if it is, name it: memkit import --format "
-            f"{', '.join(self.formats)}"
+            f"{self.path} is in no format that memkit knows; if it is, name it with `memkit import "
+            f"--format`: {', '.join(self.formats)}"
         )
 
 
