@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_rollback import verify
 from thinkers import Reader, claims, known, opened, says
 
 from memkit import Forgetting, Turn
-from memkit.errors import InvalidInput
+from memkit.errors import InvalidInput, StepRefused
 from memkit.govern.online import Counts, Limits, find_breaches
 from memkit.govern.rollout import Change, Rollout
 from memkit.memory import Memory
@@ -28,6 +29,8 @@ def ranker(bias: float) -> Ranker:
     return replace(BUNDLED, calibration=replace(BUNDLED.calibration, bias=bias))
 
 
+NAMES = ("Olga", "Pedro", "Ravi", "Sofia", "Tomas", "Umut")
+THINGS = (("bread", "cellar"), ("ropes", "garage"), ("letters", "attic"), ("candles", "hall"))
 SHY, SAME = ranker(-30.0), replace(BUNDLED)
 
 
@@ -177,6 +180,25 @@ def test_a_ranking_that_is_as_good_stays_until_it_is_promoted(memory: Memory) ->
     rollout.promote()
     assert ask(rollout, control[0]) == memory.recall(QUESTION, user_id="ann")[0].relevance == before
     assert kinds(memory)[-2:] == ["rollout", "promote"]
+
+
+def by_one_signal(name: str) -> Ranker:
+    """Return a ranking that looks at one signal only."""
+    base = [20.0 if signal == name else -20.0 for signal in BUNDLED.signals]
+    return replace(BUNDLED, base=np.array(base), slopes=np.zeros_like(BUNDLED.slopes))
+
+
+def test_a_ranking_that_answers_the_probes_worse_is_not_promoted(memory: Memory) -> None:
+    memory.remember(
+        [says(f"{name} keeps {thing} in the {room}") for name in NAMES for thing, room in THINGS],
+        user_id="ann",
+    )
+    rollout = stage(memory, Change(ranker=by_one_signal("length")))
+    with pytest.raises(StepRefused, match="kept"):
+        rollout.promote()
+    assert (rollout.state, kinds(memory)[-1]) == ("running", "refused")
+    assert memory.stats()["refused_steps"] == 1
+    verify(memory)
 
 
 @pytest.mark.parametrize(

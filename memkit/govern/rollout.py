@@ -16,15 +16,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Literal, Protocol, TypeVar
 
-from memkit.errors import InvalidInput
+from memkit.errors import InvalidInput, StepRefused
+from memkit.govern.comparison import compare
 from memkit.govern.ledger import digest
 from memkit.govern.online import Counts, Limits, find_breaches
+from memkit.govern.policy import Policy, to_counts
+from memkit.govern.probes import HITS
 from memkit.policy import Forgetting
-from memkit.protocols import Backend, Embedder, Thinker, Window
-from memkit.records import Event, Scope, Thought
+from memkit.protocols import Backend, Embedder, Thinker, Window, WriteBatch
+from memkit.records import Event, Hit, Scope, Thought
 from memkit.retrieval.ranker import Ranker
 from memkit.retrieval.recall import RecallQuery, RecallResult, recall
 
+_MOST_PROBED = 8  # users, those who said something last
 Arm = Literal["control", "candidate"]
 _Search = Callable[[Scope, RecallQuery], RecallResult]
 State = Literal["running", "promoted", "fallen back"]
@@ -140,15 +144,21 @@ class Rollout(Generic[M]):
         self._fall_back_for(breaches)
         return breaches
 
-    def promote(self) -> None:
-        """Let the candidate serve everything.
+    def promote(self, policy: Policy | None = None) -> None:
+        """Let the candidate serve everything, if the gate's probes admit it.
 
         Turns are stored with the memory's own embedder until `memkit.reembed`, which then only has
-        to switch, because the vectors are there.
+        to switch, because the vectors are there. A thinker and pruning pass the gate with each of
+        their steps. A ranking and an embedder are asked the probes of the eight users who said
+        something last. Cost: two recalls per probe.
 
         Raises:
             InvalidInput: the rollout is over.
+            StepRefused: the candidate does harm by the policy, memkit's by default; the ledger has
+                the scores, and the rollout goes on.
         """
+        if self._state == "running":
+            self._probe_users(policy or Policy.load())
         self._require(self._end("promote"))
 
     def fall_back(self) -> None:
@@ -242,6 +252,25 @@ class Rollout(Generic[M]):
             name for name, score in control.items() if score - candidate[name] > self.limits.probes
         ]
 
+    def _probe_users(self, policy: Policy) -> None:
+        """Raise StepRefused if a changed ranking or embedder answers a user's probes worse."""
+        if self._change.ranker is None and self._change.embedder is None:
+            return
+        for user_id in [user.id for user in self._store.users() if user.id][:_MOST_PROBED]:
+            scope = Scope(user_id=user_id)
+            current, candidate = (
+                partial(_find_hits, search, scope)
+                for search in (self._own_search, self._candidate_search)
+            )
+            scores = compare(self._store, user_id, current, candidate, policy)
+            if not scores.is_admitted:
+                batch = WriteBatch(
+                    scores=to_counts(scores.current, scores.candidate), refused=True,
+                    source=f"{self.name}, policy {policy.version}",
+                )  # fmt: skip
+                self._store.write(scope, batch)
+                raise StepRefused(list(scores.breaches))
+
     def _uncounted(self, arm: Arm) -> M:
         """Return the memory of an arm, in which recalls do not count."""
         memory = copy(self._memories[arm])
@@ -277,3 +306,7 @@ class Rollout(Generic[M]):
     def _require(self, is_done: bool) -> None:
         if not is_done:
             raise InvalidInput(f"the rollout {self.name!r} is over: it is {self._state}")
+
+
+def _find_hits(search: _Search, scope: Scope, text: str) -> list[Hit]:
+    return search(scope, RecallQuery(text=text, k=HITS)).hits
