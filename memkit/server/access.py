@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ class Access:
             )  # fmt: skip
         return Caller(id=key.id, user=key.user, prefix=key.prefix, read_only=key.read_only)
 
+    @contextmanager
     def admit(self, request: Request) -> Iterator[Caller]:
         """Yield the caller while the request runs; raise 429 if too many of the caller's do."""
         caller = self.caller(request)
@@ -119,9 +121,12 @@ def _refuse_web_pages(request: Request) -> None:
 
     A browser sends a page's origin along, and the name under which the page reached this machine.
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        origin = request.headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:  # such as "[": neither header names an address
+        host, foreign = "", True
     if foreign or not is_loopback(host):
         raise HTTPException(
             403, "without keys only programs of this machine are served, at localhost or 127.0.0.1"

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ async def create_response(
     answer = await exchange.ask(require_backend(services), chat, request.headers)
     reader, response = ReplyReader(), _Response(body)
     if answer.lines is not None:
-        events = response.events(exchange.events(answer, reader), reader)
+        events = response.events(exchange.events(answer, reader), reader, exchange.new_warnings)
         return StreamingResponse(
             events, headers=exchange.headers(), media_type="text/event-stream"
         )  # fmt: skip
@@ -42,7 +42,10 @@ async def create_response(
         reader.read_body(answer.body)
     await exchange.finish(reader)
     if answer.status >= 300:
-        return Response(answer.body, status_code=answer.status, media_type=answer.media_type)
+        return Response(
+            answer.body, status_code=answer.status, media_type=answer.media_type,
+            headers={**answer.headers, **exchange.headers()},
+        )  # fmt: skip
     if reader.message is None:
         raise HTTPException(502, "the model sent no complete reply")
     return JSONResponse(response.completed(reader), headers=exchange.headers())
@@ -101,10 +104,13 @@ class _Response:
     def completed(self, reader: ReplyReader) -> dict[str, Any]:
         """Return the response with the reply."""
         usage = reader.usage or {}
-        counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        values = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        counts = [value if isinstance(value, int) else 0 for value in values]
+        cut = {"reason": "max_output_tokens"} if reader.was_cut else None
+        status = "incomplete" if cut else "completed"
         return self._frame | {
-            "status": "completed",
-            "output": [self._item(reader.text, "completed")],
+            "status": status, "incomplete_details": cut,
+            "output": [self._item(reader.text, status)],
             "usage": {
                 "input_tokens": counts[0], "output_tokens": counts[1],
                 "total_tokens": sum(counts), "input_tokens_details": {"cached_tokens": 0},
@@ -113,7 +119,7 @@ class _Response:
         }  # fmt: skip
 
     async def events(
-        self, lines: AsyncGenerator[bytes], reader: ReplyReader
+        self, lines: AsyncGenerator[bytes], reader: ReplyReader, warnings: Callable[[], list[str]]
     ) -> AsyncGenerator[bytes]:
         """Yield the events of a response for the lines of a streamed chat completion."""
         where = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
@@ -138,9 +144,10 @@ class _Response:
         text = reader.text
         yield self._event("response.output_text.done", **where, text=text, logprobs=[])
         yield self._event("response.content_part.done", **where, part=_part(text))
-        item = self._item(text, "completed")
-        yield self._event("response.output_item.done", output_index=0, item=item)
-        yield self._event("response.completed", response=self.completed(reader))
+        response = self.completed(reader)
+        yield self._event("response.output_item.done", output_index=0, item=response["output"][0])
+        kind = "response.incomplete" if reader.was_cut else "response.completed"
+        yield self._event(kind, response=response | {"memkit": {"warnings": warnings()}})
 
     def _item(self, text: str | None, status: str) -> dict[str, Any]:
         content = [] if text is None else [_part(text)]
