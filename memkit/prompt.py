@@ -84,7 +84,7 @@ def strip_memory_block(text: str, signer: BlockSigner | None = None) -> str:
     if not signer:
         return text
     stripped = signer.strip(text)
-    return _strip_in_json(stripped, signer) if "<memkit-memory" in stripped else stripped
+    return _strip_in_json(stripped, signer) if "memkit-memory" in stripped else stripped
 
 
 def _strip_in_json(text: str, signer: BlockSigner) -> str:

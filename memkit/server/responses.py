@@ -19,6 +19,17 @@ from memkit.server.routing import admit, find_services
 from memkit.server.schemas import ResponsesRequest
 
 router = APIRouter(tags=["OpenAI"])
+# fields that chat completions have too
+_PASSED = (
+    "temperature", "top_p", "user", "seed", "service_tier", "safety_identifier",
+    "prompt_cache_key",
+)  # fmt: skip
+# values of other fields that ask for nothing; any value of those without a list changes no answer
+_HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "tool_choice": ("auto", "none"), "truncation": ("disabled",), "background": (False,),
+    "top_logprobs": (0,), "store": (), "metadata": (), "parallel_tool_calls": (),
+    "stream_options": (), "max_tool_calls": (),
+}  # fmt: skip
 
 
 @router.post("/v1/responses", response_model=None)
@@ -53,10 +64,9 @@ async def create_response(
 
 def _to_chat(body: ResponsesRequest) -> dict[str, Any]:
     """Return the chat completion that asks the same."""
-    if body.tools:
-        raise InvalidInput("tools are not supported here; use /v1/chat/completions")
     if body.previous_response_id is not None:
         raise InvalidInput("no response is stored here; send the history as input")
+    options = _options(body)
     messages = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else [
         _to_message(n, item) for n, item in enumerate(body.input)
     ]  # fmt: skip
@@ -66,10 +76,42 @@ def _to_chat(body: ResponsesRequest) -> dict[str, Any]:
         raise InvalidInput("input is empty")
     fields = {
         "model": body.model, "messages": messages, "stream": body.stream or None,
-        "max_tokens": body.max_output_tokens, "temperature": body.temperature,
-        "top_p": body.top_p, "user": body.user,
+        "max_tokens": body.max_output_tokens, **options,
     }  # fmt: skip
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _options(body: ResponsesRequest) -> dict[str, Any]:
+    """Return the options of the chat completion; raise InvalidInput for what it has no option for.
+
+    For example `{"reasoning": {"effort": "low"}}` is `{"reasoning_effort": "low"}` there.
+    """
+    extra = body.model_extra or {}
+    text, reasoning = dict(body.text or {}), dict(body.reasoning or {})
+    answer_format = text.pop("format", None) or {"type": "text"}
+    options = {name: extra.get(name, getattr(body, name, None)) for name in _PASSED}
+    options |= {
+        "verbosity": text.pop("verbosity", None),
+        "reasoning_effort": reasoning.pop("effort", None),
+    }
+    others = {name: value for name, value in extra.items() if name not in _PASSED}
+    others |= {f"text.{name}": value for name, value in text.items()}
+    others |= {f"reasoning.{name}": value for name, value in reasoning.items()}
+    others |= {"tools": body.tools}
+    if answer_format != {"type": "text"}:
+        others["text.format"] = answer_format
+    refused = [name for name, value in others.items() if not _is_harmless(name, value)]
+    if refused:
+        raise InvalidInput(
+            f"{', '.join(sorted(refused))}: not supported here; use /v1/chat/completions"
+        )
+    return options
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    if value is None or value in ([], {}):
+        return True
+    return name in _HARMLESS and (not _HARMLESS[name] or value in _HARMLESS[name])
 
 
 def _to_message(n: int, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 
-from memkit.server.access import Caller
+from memkit.server.access import Caller, refuse_unknown_parameters
 from memkit.server.exchange import Services
 
 
@@ -15,19 +15,7 @@ async def find_services(request: Request) -> Services:
 
 
 async def admit(request: Request) -> AsyncIterator[Caller]:
-    """Yield who calls while the request runs; raise 401 without a key, 429 for too many."""
-    _refuse_unknown_parameters(request)
+    """Yield who calls while the request runs; raise 401, 429 or 422."""
     with (await find_services(request)).access.admit(request) as caller:
+        refuse_unknown_parameters(request)
         yield caller
-
-
-def _refuse_unknown_parameters(request: Request) -> None:
-    """Raise 422 for a query parameter that the route lacks: a misspelt one never widens a request.
-
-    For example `DELETE /memories?user_id=ann&session_id=monday`, where the session is `run_id`.
-    """
-    dependant = request.scope["route"].dependant
-    names = [parameter.alias for parameter in dependant.query_params]
-    if set(request.query_params) - set(names):
-        known = ", ".join(names) or "none"
-        raise HTTPException(422, f"unknown query parameter; the parameters here are: {known}")
