@@ -343,7 +343,7 @@ def test_searches_of_one_caller_that_block_keep_nobody_from_the_probes(keys: Key
 
     def block(*_: object, **__: object) -> list[memkit.records.Hit]:
         running.release()
-        go.wait(timeout=60)
+        go.wait(timeout=300)
         return []
 
     memory.recall = block  # type: ignore[method-assign]
@@ -358,7 +358,7 @@ def test_searches_of_one_caller_that_block_keep_nobody_from_the_probes(keys: Key
         try:
             for thread in threads:
                 thread.start()
-            assert all(running.acquire(timeout=60) for _ in threads)
+            assert all(running.acquire(timeout=20) for _ in threads)
             assert client.get("/readyz").status_code == 200
             answer = client.get("/memories", headers={"Authorization": f"Bearer {keys.bob}"})
             assert answer.status_code == 200
