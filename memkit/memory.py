@@ -176,11 +176,14 @@ class Memory(Displayable):
             InvalidInput: there is no such turn, or nothing to update.
             MessageBlocked: the privacy policy blocks it.
         """
-        scope, (*_, old) = Scope(user_id=user_id), self.wordings(turn_id, user_id=user_id)
-        changed = revision.changed_turn(old, text, metadata, tags)
-        changed = self._check_turn(changed, scope, self.clock())
-        batch = revision.build_update(old, changed, self.embedder)
-        self.store.write(scope, batch)
+        scope = Scope(user_id=user_id)
+        with self.store.branch(scope):  # nobody else changes the turn meanwhile
+            *_, old = self.wordings(turn_id, user_id=user_id)
+            changed = revision.changed_turn(old, text, metadata, tags)
+            changed = self._check_turn(changed, scope, self.clock())
+            batch = revision.build_update(old, changed, self.embedder)
+            self.store.write(scope, batch)
+        self.store.purge()
         (turn,) = batch.updates
         if turn.text != old.text:
             self._maintenance.drop_probes(user_id)

@@ -6,11 +6,12 @@ back inside a message.
 """
 
 import hmac
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from memkit._moved import serve_old_names
 from memkit.errors import BudgetExceeded, InvalidInput
@@ -80,7 +81,32 @@ def strip_memory_block(text: str, signer: BlockSigner | None = None) -> str:
 
     Text that only looks like a block is its writer's own and stays, all of it without a signer.
     """
-    return signer.strip(text) if signer else text
+    if not signer:
+        return text
+    stripped = signer.strip(text)
+    return _strip_in_json(stripped, signer) if "memkit-memory" in stripped else stripped
+
+
+def _strip_in_json(text: str, signer: BlockSigner) -> str:
+    """Return text without the blocks in strings of JSON, as the results of tools have them."""
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return text
+    try:
+        data = json.loads(text)
+        without = _map_strings(data, signer.strip)
+    except (ValueError, RecursionError):
+        return text
+    return text if without == data else json.dumps(without, ensure_ascii=False)
+
+
+def _map_strings(data: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, list):
+        return [_map_strings(value, change) for value in data]
+    if isinstance(data, dict):
+        return {key: _map_strings(value, change) for key, value in data.items()}
+    return data
 
 
 def remove_echo(reply: str, block: str) -> str:

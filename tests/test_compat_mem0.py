@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +13,7 @@ from conftest import NOON
 
 import memkit
 from memkit.compat.mem0 import AsyncMemory, Memory
+from memkit.compat.mem0_items import turn_item
 from memkit.errors import InvalidInput, MessagesRejected, ScopeRequired
 from memkit.testing import HashEmbedder, open_memory
 
@@ -461,3 +462,9 @@ def test_every_async_method_does_what_the_other_one_does() -> None:
     assert got["memory"] == searched["results"][0]["memory"] == "wasps"
     assert len(listed["results"]) == 1
     assert [row["event"] for row in history] == ["ADD", "UPDATE"]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_stored_time_outside_the_years_of_utc_is_shown_with_its_own_zone(time: str) -> None:
+    turn = memkit.Turn(id="1", text="My dog is old.", said_at=datetime.fromisoformat(time))
+    assert turn_item(turn, "ann")["updated_at"] == time

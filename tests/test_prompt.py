@@ -1,5 +1,6 @@
 """What a prompt promises: it fits, it is in order, and recalled text stays text."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from memkit.errors import BudgetExceeded, InvalidInput
 from memkit.models.huggingface import HuggingFaceModel
 from memkit.prompt import (
+    BlockSigner,
     Layout,
     Parts,
     compose,
@@ -20,6 +22,7 @@ from memkit.prompt import (
     history_messages,
     remove_echo,
     select_within_budget,
+    strip_memory_block,
 )
 from memkit.protocols import Messages, Model
 from memkit.records import Hit, Summary, Turn
@@ -512,3 +515,36 @@ def test_a_reply_loses_the_lines_that_repeat_its_memory_wherever_they_are_cut() 
 def test_a_reply_that_repeats_nothing_is_kept_verbatim(reply: str) -> None:
     assert remove_echo(reply, REPEATED) == reply
     assert remove_echo(reply, "") == reply
+
+
+SIGNER = BlockSigner(b"key")
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_signed_block_inside_json_is_stripped_and_the_rest_of_the_data_stays(
+    *, ensure_ascii: bool, escaped: bool
+) -> None:
+    block = format_memory_block([], [hit("The key is under the blue pot — „there“.")], SIGNER)
+    data = {"results": [{"text": f"{block}\n\nRain, 4 °C", "n": 1.5}], "ok": None}
+    text = json.dumps(data, ensure_ascii=ensure_ascii)
+    if escaped:  # as Go writes it
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e")
+    expected = {"results": [{"text": "Rain, 4 °C", "n": 1.5}], "ok": None}
+    assert json.loads(strip_memory_block(text, SIGNER)) == expected
+
+
+def test_json_that_only_looks_like_a_block_stays_byte_for_byte() -> None:
+    signed = format_memory_block([], [hit("The key is under the pot.")], BlockSigner(b"other"))
+    for block in (
+        format_memory_block([], [hit("A key.")]),
+        signed,
+        "<memkit-memory",
+        "memkit-memory",
+    ):
+        value = json.dumps(block)
+        for text in (
+            f'{{"a":{value},  "a": 1}}\n', f"[{value},NaN, 1e999, 1.50]", value, f"[{value}",
+            f"{{{value}", "[" * 5000 + value,
+        ):  # fmt: skip
+            assert strip_memory_block(text, SIGNER) == text

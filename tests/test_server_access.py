@@ -138,9 +138,9 @@ def call(
     params = {}
     if user is not None:
         params["user_id"] = user
-        if body is not None and template != ONE:
+        if body is not None and template != ONE and method == "POST":
             field = "user" if template.startswith("/v1/") else "user_id"
-            body = {**body, field: user}
+            body, params = {**body, field: user}, {}
     if method == "DELETE" and user is None:
         params["user_id"] = "ann"
     has_body = method in ("POST", "PUT")
@@ -309,6 +309,8 @@ def test_this_machine_is_served_without_keys(host: str) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Host": "localhost:1", "Origin": "http://localhost:2"},
+        {"Host": "["},
+        {"Origin": "http://[x"},
     ],
 )
 def test_without_keys_a_web_page_gets_nothing(headers: dict[str, str]) -> None:
@@ -318,6 +320,52 @@ def test_without_keys_a_web_page_gets_nothing(headers: dict[str, str]) -> None:
         for method, path in (("GET", "/memories"), ("POST", "/search"), ("GET", "/metrics")):
             answer = client.request(method, path, headers=headers, json={"query": "x"})
             assert answer.status_code == 403
+
+
+def test_an_unknown_query_parameter_is_refused_by_every_route_and_changes_nothing(
+    app: FastAPI, client: TestClient, keys: Keys
+) -> None:
+    before = app.state.services.memory.checkpoint()
+    for method, path in closed(app):
+        answer = client.request(
+            method, path.replace(ID, "a1"), headers={"Authorization": f"Bearer {keys.ann}"},
+            params={"session_id_": "s"} | ({"user_id": "ann"} if method == "DELETE" else {}),
+            json=BODIES.get(path) if method in ("POST", "PUT") else None,
+        )  # fmt: skip
+        assert answer.status_code == 422, (method, path, answer.text)
+        assert "unknown query parameter" in answer.text
+    assert app.state.services.memory.checkpoint() == before
+
+
+def test_searches_of_one_caller_that_block_keep_nobody_from_the_probes(keys: Keys) -> None:
+    memory = open_memory()
+    running, go = threading.Semaphore(0), threading.Event()
+
+    def block(*_: object, **__: object) -> list[memkit.records.Hit]:
+        running.release()
+        go.wait(timeout=300)
+        return []
+
+    memory.recall = block  # type: ignore[method-assign]
+    settings = ServerSettings()
+    ann = {"Authorization": f"Bearer {keys.ann}"}
+    app = create_app(memory, Model(), keys=KeyFile(keys.path), settings=settings)
+    with TestClient(app, headers=ann) as client:
+        search = {"args": ("/search",), "kwargs": {"json": {"query": "x"}}}
+        threads = [
+            threading.Thread(target=client.post, **search) for _ in range(settings.max_running)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            assert all(running.acquire(timeout=20) for _ in threads)
+            assert client.get("/readyz").status_code == 200
+            answer = client.get("/memories", headers={"Authorization": f"Bearer {keys.bob}"})
+            assert answer.status_code == 200
+        finally:
+            go.set()
+            for thread in threads:
+                thread.join(timeout=60)
 
 
 def test_one_key_cannot_take_all_the_room(keys: Keys) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 import memkit
 from memkit.server.app import create_app
+from memkit.server.rest import turn_to_json
 from memkit.server.settings import ServerSettings
 from memkit.testing import ClauseThinker, HashEmbedder, open_memory
 
@@ -235,3 +237,51 @@ def test_the_api_is_described_with_examples(client: TestClient) -> None:
         assert schemas[name]["examples"]
     operations = [op for methods in description["paths"].values() for op in methods.values()]
     assert all(operation.get("description") for operation in operations)
+
+
+EDGES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+READ_ROUTES = ["/memories", "/memories?kind=thought", "/thoughts", "/summary", "/export"]
+
+
+def read_everything(client: TestClient) -> dict[str, int]:
+    """Return the status of each route that reads."""
+    statuses = {path: client.get(path).status_code for path in READ_ROUTES}
+    for item in listed(client):
+        statuses[item["id"]] = client.get(f"/memories/{item['id']}").status_code
+    for path in ("/search", "/context"):
+        statuses[path] = client.post(path, json={"query": "old dog"}).status_code
+    return statuses
+
+
+@pytest.mark.parametrize("time", EDGES)
+def test_a_time_outside_the_years_of_utc_is_refused_and_breaks_no_reading(
+    time: str, client: TestClient
+) -> None:
+    body = {"messages": ["My dog is new.", {"content": "My dog is old.", "timestamp": time}]}
+    answer = client.post("/memories", json=body).json()
+    assert len(answer["results"]) == 1
+    assert "outside the years 1 to 9999" in answer["errors"]["1"]
+    assert set(read_everything(client).values()) == {200}
+    for path, fields in (
+        ("/search", {"query": "dog", "as_of": time}),
+        ("/context", {"query": "dog", "as_of": time}),
+        ("/forget", {"since": time, "dry_run": True}),
+    ):
+        assert client.post(path, json=fields).status_code < 500, path
+    assert client.get("/thoughts", params={"as_of": time}).status_code < 500
+
+
+@pytest.mark.parametrize("time", EDGES)
+def test_a_stored_time_outside_the_years_of_utc_is_shown_with_its_own_zone(time: str) -> None:
+    turn = memkit.Turn(id="1", text="My dog is old.", said_at=datetime.fromisoformat(time))
+    assert turn_to_json(turn, "ann")["created_at"] == time
+
+
+@pytest.mark.parametrize("metadata", ['{"a": "\\ud800"}', '{"\\ud800": 1}', '{"a": ["\\ud800"]}'])
+def test_half_a_surrogate_pair_in_metadata_breaks_no_reading(
+    metadata: str, client: TestClient
+) -> None:
+    body = f'{{"messages": "My dog is old.", "metadata": {metadata}}}'
+    answer = client.post("/memories", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code < 500
+    assert set(read_everything(client).values()) == {200}

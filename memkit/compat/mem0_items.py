@@ -172,7 +172,10 @@ def _speaker(role: str, name: str | None) -> Item:
 
 
 def _iso(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat()
+    try:
+        return time.astimezone(UTC).isoformat()
+    except OverflowError:  # stored by an earlier version: its day in UTC has no year
+        return time.isoformat()
 
 
 def change(item: Item, event: str) -> Item:

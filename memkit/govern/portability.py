@@ -254,9 +254,14 @@ class _Import:
         if new:
             self._store.write(scope, replace(self._embed_turns(new), source=self._source))
         for number, item in items.turns:
-            if texts.get(item.turn.id, item.turn.text) != item.turn.text:
+            id, text = item.turn.id or "", item.turn.text
+            if texts.get(id, text) != text and not self._was_said(scope, id, text):
                 self._export.problems[number] = str(TurnConflict(item.turn.id or ""))
         self.counts += Counter(turns=len(new), skipped=len(turns) - len(new))
+
+    def _was_said(self, scope: Scope, id: str, text: str) -> bool:
+        """Return whether a stored turn had this text before an update."""
+        return any(former.text == text for former in self._store.wordings(scope, id))
 
     def _embed_turns(self, turns: Sequence[Turn]) -> WriteBatch:
         """Return turns with their chunks and vectors for one transaction."""

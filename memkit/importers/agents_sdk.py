@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from memkit.errors import InvalidInput
 from memkit.importers.files import ExportFile, parse_json
 from memkit.importers.foreign import read_time
-from memkit.importers.ids import make_id
+from memkit.importers.ids import digest, make_id
 from memkit.importers.openai_items import read_item
 from memkit.importers.sniff import Sample
 from memkit.importers.source import LocatedTurn, ReadOptions
@@ -29,7 +29,7 @@ def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:
         except InvalidInput as error:
             item = error
         fields = {
-            "id": make_id("agents", session_id, id), "session_id": make_id("agents", session_id),
-            "said_at": read_time(created_at),
+            "id": make_id("agents", session_id, id, digest(str(data))),
+            "session_id": make_id("agents", session_id), "said_at": read_time(created_at),
         }  # fmt: skip
         yield read_item(item, location, fields)

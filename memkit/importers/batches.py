@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
 
 from memkit.errors import InvalidInput, MessageBlocked, MessagesRejected, TurnConflict
@@ -88,6 +89,21 @@ class _Tally:
         )
 
 
+@dataclass(slots=True)
+class _Clock:
+    """Gives a turn without a time that of the turn before it in the same session."""
+
+    session_id: str | None = None
+    time: datetime | None = None
+
+    def date(self, turn: Turn) -> Turn:
+        """Return the turn with a time, if one is known."""
+        if turn.session_id != self.session_id:
+            self.session_id, self.time = turn.session_id, None
+        self.time = turn.said_at or self.time
+        return turn if turn.said_at else replace(turn, said_at=self.time)
+
+
 def import_turns(
     memory: Memory,
     source: TurnSource,
@@ -112,12 +128,13 @@ def import_turns(
     tally = _Tally()
     done = 0
     planned: set[str] = set()  # ids that a dry run would have stored
+    clock = _Clock()
     located_turns = iter(source.turns)
     while batch := list(islice(located_turns, BATCH)):
         progress(source.position() if source.position else done, source.total)
         done += len(batch)
         tally.add_unread(batch)
-        turns = _prepare(memory, batch, origin, tally)
+        turns = _prepare(memory, batch, origin, tally, clock)
         tally.read += len(turns)
         new = _select_new(memory, turns, user_id, tally, new_versions=new_versions)
         if dry_run:
@@ -133,14 +150,14 @@ def import_turns(
 
 
 def _prepare(
-    memory: Memory, batch: list[LocatedTurn], origin: Origin | None, tally: _Tally
+    memory: Memory, batch: list[LocatedTurn], origin: Origin | None, tally: _Tally, clock: _Clock
 ) -> list[LocatedTurn]:
     """Return the turns as they may be stored."""
     prepared: list[LocatedTurn] = []
     for located in batch:
         if located.turn is None:
             continue
-        turn = to_turn(located.turn, memory.signer)
+        turn = to_turn(clock.date(located.turn), memory.signer)
         if turn is None:
             tally.empty += 1
             continue

@@ -61,8 +61,7 @@ def _problem(record: object) -> str:
 
 def _read_conversation(record: Mapping[str, Any], location: str) -> Iterator[LocatedTurn]:
     nodes = object_of(record, "mapping")
-    parents = {id: text_of(node, "parent") or None for id, node in nodes.items()
-               if isinstance(node, Mapping)}  # fmt: skip
+    parents = _find_parents(nodes)
     session_id = _session_id(record)
     title = short_text(record.get("title"))
     if title:
@@ -70,7 +69,8 @@ def _read_conversation(record: Mapping[str, Any], location: str) -> Iterator[Loc
     branch = find_branch(parents, text_of(record, "current_node") or None)
     time = read_time(record.get("create_time"))
     for node_id in branch:
-        message = nodes[node_id].get("message")
+        node = nodes.get(node_id)
+        message = node.get("message") if isinstance(node, Mapping) else None
         if message is None:
             continue
         where = f"{location}, message {short_text(node_id)}"
@@ -83,10 +83,23 @@ def _read_conversation(record: Mapping[str, Any], location: str) -> Iterator[Loc
     on_branch = set(branch)
     for node_id, node in nodes.items():
         where = f"{location}, message {short_text(node_id)}"
-        if node_id not in parents:
+        if not isinstance(node, Mapping):
             yield fail(where, "the node is no object")
         elif node_id not in on_branch and node.get("message"):
             yield leave(where, "not on the current branch: edited, or a reply that was replaced")
+
+
+def _find_parents(nodes: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the parent of each node; that of a damaged one is the node that has it as a child."""
+    parents: dict[str, str | None] = {}
+    for id in nodes:
+        parents[id] = text_of(object_of(nodes, id), "parent") or None
+    for id in nodes:
+        node = object_of(nodes, id)
+        for child in list_of(node, "children"):
+            if isinstance(child, str) and not isinstance(nodes.get(child), Mapping):
+                parents[child] = id
+    return parents
 
 
 def _session_id(record: Mapping[str, Any]) -> str:

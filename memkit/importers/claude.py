@@ -56,7 +56,7 @@ def _read_conversation(record: Mapping[str, Any], location: str) -> Iterator[Loc
         where = f"{location}, message {n}"
         if not isinstance(message, Mapping):
             yield fail(where, "the message is no object")
-        elif branch is not None and message.get("uuid") not in branch:
+        elif branch is not None and (id := text_of(message, "uuid")) and id not in branch:
             yield leave(where, "not on the current branch: edited, or a reply that was replaced")
         else:
             time = read_time(message.get("created_at")) or read_time(record.get("created_at"))
@@ -72,6 +72,11 @@ def _find_branch(record: Mapping[str, Any], messages: list[Any]) -> set[str] | N
     }
     if not any(parents.values()):
         return None
+    root, before = next(iter(parents.values())), None  # the first message's parent is no message
+    for id, parent in parents.items():
+        if parent not in parents and parent != root:
+            parents[id] = before  # the parent cannot be read
+        before = id
     return set(find_branch(parents, text_of(record, "current_leaf_message_uuid") or None))
 
 

@@ -71,17 +71,24 @@ class ExportFile:
             if member is None:
                 yield self._count(file)
                 return
-            with zipfile.ZipFile(file) as archive, archive.open(member) as unzipped:
-                yield self._count(unzipped)
+            with zipfile.ZipFile(file) as archive:
+                try:
+                    unzipped = archive.open(member)
+                except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                    raise InvalidInput(
+                        f"{self.path} cannot be unpacked ({error}); download it again"
+                    ) from error
+                with unzipped:
+                    yield self._count(unzipped)
 
     def _count(self, file: IO[bytes]) -> BinaryIO:
         return io.BufferedReader(_CountedFile(file, self), 2**16)
 
     @contextmanager
-    def peek(self) -> Iterator[BinaryIO]:
-        """Open the first file for the block, without counting what is read from it."""
+    def peek(self, member: str | None = None) -> Iterator[BinaryIO]:
+        """Open a member, or the first file, for the block; do not count what is read from it."""
         position = self.position
-        with self.open(self.members[0] if self.members else None) as file:
+        with self.open(member or next(iter(self.members), None)) as file:
             yield file
         self.position = position
 
@@ -113,7 +120,11 @@ def find_export(path: Path) -> ExportFile:
                 f"{path} is a damaged zip archive ({error}); download it again"
             ) from error
     for pattern in _MEMBERS:
-        members = [info for info in infos if pattern.fullmatch(info.filename.rsplit("/", 1)[-1])]
+        members = [
+            info for info in infos
+            if pattern.fullmatch(name := info.filename.rsplit("/", 1)[-1])
+            and not name.startswith("._")  # what macOS notes of a file
+        ]  # fmt: skip
         if members:
             return _check_members(path, members)
     raise InvalidInput(

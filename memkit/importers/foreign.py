@@ -10,6 +10,7 @@ from memkit.importers.source import LocatedTurn
 from memkit.records import Turn
 
 _MOST_METADATA = 500  # characters of a text in the metadata
+_SECONDS = 1e11  # in the year 5138; larger numbers are milliseconds, which JavaScript counts
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -77,7 +78,7 @@ def read_time(value: object, timezone: tzinfo | None = UTC) -> datetime | None:
     """
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, tz=UTC)
+            return datetime.fromtimestamp(value / 1000 if value > _SECONDS else value, tz=UTC)
         if isinstance(value, str) and value:
             return set_timezone(datetime.fromisoformat(value), timezone)
     except (ValueError, OverflowError, OSError):

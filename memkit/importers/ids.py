@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+import sqlite3
 
 _MOST_CHARACTERS = 200
 
@@ -20,12 +20,23 @@ def make_id(program: str, *parts: object) -> str:
 
 
 class Repeats:
-    """Numbers equal digests in the order they come: "3f9a…:1", "3f9a…:2"."""
+    """Numbers equal digests in the order they come: "3f9a…:1", "3f9a…:2".
+
+    SQLite keeps the counts of a large file in a temporary one, which vanishes by itself.
+    """
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._counts = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._counts.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA temp_store = FILE;"
+            "CREATE TABLE counts (digest TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID; BEGIN"
+        )
+
+    def __del__(self) -> None:
+        self._counts.close()
 
     def number(self, digest: str) -> str:
         """Return the digest with how often it has come."""
-        self._counts[digest] += 1
-        return f"{digest}:{self._counts[digest]}"
+        sql = "INSERT INTO counts VALUES (?, 1) ON CONFLICT DO UPDATE SET n = n + 1 RETURNING n"
+        (n,) = self._counts.execute(sql, (digest,)).fetchone()
+        return f"{digest}:{n}"

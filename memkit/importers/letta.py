@@ -56,6 +56,7 @@ def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:
 def _read_blocks(
     blocks: list[Any], location: str, agent: str, options: ReadOptions
 ) -> Iterator[LocatedTurn]:
+    repeats = Repeats()  # agents of one file may have blocks of one label
     for block in blocks:
         if not isinstance(block, Mapping):
             yield fail(location, "the block is no object")
@@ -65,7 +66,7 @@ def _read_blocks(
         yield make_turn(
             f"{location}, block {label}", text_of(block, "value"),
             role="user" if label == _ABOUT_THE_USER else "system",
-            id=make_id("letta", "block", digest(agent, label)),
+            id=make_id("letta", "block", repeats.number(digest(agent, label))),
             said_at=read_time(time, options.timezone), metadata={"block": label},
         )  # fmt: skip
 
@@ -118,11 +119,12 @@ def _words_of(message: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _spoken(calls: list[Mapping[str, Any]]) -> str | None:
-    for call in calls:
-        function = object_of(call, "function")
-        if function.get("name") == "send_message":
-            return text_of(_unpack(text_of(function, "arguments")), "message")
-    return None
+    functions = [object_of(call, "function") for call in calls]
+    messages = [
+        text_of(_unpack(text_of(function, "arguments")), "message")
+        for function in functions if function.get("name") == "send_message"
+    ]  # fmt: skip
+    return "\n".join(filter(str.strip, messages)) if messages else None
 
 
 def _unpack(text: str) -> Mapping[str, Any]:

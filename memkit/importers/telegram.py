@@ -40,10 +40,11 @@ def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:
         InvalidInput: nobody has the name of the user.
     """
     people = People(options.me)
-    with export.peek() as file:
-        for _, _, message in _read_chats(JsonStream(file), {}, 0):
-            if isinstance(message, Mapping) and message.get("type") == "message":
-                people.add(_sender(message))
+    for member in export.members or (None,):
+        with export.peek(member) as file:
+            for _, _, message in _read_chats(JsonStream(file), {}, 0):
+                if isinstance(message, Mapping) and message.get("type") == "message":
+                    people.add(_sender(message))
     if note := people.check(export.path):
         export.notes.append(note)
     for location, file in export.files():

@@ -24,12 +24,18 @@ from memkit.importers.whatsapp_dates import MARKS, DateOrderGuess, match_header,
 
 _MOST_MESSAGE = 2**20  # characters
 _MARK = re.compile(f"[{MARKS}]")
-# the sender of a message; a title in quotes is of a system message about the group
-_SENDER = re.compile(r"(?P<sender>[^:\n\"“”«»]{1,80}):(?:\s(?P<text>.*))?$", re.DOTALL)
-_FILE = re.compile(  # "IMG-1.jpg (file attached)", "<attached: 1-PHOTO.jpg>", in any language
-    r"(?P<android>[^<>\n]+\.\w{1,5}) \([^()\n]{1,40}\)"
+# The sender of a message, such as `Robert "Bob" Smith`. A colon in quotes is of the title of a
+# group in a system message.
+_QUOTED = r'"[^":\n]*"|“[^”:\n]*”|„[^“”:\n]*[“”]|«[^»:\n]*»|»[^«:\n]*«|「[^」:\n]*」'
+_SENDER = re.compile(
+    rf"(?P<sender>(?=[^:\n]{{1,80}}:)(?:[^:\n\"“”„«»「」]|{_QUOTED})+):(?:\s(?P<text>.*))?$",
+    re.DOTALL,
+)
+_FILE = re.compile(  # "IMG-1.jpg (file attached)", "<attached: 1-PHOTO.jpg>"
+    r"(?P<android>[^<>\n]+\.\w{1,5}) \((?P<attached>[^()\n]{1,40})\)"
     r"|<[^<>:\n]{1,40}:\s?(?P<ios>[^<>\n]+\.\w{1,5})>"
 )
+_OWN_NAME = re.compile(r"[A-Z]{3}-\d{8}-WA\d+\.\w+")  # that WhatsApp gives: IMG-20201231-WA0001.jpg
 # "WhatsApp Chat with Bob.txt", "WhatsApp Chat - Bob.zip"; a browser adds " (1)"
 _TITLE = re.compile(
     r".*WhatsApp.*?(?: - | with | mit | avec | con | com | met |：)(.+?)(?: \(\d+\))?"
@@ -79,20 +85,24 @@ def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:
         AmbiguousDates: the dates can be read in two ways, and the options do not say which.
         InvalidInput: nobody has the name of the user.
     """
-    chat = _scan(export, options)
-    if note := chat.people.check(export.path):
+    people = People(options.me)
+    chats: list[tuple[_Chat, DateOrder]] = []  # an archive may have several
+    for member in export.members or (None,):
+        chat = _scan(export, member, people)
+        chat.session_id = options.session_id or _session_id(export, member, chat)
+        order = options.date_order or chat.dates.decide(str(member or export.path))
+        chats.append((chat, order))
+    if note := people.check(export.path):
         export.notes.append(note)
-    order = options.date_order or chat.dates.decide(str(export.path))
-    chat.session_id = options.session_id or _session_id(export, chat)
-    for location, file in export.files():
+    for (location, file), (chat, order) in zip(export.files(), chats, strict=True):
         for message in _read_messages(file, chat, order):
             where = f"{location}, line {message.line}"
             yield _make_turn(message, where, chat, options.timezone)
 
 
-def _scan(export: ExportFile, options: ReadOptions) -> _Chat:
-    chat = _Chat(People(options.me))
-    with export.peek() as file:
+def _scan(export: ExportFile, member: str | None, people: People) -> _Chat:
+    chat = _Chat(people)
+    with export.peek(member) as file:
         for line in _decoded(file):
             header = match_header(line) if line is not None else None
             if header is None or line is None:
@@ -107,8 +117,9 @@ def _scan(export: ExportFile, options: ReadOptions) -> _Chat:
     return chat
 
 
-def _session_id(export: ExportFile, chat: _Chat) -> str:
-    for name in (*(Path(member).stem for member in export.members), export.path.stem):
+def _session_id(export: ExportFile, member: str | None, chat: _Chat) -> str:
+    archive = [] if len(export.members) > 1 else [export.path.stem]
+    for name in [*([] if member is None else [Path(member).stem]), *archive]:
         if match := _TITLE.fullmatch(name):
             return make_id("whatsapp", match[1])
     return make_id("whatsapp", digest(_MARK.sub("", chat.first_line)))
@@ -209,7 +220,14 @@ def _name_file(text: str) -> str:
 
 
 def _match_file(line: str) -> re.Match[str] | None:
-    return _FILE.fullmatch(_MARK.sub("", line).strip())
+    """Return the match of an attached file; none of words like "use python3.11 (not 3.12)"."""
+    match = _FILE.fullmatch(_MARK.sub("", line).strip())
+    if match is None or match["ios"] or line.startswith("\u200e"):
+        return match
+    is_file = _OWN_NAME.fullmatch(match["android"]) or (
+        _normalise(match["attached"]) in _phrases("attached")
+    )
+    return match if is_file else None
 
 
 def _normalise(text: str) -> str:

@@ -8,17 +8,20 @@ from memkit.importers.source import DateOrder
 
 MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"  # invisible: direction, byte order
 _M = f"[{MARKS}]*"
-_HALF = r"[ap]\.?\s?m\.?|午前|午後|上午|下午|오전|오후|ص|م"
+_HALF = r"[ap]\.?\s?m\.?|öö|ös|午前|午後|凌晨|清晨|早上|上午|中午|下午|晚上|오전|오후|ص|م"
+# between date and time: "klo 22.15", "à 21:15"; any other word may be a half of the day
+_AT = r"at|um|à|às|klo|kl\.?|om|ob|o|u|v|в|о"
 # such as: 12/31/20, 9:15 PM - Ann: …, [31.12.2020, 22:15:03] Ann: …, 2020-12-31 22:15 - Ann: …
 _HEADER = re.compile(
     rf"{_M}(?P<bracket>\[)?{_M}"
-    r"(?P<a>\d{1,4})(?P<sign>\.\s?|/|-|年|년\s?)(?P<b>\d{1,2})(?:\.\s?|/|-|月|월\s?)(?P<c>\d{1,4})"
-    rf"[.日일]?{_M}[,،]?{_M}\s+(?:[^\W\d]{{1,3}}\s)?{_M}"
+    rf"(?P<a>\d{{1,4}}){_M}(?P<sign>\.\s?|/|-|年|년\s?)(?P<b>\d{{1,2}}){_M}(?:\.\s?|/|-|月|월\s?)"
+    rf"(?P<c>\d{{1,4}})[.日일]?{_M}[,،]?{_M}\s+(?:(?:{_AT})\s)?{_M}"
     rf"(?P<before>{_HALF})?\s?(?P<hour>\d{{1,2}})[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d))?"
     rf"{_M}\s?(?P<after>{_HALF})?{_M}(?(bracket)\]\s?|\s[-–]\s)",
     re.IGNORECASE,
 )
-_AFTERNOON = ("午後", "下午", "오후", "م")
+_AFTERNOON = ("午後", "中午", "下午", "晚上", "오후", "ös", "م")
+_BUDDHIST_ERA = 543  # years; Thai phones write 2563 for 2020
 _ORDERS = {"dmy": "abc", "mdy": "bac", "ymd": "cba"}  # the places of day, month and year
 
 
@@ -80,6 +83,7 @@ def read_date(header: re.Match[str], order: DateOrder) -> datetime | None:
         day, month, year = int(header["c"]), int(header["b"]), int(header["a"])
     else:
         day, month, year = (int(header[place]) for place in _ORDERS[order])
+    year -= _BUDDHIST_ERA if year > 2400 else 0
     half = (header["before"] or header["after"] or "").casefold()
     hour = int(header["hour"])
     if half:

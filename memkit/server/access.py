@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ class Access:
             )  # fmt: skip
         return Caller(id=key.id, user=key.user, prefix=key.prefix, read_only=key.read_only)
 
+    @contextmanager
     def admit(self, request: Request) -> Iterator[Caller]:
         """Yield the caller while the request runs; raise 429 if too many of the caller's do."""
         caller = self.caller(request)
@@ -106,9 +108,10 @@ class Access:
     def user_of(self, request: Request) -> str:
         """Return the user whose memory a page shows: the key's, or `?user_id=`.
 
-        Raises HTTPException: 401, 403 (also for changes with a key that may only read) or 400.
+        Raises HTTPException: 401, 403 (also for changes with a key that may only read), 422 or 400.
         """
         caller = self.caller(request)
+        refuse_unknown_parameters(request, "user_id")
         if request.method not in _SAFE_METHODS:
             caller.require_write()
         return caller.resolve(request.query_params.get("user_id"))
@@ -119,10 +122,25 @@ def _refuse_web_pages(request: Request) -> None:
 
     A browser sends a page's origin along, and the name under which the page reached this machine.
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        origin = request.headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:  # such as "[": neither header names an address
+        host, foreign = "", True
     if foreign or not is_loopback(host):
         raise HTTPException(
             403, "without keys only programs of this machine are served, at localhost or 127.0.0.1"
         )
+
+
+def refuse_unknown_parameters(request: Request, *others: str) -> None:
+    """Raise 422 for a query parameter that the route lacks: a misspelt one never widens a request.
+
+    For example `DELETE /memories?user_id=ann&session_id=monday`, where the session is `run_id`.
+    """
+    dependant = request.scope["route"].dependant
+    names = [*others, *(parameter.alias for parameter in dependant.query_params)]
+    if set(request.query_params) - set(names):
+        known = ", ".join(names) or "none"
+        raise HTTPException(422, f"unknown query parameter; the parameters here are: {known}")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Annotated
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -17,7 +18,7 @@ from memkit.server import chat, page, responses, rest, rest_derived
 from memkit.server.access import Access, Caller
 from memkit.server.backend import ChatBackend
 from memkit.server.errors import add_handlers
-from memkit.server.exchange import Services
+from memkit.server.exchange import Services, finish_late
 from memkit.server.keys import KeyFile
 from memkit.server.limits import RequestLimits, RequestMetrics
 from memkit.server.metrics import Metrics
@@ -30,6 +31,7 @@ UserOf = Callable[[Request], str]
 PageRoutes = Callable[[Memory, UserOf], APIRouter]
 PAGES: Mapping[str, PageRoutes] = {"/memory": page.routes}  # by the path below which it is served
 
+_THREADS_OF = 40  # other callers, besides the requests that one may run
 _FLUSH_S = 10.0  # of thinking when the server stops; the rest waits for the next start
 
 probes = APIRouter(tags=["Operations"])
@@ -71,6 +73,8 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    # one caller's requests alone cannot take all threads
+    current_default_thread_limiter().total_tokens = _THREADS_OF + services.settings.max_running
     app.state.ready = True
     try:
         yield
@@ -78,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ready = False
         if services.backend is not None:
             await services.backend.close()
+        await finish_late(_FLUSH_S)
         await run_in_threadpool(_stop, services.memory)
         for call in app.state.at_stop:
             await run_in_threadpool(call)

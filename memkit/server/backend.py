@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from memkit.text.content import message_text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
@@ -36,7 +38,7 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []  # of the text
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: dict[str, dict[str, str]] = {}  # in the order of their first pieces
         self._finish_reason: str | None = None
         self._failed = False
         self.usage: Mapping[str, Any] | None = None
@@ -52,9 +54,14 @@ class ReplyReader:
         ended = self._finish_reason not in (None, "content_filter") and not self._failed
         if not ended or not (self.text or self._calls):
             return None
-        calls = [{"type": "function", "function": call} for _, call in sorted(self._calls.items())]
+        calls = [{"type": "function", "function": call} for call in self._calls.values()]
         message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
         return message | ({"tool_calls": calls} if calls else {})
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the reply ended at the limit of tokens."""
+        return self._finish_reason == "length"
 
     def read_body(self, body: bytes) -> None:
         """Read a completion that is not streamed."""
@@ -78,19 +85,30 @@ class ReplyReader:
         self._finish_reason = first.get("finish_reason") or self._finish_reason
         message = first.get(part)
         if isinstance(message, dict):
-            self._read_message(message)
+            self._read_message(message, part)
 
-    def _read_message(self, message: Mapping[str, Any]) -> None:
-        texts = (message.get("content"), message.get("refusal"))
+    def _read_message(self, message: Mapping[str, Any], part: str) -> None:
+        texts = (_text(message.get("content")), message.get("refusal"))
         self.pieces += [text for text in texts if isinstance(text, str) and text]
         calls = message.get("tool_calls")
         for n, call in enumerate(calls if isinstance(calls, list) else ()):
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
-                index = call.get("index", n)
-                whole = self._calls.setdefault(index, {"name": "", "arguments": ""})
+                whole = self._calls.setdefault(
+                    str(n) if part == "message" else self._key_of(call),
+                    {"name": "", "arguments": ""},
+                )
                 for name in whole:
                     whole[name] += str(function.get(name) or "")
+
+    def _key_of(self, call: Mapping[str, Any]) -> str:
+        """Return which call of a stream a piece belongs to.
+
+        Some servers number no call: a piece with an id begins one, a piece without continues it.
+        """
+        if call.get("index") is not None:
+            return str(call["index"])
+        return str(call.get("id") or next(reversed(self._calls), ""))
 
 
 def is_done(line: bytes) -> bool:
@@ -101,6 +119,16 @@ def is_done(line: bytes) -> bool:
 def event_line(data: Mapping[str, Any]) -> bytes:
     """Return a chunk as an event of a stream."""
     return f"data: {json.dumps(data)}\n\n".encode()
+
+
+def _text(content: Any) -> Any:
+    """Return content as text: some servers send a list of parts."""
+    if not isinstance(content, list):
+        return content
+    try:
+        return message_text({"content": content})
+    except TypeError:  # a part of an unknown shape
+        return None
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:

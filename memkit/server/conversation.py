@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memkit import prompt
+from memkit.errors import StoreError
 from memkit.memory import Memory
 from memkit.protocols import Window
 from memkit.records import Scope, Turn
@@ -72,9 +73,13 @@ class Conversation:
         self._remember(range(first, len(roles)), self._messages, self._ids)
 
     def remember_reply(self, reply: ChatMessage) -> None:
-        """Remember a reply that is complete, without what it repeats of the memory block."""
+        """Remember a reply that is complete, without what it repeats of the memory block.
+
+        Raises:
+            StoreError: something of the user was deleted meanwhile; the reply may repeat it.
+        """
         if self._forgotten:
-            return
+            raise StoreError("something was deleted during the reply, so the reply is not stored")
         messages = [*self._messages, reply]
         ids = _message_ids(self.session_id, messages)
         content = reply.get("content")

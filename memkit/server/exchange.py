@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -20,9 +20,27 @@ from memkit.server.conversation import ChatMessage, Conversation
 from memkit.server.metrics import Metrics
 from memkit.server.schemas import MemoryOptions
 from memkit.server.settings import ServerSettings
-from memkit.text.sanitise import one_line
+from memkit.text.sanitise import one_line, truncate
 
 _log = logging.getLogger("memkit.server")
+_MAX_HEADER = 500  # characters of a warning
+_MAX_THREADS = 64  # of the memory, for all chat requests, with those that are late
+_MAX_WAITING = 1000  # steps that wait for such a thread
+_tasks: set[asyncio.Task[None]] = set()  # the event loop holds tasks by weak references only
+
+
+def _start(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Return a task that goes on if the client leaves."""
+    task = asyncio.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+async def finish_late(seconds: float) -> None:
+    """Wait for what is still being remembered, before the memory is closed."""
+    if _tasks:
+        await asyncio.wait(set(_tasks), timeout=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +52,10 @@ class Services:
     settings: ServerSettings
     metrics: Metrics
     access: Access
+    # apart from the threads of other routes, so that slow ones cannot keep a chat waiting
+    limiter: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(_MAX_THREADS)
+    )
 
 
 class Exchange:
@@ -66,9 +88,14 @@ class Exchange:
             headers["X-Memkit-Session"] = quote(self._conversation.session_id, safe="")
         self._announced = len(self._warnings)
         if self._warnings:
-            text = one_line("; ".join(self._warnings))
+            # clients refuse long headers, and with them the reply
+            text = truncate(one_line("; ".join(self._warnings)), _MAX_HEADER)
             headers["X-Memkit-Warning"] = text.encode("ascii", "backslashreplace").decode()
         return headers
+
+    def new_warnings(self) -> list[str]:
+        """Return the warnings that are not in the headers."""
+        return self._warnings[self._announced :]
 
     async def ask(
         self, backend: ChatBackend, body: Mapping[str, Any], headers: Mapping[str, str]
@@ -78,7 +105,7 @@ class Exchange:
             messages = await self._recall(body["messages"])
         if self._conversation is not None and not self._read_only:
             work = self._attempt("remember", self._conversation.remember_new)
-            self._question = asyncio.create_task(work)
+            self._question = _start(work)
         body = {name: value for name, value in body.items() if name != "memory"}
         self._asked_at = time.perf_counter()
         try:
@@ -114,7 +141,7 @@ class Exchange:
 
     async def _wait_for_question(self) -> None:
         if self._question is not None:
-            await self._question
+            await asyncio.shield(self._question)
 
     async def events(self, answer: ModelAnswer, reader: ReplyReader) -> AsyncGenerator[bytes]:
         """Yield the lines of a streamed reply; remember it before the last one.
@@ -122,7 +149,7 @@ class Exchange:
         A failure after the beginning is an event of its own: the status has been sent.
         """
         assert answer.lines is not None
-        last = b""
+        last, finish = b"", None
         try:
             async with aclosing(answer.lines) as lines:
                 async for line in lines:
@@ -135,8 +162,11 @@ class Exchange:
             await self._wait_for_question()
             yield event_line({"error": {"message": str(error), "type": "server_error"}})
             return
-        await self.finish(reader)
-        if warnings := self._warnings[self._announced :]:
+        finally:  # also if the client has gone: some do after the last word, before "[DONE]"
+            if reader.message is not None:
+                finish = _start(self.finish(reader))
+        await (self.finish(reader) if finish is None else asyncio.shield(finish))
+        if warnings := self.new_warnings():
             yield event_line(
                 {"object": "chat.completion.chunk", "id": "memkit", "created": int(time.time()),
                  "model": "memkit", "choices": [], "memkit": {"warnings": warnings}}
@@ -150,12 +180,27 @@ class Exchange:
         yield
         self._memory_s += time.perf_counter() - started
 
+    async def _run(self, work: Callable[[], None], limit: float) -> None:
+        """Run work in a thread; raise TimeoutError if it is late, and let it end.
+
+        A late thread counts until its end, so a memory that hangs cannot use up all threads.
+        """
+        limiter = self._services.limiter
+        if limiter.statistics().tasks_waiting >= _MAX_WAITING:
+            raise TimeoutError
+        task = _start(anyio.to_thread.run_sync(work, limiter=limiter))
+        await asyncio.wait({task}, timeout=limit)
+        if not task.done():
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise TimeoutError
+        task.result()
+
     async def _attempt(self, step: str, work: Callable[[], None]) -> None:
         """Run a step of the memory in a thread; add a warning if it failed or was slow."""
         metrics, limit = self._services.metrics, self._services.settings.recall_s
         try:
-            with metrics.time_memory(step), anyio.fail_after(limit):
-                await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            with metrics.time_memory(step):
+                await self._run(work, limit)
             return
         except MemkitError as error:
             reason = str(error)

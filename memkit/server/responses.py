@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -19,6 +19,17 @@ from memkit.server.routing import admit, find_services
 from memkit.server.schemas import ResponsesRequest
 
 router = APIRouter(tags=["OpenAI"])
+# fields that chat completions have too
+_PASSED = (
+    "temperature", "top_p", "user", "seed", "service_tier", "safety_identifier",
+    "prompt_cache_key",
+)  # fmt: skip
+# values of other fields that ask for nothing; any value of those without a list changes no answer
+_HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "tool_choice": ("auto", "none"), "truncation": ("disabled",), "background": (False,),
+    "top_logprobs": (0,), "store": (), "metadata": (), "parallel_tool_calls": (),
+    "stream_options": (), "max_tool_calls": (),
+}  # fmt: skip
 
 
 @router.post("/v1/responses", response_model=None)
@@ -34,7 +45,7 @@ async def create_response(
     answer = await exchange.ask(require_backend(services), chat, request.headers)
     reader, response = ReplyReader(), _Response(body)
     if answer.lines is not None:
-        events = response.events(exchange.events(answer, reader), reader)
+        events = response.events(exchange.events(answer, reader), reader, exchange.new_warnings)
         return StreamingResponse(
             events, headers=exchange.headers(), media_type="text/event-stream"
         )  # fmt: skip
@@ -42,7 +53,10 @@ async def create_response(
         reader.read_body(answer.body)
     await exchange.finish(reader)
     if answer.status >= 300:
-        return Response(answer.body, status_code=answer.status, media_type=answer.media_type)
+        return Response(
+            answer.body, status_code=answer.status, media_type=answer.media_type,
+            headers={**answer.headers, **exchange.headers()},
+        )  # fmt: skip
     if reader.message is None:
         raise HTTPException(502, "the model sent no complete reply")
     return JSONResponse(response.completed(reader), headers=exchange.headers())
@@ -50,10 +64,9 @@ async def create_response(
 
 def _to_chat(body: ResponsesRequest) -> dict[str, Any]:
     """Return the chat completion that asks the same."""
-    if body.tools:
-        raise InvalidInput("tools are not supported here; use /v1/chat/completions")
     if body.previous_response_id is not None:
         raise InvalidInput("no response is stored here; send the history as input")
+    options = _options(body)
     messages = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else [
         _to_message(n, item) for n, item in enumerate(body.input)
     ]  # fmt: skip
@@ -63,10 +76,42 @@ def _to_chat(body: ResponsesRequest) -> dict[str, Any]:
         raise InvalidInput("input is empty")
     fields = {
         "model": body.model, "messages": messages, "stream": body.stream or None,
-        "max_tokens": body.max_output_tokens, "temperature": body.temperature,
-        "top_p": body.top_p, "user": body.user,
+        "max_tokens": body.max_output_tokens, **options,
     }  # fmt: skip
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _options(body: ResponsesRequest) -> dict[str, Any]:
+    """Return the options of the chat completion; raise InvalidInput for what it has no option for.
+
+    For example `{"reasoning": {"effort": "low"}}` is `{"reasoning_effort": "low"}` there.
+    """
+    extra = body.model_extra or {}
+    text, reasoning = dict(body.text or {}), dict(body.reasoning or {})
+    answer_format = text.pop("format", None) or {"type": "text"}
+    options = {name: extra.get(name, getattr(body, name, None)) for name in _PASSED}
+    options |= {
+        "verbosity": text.pop("verbosity", None),
+        "reasoning_effort": reasoning.pop("effort", None),
+    }
+    others = {name: value for name, value in extra.items() if name not in _PASSED}
+    others |= {f"text.{name}": value for name, value in text.items()}
+    others |= {f"reasoning.{name}": value for name, value in reasoning.items()}
+    others |= {"tools": body.tools}
+    if answer_format != {"type": "text"}:
+        others["text.format"] = answer_format
+    refused = [name for name, value in others.items() if not _is_harmless(name, value)]
+    if refused:
+        raise InvalidInput(
+            f"{', '.join(sorted(refused))}: not supported here; use /v1/chat/completions"
+        )
+    return options
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    if value is None or value in ([], {}):
+        return True
+    return name in _HARMLESS and (not _HARMLESS[name] or value in _HARMLESS[name])
 
 
 def _to_message(n: int, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,10 +146,13 @@ class _Response:
     def completed(self, reader: ReplyReader) -> dict[str, Any]:
         """Return the response with the reply."""
         usage = reader.usage or {}
-        counts = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        values = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        counts = [value if isinstance(value, int) else 0 for value in values]
+        cut = {"reason": "max_output_tokens"} if reader.was_cut else None
+        status = "incomplete" if cut else "completed"
         return self._frame | {
-            "status": "completed",
-            "output": [self._item(reader.text, "completed")],
+            "status": status, "incomplete_details": cut,
+            "output": [self._item(reader.text, status)],
             "usage": {
                 "input_tokens": counts[0], "output_tokens": counts[1],
                 "total_tokens": sum(counts), "input_tokens_details": {"cached_tokens": 0},
@@ -113,7 +161,7 @@ class _Response:
         }  # fmt: skip
 
     async def events(
-        self, lines: AsyncGenerator[bytes], reader: ReplyReader
+        self, lines: AsyncGenerator[bytes], reader: ReplyReader, warnings: Callable[[], list[str]]
     ) -> AsyncGenerator[bytes]:
         """Yield the events of a response for the lines of a streamed chat completion."""
         where = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
@@ -138,9 +186,10 @@ class _Response:
         text = reader.text
         yield self._event("response.output_text.done", **where, text=text, logprobs=[])
         yield self._event("response.content_part.done", **where, part=_part(text))
-        item = self._item(text, "completed")
-        yield self._event("response.output_item.done", output_index=0, item=item)
-        yield self._event("response.completed", response=self.completed(reader))
+        response = self.completed(reader)
+        yield self._event("response.output_item.done", output_index=0, item=response["output"][0])
+        kind = "response.incomplete" if reader.was_cut else "response.completed"
+        yield self._event(kind, response=response | {"memkit": {"warnings": warnings()}})
 
     def _item(self, text: str | None, status: str) -> dict[str, Any]:
         content = [] if text is None else [_part(text)]

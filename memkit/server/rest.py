@@ -1,6 +1,7 @@
 """REST for the memory, in mem0's shapes: add, list, get, change, delete, search."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
@@ -204,7 +205,19 @@ def _turns(memory: Memory, user_id: str, ids: list[str]) -> list[Turn]:
 
 def _time(value: datetime | None) -> str | None:
     """Return a time in UTC, as mem0 writes it."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if value is None:
+        return None
+    try:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:  # stored by an earlier version: its day in UTC has no year
+        return value.isoformat()
+
+
+def _printable(metadata: Mapping[str, Any]) -> Json:
+    """Return metadata as valid Unicode: other programs may store halves of surrogate pairs."""
+    text = json.dumps(dict(metadata), ensure_ascii=False)
+    data: Json = json.loads(text.encode(errors="replace"))
+    return data
 
 
 def turn_to_json(turn: Turn, user_id: str) -> Json:
@@ -212,7 +225,8 @@ def turn_to_json(turn: Turn, user_id: str) -> Json:
     return {
         "id": turn.id, "memory": turn.text, "kind": "turn", "user_id": user_id,
         "agent_id": turn.agent_id, "run_id": turn.session_id, "role": turn.role,
-        "actor_id": turn.name, "metadata": dict(turn.metadata), "created_at": _time(turn.said_at),
+        "actor_id": turn.name, "metadata": _printable(turn.metadata),
+        "created_at": _time(turn.said_at),
         "updated_at": _time(turn.stored_at), "source_ids": [turn.id],
     }  # fmt: skip
 

@@ -54,7 +54,10 @@ class ChatRequest(BaseModel):
 
 
 class ResponsesRequest(BaseModel):
-    """A response of OpenAI's Responses API: text in and out. Other fields go to the model."""
+    """A response of OpenAI's Responses API: text in and out.
+
+    A field that would change the answer and has no counterpart in a chat completion is refused.
+    """
 
     model_config = ConfigDict(
         extra="allow",
@@ -70,7 +73,9 @@ class ResponsesRequest(BaseModel):
     max_output_tokens: int | None = Field(None, ge=1, le=1_000_000)
     temperature: float | None = None
     top_p: float | None = None
-    tools: list[dict[str, Any]] = []
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
     previous_response_id: str | None = None
 
 

@@ -1,5 +1,6 @@
 """A model at an OpenAI-compatible endpoint: requests and answers go through as they are."""
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,9 +39,14 @@ class Upstream:
 
     async def chat(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> ModelAnswer:
         """Return the endpoint's answer: its status, its body, its events."""
+        try:  # ASCII, so that halves of surrogate pairs pass as they came
+            content = json.dumps(body, allow_nan=False).encode()
+        except ValueError as error:
+            raise InvalidInput(f"the request is no valid JSON: {error}") from error
         request = self._client.build_request(
-            "POST", f"{self.url}/chat/completions", json=body, headers=self._headers(headers)
-        )
+            "POST", f"{self.url}/chat/completions", content=content,
+            headers={"Content-Type": "application/json", **self._headers(headers)},
+        )  # fmt: skip
         response = await self._send(request)
         kind = response.headers.get("content-type", "application/json")
         if response.is_success and "text/event-stream" in kind:

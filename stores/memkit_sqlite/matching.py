@@ -15,7 +15,7 @@ import numpy as np
 
 from memkit.filters import Filter
 from memkit.protocols import Integers
-from memkit_sqlite.turns import load_tags, read_layout
+from memkit_sqlite.turns import lenient_text, load_tags, read_layout
 
 _READERS: Mapping[str, Callable[[Any], object]] = {
     "metadata": lambda value: json.loads(value or "{}"),
@@ -43,7 +43,8 @@ class MatchingTurns:
         layout = read_layout(db, user_id)
         if layout != self._layout:
             self._layout, self._last, self.positions = layout, 0, self.positions[:0]
-        new = self._read(db, user_id)
+        with lenient_text(db):  # one damaged row must not end every search
+            new = self._read(db, user_id)
         if new:
             self.positions = np.concatenate([self.positions, np.array(new, dtype=np.int64)])
 
@@ -68,6 +69,9 @@ class MatchingTurns:
 
     def _matches(self, values: Mapping[str, Any]) -> bool:
         turn: Any = SimpleNamespace(**values)
-        for name in _READERS.keys() & values.keys():
-            setattr(turn, name, _READERS[name](values[name]))
-        return self._where.matches(turn)
+        try:
+            for name in _READERS.keys() & values.keys():
+                setattr(turn, name, _READERS[name](values[name]))
+            return self._where.matches(turn)
+        except (TypeError, ValueError):  # a damaged row, which `doctor` names, is no hit
+            return False
