@@ -24,8 +24,8 @@ from memkit.importers.whatsapp_dates import MARKS, DateOrderGuess, match_header,
 
 _MOST_MESSAGE = 2**20  # characters
 _MARK = re.compile(f"[{MARKS}]")
-# The sender of a message, such as `Robert "Bob" Smith`. A colon in quotes is of the title of a group
-# in a system message.
+# The sender of a message, such as `Robert "Bob" Smith`. A colon in quotes is of the title of a
+# group in a system message.
 _QUOTED = r'"[^":\n]*"|“[^”:\n]*”|„[^“”:\n]*[“”]|«[^»:\n]*»|»[^«:\n]*«|「[^」:\n]*」'
 _SENDER = re.compile(
     rf"(?P<sender>(?=[^:\n]{{1,80}}:)(?:[^:\n\"“”„«»「」]|{_QUOTED})+):(?:\s(?P<text>.*))?$",
