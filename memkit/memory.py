@@ -92,7 +92,7 @@ class Memory(Displayable):
         # a store written for 0.6 has no secret: blocks are then recognised in this process only
         self.signer = prompt.BlockSigner(getattr(store, "secret", secrets.token_bytes(16)))
         settings = settings or Settings()
-        self._screen = ingest.limit_size(self.privacy.apply, settings.max_turn_characters)
+        self.screen = ingest.limit_size(self.privacy.apply, settings.max_turn_characters)
         self._untrusted = check_sources(settings.untrusted)
         gate = Gate(store, embedder, settings.load_policy()) if settings.gate else None
         reflection = PostThinking(
@@ -139,7 +139,7 @@ class Memory(Displayable):
             InvalidInput: all messages are invalid.
         """
         scope = Scope(user_id=user_id, session_id=session_id, agent_id=agent_id)
-        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self._screen)
+        checked = ingest.check_messages(messages, scope, self.clock(), self.signer, self.screen)
         return (self._store(scope, checked) if checked.turns else checked).stored_ids()
 
     def _store(self, scope: Scope, checked: ingest.CheckedMessages) -> ingest.CheckedMessages:
@@ -377,7 +377,7 @@ class Memory(Displayable):
 
     def _check_turn(self, turn: Turn, scope: Scope, now: datetime) -> Turn:
         """Return a turn as it may be stored; raise what is wrong with it."""
-        checked = ingest.check_messages(turn, scope, now, self.signer, self._screen)
+        checked = ingest.check_messages(turn, scope, now, self.signer, self.screen)
         return revision.only_turn(checked)
 
     def retract(self, thought_id: str, *, user_id: str) -> None:
@@ -574,8 +574,9 @@ class Memory(Displayable):
         """Read an export of all users, or of one, each in one transaction; replace nothing.
 
         A user whom this memory lacks is restored as a whole; of another one, missing turns are
-        added and thought about. `problems` of the report names lines that cannot be used. Raises
-        InvalidInput, and stores nothing, if it is no export or of a newer version.
+        added and thought about, without their former wordings. `problems` of the report names lines
+        that cannot be used. Raises InvalidInput, and stores nothing, if it is no export or of a
+        newer version.
         """
         from memkit.govern import portability
 

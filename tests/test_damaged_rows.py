@@ -50,6 +50,39 @@ def test_a_damaged_turn_is_named_and_the_others_are_read(tmp_path: Path, how: st
         assert len(list(opened.turns(user_id="bob"))) == 1
 
 
+FILTERED = {
+    "metadata": ("metadata = '{'", {"n": 1}),
+    "metadata that is a list": ("metadata = '[1]'", {"n": 1}),
+    "metadata, by tag": ("metadata = '{'", {"tag": "sea"}),
+    "tags": ("tags = 'nojson'", {"tag": "sea"}),
+    "tags that are a number": ("tags = '5'", {"tag": "sea"}),
+    "a time": ("said_at = 'soon'", {"said_at": {"gte": "2020-01-01T00:00:00Z"}}),
+    "a flipped byte in a session": ("session_id = CAST(x'ff4142' AS TEXT)", {"session_id": "s"}),
+    "a flipped byte in a name": ("name = CAST(x'ff4142' AS TEXT)", {"name": "Ann"}),
+    "a flipped byte in metadata": ("metadata = CAST(x'7bff7d' AS TEXT)", {"n": 1}),
+}
+
+
+@pytest.mark.parametrize(("change", "where"), FILTERED.values(), ids=FILTERED)
+def test_a_filtered_search_finds_the_others_beside_a_damaged_turn(
+    tmp_path: Path, change: str, where: dict[str, object]
+) -> None:
+    path = tmp_path / "ann.db"
+    with memory(path) as opened:
+        for id, text in (("good", "I like the boat in the harbour"), ("bad", "I own a boat")):
+            turn = Turn(
+                id=id, text=text, name="Ann", session_id="s", metadata={"n": 1}, tags=("sea",)
+            )
+            opened.remember(turn, user_id="ann")
+        opened.flush()
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        assert raw.execute(f"UPDATE turns SET {change} WHERE id = 'bad'").rowcount == 1
+    with memory(path) as opened:
+        (hit, *others) = opened.recall("boat harbour", user_id="ann", where=where, k=1)
+        assert (hit.turn_ids, others) == (("good",), [])
+        assert any("turn 'bad' of 'ann' is damaged" in fault for fault in opened.doctor())
+
+
 @pytest.mark.parametrize("how", TURN)
 @pytest.mark.parametrize(
     "way", [{"turn_ids": ["bad"]}, {"turn_ids": ["good"]}, {"everything": True}], ids=str

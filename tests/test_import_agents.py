@@ -83,6 +83,62 @@ def test_bad_openai_messages_cost_themselves_only(memory: memkit.Memory, tmp_pat
     assert (texts_of(memory), counts.failed) == (["ok"], 5)
 
 
+# ---- times
+
+
+def lines_of(times: list[object], session_ids: list[str | None] | None = None) -> list[Any]:
+    """Return messages of JSON lines, "0", "1", …, with these times and sessions."""
+    sessions = session_ids or [None] * len(times)
+    return [
+        {"role": "user", "content": str(n)} | ({"timestamp": time} if time else {})
+        | ({"session_id": session} if session else {})
+        for n, (time, session) in enumerate(zip(times, sessions, strict=True))
+    ]  # fmt: skip
+
+
+def seconds_of(memory: memkit.Memory) -> dict[str, float]:
+    return {turn.text: turn.said_at.timestamp() for turn in turns_of(memory) if turn.said_at}
+
+
+@pytest.mark.parametrize("format", ["openai", "jsonl"])
+def test_a_message_without_a_time_has_that_of_the_message_before(
+    memory: memkit.Memory, tmp_path: Path, format: str
+) -> None:
+    lines = lines_of([1714570800, None, 1714571000, None])
+    path = tmp_path / "talk"
+    write_json(path, lines) if format == "openai" else write_lines(path, *lines)
+    assert sniff(path) == format
+    fill(memory, path)
+    assert list(seconds_of(memory).values()) == [1714570800, 1714570800, 1714571000, 1714571000]
+    assert fill(memory, path).new == 0
+
+
+def test_a_time_is_not_that_of_another_session(memory: memkit.Memory, tmp_path: Path) -> None:
+    lines = lines_of([1000, 2000, None, None, None], ["a", "b", "a", "b", "c"])
+    fill(memory, write_lines(tmp_path / "talk", *lines))
+    times = seconds_of(memory)
+    assert [times[text] for text in "0123"] == [1000, 2000, 1000, 2000]
+    assert times["4"] > 2000  # when it was imported
+
+
+@pytest.mark.parametrize("stored", [0, 1, 250, 257])
+def test_the_time_before_counts_across_batches_and_if_it_was_stored_before(
+    memory: memkit.Memory, tmp_path: Path, stored: int
+) -> None:
+    lines = lines_of([1714570800, *[None] * 299])
+    path = tmp_path / "talk"
+    if stored:
+        fill(memory, write_lines(path, *lines[:stored]))
+    assert fill(memory, write_lines(path, *lines)).new == 300 - stored
+    assert set(seconds_of(memory).values()) == {1714570800}
+
+
+def test_a_time_may_be_in_milliseconds(memory: memkit.Memory, tmp_path: Path) -> None:
+    lines = lines_of([1714570800000, 1714570800500.0])
+    fill(memory, write_json(tmp_path / "talk", lines))
+    assert list(seconds_of(memory).values()) == [1714570800, 1714570800.5]
+
+
 # ---- OpenAI's Agents SDK
 
 ITEMS: list[Any] = [
@@ -134,7 +190,61 @@ def test_sessions_that_are_still_open_in_the_agents_sdk_are_read(
     session.close()
 
 
+def write_agent_table(path: Path, *texts: str) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE agent_messages (id INTEGER PRIMARY KEY, session_id TEXT,"
+                           " message_data TEXT, created_at TEXT)")  # fmt: skip
+        connection.executemany(
+            "INSERT INTO agent_messages VALUES (NULL, 'default', ?, '2024-05-01 12:00:00')",
+            [[json.dumps({"role": "user", "content": text})] for text in texts],
+        )
+        connection.commit()
+    return path
+
+
+def test_databases_with_one_session_name_do_not_hide_each_other(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    paths = [write_agent_table(tmp_path / "a.db", "tea", "yes"),
+             write_agent_table(tmp_path / "b.db", "jazz", "yes")]  # fmt: skip
+    for path in paths:
+        assert fill(memory, path).problems == ()
+    assert set(texts_of(memory)) == {"tea", "jazz", "yes"}
+    assert [fill(memory, path).new for path in paths] == [0, 0]
+
+
 # ---- LangChain
+
+
+@pytest.mark.parametrize("tool_calls", [{}, {"tool_calls": []}])
+def test_a_message_of_langchain_that_only_calls_in_the_older_way_is_kept(
+    memory: memkit.Memory, tmp_path: Path, tool_calls: dict[str, Any]
+) -> None:
+    data = {"content": "", "additional_kwargs": {"tool_calls": [CALL, 7]}} | tool_calls
+    path = write_json(tmp_path / "m", [{"type": "human", "data": {"content": "1 + 2?"}},
+                                       {"type": "ai", "data": data}])  # fmt: skip
+    assert sniff(path) == "langchain"
+    fill(memory, path)
+    assert texts_of(memory) == ["1 + 2?", "add([1, 2])"]
+
+
+def test_a_call_that_langchain_has_twice_is_kept_once(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    data = {"content": "", "additional_kwargs": {"tool_calls": [CALL]},
+            "tool_calls": [{"name": "add", "args": [1, 2]}]}  # fmt: skip
+    fill(memory, write_json(tmp_path / "m", [{"type": "ai", "data": data}]))
+    assert texts_of(memory) == ["add([1, 2])"]
+
+
+def test_a_list_of_openai_messages_with_data_is_not_langchains(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    entry = {"type": "message", "role": "user", "content": "hello", "data": {"a": 1}}
+    path = write_json(tmp_path / "m", [entry])
+    assert sniff(path) == "openai"
+    fill(memory, path)
+    assert texts_of(memory) == ["hello"]
 
 
 def langchain_messages() -> list[Any]:
@@ -281,6 +391,14 @@ def test_a_memory_of_mem0_is_a_turn_of_the_user_and_others_memories_are_left_out
     assert (counts.failed, counts.empty, fill(memory, path).new) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("key", ["results", "memories"])
+def test_lines_with_a_key_of_mem0_that_has_no_list_are_not_of_mem0(
+    tmp_path: Path, key: str
+) -> None:
+    path = write_lines(tmp_path / "m", {key: "good", "role": "user", "content": "hello"})
+    assert sniff(path) == "jsonl"
+
+
 def test_the_users_name_in_mem0_may_be_another(memory: memkit.Memory, tmp_path: Path) -> None:
     fill(memory, write_json(tmp_path / "m", MEMORIES), me="bob")
     assert texts_of(memory) == ["Lives in Rome"]
@@ -327,6 +445,28 @@ def test_agent_files_of_letta_are_read(memory: memkit.Memory, tmp_path: Path, ve
         ("assistant", "Hello Ann"), ("user", "plain words")]  # fmt: skip
     assert left_of(counts) == {"system message": 1, "event of Letta": 1, "result without words": 1}
     assert turns_of(memory)[2].session_id == "letta:Sam"
+
+
+def test_blocks_of_one_label_are_turns_of_their_own(memory: memkit.Memory, tmp_path: Path) -> None:
+    blocks = [{"label": "human", "value": "Ann is a nurse."},
+              {"label": "human", "value": "Ann has a dog."}]  # fmt: skip
+    agents = [{"name": name, "messages": []} for name in ("Sam", "Kim")]
+    path = write_json(tmp_path / "a", {"agents": agents, "blocks": blocks})
+    counts = fill(memory, path)
+    assert (texts_of(memory), counts.problems) == (["Ann is a nurse.", "Ann has a dog."], ())
+    assert fill(memory, path).new == 0
+
+
+def test_all_that_an_agent_of_letta_sends_in_one_message_is_kept(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    second = {"function": {"name": "send_message", "arguments": '{"message": "How are you?"}'}}
+    search = {"function": {"name": "search", "arguments": "{}"}}
+    entry = letta_message("assistant", "They are new.", tool_calls=[SEND, search, second])
+    fill(
+        memory, write_json(tmp_path / "a", {"name": "Sam", "core_memory": [], "messages": [entry]})
+    )
+    assert texts_of(memory) == ["Hello Ann\nHow are you?"]
 
 
 def test_messages_that_letta_numbers_anew_are_known(memory: memkit.Memory, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Promises of the importer of ChatGPT's export, on conversations of our own."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,77 @@ def test_a_circle_of_nodes_ends(memory: memkit.Memory, tmp_path: Path) -> None:
     assert texts_of(memory) == ["a", "b"]
 
 
+def damage_node(nodes: dict[str, Any], n: int) -> None:
+    nodes[f"n{n}"] = "damaged"
+
+
+def remove_node(nodes: dict[str, Any], n: int) -> None:
+    del nodes[f"n{n}"]
+
+
+def damage_message(nodes: dict[str, Any], n: int) -> None:
+    nodes[f"n{n}"]["message"] = "damaged"
+
+
+def damage_parent(nodes: dict[str, Any], n: int) -> None:
+    nodes[f"n{n}"]["parent"] = 7
+
+
+def chain_of_five() -> dict[str, Any]:
+    """Return a conversation whose nodes name their children, as those of ChatGPT do."""
+    talk = chain(*[message(f"m{n}", "user" if n % 2 == 0 else "assistant", f"said {n}")
+                   for n in range(5)])  # fmt: skip
+    for id, node in talk["mapping"].items():
+        node["children"] = [
+            child for child, other in talk["mapping"].items() if other["parent"] == id
+        ]
+    return talk
+
+
+@pytest.mark.parametrize("n", range(5))
+@pytest.mark.parametrize("damage", [damage_node, damage_message])
+def test_a_damaged_message_costs_itself_only_wherever_it_is(
+    memory: memkit.Memory, tmp_path: Path, damage: Callable[[dict[str, Any], int], None], n: int
+) -> None:
+    talk = chain_of_five()
+    damage(talk["mapping"], n)
+    counts = fill(memory, write_json(tmp_path / "c.json", [talk]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5) if m != n]
+    assert counts.failed == 1
+
+
+@pytest.mark.parametrize("n", range(5))
+def test_a_missing_message_costs_itself_only_wherever_it_is(
+    memory: memkit.Memory, tmp_path: Path, n: int
+) -> None:
+    talk = chain_of_five()
+    remove_node(talk["mapping"], n)
+    fill(memory, write_json(tmp_path / "c.json", [talk]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5) if m != n]
+
+
+@pytest.mark.parametrize("n", range(5))
+def test_a_damaged_parent_costs_no_message(memory: memkit.Memory, tmp_path: Path, n: int) -> None:
+    talk = chain_of_five()
+    damage_parent(talk["mapping"], n)
+    fill(memory, write_json(tmp_path / "c.json", [talk]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5)]
+
+
+def test_after_an_edited_first_message_the_current_branch_counts(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    talk = chain_of_five()
+    old = {"n9": {"message": message("m9", "user", "typo"), "parent": "root", "children": ["n8"]},
+           "n8": {"message": message("m8", "assistant", "What?"), "parent": "n9"}}  # fmt: skip
+    talk["mapping"] = old | talk["mapping"]
+    talk["mapping"]["root"]["children"] = ["n9", "n0"]
+    talk["mapping"]["n2"] = "damaged"
+    counts = fill(memory, write_json(tmp_path / "c.json", [talk]))
+    assert texts_of(memory) == ["said 0", "said 1", "said 3", "said 4"]
+    assert sum(left_of(counts).values()) == 2
+
+
 INVISIBLE = {"is_visually_hidden_from_conversation": True}
 HIDDEN = {
     "hidden message": message("h", "user", "x", metadata=INVISIBLE),
@@ -130,6 +201,15 @@ def test_pictures_voices_and_files_have_placeholders_or_their_words(
         message("m4", "user", "Read this", metadata=pdf),
         message("m5", "user", None, 7, {"content_type": ["?"]}),
     ) == ["[image]\nWhich plant?", "Good morning", "[audio]", "Read this\n[file: a.pdf]", "[part]"]
+
+
+def test_marks_of_citations_are_no_words(memory: memkit.Memory, tmp_path: Path) -> None:
+    written = (
+        "Plant garlic. \ue200cite\ue202turn0search3\ue202turn0search4\ue201\n"
+        "Water it\ue200filecite\ue202turn1file0\ue201."
+    )
+    assert texts(memory, tmp_path, message("m1", "assistant", written)) == [
+        "Plant garlic.\nWater it."]  # fmt: skip
 
 
 def test_calls_of_tools_and_their_results_are_turns(memory: memkit.Memory, tmp_path: Path) -> None:
@@ -276,6 +356,20 @@ def test_a_damaged_archive_is_refused_in_our_words(
     (tmp_path / "e.zip").write_bytes(data)
     with pytest.raises(InvalidInput, match="damaged zip archive"):
         fill(memory, tmp_path / "e.zip")
+
+
+@pytest.mark.parametrize("offset", [26, 30])  # length of the name, name
+def test_an_archive_with_a_damaged_header_before_a_file_is_refused_in_our_words(
+    memory: memkit.Memory, tmp_path: Path, offset: int
+) -> None:
+    path = zip_of(tmp_path / "e.zip", **{"conversations.json": conversations(tmp_path, "a")})
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match="cannot be unpacked"):
+        fill(memory, path)
+    with pytest.raises(InvalidInput, match="cannot be unpacked"):
+        fill(memory, path, format="chatgpt")
 
 
 def test_an_archive_without_a_known_file_says_what_it_looks_for(

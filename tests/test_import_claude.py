@@ -1,5 +1,6 @@
 """Promises of the importer of Claude's export, on conversations of our own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,73 @@ def test_a_message_has_role_time_session_and_title(memory: memkit.Memory, tmp_pa
     assert first.said_at is not None
     assert first.said_at.isoformat() == "2024-05-01T12:00:00+00:00"
     assert first.metadata == {"title": "Garden"}
+
+
+def chain_of_five(is_tree: bool) -> dict[str, Any]:
+    messages = [message(f"m{n}", "human" if n % 2 == 0 else "assistant", f"said {n}")
+                for n in range(5)]  # fmt: skip
+    parent = "00000000-0000-4000-8000-000000000000"
+    for entry in messages if is_tree else ():
+        entry["parent_message_uuid"], parent = parent, entry["uuid"]
+    return talk(*messages)
+
+
+def remove_id(messages: list[Any], n: int) -> None:
+    del messages[n]["uuid"]
+
+
+def damage_parent(messages: list[Any], n: int) -> None:
+    messages[n]["parent_message_uuid"] = 7
+
+
+def damage_message(messages: list[Any], n: int) -> None:
+    messages[n] = "damaged"
+
+
+def remove_message(messages: list[Any], n: int) -> None:
+    del messages[n]
+
+
+@pytest.mark.parametrize("n", range(5))
+@pytest.mark.parametrize("is_tree", [True, False])
+@pytest.mark.parametrize("damage", [damage_message, remove_message])
+def test_a_damaged_or_missing_message_costs_itself_only_wherever_it_is(
+    memory: memkit.Memory, tmp_path: Path, is_tree: bool, n: int,
+    damage: Callable[[list[Any], int], None],
+) -> None:  # fmt: skip
+    conversation = chain_of_five(is_tree)
+    damage(conversation["chat_messages"], n)
+    counts = fill(memory, write_json(tmp_path / "c.json", [conversation]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5) if m != n]
+    assert (counts.failed, counts.left) == (int(damage is damage_message), ())
+
+
+@pytest.mark.parametrize("n", range(5))
+@pytest.mark.parametrize("damage", [remove_id, damage_parent])
+def test_a_message_without_its_id_or_parent_costs_no_message(
+    memory: memkit.Memory, tmp_path: Path, n: int, damage: Callable[[list[Any], int], None]
+) -> None:
+    conversation = chain_of_five(is_tree=True)
+    damage(conversation["chat_messages"], n)
+    fill(memory, write_json(tmp_path / "c.json", [conversation]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5)]
+
+
+@pytest.mark.parametrize("damaged", [None, 4, 5])
+def test_after_an_edited_first_message_the_current_branch_counts(
+    memory: memkit.Memory, tmp_path: Path, damaged: int | None
+) -> None:
+    conversation = chain_of_five(is_tree=True)
+    root = conversation["chat_messages"][0]["parent_message_uuid"]
+    conversation["chat_messages"][:0] = [
+        message("old", "human", "typo", parent_message_uuid=root),
+        message("answer", "assistant", "What?", parent_message_uuid="old"),
+    ]
+    if damaged:
+        conversation["chat_messages"][damaged] = "damaged"
+    counts = fill(memory, write_json(tmp_path / "c.json", [conversation]))
+    assert texts_of(memory) == [f"said {m}" for m in range(5) if m + 2 != damaged]
+    assert sum(left_of(counts).values()) == 2
 
 
 def test_thinking_is_silent_and_calls_and_results_of_tools_are_turns(

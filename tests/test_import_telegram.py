@@ -1,5 +1,6 @@
 """Promises of the importer of Telegram's export, on chats of our own."""
 
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,22 @@ def test_the_user_has_no_name_and_without_one_the_report_asks(
     fill(memory, path, me="Ann")
     assert [turn.name for turn in turns_of(memory)] == [None, "Bob"]
     assert "pass --me NAME" in fill(memory, path).notes[0]
+
+
+def test_each_result_of_an_archive_is_a_session_and_all_its_speakers_are_known(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, id, sender in (("Bob", 1, "Bob"), ("Cara", 2, "Ann")):
+            result = write_json(
+                tmp_path / "r.json", chat(message(1, "hi", sender), id=id, name=name)
+            )
+            archive.write(result, f"{name}/result.json")
+    counts = fill(memory, path, me="Ann")  # who speaks in the second chat only
+    assert (counts.new, counts.notes) == (2, ())
+    assert {turn.session_id: turn.name for turn in turns_of(memory)} == {
+        "telegram:1": "Bob", "telegram:2": None}  # fmt: skip
 
 
 def test_an_edited_message_is_reported_and_a_longer_file_adds_the_new_ones(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memkit
-from memkit.errors import AmbiguousDates, InvalidInput
+from memkit.errors import AmbiguousDates, InvalidInput, UnknownFormat
 from memkit.importers import sniff
 from memkit.testing import open_memory
 
@@ -44,6 +44,19 @@ HEADERS = {
     "Dutch": ("31-12-2020 21:15 - ", "2020-12-31 21:15:00"),
     "Chinese": ("2020/12/31 下午9:15 - ", "2020-12-31 21:15:00"),
     "Arabic": ("\u200f٣١/١٢/٢٠٢٠، ٩:١٥ م - ", "2020-12-31 21:15:00"),
+    "Arabic with marks": ("٣١\u200f/١٢\u200f/٢٠٢٠، ٩:١٥ م - ", "2020-12-31 21:15:00"),
+    "Arabic, morning": ("٣١\u200f/١٢\u200f/٢٠٢٠، ٩:١٥ ص - ", "2020-12-31 09:15:00"),
+    "Korean": ("2020. 12. 31. 오후 9:15 - ", "2020-12-31 21:15:00"),
+    "Korean, morning": ("2020. 12. 31. 오전 9:15 - ", "2020-12-31 09:15:00"),
+    "Korean, iPhone": ("[2020. 12. 31. 오후 9:15:03] ", "2020-12-31 21:15:03"),
+    "Turkish": ("31.12.2020 ÖS 9:15 - ", "2020-12-31 21:15:00"),
+    "Turkish, morning": ("31.12.2020 ÖÖ 9:15 - ", "2020-12-31 09:15:00"),
+    "Chinese, evening": ("2020/12/31 晚上9:15 - ", "2020-12-31 21:15:00"),
+    "Chinese, noon": ("2020/12/31 中午12:05 - ", "2020-12-31 12:05:00"),
+    "Chinese, night": ("2020/12/31 凌晨12:05 - ", "2020-12-31 00:05:00"),
+    "Thai": ("31/12/2563 21:15 - ", "2020-12-31 21:15:00"),
+    "Finnish": ("31.12.2020 klo 21.15 - ", "2020-12-31 21:15:00"),
+    "Norwegian": ("31.12.2020 kl. 21.15 - ", "2020-12-31 21:15:00"),
 }
 
 
@@ -56,6 +69,18 @@ def test_a_date_is_read_in_the_way_of_its_country(
     fill(memory, path)
     assert (texts_of(memory), times_of(memory)) == (["Happy new year"], [time])
     assert [turn.name for turn in turns_of(memory)] == ["Ann"]
+
+
+@pytest.mark.parametrize("word", ["xyz", "อ", "ÖX"])
+def test_an_unknown_word_before_the_hour_is_refused(
+    memory: memkit.Memory, tmp_path: Path, word: str
+) -> None:
+    path = write(tmp_path, f"31.12.2020 {word} 9:15 - Ann: Happy new year")
+    with pytest.raises(UnknownFormat):
+        sniff(path)
+    with pytest.raises(InvalidInput, match="line 1: no date before this line"):
+        fill(memory, path, format="whatsapp")
+    assert texts_of(memory) == []
 
 
 @pytest.mark.parametrize(
@@ -109,12 +134,18 @@ def test_a_chat_that_was_pasted_into_a_message_stays_in_it(
 LEFT = {
     "Messages are end-to-end encrypted. Tap to learn more.": "system message",
     "Ann changed the subject to “Trip: Rome”": "system message",
+    'Ann created group "Trip: Rome"': "system message",
+    "Ann hat die Gruppe „Trip: Rom“ erstellt": "system message",
+    "Ann a créé le groupe « Voyage : Rome »": "system message",
+    "Annさんが「旅行: ローマ」を作成しました": "system message",
     "Ann: \u200eAnn added Bob": "system message",
     "Ann: Missed voice call": "system message",
     "Ann: <Media omitted>": "media without words",
     "Ann: \u200eimage omitted": "media without words",
     "Ann: <Médias omis>": "media without words",
     "Ann: IMG-1.jpg (file attached)": "media without words",
+    "Ann: Plan v2.pdf (fichier joint)": "media without words",
+    "Ann: IMG-20201231-WA0001.jpg (anything)": "media without words",
     "Ann: \u200e<attached: 0001-PHOTO.jpg>": "media without words",
     "Ann: This message was deleted": "deleted message",
     "Ann: Diese Nachricht wurde gelöscht.": "deleted message",
@@ -140,6 +171,10 @@ def test_what_is_no_persons_words_is_left_out_with_its_reason(
         ("\u200e<Anhang: 1-PHOTO.jpg>\nOur house", "[file: 1-PHOTO.jpg]\nOur house"),
         ("\u200eLocation: https://maps.example/1", "Location: https://maps.example/1"),
         ("I said this message was deleted", "I said this message was deleted"),
+        ("Use python3.11 (not 3.12)", "Use python3.11 (not 3.12)"),
+        ("Call me at 5.30 (pm)", "Call me at 5.30 (pm)"),
+        ("look at bit.ly (finally)\nand this", "look at bit.ly (finally)\nand this"),
+        ("Plan v2.pdf (fichier joint)\nRead it", "[file: Plan v2.pdf]\nRead it"),
         ("3 < 4 <This message was edited>", "3 < 4"),
         ("Oslo \u200e<Diese Nachricht wurde bearbeitet>", "Oslo"),
         ("I <3 you", "I <3 you"),
@@ -153,6 +188,16 @@ def test_marks_of_whatsapp_are_told_from_words(
     assert texts_of(memory) == [text]
     is_edited = "<This" in written or "<Diese" in written
     assert turns_of(memory)[0].metadata == ({"edited": True} if is_edited else {})
+
+
+@pytest.mark.parametrize(
+    "name", ['Robert "Bob" Smith', "Robert “Bob” Smith", "Robert „Bob“ Smith", "«Bob»", "「Bob」"]
+)
+def test_a_sender_with_a_quoted_nickname_speaks(
+    memory: memkit.Memory, tmp_path: Path, name: str
+) -> None:
+    fill(memory, write(tmp_path, f"31.12.20, 21:15 - {name}: see you at 10:00"))
+    assert [(turn.name, turn.text) for turn in turns_of(memory)] == [(name, "see you at 10:00")]
 
 
 CHAT = ["31.12.20, 21:15 - Ann: hi", "31.12.20, 21:15 - ~ Bob: hi", "31.12.20, 21:15 - Ann: hi"]
@@ -189,6 +234,57 @@ def test_the_chat_of_an_archive_is_its_session(memory: memkit.Memory, tmp_path: 
         archive.writestr("0001-PHOTO.jpg", b"\xff")
     fill(memory, path)
     assert [turn.session_id for turn in turns_of(memory)] == ["whatsapp:Bob"]
+
+
+def test_each_chat_of_an_archive_is_a_session_with_its_own_dates_and_speakers(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    path = tmp_path / "chats.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("WhatsApp Chat with Bob.txt", "12/31/20, 9:15 PM - Bob: hi\n"
+                         "12/31/20, 9:16 PM - Ann: hello")  # fmt: skip
+        archive.writestr("WhatsApp Chat with Cara.txt", "[31/12/20, 22:15:01] Cara: hi")
+        archive.writestr("deep/WhatsApp Chat with Dan.txt", "5.4.20, 21:15 - Dan: hi")
+    counts = fill(memory, path, me="Ann")
+    assert counts.notes == ()
+    assert [
+        (turn.session_id, turn.name, turn.said_at and f"{turn.said_at:%Y-%m-%d %H:%M}")
+        for turn in sorted(turns_of(memory), key=lambda turn: f"{turn.session_id} {turn.said_at}")
+    ] == [
+        ("whatsapp:Bob", "Bob", "2020-12-31 21:15"), ("whatsapp:Bob", None, "2020-12-31 21:16"),
+        ("whatsapp:Cara", "Cara", "2020-12-31 22:15"), ("whatsapp:Dan", "Dan", "2020-04-05 21:15"),
+    ]  # fmt: skip
+    assert fill(memory, path, me="Ann").new == 0
+
+
+def test_chats_of_an_archive_without_titles_are_separate_sessions(
+    memory: memkit.Memory, tmp_path: Path
+) -> None:
+    path = tmp_path / "WhatsApp Chat - Bob.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for n, name in enumerate(["Bob", "Cara"]):
+            archive.writestr(f"{n}/_chat.txt", f"[31.12.20, 21:15:01] {name}: hi")
+    fill(memory, path)
+    assert sorted(turn.name or "" for turn in turns_of(memory)) == ["Bob", "Cara"]
+    assert len({turn.session_id for turn in turns_of(memory)}) == 2
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+def test_what_macos_notes_of_a_file_in_an_archive_is_no_chat(
+    memory: memkit.Memory, tmp_path: Path, note_first: bool
+) -> None:
+    members: list[tuple[str, bytes]] = [
+        ("__MACOSX/._WhatsApp Chat with Bob.txt", b"\0\5\x16\7Mac OS X \xff\xfe"),
+        ("WhatsApp Chat with Bob.txt", b"31.12.20, 21:15 - Bob: hi"),
+    ]
+    path = tmp_path / "mac.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members if note_first else reversed(members):
+            archive.writestr(name, data)
+    assert sniff(path) == "whatsapp"
+    counts = fill(memory, path)
+    assert (texts_of(memory), counts.failed) == (["hi"], 0)
+    assert turns_of(memory)[0].session_id == "whatsapp:Bob"
 
 
 def test_bytes_that_are_no_text_and_lines_without_a_date_cost_themselves_only(

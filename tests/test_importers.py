@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import importers
-from memkit.errors import InvalidInput, ModelError
+from memkit.errors import InvalidInput, ModelError, UnknownFormat
 from memkit.importers import ImportCounts, read_lines, read_locomo, to_line
+from memkit.importers.ids import Repeats
 from memkit.protocols import Vectors
 from memkit.records import Turn
 from memkit.testing import HashEmbedder, open_memory
@@ -320,7 +322,67 @@ def test_a_folder_or_a_missing_file_is_refused_in_our_words(tmp_path: Path) -> N
             read_lines(path, user_id="ann")
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_line_that_is_too_long_is_named_with_and_without_storing(
+    tmp_path: Path, dry_run: bool
+) -> None:
+    path = write(tmp_path / "talk.jsonl", [jsonl_record(1, content="x" * 11), jsonl_record(2)])
+    with open_memory(settings=memkit.Settings(max_turn_characters=10)) as memory:
+        source = read_lines(path, user_id="ann")
+        counts = importers.import_turns(
+            memory, source, user_id="ann", progress=lambda *_: None, dry_run=dry_run
+        )
+        assert (counts.new, counts.failed) == (1, 1)
+        assert "talk.jsonl, line 1: a turn's text has 11 characters" in counts.problems[0]
+
+
+def read_in_bounded_memory(read: Callable[[], Iterator[object]]) -> int:
+    """Return the most bytes that Python had at once while everything was read."""
+    tracemalloc.start()
+    try:
+        for _ in read():
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [100_000])
+def test_counting_equal_messages_takes_bounded_memory(count: int) -> None:
+    repeats = Repeats()
+    assert (
+        read_in_bounded_memory(lambda: (repeats.number(f"{n:064}") for n in range(count))) < 2**20
+    )
+    assert repeats.number("0" * 64) == f"{'0' * 64}:2"
+
+
+@pytest.mark.parametrize("format", ["jsonl", "openai"])
+def test_a_file_of_many_messages_is_read_in_bounded_memory(tmp_path: Path, format: str) -> None:
+    path = tmp_path / "talk"
+    with path.open("w") as file:
+        for n in range(20_000):
+            start = ("[" if n == 0 else ",") if format == "openai" else ""
+            file.write(f'{start}{{"role": "user", "content": "message {n}"}}\n')
+        file.write("]" if format == "openai" else "")
+    options = importers.ReadOptions(user_id="ann")
+    source = importers.read_file(path, options)
+    assert source.format == format
+    assert read_in_bounded_memory(lambda: iter(source.turns)) < 2**21
+
+
 # ---- LoCoMo
+
+
+@pytest.mark.parametrize("text", ["[]", "[[]]", '["a"]', '[{"colour": "red"}]'])
+def test_a_list_without_a_conversation_is_not_of_locomo(tmp_path: Path, text: str) -> None:
+    (tmp_path / "l.json").write_text(text)
+    with pytest.raises(UnknownFormat):
+        importers.sniff(tmp_path / "l.json")
+
+
+def test_a_list_of_conversations_with_questions_is_of_locomo(tmp_path: Path) -> None:
+    locomo(tmp_path / "l.json", locomo_record())
+    assert importers.sniff(tmp_path / "l.json") == "locomo"
 
 
 def locomo_record(**more: Any) -> dict[str, Any]:

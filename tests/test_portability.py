@@ -243,6 +243,32 @@ def test_a_turn_with_another_text_is_reported_and_stays_as_it_is() -> None:
         assert "line 3: turn id '1' already has another text" in problem
 
 
+def test_an_older_export_of_an_updated_turn_is_no_conflict_and_changes_nothing() -> None:
+    with open_memory() as opened:
+        opened.remember(Turn(text="I live in Oslo", id="1"), user_id="ann")
+        older = [exported(opened)]
+        for city in ("Rome", "Lima"):
+            opened.update("1", user_id="ann", text=f"I live in {city}")
+            older.append(exported(opened))
+        for data in older:
+            report = imported(data, opened)
+            assert (report.turns, report.skipped, report.problems) == (0, 1, ())
+        assert [turn.text for turn in opened.turns(user_id="ann")] == ["I live in Lima"]
+        assert len(opened.wordings("1", user_id="ann")) == 3
+
+
+def test_a_user_who_is_restored_keeps_former_wordings_and_one_who_is_merged_does_not() -> None:
+    with open_memory() as first, open_memory() as restored, open_memory() as merged:
+        first.remember(Turn(text="I live in Oslo", id="1"), user_id="ann")
+        first.update("1", user_id="ann", text="I live in Rome")
+        merged.remember("I was here first", user_id="ann")
+        for target in (restored, merged):
+            assert imported(exported(first), target).problems == ()
+        wordings = [[turn.text for turn in target.wordings("1", user_id="ann")]
+                    for target in (restored, merged)]  # fmt: skip
+        assert wordings == [["I live in Oslo", "I live in Rome"], ["I live in Rome"]]
+
+
 def test_a_user_is_restored_as_a_whole_or_not_at_all(
     lived: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

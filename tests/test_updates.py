@@ -1,14 +1,18 @@
 """A stored turn gets other words, metadata or tags: what is left of the former ones, and where."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from thinkers import lives, opened, says, tell, texts
 
-from memkit import Chat, importers
+from memkit import Chat, importers, revision
 from memkit.errors import InvalidInput, MessageBlocked
 from memkit.memory import Memory
+from memkit.protocols import WriteBatch
 
 
 @pytest.fixture
@@ -159,6 +163,62 @@ def test_an_open_chat_shows_the_new_words() -> None:
         (turn_id, _) = [str(turn.id) for turn in memory.turns(user_id="ann")]
         memory.update(turn_id, user_id="ann", text="I live in Rome now")
         assert [message["content"] for message in chat.history] == ["I live in Rome now", "Nice."]
+
+
+def test_updates_of_words_and_tags_at_the_same_time_keep_both(path: Path) -> None:
+    with opened(path) as memory:
+        (turn_id,) = tell(memory, lives("Oslo"))
+        start = threading.Barrier(4)
+
+        def reword(n: int) -> None:
+            start.wait()
+            for k in range(5):
+                memory.update(turn_id, user_id="ann", text=f"I live in city {n} {k}")
+
+        def tag(n: int) -> None:
+            start.wait()
+            for k in range(5):
+                memory.update(turn_id, user_id="ann", tags=[f"tag {n} {k}"])
+
+        with ThreadPoolExecutor(4) as pool:
+            runs = [pool.submit(update, n) for update in (reword, tag) for n in range(2)]
+            for run in runs:
+                run.result()
+        (turn,) = memory.turns(user_id="ann")
+        assert turn.text in {"I live in city 0 4", "I live in city 1 4"}
+        assert turn.tags[0] in {"tag 0 4", "tag 1 4"}
+        texts = [wording.text for wording in memory.wordings(turn_id, user_id="ann")]
+        assert sorted(texts) == sorted(
+            ["I live in Oslo now", *(f"I live in city {n} {k}" for n in range(2) for k in range(5))]
+        )
+        assert memory.doctor() == []
+
+
+@pytest.mark.parametrize("first", ["text", "tags"])
+def test_an_update_that_comes_between_is_not_overwritten(
+    path: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "text": {"text": "I live in Rome now"}, "tags": {"tags": ["home"]},
+    }  # fmt: skip
+    (second,) = changes.keys() - {first}
+    with opened(path) as memory:
+        (turn_id,) = tell(memory, lives("Oslo"))
+        build, others = revision.build_update, []
+
+        def build_while_another_updates(*arguments: Any) -> WriteBatch:
+            monkeypatch.undo()
+            others.append(pool.submit(memory.update, turn_id, user_id="ann", **changes[second]))
+            return build(*arguments)
+
+        monkeypatch.setattr(revision, "build_update", build_while_another_updates)
+        with ThreadPoolExecutor(1) as pool:
+            memory.update(turn_id, user_id="ann", **changes[first])
+            others[0].result()
+        (turn,) = memory.turns(user_id="ann")
+        assert (turn.text, turn.tags) == ("I live in Rome now", ("home",))
+        assert len(memory.wordings(turn_id, user_id="ann")) == 2
+        assert memory.doctor() == []
 
 
 def test_an_update_passes_the_privacy_policy_and_says_what_is_wrong() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from memkit.errors import InvalidInput, MessageBlocked, MessagesRejected, TurnConflict
+from memkit.errors import InvalidInput, MessagesRejected, TurnConflict
 from memkit.importers.source import LocatedTurn, TurnSource
 from memkit.ingest import to_turn
 from memkit.memory import Memory
@@ -15,6 +15,7 @@ from memkit.records import Origin, Scope, Turn
 
 BATCH = 256  # turns in one write transaction
 _LISTED_PROBLEMS = 1000  # so that a large file of bad lines does not fill the memory
+_OPEN_SESSIONS = 1000  # whose turns may alternate in a file
 _FIRST_LOCATIONS = 3  # of what was left out for one reason
 
 
@@ -93,15 +94,16 @@ class _Tally:
 class _Clock:
     """Gives a turn without a time that of the turn before it in the same session."""
 
-    session_id: str | None = None
-    time: datetime | None = None
+    times: dict[str | None, datetime] = field(default_factory=dict)  # by session, the last one last
 
     def date(self, turn: Turn) -> Turn:
         """Return the turn with a time, if one is known."""
-        if turn.session_id != self.session_id:
-            self.session_id, self.time = turn.session_id, None
-        self.time = turn.said_at or self.time
-        return turn if turn.said_at else replace(turn, said_at=self.time)
+        before = self.times.pop(turn.session_id, None)
+        if time := turn.said_at or before:
+            self.times[turn.session_id] = time
+        if len(self.times) > _OPEN_SESSIONS:
+            del self.times[next(iter(self.times))]
+        return turn if turn.said_at else replace(turn, said_at=time)
 
 
 def import_turns(
@@ -162,8 +164,8 @@ def _prepare(
             tally.empty += 1
             continue
         try:
-            turn = memory.privacy.apply(replace(turn, origin=turn.origin or origin))
-        except MessageBlocked as error:
+            turn = memory.screen(replace(turn, origin=turn.origin or origin))
+        except InvalidInput as error:  # too long, or blocked by the privacy policy
             tally.add_problem(f"{located.location}: {error}")
         else:
             prepared.append(replace(located, turn=turn))

@@ -38,6 +38,8 @@ _LEFT_TYPES = {  # content types that are left out, and why
 _ROLES = {"user": "user", "assistant": "assistant", "tool": "tool"}
 # what custom instructions say, between the sentences with which ChatGPT tells the model of them
 _QUOTED = re.compile(r"```(.*)```", re.DOTALL)
+# "Plant garlic. \ue200cite\ue202turn0search3\ue201": ChatGPT shows a link to a page in its place
+_CITATION = re.compile(" ?\ue200(?:file)?cite[^\ue200\ue201]*\ue201")
 
 
 def matches(sample: Sample) -> bool:
@@ -90,14 +92,14 @@ def _read_conversation(record: Mapping[str, Any], location: str) -> Iterator[Loc
 
 
 def _find_parents(nodes: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the parent of each node; that of a damaged one is the node that has it as a child."""
+    """Return the parent of each node; if it is damaged, the node that has this one as a child."""
     parents: dict[str, str | None] = {}
     for id in nodes:
         parents[id] = text_of(object_of(nodes, id), "parent") or None
     for id in nodes:
         node = object_of(nodes, id)
         for child in list_of(node, "children"):
-            if isinstance(child, str) and not isinstance(nodes.get(child), Mapping):
+            if isinstance(child, str) and parents.get(child) not in nodes:
                 parents[child] = id
     return parents
 
@@ -177,6 +179,7 @@ def _message_text(message: Mapping[str, Any], content: Mapping[str, Any]) -> str
     lines = [text_of(content, "text"), *_part_lines(list_of(content, "parts"))]
     lines += [f"[file: {name}]" for name in _file_names(object_of(message, "metadata"))]
     text = "\n".join(line for line in lines if line.strip())
+    text = _CITATION.sub("", text)
     recipient = _recipient(message)
     is_call = recipient and text_of(object_of(message, "author"), "role") == "assistant"
     if is_call and recipient.startswith("canmore."):

@@ -29,8 +29,8 @@ _ROWS = "SELECT id, session_id, message FROM message_store ORDER BY id"
 
 
 def matches(sample: Sample) -> bool:
-    """Return whether a file has messages with "type" and "data"."""
-    return {"type", "data"} <= sample.keys
+    """Return whether a file has messages with "type" and "data", and the role in the data."""
+    return {"type", "data"} <= sample.keys and "role" not in sample.keys
 
 
 def matches_sqlite(sample: Sample) -> bool:
@@ -83,13 +83,21 @@ def _read_message(record: object, location: str, fields: dict[str, Any]) -> Loca
     role = _ROLES.get(text_of(data, "role") if kind == "chat" else kind)
     if role is None and kind != "chat":
         return fail(location, "a message of an unknown type")
-    calls = [
-        {"name": call.get("name"), "arguments": call.get("args")}
-        for call in list_of(data, "tool_calls") if isinstance(call, Mapping)
-    ]  # fmt: skip
     try:
-        text = message_text({"content": data.get("content"), "tool_calls": calls})
+        text = message_text({"content": data.get("content"), "tool_calls": _calls(data)})
     except TypeError as error:
         return fail(location, error)
     name = short_text(data.get("name"))
     return make_turn(location, text, role=role or "assistant", **({"name": name} | fields))
+
+
+def _calls(data: Mapping[str, Any]) -> list[Any]:
+    """Return the calls of tools; messages of older versions have those of OpenAI only."""
+    calls = [
+        {"name": call.get("name"), "arguments": call.get("args")}
+        for call in list_of(data, "tool_calls") if isinstance(call, Mapping)
+    ]  # fmt: skip
+    return calls or [
+        call for call in list_of(object_of(data, "additional_kwargs"), "tool_calls")
+        if isinstance(call, Mapping)
+    ]  # fmt: skip

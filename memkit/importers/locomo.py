@@ -42,8 +42,8 @@ class LocomoConversation:
 
 
 def matches(sample: Sample) -> bool:
-    """Return whether a file may be one of LoCoMo: a list, and of no other program."""
-    return sample.is_list()
+    """Return whether a file is a list of conversations with questions."""
+    return sample.is_list() and bool({"sample_id", "conversation", "qa"} & sample.keys)
 
 
 def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:

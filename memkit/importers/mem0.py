@@ -28,7 +28,7 @@ _LISTS = ("results", "memories")
 def matches(sample: Sample) -> bool:
     """Return whether a file is a list of memories, or an object with one."""
     is_list = sample.is_list() and "memory" in sample.keys
-    return is_list or (sample.is_object() and bool(sample.keys & set(_LISTS)))
+    return is_list or (sample.is_object() and bool(sample.lists & set(_LISTS)))
 
 
 def read(export: ExportFile, options: ReadOptions) -> Iterator[LocatedTurn]:

@@ -19,6 +19,7 @@ class Sample:
     start: bytes  # the first MiB, without a byte-order mark
     first: str  # the first character that is no space
     keys: frozenset[str]  # of the JSON object, or of the objects of the JSON list
+    lists: frozenset[str]  # those of the keys that have a list
     tables: frozenset[str]  # of an SQLite file
 
     def is_list(self) -> bool:
@@ -36,13 +37,17 @@ def take_sample(export: ExportFile) -> Sample:
         start = file.read(_MOST_READ).removeprefix(BOM)
     if start.startswith(SQLITE_MAGIC):
         tables = list_tables(export.path)
-        return Sample(start=start, first="", keys=frozenset(), tables=tables)
+        return Sample(start=start, first="", keys=frozenset(), lists=frozenset(), tables=tables)
     first = start.lstrip()[:1].decode("latin-1")
-    keys = frozenset(_collect_keys(start)) if first in ("[", "{") else frozenset()
-    return Sample(start=start, first=first, keys=keys, tables=frozenset())
+    pairs = list(_collect_keys(start)) if first in ("[", "{") else []
+    return Sample(
+        start=start, first=first, keys=frozenset(key for key, _ in pairs),
+        lists=frozenset(key for key, value in pairs if value == "["), tables=frozenset(),
+    )  # fmt: skip
 
 
-def _collect_keys(start: bytes) -> Iterator[str]:
+def _collect_keys(start: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the keys of objects, each with the first character of its value; "" at the end."""
     stream = JsonStream(BytesIO(start))
     try:
         if stream.peek() == "{":
@@ -57,7 +62,12 @@ def _collect_keys(start: bytes) -> Iterator[str]:
         return
 
 
-def _keys(stream: JsonStream) -> Iterator[str]:
+def _keys(stream: JsonStream) -> Iterator[tuple[str, str]]:
     for key in stream.members():
-        yield key
+        try:
+            value = stream.peek()
+        except InvalidInput:
+            yield key, ""
+            raise
+        yield key, value
         stream.skip()

@@ -15,7 +15,7 @@ import numpy as np
 from memkit.protocols import Integers, Timeline
 from memkit.records import Scope
 from memkit_sqlite import cipher
-from memkit_sqlite.turns import microseconds, parse_integers, read_seqs, read_version
+from memkit_sqlite.turns import lenient_text, microseconds, parse_integers, read_seqs, read_version
 
 # A table is one array, so that its columns are cut and joined together: the first axis is what is
 # known of a chunk, the second has a chunk per timeline row.
@@ -135,7 +135,8 @@ class UserTimeline:
 
     def _read(self, db: sqlite3.Connection, user_id: str, after: int) -> Integers:
         """Return the table of the chunks with keys above `after`, in any order."""
-        columns = db.execute(_NEW, (user_id, after)).fetchone()
+        with lenient_text(db):  # one damaged name must not end every search
+            columns = db.execute(_NEW, (user_id, after)).fetchone()
         table = np.empty((8, columns[0].count(",") + 1 if columns[0] else 0), dtype=np.int64)
         if table.size:
             for n, column in zip(_INTEGERS, columns, strict=False):
