@@ -131,6 +131,20 @@ def test_a_turn_with_a_new_text_keeps_its_id_and_is_found_by_the_new_words(
     assert [item["memory"] for item in found] == ["My PIN is secret."]
 
 
+def test_a_search_and_a_context_are_filtered_inside_the_search(client: TestClient) -> None:
+    for n in range(30):
+        add(client, f"I like tea number {n}.", metadata={"shelf": n}, agent_id="butler")
+    body = {"query": "Which tea?", "top_k": 3, "filters": {"shelf": {"gte": 28}}}
+    found = client.post("/search", json=body).json()["results"]
+    assert {item["metadata"]["shelf"] for item in found} == {28, 29}
+    assert {item["agent_id"] for item in found} == {"butler"}
+    body = {"query": "Which tea?", "filters": {"shelf": 7}}
+    assert "number 7." in (text := client.post("/context", json=body).json()["text"])
+    assert text.count("number") == 1
+    refused = client.post("/search", json={"query": "tea", "filters": {"shelf": {"near": 7}}})
+    assert (refused.status_code, "near" in refused.text) == (400, True)
+
+
 def test_forget_shows_first_what_would_go(client: TestClient) -> None:
     ids = add(client, "I like tea.", "I like jazz.")
     preview = client.post("/forget", json={"turn_ids": ids[:1], "dry_run": True}).json()

@@ -118,8 +118,11 @@ def search_memories(body: SearchRequest, caller: CallerOf, services: ServicesOf)
     hits = services.memory.recall(
         body.query, user_id=user_id, k=body.top_k, session_id=body.run_id,
         agent_id=body.agent_id, as_of=body.as_of, min_relevance=body.threshold, kind=body.kind,
+        where=body.filters,
     )  # fmt: skip
-    return {"results": [hit_to_json(hit, user_id) for hit in hits]}
+    ids = [hit.turn_ids[0] for hit in hits if hit.kind == "turn"]
+    turns = {turn.id: turn for turn in _turns(services.memory, user_id, ids)}
+    return {"results": [hit_to_json(hit, user_id, turns.get(hit.turn_ids[0])) for hit in hits]}
 
 
 # ---- one memory. An id may have slashes, so "/history" is matched first
@@ -251,13 +254,17 @@ def thought_to_json(thought: Thought, user_id: str) -> Json:
     }  # fmt: skip
 
 
-def hit_to_json(hit: Hit, user_id: str) -> Json:
-    """Return a hit in the same shape, with its score and the share of each signal in it."""
+def hit_to_json(hit: Hit, user_id: str, turn: Turn | None = None) -> Json:
+    """Return a hit in the same shape, with its score and the share of each signal in it.
+
+    The metadata and the agent are those of its `turn`, if that is given.
+    """
     return {
         "id": hit.thought_id or hit.turn_ids[0], "memory": escape_role_markers(hit.text),
-        "kind": hit.kind, "score": hit.relevance, "user_id": user_id, "agent_id": None,
-        "run_id": hit.session_id, "role": hit.role,
-        "actor_id": hit.name and escape_role_markers(hit.name), "metadata": {},
+        "kind": hit.kind, "score": hit.relevance, "user_id": user_id,
+        "agent_id": turn and turn.agent_id, "run_id": hit.session_id, "role": hit.role,
+        "actor_id": hit.name and escape_role_markers(hit.name),
+        "metadata": _printable(turn.metadata) if turn else {},
         "created_at": _time(hit.said_at), "updated_at": _time(hit.said_at),
         "source_ids": list(hit.turn_ids),
         "score_details": dict(hit.explain),

@@ -33,7 +33,7 @@ def read_context(body: ContextRequest, caller: CallerOf, services: ServicesOf) -
     user_id = caller.resolve(body.user_id)
     context = services.memory.context(
         body.query, user_id=user_id, budget_tokens=body.budget_tokens, session_id=body.run_id,
-        agent_id=body.agent_id, as_of=body.as_of,
+        agent_id=body.agent_id, as_of=body.as_of, where=body.filters,
     )  # fmt: skip
     return {
         "text": context.text, "tokens": context.tokens, "messages": list(context.messages),

@@ -8,6 +8,8 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 Query = Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 Kind = Literal["turn", "thought"]
+# of `memkit.filters`: {"said_at": {"gte": "2027-01-01T00:00:00Z"}, "tag": ["work", "home"]}
+Filters = Annotated[dict[str, Any] | None, Field(description="Only turns that match.")]
 
 
 class MemoryOptions(BaseModel):
@@ -158,6 +160,7 @@ class SearchRequest(_Body):
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | Literal["auto"] = 0.0
     as_of: AwareDatetime | None = None
     kind: Kind = "turn"
+    filters: Filters = None
 
 
 class ContextRequest(_Body):
@@ -169,6 +172,7 @@ class ContextRequest(_Body):
     run_id: Id | None = None
     budget_tokens: int = Field(2000, ge=1, le=100_000)
     as_of: AwareDatetime | None = None
+    filters: Filters = None
 
 
 class ForgetRequest(_Body):
