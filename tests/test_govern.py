@@ -236,6 +236,17 @@ def test_the_ledger_is_checked_listed_and_anchored_on_the_command_line(
     assert_error(run("audit", "verify", "--anchor", str(anchor), *store), "an anchor is JSON")
 
 
+def test_another_embedder_is_an_event_and_the_log_can_be_cut_by_time(path: Path, run: Run) -> None:
+    store = ("--store", str(path))
+    assert run("reembed", "--embedder", "static", "--no-gate", *store).code == 0
+    (event,) = run("audit", "log", "--kind", "reembed", *store, "--json").lines
+    assert event["counts"]["chunks"] >= 3
+    whole = run("audit", "log", *store, "--json").lines
+    assert run("audit", "log", "--since", "2020-01-01", *store, "--json").lines == whole
+    for cut in (("--since", "2999-01-01"), ("--until", "2020-01-01")):
+        assert run("audit", "log", *cut, *store, "--json").lines == []
+
+
 def test_forget_writes_a_receipt_that_verify_receipt_accepts(
     path: Path, tmp_path: Path, run: Run
 ) -> None:
