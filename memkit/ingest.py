@@ -199,12 +199,6 @@ def _complete(turn: Turn, scope: Scope, now: datetime) -> Turn:
             raise InvalidTurn(
                 f"a turn of {name} {turn_value!r} in a call for {name} {scope_value!r}"
             )
-    try:
-        (turn.said_at or now).astimezone(UTC)
-    except OverflowError as error:  # such as 0001-01-01T00:00:00+14:00
-        raise InvalidTurn(
-            f"said_at {turn.said_at} is outside the years 1 to 9999 in UTC"
-        ) from error
     return replace(
         turn,
         id=turn.id or uuid.uuid4().hex,
