@@ -181,8 +181,7 @@ class Memory(Displayable):
             *_, old = self.wordings(turn_id, user_id=user_id)
             changed = revision.changed_turn(old, text, metadata, tags)
             changed = self._check_turn(changed, scope, self.clock())
-            batch = revision.build_update(old, changed, self.embedder)
-            self.store.write(scope, batch)
+            self.store.write(scope, batch := revision.build_update(old, changed, self.embedder))
         self.store.purge()
         (turn,) = batch.updates
         if turn.text != old.text:
